@@ -1,0 +1,119 @@
+"""System: the thing under test, described once for both worlds.
+
+    SystemUnderTest(options, nodes)
+        .simulated(node, env)  ──► SimulatedNode     for the simulator: events in, effects through `env`
+        .deployment()          ──► Deployment        for hosts: what to upload, how to start, where it listens
+        .dial(address)         ──► Channel           for hosts: connect to a started node
+        .ready(channel)                              is this node serving?
+
+A system registers under the entry-point group `quorate.systems`; the harness knows none by name.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from harness.client import Channel
+
+
+class SystemFault(Exception):
+    """The system cannot be set up or started; the message says what is missing."""
+
+
+class SimulatedEnv(Protocol):
+    """What the simulator gives a simulated node. Everything a node may touch is here."""
+
+    node: str
+    rng: random.Random
+    disk: dict[str, Any]  # survives crash and restart; what is in it is "on disk"
+
+    def mono_ms(self) -> float:
+        """Virtual monotonic time."""
+
+    def wall_ms(self) -> float:
+        """Virtual wall clock of this node, with its offset."""
+
+    def send(self, dst: str, message: Any) -> None:
+        """Hand a message to the network, which may lose, delay, duplicate or reorder it."""
+
+    def reply(self, conn: int, request: int, value: Any) -> None:
+        """Answer a client's request (in the form hiredis would give it)."""
+
+    def after(self, delay_ms: float, call: Callable[..., None], *args: Any) -> None:
+        """Call later, unless the node has crashed meanwhile. Waits while the node is paused."""
+
+    def log(self, text: str) -> None:
+        """A line in the node's log."""
+
+
+class SimulatedNode(Protocol):
+    """One incarnation of a node in the simulator; made at each start, dropped at a crash."""
+
+    def start(self) -> None:
+        """Begin: recover from `env.disk`, set first timers."""
+
+    def on_message(self, src: str, message: Any) -> None:
+        """A message from a peer has arrived."""
+
+    def on_request(self, conn: int, request: int, command: Sequence[bytes]) -> None:
+        """A client's command has arrived."""
+
+    def on_close(self, conn: int) -> None:
+        """A client's connection is gone."""
+
+    def on_crash(self) -> None:
+        """The power goes: turn `env.disk` into what would be found after. Nothing else may run afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """How a system gets on a host and runs there. `{node}` in paths and arguments stands for the node's name."""
+
+    bundle: Callable[[], bytes]  # a tar.gz, unpacked into `directory`; made once for all nodes
+    directory: str
+    files: Callable[[str, Mapping[str, str]], Mapping[str, bytes]]  # (node, {node: address}) -> {path: content}
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    client_port: int
+    data_directory: str
+    log_file: str
+    requires: Callable[[Callable[[str], str]], None] = field(default=lambda run: None)  # probe a host, raise SystemFault
+
+
+class SystemUnderTest(Protocol):
+    """A system, configured."""
+
+    name: str
+    nodes: tuple[str, ...]
+
+    def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
+        """Make one incarnation of a simulated node."""
+
+    def deployment(self) -> Deployment:
+        """Say how it is put on hosts."""
+
+    async def dial(self, host: str, port: int, *, timeout_s: float) -> Channel:
+        """Connect to a node on a host."""
+
+    async def ready(self, channel: Channel) -> bool:
+        """True when the node serves and sees a majority of its peers."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Its configuration, for the report."""
+
+
+SystemFactory = Callable[[Mapping[str, Any], Sequence[str]], SystemUnderTest]
+"""(the plan's [system] table without `name`, node names) -> a system. Raises PlanError on a bad option."""
+
+
+def find_system(name: str) -> SystemFactory:
+    """Look a system up by its entry point; raises KeyError naming those there are."""
+    found = {point.name: point for point in entry_points(group="quorate.systems")}
+    if name not in found:
+        raise KeyError(f"no system {name!r}; there are: {', '.join(sorted(found)) or 'none'}")
+    factory: SystemFactory = found[name].load()
+    return factory

@@ -1,0 +1,35 @@
+"""Workload: generator, client and checkers with one meaning, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from harness.client import Channel, Client
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is run. `generator` and `final` are generators (`harness.generator`); `final` runs after the heal."""
+
+    name: str
+    description: str
+    generator: Any
+    final: Any
+    client: Callable[[Channel], Client]  # wrap a channel to one node as this workload's client
+    model: str  # what `checkers` should judge it as: "register"
+
+
+WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
+"""The plan's [options], plus `concurrency`, `rate`, `time_limit_s` and `op_timeout_ms` -> a workload. Raises PlanError."""
+
+
+def find_workload(name: str) -> WorkloadFactory:
+    """Look a workload up by its entry point; raises KeyError naming those there are."""
+    found = {point.name: point for point in entry_points(group="quorate.workloads")}
+    if name not in found:
+        raise KeyError(f"no workload {name!r}; there are: {', '.join(sorted(found)) or 'none'}")
+    factory: WorkloadFactory = found[name].load()
+    return factory

@@ -1,0 +1,80 @@
+"""Where nodes run: the simulator (`sim`) or SSH hosts (`hosts`). One protocol, so that a plan fits both.
+
+Faults reach a world through this protocol only, and each gives evidence that it bit: numbers measured in the world
+after the fact, not a repetition of what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from harness.client import Channel
+
+Grudge = Mapping[str, frozenset[str]]
+"""Who drops whose packets: `{dst: {src, …}}`. One-way cuts are grudges that are not symmetric."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """The system's process on a node. `state`: "running", "stopped" (paused) or "gone"."""
+
+    pid: int | None
+    state: str
+
+
+class World(Protocol):
+    """A place with nodes. Every method may raise WorldError, which makes the run end UNKNOWN (infrastructure)."""
+
+    kind: str  # "sim" | "hosts"
+    nodes: tuple[str, ...]
+
+    async def up(self) -> None:
+        """Install, start and wait until every node is ready."""
+
+    async def down(self) -> None:
+        """Stop everything, and leave nothing behind. Idempotent."""
+
+    async def dial(self, node: str) -> Channel:
+        """A new client connection to the node. Raises ChannelError."""
+
+    async def cut(self, grudge: Grudge) -> None:
+        """Drop packets as the grudge says, in addition to what is cut already. Resets the counters of new rules."""
+
+    async def mend(self) -> None:
+        """Remove every cut of ours, and verify that none is left."""
+
+    async def dropped(self) -> Mapping[str, int]:
+        """Packets (messages) dropped by our cuts so far, as `{"src->dst": count}`."""
+
+    async def kill(self, node: str) -> None:
+        """SIGKILL the system on the node; in the simulator, a crash that loses unsynced writes."""
+
+    async def start(self, node: str) -> None:
+        """Start the system on the node if it does not run, and wait until the process is there."""
+
+    async def pause(self, node: str) -> None:
+        """SIGSTOP."""
+
+    async def resume(self, node: str) -> None:
+        """SIGCONT."""
+
+    async def process(self, node: str) -> ProcessState:
+        """Look at the process, in the world, now."""
+
+    async def set_clock(self, node: str, offset_ms: float) -> None:
+        """Shift the node's wall clock by this much against true time."""
+
+    async def clock_offset_ms(self, node: str) -> float:
+        """Measure the offset on the node, as its process sees it."""
+
+    async def logs(self) -> Mapping[str, str]:
+        """{node: log text}, as far as it can be fetched."""
+
+    def environment(self) -> Mapping[str, Any]:
+        """What to write in environment.json about this world."""
+
+
+class WorldError(Exception):
+    """The world itself failed: a host refuses SSH, a port is in use. The message says where and what to do next."""

@@ -1,0 +1,184 @@
+"""What goes into a node and what comes out: the whole border between deciding and doing.
+
+                     ┌────────────────────────────┐
+    Command, Closed ►│                            │► Reply, Close      to clients
+    Deliver         ►│  Node.step(clock, event)   │► Send              to peers
+    Fired           ►│  no socket, file, clock,   │► SetTimer
+    Committed       ►│  thread or random of its   │► Write             to storage; `Committed(ticket)` answers it
+                     │  own                       │► Log
+                     └────────────────────────────┘
+
+Rule 1. Whoever drives a node (the server, the simulator) performs effects in the order given.
+Rule 2. A Write is durable only when its `Committed` event has come back; the node itself keeps back the replies and
+acknowledgements that must not precede durability. The driver may commit many tickets at once (group commit) and then
+reports only the highest: `Committed(t)` covers every ticket <= t.
+Rule 3. Reads of storage are synchronous, through the `Reader` given at birth, and see every Write already *emitted*
+(the node keeps the uncommitted ones in an overlay of its own; a Reader knows committed ones only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+
+class Clock(NamedTuple):
+    """The time as the driver reads it just before a step."""
+
+    mono_ms: float  # monotonic; for time-outs only
+    wall_ms: float  # the node's wall clock; may jump, lie or run backwards
+
+
+class Tag(NamedTuple):
+    """A version: hybrid logical clock (48 bits of ms, 16 of counter), then node, then incarnation. Ordered as a tuple."""
+
+    hlc: int
+    node: str
+    incarnation: int
+
+
+NO_TAG = Tag(0, "", 0)  # the version of a key that was never written
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One stored version. `value` None is a tombstone."""
+
+    bucket: str
+    key: bytes
+    tag: Tag
+    value: bytes | None
+
+
+class Meta(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One stored fact about the node itself: its incarnation, its clock lease, the ring document."""
+
+    name: str
+    value: bytes
+
+
+class CorruptRecord(Exception):
+    """A stored record does not match its checksum: answer ERROR, never "not found"."""
+
+
+class Reader(Protocol):
+    """Committed storage, read synchronously."""
+
+    def get(self, bucket: str, key: bytes) -> Record | None:
+        """The committed record, None when there is none. Raises CorruptRecord."""
+
+    def meta(self, name: str) -> bytes | None:
+        """A committed fact about the node itself."""
+
+    def records(self) -> Iterable[Record]:
+        """Every committed record, ordered by bucket and key."""
+
+
+# ---- events -------------------------------------------------------------------------------------------------------
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """A client's command on connection `conn`: `args[0]` is its name. Replies carry the same `request`."""
+
+    conn: int
+    request: int
+    args: tuple[bytes, ...]
+
+
+class Closed(msgspec.Struct, frozen=True, gc=False):
+    """The client's connection is gone; replies to it would go nowhere."""
+
+    conn: int
+
+
+class Deliver(msgspec.Struct, frozen=True, gc=False):
+    """A message from peer `src`. `message` is one of `kvstore.messages`."""
+
+    src: str
+    message: msgspec.Struct
+
+
+class Fired(msgspec.Struct, frozen=True, gc=False):
+    """A timer set earlier has run out."""
+
+    timer: int
+
+
+class Committed(msgspec.Struct, frozen=True, gc=False):
+    """Every Write with a ticket <= this one is on disk."""
+
+    ticket: int
+
+
+Event = Command | Closed | Deliver | Fired | Committed
+
+
+# ---- effects ------------------------------------------------------------------------------------------------------
+
+
+class Simple(msgspec.Struct, frozen=True, gc=False):
+    """A RESP simple string, such as OK."""
+
+    text: str
+
+
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """A RESP error. `code` is a row of `kvstore.errors.TABLE`, which says whether it is definite."""
+
+    code: str
+    text: str
+
+
+Value = Simple | Failure | bytes | int | None | list["Value"] | dict[str, "Value"]  # dict: a RESP3 map, a flat array in RESP2
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """The answer to one Command. Replies of a connection may be given out of order; the server puts them in order."""
+
+    conn: int
+    request: int
+    value: Value
+
+
+class Close(msgspec.Struct, frozen=True, gc=False):
+    """Close this client connection once its replies are out (QUIT)."""
+
+    conn: int
+
+
+class UseProtocol(msgspec.Struct, frozen=True, gc=False):
+    """Encode later replies of this connection in RESP 2 or 3 (HELLO)."""
+
+    conn: int
+    version: int
+
+
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """Send a message to a peer; it may be lost, delayed or, in the simulator, duplicated and reordered."""
+
+    dst: str
+    message: msgspec.Struct
+
+
+class SetTimer(msgspec.Struct, frozen=True, gc=False):
+    """Deliver `Fired(timer)` after so long on the monotonic clock. There is no cancel: a node ignores a stale one."""
+
+    timer: int
+    delay_ms: float
+
+
+class Write(msgspec.Struct, frozen=True, gc=False):
+    """Make these durable, together, then report `Committed(ticket)`. Tickets grow by one."""
+
+    ticket: int
+    rows: tuple[Record | Meta, ...]
+
+
+class Log(msgspec.Struct, frozen=True, gc=False):
+    """A line for the node's log."""
+
+    text: str
+
+
+Effect = Reply | Close | UseProtocol | Send | SetTimer | Write | Log
