@@ -1,0 +1,60 @@
+# `make demo` and `make test` do all set-up themselves. `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUST   := $(wildcard checkers/core/src/*.rs checkers/core/src/*/*.rs) checkers/core/Cargo.toml checkers/core/Cargo.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check format nightly wheel-test bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.built ## show which configurations keep their promise (simulator, about a minute)
+	$(BIN)/quorate demo
+
+test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.lint-tools ## run every test, local hosts and the installed wheel among them
+	cd checkers/core && cargo test --quiet --no-default-features
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+quick: $(VENV)/.built ## run the tests that take under a second each and need no root
+	$(BIN)/pytest -n 2 -m "not slow and not hosts"
+
+check: $(VENV)/.built $(VENV)/.lint-tools ## formatting, lint and types, Python and Rust
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	cd checkers/core && cargo fmt --check && cargo clippy --quiet --all-targets -- -D warnings
+
+format: $(VENV)/.built ## format Python and Rust in place
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cd checkers/core && cargo fmt
+
+nightly: $(VENV)/.built ## the long versions: 1,000,000 fuzzed histories, 2,000 seeds a mode, mutation of the zone checker
+	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/checkers -k fuzz
+	QUORATE_SEEDS=2000 $(BIN)/pytest tests/sim -k violations
+	$(BIN)/python tests/quality/mutate_zones.py
+
+bench: $(VENV)/.built ## measure the numbers that docs/benchmarks.md states
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## remove what the targets above made (the runs folder stays)
+	rm -rf $(VENV) checkers/core/target checkers/_core*.so dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.build-tools: scripts/system-packages
+	scripts/system-packages build
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.host-tools: scripts/system-packages | $(VENV)/.build-tools
+	scripts/system-packages hosts
+	@touch $@
+
+$(VENV)/.lint-tools: scripts/system-packages | $(VENV)/.build-tools
+	scripts/system-packages lint
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.build-tools pyproject.toml $(RUST)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
