@@ -1,0 +1,48 @@
+"""Bugs we can switch on, to prove that the framework finds them.
+
+Each name is a deliberate mistake of a kind real stores have made. A run with one of them must end INVALID
+by the checker named; a run without any must not. Nothing else in the store depends on this table.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Bug(NamedTuple):
+    """A deliberate mistake."""
+
+    mistake: str
+    found_by: str
+    under: str
+
+
+TABLE: dict[str, Bug] = {
+    "register.read_no_writeback": Bug(
+        "a register read returns the newest version without making sure that a majority holds it",
+        "linearizable",
+        "a slow, paused or cut-off replica",
+    ),
+    "register.one_phase_write": Bug(
+        "a register write stores under its own clock without asking a majority for the newest tag",
+        "linearizable",
+        "clock skew",
+    ),
+    "register.optimistic_retag": Bug(
+        "a register write skips the query and, when a replica reports a newer tag, stores the same value again"
+        " under a bigger one: the value becomes visible under two tags",
+        "linearizable",
+        "concurrent writers",
+    ),
+    "ack_before_fsync": Bug(
+        "a replica acknowledges before its storage has committed",
+        "linearizable",
+        "crashes that lose unsynced writes",
+    ),
+    "hlc.not_persisted": Bug(
+        "the clock's upper bound and the incarnation in tags are forgotten at a restart, so a tag can be issued"
+        " twice or behind an acknowledged one",
+        "linearizable",
+        "a crash and a clock set back",
+    ),
+}

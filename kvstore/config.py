@@ -1,0 +1,265 @@
+"""A node's configuration, and what a bucket promises.
+
+    mode        write                    read                         promise
+    eventual    one phase, W=1           R=1, repair later            replicas converge
+    quorum      one phase, W=majority    R=majority, repair later     later reads meet acknowledged writes
+    monotonic   one phase, W=majority    R=majority, repair first     + no read goes back behind another
+    register    query, then store (ABD)  query, then write back       linearizable per key
+
+The first three order versions by the coordinator's clock alone (last writer wins), which loses acknowledged
+writes when clocks disagree. In `register` both quorums are majorities at least: a smaller R or W is
+refused, not obeyed.
+
+A configuration is TOML:
+
+    name = "n1"
+    data = "n1.data"
+    client = "127.0.0.1:7001"
+    peer = "127.0.0.1:7101"
+
+    [peers]                     # every member; this node may be left out
+    n2 = "127.0.0.1:7102"
+    n3 = "127.0.0.1:7103"
+
+    [bucket]                    # bucket 0, "default"; all keys optional
+    mode = "register"
+
+    [buckets.cart]
+    mode = "quorum"
+    n = 3
+    r = 2
+    w = 2
+    read_repair = "async"
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from kvstore import bugs as seeded
+
+MODES = ("eventual", "quorum", "monotonic", "register")
+READ_REPAIRS = ("none", "async", "blocking")
+CLOCKS = ("hlc", "wall")
+DEFAULT_BUCKET = "default"
+
+
+class ConfigError(Exception):
+    """The configuration is wrong. One sentence: what, where, what to do."""
+
+
+class BucketConfig(msgspec.Struct, frozen=True, gc=False):
+    """A named set of keys with one promise. Make it with `bucket`, which checks it and fills in the mode's
+    defaults.
+
+    `n` replicas per key; a read waits for `r` of them, a write for `w`.
+    """
+
+    name: str
+    mode: str
+    n: int
+    r: int
+    w: int
+    read_repair: str
+
+
+class NodeConfig(msgspec.Struct, frozen=True):
+    """What one node needs to know. Make it with `node_config` or `from_toml`, which check it.
+
+    `peers` maps every other member to its "host:port" for peers; `client` and `peer` are this node's own
+    addresses. `default` is the bucket of a fresh connection and of SELECT 0; `buckets` are the further
+    ones, SELECT 1 on, in order.
+    """
+
+    name: str
+    peers: dict[str, str]
+    client: str = "127.0.0.1:7000"
+    peer: str = "127.0.0.1:7100"
+    data: str = "data"
+    default: BucketConfig = BucketConfig(DEFAULT_BUCKET, "register", 1, 1, 1, "none")
+    buckets: tuple[BucketConfig, ...] = ()
+    password: str | None = None
+    clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
+    group_ms: float = 0.0  # how long the server gathers writes before it commits them together
+    request_timeout_ms: float = 1000.0
+    heartbeat_ms: float = 500.0
+    max_clock_skew_ms: float = 10_000.0
+    max_requests: int = 10_000  # in progress at once; above it OVERLOADED
+    max_value_bytes: int = 1 << 20
+    bugs: frozenset[str] = frozenset()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Every node's name, this one's included, sorted."""
+        return tuple(sorted({self.name, *self.peers}))
+
+
+def majority(n: int) -> int:
+    """The smallest count of n of which any two sets meet."""
+    return n // 2 + 1
+
+
+def bucket(
+    name: str,
+    mode: str = "register",
+    *,
+    n: int = 3,
+    r: int | None = None,
+    w: int | None = None,
+    read_repair: str | None = None,
+) -> BucketConfig:
+    """A checked bucket; what is None takes the mode's default. Raises ConfigError."""
+    where = f'bucket "{name}"'
+    if not name or any(c.isspace() for c in name):
+        raise ConfigError(f'The bucket name "{name}" is empty or has spaces; choose a name such as "cart".')
+    _choice(where, "mode", mode, MODES)
+    if type(n) is not int or not 1 <= n <= 32:
+        raise ConfigError(f"In {where}, n = {n!r} is not a count of replicas; choose n between 1 and 32.")
+    usual = 1 if mode == "eventual" else majority(n)
+    r = _count(where, "r", usual if r is None else r, n)
+    w = _count(where, "w", usual if w is None else w, n)
+    if mode == "register" and min(r, w) < majority(n):
+        raise ConfigError(
+            f"In {where}, r = {r} and w = {w} with n = {n}: mode register needs majorities, so choose both "
+            f"between {majority(n)} and {n}, or leave them out."
+        )
+    if read_repair is None:
+        read_repair = {"monotonic": "blocking", "register": "none"}.get(mode, "async")
+    _choice(where, "read_repair", read_repair, READ_REPAIRS)
+    if mode == "monotonic" and read_repair != "blocking":
+        raise ConfigError(
+            f'In {where}, mode monotonic rests on read_repair = "blocking", but it is "{read_repair}"; '
+            f"leave it out, or choose mode quorum."
+        )
+    if mode == "register" and read_repair != "none":
+        raise ConfigError(
+            f"In {where}, mode register writes back in its own read, so read_repair = "
+            f'"{read_repair}" has no meaning; leave it out.'
+        )
+    return BucketConfig(name, mode, n, r, w, read_repair)
+
+
+def node_config(
+    name: str, peers: Mapping[str, str], *, bugs: Iterable[str] = (), **fields: Any
+) -> NodeConfig:
+    """A checked NodeConfig. `peers` may name this node too. Raises ConfigError."""
+    if not name:
+        raise ConfigError('The node has no name; give one, such as name = "n1".')
+    others = {node: address for node, address in sorted(peers.items()) if node != name}
+    members = len(others) + 1
+    fields.setdefault("default", bucket(DEFAULT_BUCKET, n=min(3, members)))
+    config = NodeConfig(name, others, bugs=frozenset(bugs), **fields)
+    _check(config)
+    return config
+
+
+def from_toml(text: str, source: str = "the configuration") -> NodeConfig:
+    """The configuration written in `text`; `source` names it in errors. Raises ConfigError."""
+    try:
+        return _from_table(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not TOML: {error}.") from None
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def _from_table(table: dict[str, Any]) -> NodeConfig:
+    known = [field.name for field in msgspec.structs.fields(NodeConfig)]
+    known[known.index("default")] = "bucket"
+    _known("the top level", table, known)
+    if "name" not in table:
+        raise ConfigError('There is no name; add a line such as name = "n1".')
+    fields = dict(table)
+    name, peers = fields.pop("name"), fields.pop("peers", {})
+    _typed("name", name, str)
+    _typed("peers", peers, dict)
+    for node, address in peers.items():
+        _typed(f"peers.{node}", address, str)
+    if "bucket" in fields:
+        size = min(3, len({name, *peers}))
+        fields["default"] = _bucket_from(DEFAULT_BUCKET, fields.pop("bucket"), size)
+    if "buckets" in fields:
+        tables = fields["buckets"]
+        _typed("buckets", tables, dict)
+        fields["buckets"] = tuple(_bucket_from(each, tables[each], 3) for each in tables)
+    return node_config(name, peers, **fields)
+
+
+def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
+    _typed(f'bucket "{name}"', table, dict)
+    _known(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair"])
+    for key in ("n", "r", "w"):
+        if key in table:
+            _typed(f'{key} of bucket "{name}"', table[key], int)
+    return bucket(name, **{"n": n, **table})
+
+
+_TEXT = ("client", "peer", "data", "clock")
+_NUMBERS = ("group_ms", "request_timeout_ms", "heartbeat_ms", "max_clock_skew_ms")
+
+
+def _check(config: NodeConfig) -> None:
+    for field in _TEXT:
+        _typed(field, getattr(config, field), str)
+    if config.password is not None:
+        _typed("password", config.password, str)
+    for field in _NUMBERS:
+        value = getattr(config, field)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ConfigError(f"{field} = {value!r} is not a number of milliseconds; choose 0 or more.")
+    for field in ("request_timeout_ms", "heartbeat_ms"):
+        if getattr(config, field) == 0:
+            raise ConfigError(f"{field} is 0; choose a number of milliseconds above 0.")
+    for field in ("max_requests", "max_value_bytes"):
+        value = getattr(config, field)
+        if type(value) is not int or value < 1:
+            raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")
+    _choice("the node", "clock", config.clock, CLOCKS)
+    for address in (config.client, config.peer, *config.peers.values()):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+            raise ConfigError(f'The address "{address}" is not host:port, such as "127.0.0.1:7000".')
+    for name in sorted(config.bugs):
+        if name not in seeded.TABLE:
+            raise ConfigError(f'There is no seeded bug "{name}"; choose from {", ".join(seeded.TABLE)}.')
+    names = [config.default.name, *(each.name for each in config.buckets)]
+    for each in names:
+        if names.count(each) > 1:
+            raise ConfigError(f'Two buckets are named "{each}"; rename one.')
+
+
+def _count(where: str, field: str, value: object, n: int) -> int:
+    if type(value) is not int or value < 1:
+        raise ConfigError(
+            f"In {where}, {field} = {value!r} is not a count of replicas, choose {field} between 1 and {n}."
+        )
+    if value > n:
+        raise ConfigError(
+            f"In {where}, {field} = {value} is more than n = {n}, and no key has more than n replicas; "
+            f"choose {field} between 1 and {n}."
+        )
+    return value
+
+
+def _choice(where: str, field: str, value: object, choices: Iterable[str]) -> None:
+    if value not in (choices := tuple(choices)):
+        raise ConfigError(f'In {where}, {field} = "{value}" is not known; choose from {", ".join(choices)}.')
+
+
+def _typed(field: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        names = {str: "text", int: "a whole number", dict: "a table"}
+        raise ConfigError(f"{field} = {value!r} should be {names[kind]}; correct it.")
+
+
+def _known(where: str, table: Mapping[str, Any], known: list[str]) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}."
+            raise ConfigError(f'Unknown key "{key}" in {where}; {hint}')
