@@ -1,0 +1,48 @@
+"""Making hosts: `up` gives an Inventory, `down` needs nothing but the cluster's name.
+
+One kind is made by code: `netns`, network namespaces on this machine. Any other hosts (containers, virtual machines,
+real ones) are used through an inventory written by hand; the Vagrantfile at the top of the project says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.plan import PlanError
+from harness.provision import netns
+from harness.provision.inventory import Inventory, InventoryError, load
+from harness.provision.state import STATE_ROOT, Cluster, list_clusters
+
+KINDS = ("netns",)
+
+__all__ = ["KINDS", "Cluster", "Inventory", "InventoryError", "down", "find_inventory", "list_clusters", "load", "up"]
+
+
+def up(kind: str, name: str, count: int, *, log: Callable[[str], None] = lambda text: None) -> Inventory:
+    """Make `count` hosts. Raises PlanError for a kind that is not made by code, WorldError if it fails."""
+    if kind not in KINDS:
+        raise PlanError(
+            f"hosts of kind {kind!r} are not made by quorate; there is: {', '.join(KINDS)}. "
+            "For other hosts write an inventory of them and give it with --inventory."
+        )
+    return netns.up(name, count, log=log)
+
+
+def down(name: str, *, log: Callable[[str], None] = lambda text: None) -> None:
+    """Remove every trace of a cluster made by `up`. Idempotent."""
+    netns.down(name, log=log)
+
+
+def find_inventory(name: str | None = None) -> Path:
+    """The inventory file of a cluster that is up; without a name, of the only one. Raises InventoryError."""
+    ready = [cluster.name for cluster in list_clusters() if cluster.ready]
+    if name is None and len(ready) == 1:
+        name = ready[0]
+    if name in ready:
+        return STATE_ROOT / name / "inventory.toml"
+    if name is not None:
+        raise InventoryError(f"no cluster {name!r} is up; there are: {', '.join(ready) or 'none'}.")
+    if ready:
+        raise InventoryError(f"several clusters are up ({', '.join(ready)}): name one with --cluster or --inventory.")
+    raise InventoryError("no hosts are up: make some with `quorate hosts up --kind netns -n 5`, or give --inventory.")

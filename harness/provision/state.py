@@ -1,0 +1,127 @@
+"""What is known on this machine of clusters that are up, half up, or left behind by a crash.
+
+    /run/quorate/lock                  one taker of subnets at a time
+    /run/quorate/<name>/cluster.toml   written first of all: name, number of hosts, subnet
+                       /inventory.toml written last: the cluster is ready
+                       /<node>.log     what its init and sshd said
+    /var/lib/quorate/hosts/<name>/     the nodes' data directories, on the real disk, so that fsync is real
+
+A cluster is its name: every namespace is called `quorate.<name>.<node>`, so it can be found and removed with no file
+left at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import json
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness.plan import PlanError
+from harness.provision.inventory import NAME
+from harness.worlds import WorldError
+
+STATE_ROOT: Final = Path("/run/quorate")
+DISK_ROOT: Final = Path("/var/lib/quorate/hosts")
+NETNS_ROOT: Final = Path("/run/netns")
+SUBNETS: Final = tuple(ipaddress.IPv4Network(f"10.213.{number}.0/24") for number in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster found on this machine. `ready`: `up` finished; `nodes` have a namespace; `subnet` None if unknown."""
+
+    name: str
+    nodes: tuple[str, ...]
+    subnet: str | None
+    ready: bool
+
+
+def check_name(name: str) -> None:
+    """Raise PlanError unless it can name a cluster."""
+    if not NAME.fullmatch(name):
+        raise PlanError(f"{name!r} cannot name a cluster: use lower-case letters, digits and -, at most 31, a letter first.")
+
+
+def namespace_prefix(name: str) -> str:
+    """What the names of the cluster's namespaces begin with. No cluster name has a dot, so none is a prefix of another's."""
+    return f"quorate.{name}."
+
+
+def namespaces(name: str) -> list[str]:
+    """Names of the cluster's network namespaces that exist now."""
+    if not NETNS_ROOT.is_dir():
+        return []
+    return sorted(entry for entry in os.listdir(NETNS_ROOT) if entry.startswith(namespace_prefix(name)))
+
+
+def list_clusters() -> list[Cluster]:
+    """Every cluster of which there is any trace, by name."""
+    names = {path.name for root in (STATE_ROOT, DISK_ROOT) if root.is_dir() for path in root.iterdir() if path.is_dir()}
+    if NETNS_ROOT.is_dir():
+        names |= {entry.split(".")[1] for entry in os.listdir(NETNS_ROOT) if entry.startswith("quorate.") and entry.count(".") == 2}
+    return [_find(name) for name in sorted(names) if NAME.fullmatch(name)]
+
+
+def _find(name: str) -> Cluster:
+    prefix = namespace_prefix(name)
+    nodes = [entry.removeprefix(prefix) for entry in namespaces(name) if entry != f"{prefix}sw"]
+    nodes.sort(key=lambda node: (len(node), node))
+    ready = (STATE_ROOT / name / "inventory.toml").exists() and bool(nodes)
+    return Cluster(name, tuple(nodes), _subnet(name), ready)
+
+
+def _subnet(name: str) -> str | None:
+    try:
+        subnet = tomllib.loads((STATE_ROOT / name / "cluster.toml").read_text()).get("subnet")
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    return subnet if isinstance(subnet, str) else None
+
+
+@contextmanager
+def lock() -> Iterator[None]:
+    """Held while a subnet is chosen or a cluster's state appears or goes. The kernel frees it when the holder dies."""
+    STATE_ROOT.mkdir(parents=True, exist_ok=True)
+    with open(STATE_ROOT / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def claim(name: str, count: int) -> ipaddress.IPv4Network:
+    """Reserve the name and a subnet that nothing on this machine uses. Raises PlanError if the name is taken."""
+    with lock():
+        if (STATE_ROOT / name).exists() or namespaces(name):
+            raise PlanError(f"cluster {name!r} exists already: `quorate hosts down {name}` removes it.")
+        subnet = _free_subnet()
+        (STATE_ROOT / name).mkdir(mode=0o700)
+        text = f"name = {json.dumps(name)}\nnodes = {count}\nsubnet = {json.dumps(str(subnet))}\n"
+        (STATE_ROOT / name / "cluster.toml").write_text(text)
+    return subnet
+
+
+def forget(name: str) -> None:
+    """Remove the cluster's files."""
+    for root in (DISK_ROOT, STATE_ROOT):
+        shutil.rmtree(root / name, ignore_errors=True)
+        if (root / name).exists():
+            raise WorldError(f"cannot remove {root / name}: is something still using it? Look with `fuser -vm {root / name}`.")
+
+
+def _free_subnet() -> ipaddress.IPv4Network:
+    claimed = {subnet for cluster in list_clusters() if (subnet := cluster.subnet) is not None}
+    listing = subprocess.run(["ip", "-j", "-4", "route"], check=True, capture_output=True, text=True, timeout=10).stdout
+    routes = [row["dst"] for row in json.loads(listing or "[]") if row["dst"] != "default"]
+    used = [ipaddress.IPv4Network(text, strict=False) for text in (*claimed, *routes)]
+    for subnet in SUBNETS:
+        if not any(subnet.overlaps(other) for other in used):
+            return subnet
+    raise WorldError(f"no subnet of {SUBNETS[0]} to {SUBNETS[-1]} is free: `quorate hosts list` names clusters to take down.")
