@@ -1,0 +1,254 @@
+"""Storage: what is on disk, and the one moment at which it is there.
+
+    loop thread          stage(rows) ─┐                          get, meta, records
+                                      ▼                                ▲
+    commit thread                   sync()  ── fsync ──►  committed ───┘
+
+*Staged* rows are written but may be lost in a crash and cannot be read; `sync` makes all of them durable and
+readable at once. So many writes share one fsync (group commit), and the slow call is the only one that leaves
+the loop's thread.
+
+Rule 1. No lower version ever replaces a higher one: the guard is in the engine (`excluded.tag >= tag`), so
+that a late message, a bug above or a second writer cannot undo a newer write. The same version may be written
+again; that mends a damaged record.
+Rule 2. Every record carries a checksum of all it holds. A mismatch raises CorruptRecord, never "not found".
+Rule 3. A failed sync is final. After a failed fsync the kernel may have dropped the pages and a second fsync
+would report success for data that is gone (PostgreSQL's "fsyncgate"); the process must end.
+
+`kvstore.engine_memory` is the twin for the simulator; both pass `tests/kvstore/test_engine_conformance.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from kvstore.events import CorruptRecord, Meta, Reader, Record, Tag
+
+SCHEMA = 1  # raise it when the tables below change their meaning
+_NO_VALUE = 0xFFFF_FFFF  # the length that says "tombstone"
+
+Row = Record | Meta
+
+
+class EngineError(Exception):
+    """Storage cannot be used: one sentence with the path and what to do."""
+
+
+class SchemaError(EngineError):
+    """The file is not a store's, or was written by another version of the store."""
+
+
+class Engine(Reader, Protocol):
+    """Storage of one node.
+
+    All but `sync` are quick; `sync` blocks for an fsync and may run in another thread.
+    """
+
+    def stage(self, rows: Iterable[Row]) -> None:
+        """Write rows as one batch, not yet durable and not yet readable. Never call it while `sync` runs."""
+
+    def sync(self) -> None:
+        """Make everything staged durable and readable.
+
+        Raises EngineError, after which the process must end.
+        """
+
+    def commit(self, rows: Iterable[Row]) -> None:
+        """`stage`, then `sync`."""
+
+    def close(self) -> None:
+        """Give up what is only staged, and close."""
+
+
+def pack_tag(tag: Tag) -> bytes:
+    """A tag as bytes that compare as the tags do:
+
+    hlc, then node (its name holds no NUL), then incarnation.
+    """
+    return b"%b%b\0%b" % (tag.hlc.to_bytes(8, "big"), tag.node.encode(), tag.incarnation.to_bytes(8, "big"))
+
+
+def unpack_tag(packed: bytes) -> Tag:
+    """The inverse of `pack_tag`."""
+    return Tag(int.from_bytes(packed[:8], "big"), packed[8:-9].decode(), int.from_bytes(packed[-8:], "big"))
+
+
+def checksum(bucket: str, key: bytes, tag: bytes, value: bytes | None) -> int:
+    """CRC-32 of a whole record, the lengths included, so that no byte can move from one field to the next."""
+    name = bucket.encode()
+    size = _NO_VALUE if value is None else len(value)
+    head = struct.pack("<IIII", len(name), len(key), len(tag), size)
+    return zlib.crc32(b"".join((head, name, key, tag, value or b"")))
+
+
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS meta (
+        name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS records (
+        bucket TEXT NOT NULL, key BLOB NOT NULL, tag BLOB NOT NULL, value BLOB, checksum INTEGER NOT NULL,
+        PRIMARY KEY (bucket, key)
+    ) WITHOUT ROWID;
+"""
+_PUT = """
+    INSERT INTO records VALUES (?, ?, ?, ?, ?) ON CONFLICT (bucket, key) DO UPDATE
+    SET tag = excluded.tag, value = excluded.value, checksum = excluded.checksum
+    WHERE excluded.tag >= records.tag
+"""
+_GET = "SELECT tag, value, checksum FROM records WHERE bucket = ? AND key = ?"
+_ALL = "SELECT bucket, key, tag, value, checksum FROM records ORDER BY bucket, key"
+
+
+class SqliteEngine:
+    """An Engine in the directory `path`: SQLite in WAL mode with synchronous=FULL, each commit fsynced."""
+
+    def __init__(self, path: Path) -> None:
+        """Open, creating what is missing. Raises EngineError (in use, not writable) or SchemaError."""
+        file = path / "store.sqlite3"
+        with contextlib.ExitStack() as opened:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                self._lock = opened.enter_context(_locked(path))
+                self._writer = opened.enter_context(contextlib.closing(_connect(file)))
+                self._prepare(file)
+                self._reader = opened.enter_context(contextlib.closing(_connect(file)))
+                _sync_directory(path)
+            except sqlite3.DatabaseError as error:
+                raise SchemaError(
+                    f"{file} cannot be opened as a store ({error}); restore it, or choose another `data`."
+                ) from None
+            except OSError as error:
+                raise EngineError(
+                    f"The data directory {path} cannot be used ({error.strerror}); choose another `data`."
+                ) from None
+            self._opened = opened.pop_all()
+        self._find = self._reader.cursor()
+
+    def _prepare(self, file: Path) -> None:
+        self._writer.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _TABLES)
+        self._writer.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (SCHEMA,))
+        (found,) = self._writer.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+        if found != SCHEMA:
+            raise SchemaError(
+                f"{file} has schema {found}, but this store reads schema {SCHEMA}; use the store that "
+                f"wrote it, or choose another `data`."
+            )
+
+    def get(self, bucket: str, key: bytes) -> Record | None:
+        """The committed record, None when there is none. Raises CorruptRecord."""
+        row = self._find.execute(_GET, (bucket, key)).fetchone()
+        return None if row is None else _record(bucket, key, *row)
+
+    def meta(self, name: str) -> bytes | None:
+        """A committed fact about the node itself. Raises CorruptRecord."""
+        row = self._find.execute("SELECT value, checksum FROM meta WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return None
+        value: bytes = row[0]
+        if checksum("", name.encode(), b"", value) != row[1]:
+            raise CorruptRecord(f"The node's own fact {name} does not match its checksum.")
+        return value
+
+    def records(self) -> Iterator[Record]:
+        """Every committed record, ordered by bucket and key.
+
+        Raises CorruptRecord at the first damaged one.
+        """
+        with contextlib.closing(self._reader.cursor()) as cursor:
+            for row in cursor.execute(_ALL):
+                yield _record(*row)
+
+    def stage(self, rows: Iterable[Row]) -> None:
+        """Write rows into the open transaction."""
+        records: list[tuple[str, bytes, bytes, bytes | None, int]] = []
+        facts: list[tuple[str, bytes, int]] = []
+        for row in rows:
+            if isinstance(row, Record):
+                tag = pack_tag(row.tag)
+                records.append(
+                    (row.bucket, row.key, tag, row.value, checksum(row.bucket, row.key, tag, row.value))
+                )
+            else:
+                facts.append((row.name, row.value, checksum("", row.name.encode(), b"", row.value)))
+        with _named_failure():
+            if not self._writer.in_transaction:
+                self._writer.execute("BEGIN IMMEDIATE")
+            if records:
+                self._writer.executemany(_PUT, records)
+            if facts:
+                self._writer.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", facts)
+
+    def sync(self) -> None:
+        """Commit the open transaction; returns after its fsync."""
+        with _named_failure():
+            if self._writer.in_transaction:
+                self._writer.execute("COMMIT")
+
+    def commit(self, rows: Iterable[Row]) -> None:
+        """`stage`, then `sync`."""
+        self.stage(rows)
+        self.sync()
+
+    def close(self) -> None:
+        """Give up what is only staged, and close both connections."""
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        self._find.close()
+        self._opened.close()
+
+
+def _record(bucket: str, key: bytes, tag: bytes, value: bytes | None, found: int) -> Record:
+    if checksum(bucket, key, tag, value) != found:
+        raise CorruptRecord(f"The record of key {key!r} in bucket {bucket} does not match its checksum.")
+    return Record(bucket, key, unpack_tag(tag), value)
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    # Two threads use the writer, never at the same time: the loop stages while no sync is running.
+    return sqlite3.connect(file, isolation_level=None, check_same_thread=False, cached_statements=32)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Hold the directory for this process; the lock ends with the process, however it ends."""
+    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise EngineError(
+            f"The data directory {path} is in use by another node; stop that node or choose another `data`."
+        ) from None
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the files' names durable too: a database whose directory entry is lost is lost."""
+    for directory in (path, path.parent):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _named_failure() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise EngineError(
+            f"Storage failed ({error}); what was not yet acknowledged may be lost, so the node must stop."
+        ) from error

@@ -1,0 +1,221 @@
+r"""The client protocol: RESP, as Redis speaks it (https://redis.io/docs/latest/develop/reference/protocol-spec).
+
+    commands    *2\r\n$3\r\nGET\r\n$1\r\nk\r\n      or inline, as typed:  GET k\r\n
+    values      Simple  +OK    Failure  -CODE text    int  :7    bytes  $3 abc    list  *2 …
+                None    $-1  (RESP2)    _    (RESP3)
+                dict    *2n  (RESP2)    %n   (RESP3)
+
+No attributes are ever sent (`|1`): redis-py and redis-cli take them for the answer.
+
+`as_parsed` gives the form in which a client that uses hiredis sees a value, without the bytes in between: the
+simulator uses it, so that a client cannot tell the worlds apart. hiredis without an encoding gives a simple
+string as bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import hiredis
+import msgspec
+
+from kvstore.events import Failure, Simple, Value
+
+MAX_INLINE_BYTES = 64 << 10
+_MAX_NUMBER_BYTES = 24
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a client may send at most in one command."""
+
+    args: int
+    arg_bytes: int
+    command_bytes: int
+
+
+LIMITS = Limits(args=65_536, arg_bytes=16 << 20, command_bytes=32 << 20)
+STRANGER = Limits(args=10, arg_bytes=16 << 10, command_bytes=64 << 10)  # before AUTH, as Redis does
+
+
+class _MalformedError(Exception):
+    """The stream is not RESP; the text is what Redis says in the same case."""
+
+
+class CommandDecoder:
+    """Cuts a client's stream into commands, however its bytes arrive."""
+
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self.limits = limits
+        self.error: str | None = None  # set once, for good: answer it and close the connection
+        self._buffer = bytearray()
+        self._args: list[bytes] = []
+        self._missing = 0  # arguments of the command begun that have not been read
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[tuple[bytes, ...]]:
+        """Take bytes, give the commands they complete.
+
+        A malformed stream sets `error` and gives what came before.
+        """
+        commands: list[tuple[bytes, ...]] = []
+        if self.error is not None:
+            return commands
+        buffer = self._buffer
+        buffer += data
+        position: int | None = 0
+        done = 0
+        try:
+            while position is not None and position < len(buffer):
+                if self._missing:
+                    position = self._argument(buffer, position)
+                elif buffer[position] == 0x2A:  # '*'
+                    position = self._begin(buffer, position)
+                else:
+                    position = self._inline(buffer, position)
+                if position is not None:
+                    done = position
+                    if self._args and not self._missing:
+                        commands.append(tuple(self._args))
+                        self._args.clear()
+        except _MalformedError as error:
+            self.error = f"Protocol error: {error}"
+        del buffer[:done]
+        return commands
+
+    def _begin(self, buffer: bytearray, position: int) -> int | None:
+        found = _number(buffer, position + 1, "invalid multibulk length")
+        if found is None:
+            return None
+        count, after = found
+        if count > self.limits.args:
+            raise _MalformedError("invalid multibulk length")
+        self._missing = max(0, count)
+        self._size = 0
+        return after
+
+    def _argument(self, buffer: bytearray, position: int) -> int | None:
+        if buffer[position] != 0x24:  # '$'
+            raise _MalformedError(f"expected '$', got {chr(buffer[position])!r}")
+        found = _number(buffer, position + 1, "invalid bulk length")
+        if found is None:
+            return None
+        length, start = found
+        if not 0 <= length <= self.limits.arg_bytes:
+            raise _MalformedError("invalid bulk length")
+        if self._size + length > self.limits.command_bytes:
+            raise _MalformedError("too big command")
+        end = start + length
+        if len(buffer) < end + 2:
+            return None
+        if buffer[end] != 0x0D or buffer[end + 1] != 0x0A:
+            raise _MalformedError("a bulk string does not end where it says")
+        self._args.append(bytes(buffer[start:end]))
+        self._size += length
+        self._missing -= 1
+        return end + 2
+
+    def _inline(self, buffer: bytearray, position: int) -> int | None:
+        end = buffer.find(b"\n", position)
+        limit = min(MAX_INLINE_BYTES, self.limits.command_bytes)
+        if (end if end >= 0 else len(buffer)) - position > limit:
+            raise _MalformedError("too big inline request")
+        if end < 0:
+            return None
+        self._args.extend(split_inline(bytes(buffer[position:end])))
+        return end + 1
+
+
+def _number(buffer: bytearray, position: int, complaint: str) -> tuple[int, int] | None:
+    """The number from `position` to the end of its line, and where the next line begins;
+
+    None when it is not all here.
+    """
+    end = buffer.find(b"\r\n", position, position + _MAX_NUMBER_BYTES)
+    if end < 0:
+        if len(buffer) - position >= _MAX_NUMBER_BYTES:
+            raise _MalformedError(complaint)
+        return None
+    digits = buffer[position:end]
+    if not digits.isdigit() and not (digits[:1] == b"-" and digits[1:].isdigit()):
+        raise _MalformedError(complaint)
+    return int(digits), end + 2
+
+
+_WORD = re.compile(
+    rb"""\s*(?:"((?:[^"\\]|\\.)*)"(?=\s|$)|'((?:[^'\\]|\\.)*)'(?=\s|$)|([^\s"']+)(?=\s|$))\s*""", re.S
+)
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
+_CONTROL = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+
+
+def split_inline(line: bytes) -> list[bytes]:
+    """The words of a typed line: separated by spaces, in double quotes with escapes, or in single quotes."""
+    words, position = [], 0
+    line = line.strip()
+    while position < len(line):
+        match = _WORD.match(line, position)
+        if match is None:
+            raise _MalformedError("unbalanced quotes in request")
+        double, single, bare = match.groups()
+        if double is not None:
+            words.append(_ESCAPE.sub(_unescape, double))
+        elif single is not None:
+            words.append(single.replace(b"\\'", b"'"))
+        else:
+            words.append(bare)
+        position = match.end()
+    return words
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    code = match.group(1)
+    if len(code) == 3:
+        return bytes([int(code[1:], 16)])
+    return _CONTROL.get(code, code)
+
+
+def encode(value: Value, version: int) -> bytes:
+    """A value as RESP 2 or 3."""
+    if isinstance(value, bytes):
+        return b"$%d\r\n%b\r\n" % (len(value), value)
+    if isinstance(value, Simple):
+        return b"+%b\r\n" % _line(value.text)
+    if value is None:
+        return b"_\r\n" if version == 3 else b"$-1\r\n"
+    if isinstance(value, int):
+        return b":%d\r\n" % value
+    if isinstance(value, Failure):
+        return b"-%b\r\n" % _line(error_text(value))
+    if isinstance(value, list):
+        return b"*%d\r\n%b" % (len(value), b"".join([encode(each, version) for each in value]))
+    head = b"%%%d\r\n" % len(value) if version == 3 else b"*%d\r\n" % (2 * len(value))
+    pairs = [encode(name.encode(), version) + encode(each, version) for name, each in value.items()]
+    return head + b"".join(pairs)
+
+
+def as_parsed(value: Value, version: int = 2) -> Any:
+    """The same as hiredis makes of `encode(value, version)`:
+
+    bytes, int, None, list, dict, or a hiredis.ReplyError.
+    """
+    if isinstance(value, Simple):
+        return _line(value.text)
+    if isinstance(value, Failure):
+        return hiredis.ReplyError(_line(error_text(value)).decode())
+    if isinstance(value, list):
+        return [as_parsed(each, version) for each in value]
+    if isinstance(value, dict):
+        pairs = [(name.encode(), as_parsed(each, version)) for name, each in value.items()]
+        return dict(pairs) if version == 3 else [each for pair in pairs for each in pair]
+    return value
+
+
+def error_text(failure: Failure) -> str:
+    """An error as it goes over the wire, without the leading minus: its code, then its text."""
+    return f"{failure.code} {failure.text}"
+
+
+def _line(text: str) -> bytes:
+    """Text that must not end its line early."""
+    return text.replace("\r", " ").replace("\n", " ").encode()

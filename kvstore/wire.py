@@ -1,0 +1,198 @@
+"""Frames between nodes: bytes of a stream in, messages out.
+
+    ┌──────────────┬────────────┬─────────┬──────────┬───────────────────┐
+    │ u32 length   │ u8 version │ u8 kind │ u32 crc  │ body: msgpack     │   big-endian; `length` counts
+    └──────────────┴────────────┴─────────┴──────────┴───────────────────┘   the body, `crc` covers the rest
+
+    connection:  acceptor ── Challenge(nonce) ──►  initiator
+                 acceptor ◄── Hello(who, proof) ──  initiator
+                 acceptor ── Welcome | Refusal ──►  initiator
+                 acceptor ◄══ Batch, Batch, … ════  initiator      one way; answers use a connection back
+
+All messages that a node emits to a peer in one turn of its loop travel in one Batch: one header, one checksum
+and one call of the codec for many. A stream that breaks any rule below is cut; TCP cannot be resynchronised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from kvstore.messages import Message
+
+VERSION = 1
+MAX_BODY_BYTES = 16 << 20
+MAX_HANDSHAKE_BYTES = 1024  # what a stranger may send before it has been welcomed
+_HEAD = struct.Struct(">IBBI")
+_COVERED = struct.Struct(">IBB")  # the part of the head that the checksum covers
+
+
+class FrameError(Exception):
+    """The peer's stream breaks the rules; the connection must be closed."""
+
+
+class FrameTooLargeError(FrameError):
+    """A frame is, or would be, over the limit."""
+
+
+class VersionError(FrameError):
+    """The peer speaks another version of this protocol."""
+
+
+class ChecksumError(FrameError):
+    """Bytes were changed on the way."""
+
+
+class BodyError(FrameError):
+    """The body is not what its kind says."""
+
+
+class Challenge(msgspec.Struct, frozen=True, array_like=True):
+    """The acceptor's first word: a number used once, to be proved knowledge of the password with."""
+
+    nonce: bytes
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """The initiator: which cluster, who I am, whom I mean to reach."""
+
+    cluster: str
+    node: str
+    to: str
+    proof: bytes
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True):
+    """The acceptor will take messages."""
+
+    node: str
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True):
+    """The acceptor will not, and says why."""
+
+    reason: str
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """Messages, in the order they were sent."""
+
+    messages: list[Message]
+
+
+Frame = Challenge | Hello | Welcome | Refusal | Batch
+_KINDS: dict[int, type[Frame]] = {1: Challenge, 2: Hello, 3: Welcome, 4: Refusal, 5: Batch}
+_KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(cls) for kind, cls in _KINDS.items()
+}
+
+
+def encode(frame: Frame) -> bytes:
+    """A frame as bytes. Raises FrameTooLargeError."""
+    body = _ENCODER.encode(frame)
+    if len(body) > MAX_BODY_BYTES:
+        raise FrameTooLargeError(f"A frame of {len(body)} bytes is over the limit of {MAX_BODY_BYTES}.")
+    covered = _COVERED.pack(len(body), VERSION, _KIND_OF[type(frame)])
+    return b"%b%b%b" % (covered, zlib.crc32(body, zlib.crc32(covered)).to_bytes(4, "big"), body)
+
+
+def encode_batch(messages: Sequence[Message]) -> tuple[bytes, int]:
+    """Messages as one frame, or as several when they do not fit in one;
+
+    and the count of those too large to send.
+    """
+    try:
+        return encode(Batch(list(messages))), 0
+    except FrameTooLargeError:
+        if len(messages) == 1:
+            return b"", 1
+    middle = len(messages) // 2
+    left, lost_left = encode_batch(messages[:middle])
+    right, lost_right = encode_batch(messages[middle:])
+    return left + right, lost_left + lost_right
+
+
+class Decoder:
+    """Cuts a stream into frames, however its bytes arrive."""
+
+    def __init__(self, max_body_bytes: int = MAX_HANDSHAKE_BYTES) -> None:
+        """Begin with the small limit of a handshake; raise `max_body_bytes` once the peer is known."""
+        self.max_body_bytes = max_body_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes, give the frames they complete.
+
+        Raises FrameError; the decoder is then of no more use.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        start, end = 0, len(buffer)
+        while end - start >= _HEAD.size:
+            length, version, kind, crc = _HEAD.unpack_from(buffer, start)
+            self._check_head(length, version, kind)
+            after = start + _HEAD.size + length
+            if after > end:
+                break
+            body = bytes(buffer[start + _HEAD.size : after])
+            if zlib.crc32(body, zlib.crc32(buffer[start : start + _COVERED.size])) != crc:
+                raise ChecksumError("A frame does not match its checksum.")
+            frames.append(_body(kind, body))
+            start = after
+        del buffer[:start]
+        return frames
+
+    def _check_head(self, length: int, version: int, kind: int) -> None:
+        if version != VERSION:
+            raise VersionError(f"The peer speaks version {version} of this protocol, this node {VERSION}.")
+        if kind not in _KINDS:
+            raise BodyError(f"A frame has the unknown kind {kind}.")
+        if length > self.max_body_bytes:
+            raise FrameTooLargeError(f"A frame of {length} bytes is over the limit of {self.max_body_bytes}.")
+
+
+def _body(kind: int, body: bytes) -> Frame:
+    try:
+        frame: Frame = _DECODERS[kind].decode(body)
+    except msgspec.DecodeError as error:
+        raise BodyError(f"A frame of kind {kind} cannot be read: {error}.") from None
+    return frame
+
+
+def cluster_id(members: Sequence[str]) -> str:
+    """The name of a cluster: a digest of its members' names, the same on all of them."""
+    return hashlib.blake2b("\0".join(sorted(members)).encode(), digest_size=8).hexdigest()
+
+
+def proof(password: str | None, nonce: bytes, hello_from: str, hello_to: str) -> bytes:
+    """Shows knowledge of the password without sending it.
+
+    Without a password it proves nothing, and is empty.
+    """
+    if password is None:
+        return b""
+    return hmac.digest(password.encode(), nonce + f"{hello_from}\0{hello_to}".encode(), "sha256")
+
+
+def why_refused(
+    hello: Hello, *, cluster: str, node: str, members: Sequence[str], nonce: bytes, password: str | None
+) -> str | None:
+    """The reason to refuse this Hello, None when it is welcome."""
+    if hello.cluster != cluster:
+        return f"{hello.node} belongs to another cluster: its list of members differs from that of {node}."
+    if hello.to != node:
+        return f"{hello.node} looks for {hello.to}, but this is {node}: correct the address in its peers."
+    if hello.node == node or hello.node not in members:
+        return f"{hello.node} is not one of the peers of {node}."
+    if not hmac.compare_digest(hello.proof, proof(password, nonce, hello.node, node)):
+        return f"{hello.node} does not have the password of {node}."
+    return None

@@ -1,0 +1,229 @@
+"""Both engines keep one contract. The real one is damaged by SQL, its twin by `corrupt`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvstore.engine import Engine, EngineError, SchemaError, SqliteEngine, pack_tag, unpack_tag
+from kvstore.engine_memory import MemoryEngine
+from kvstore.events import CorruptRecord, Meta, Record, Tag
+
+
+class Disk:
+    """A place where an engine lives, that outlives it."""
+
+    def __init__(self, kind: str, path: Path) -> None:
+        self.kind, self.path = kind, path
+        self.memory = MemoryEngine()
+
+    def open(self) -> Engine:
+        return SqliteEngine(self.path) if self.kind == "sqlite" else self.memory
+
+    def damage(self, bucket: str, key: bytes) -> None:
+        """Flip one bit of a stored record, with the engine closed."""
+        if self.kind == "memory":
+            self.memory.corrupt(bucket, key)
+            return
+        with contextlib.closing(sqlite3.connect(self.path / "store.sqlite3")) as db, db:
+            (value,) = db.execute(
+                "SELECT value FROM records WHERE bucket=? AND key=?", (bucket, key)
+            ).fetchone()
+            flipped = bytes([value[0] ^ 1]) + value[1:]
+            db.execute("UPDATE records SET value=? WHERE bucket=? AND key=?", (flipped, bucket, key))
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
+    return Disk(request.param, tmp_path / "data")
+
+
+@contextlib.contextmanager
+def opened(disk: Disk) -> Iterator[Engine]:
+    engine = disk.open()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def record(key: bytes = b"k", hlc: int = 1, value: bytes | None = b"v", node: str = "n1") -> Record:
+    return Record("b", key, Tag(hlc, node, 1), value)
+
+
+TAGS = st.builds(
+    Tag,
+    st.integers(0, 2**64 - 1) | st.integers(0, 2),
+    st.sampled_from(["", "a", "ab", "b", "é", "n1", "n10", "𐀀"]),
+    st.integers(0, 2**64 - 1) | st.integers(0, 2),
+)
+RECORDS = st.builds(
+    Record, st.sampled_from(["a", "b", "bé"]), st.sampled_from([b"", b"k", b"\0", b"\xff"]), TAGS,
+    st.none() | st.binary(max_size=20),
+)  # fmt: skip
+ROWS = st.lists(RECORDS | st.builds(Meta, st.sampled_from(["x", "y"]), st.binary(max_size=5)), max_size=4)
+STEPS = st.lists(st.tuples(st.sampled_from(["stage", "commit", "reopen"]), ROWS), max_size=12)
+
+
+def contents(engine: Engine) -> tuple[list[Record], bytes | None, bytes | None]:
+    return list(engine.records()), engine.meta("x"), engine.meta("y")
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_both_engines_read_the_same_after_any_steps(steps: list[tuple[str, list[Record | Meta]]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        disks = Disk("sqlite", Path(folder)), Disk("memory", Path(folder))
+        engines = [disk.open() for disk in disks]
+        try:
+            for step, rows in steps:
+                if step == "reopen":
+                    for engine in engines:
+                        engine.close()
+                    engines = [disk.open() for disk in disks]
+                else:
+                    for engine in engines:
+                        engine.stage(rows) if step == "stage" else engine.commit(rows)
+                assert contents(engines[0]) == contents(engines[1])
+                for row in rows:
+                    if isinstance(row, Record):
+                        assert engines[0].get(row.bucket, row.key) == engines[1].get(row.bucket, row.key)
+        finally:
+            for engine in engines:
+                engine.close()
+
+
+@given(st.lists(TAGS, min_size=2, max_size=2))
+def test_packed_tags_compare_as_tags(tags: list[Tag]) -> None:
+    one, two = tags
+    assert (pack_tag(one) < pack_tag(two)) == (one < two)
+    assert unpack_tag(pack_tag(one)) == one
+
+
+def test_staged_rows_are_read_only_after_sync(disk: Disk) -> None:
+    with opened(disk) as engine:
+        engine.stage([record(), Meta("x", b"1")])
+        assert engine.get("b", b"k") is None
+        assert engine.meta("x") is None
+        engine.sync()
+        assert engine.get("b", b"k") == record()
+        assert engine.meta("x") == b"1"
+
+
+def test_reopened_twice_reads_the_same(disk: Disk) -> None:
+    rows = [record(b"a"), record(b"b", value=None), record(b"c", value=b"")]
+    with opened(disk) as engine:
+        engine.commit([*rows, Meta("x", b"1")])
+        engine.stage([record(b"lost")])
+    for _ in range(2):
+        with opened(disk) as engine:
+            assert contents(engine) == (rows, b"1", None)
+
+
+def test_a_lower_version_never_replaces_a_higher_one(disk: Disk) -> None:
+    with opened(disk) as engine:
+        engine.commit([record(hlc=2, value=b"new")])
+        engine.commit([record(hlc=1, value=b"old")])
+        engine.commit([record(hlc=2, node="n0", value=b"old")])
+        assert engine.get("b", b"k") == record(hlc=2, value=b"new")
+
+
+def test_a_damaged_record_is_an_error_until_it_is_written_again(disk: Disk) -> None:
+    with opened(disk) as engine:
+        engine.commit([record(b"bad"), record(b"good")])
+    disk.damage("b", b"bad")
+    with opened(disk) as engine:
+        with pytest.raises(CorruptRecord, match="bad"):
+            engine.get("b", b"bad")
+        with pytest.raises(CorruptRecord):
+            list(engine.records())
+        assert engine.get("b", b"good") == record(b"good")
+        engine.commit([record(b"bad", hlc=0)])
+        with pytest.raises(CorruptRecord):
+            engine.get("b", b"bad")
+        engine.commit([record(b"bad")])
+        assert engine.get("b", b"bad") == record(b"bad")
+
+
+@given(st.lists(st.sampled_from(["stage", "sync"]), max_size=12), st.integers(0, 2**32))
+def test_a_crash_keeps_what_was_synced_and_a_prefix_of_the_rest(steps: list[str], seed: int) -> None:
+    engine, staged, synced = MemoryEngine(), 0, 0
+    for step in steps:
+        if step == "stage":
+            engine.stage([record(staged.to_bytes())])
+            staged += 1
+        else:
+            engine.sync()
+            synced = staged
+    lost = engine.crash(Random(seed))
+    kept = [each.key for each in engine.records()]
+    assert kept == [number.to_bytes() for number in range(staged - lost)]
+    assert len(kept) >= synced
+
+
+def test_a_crash_can_keep_none_some_and_all() -> None:
+    def crashed(seed: int) -> int:
+        engine = MemoryEngine()
+        for number in range(2):
+            engine.stage([record(number.to_bytes())])
+        return engine.crash(Random(seed))
+
+    assert {crashed(seed) for seed in range(40)} == {0, 1, 2}
+
+
+def test_what_sqlite_synced_survives_kill_9(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from kvstore.engine import SqliteEngine; "
+        "from kvstore.events import Record, Tag; e = SqliteEngine(Path(sys.argv[1])); "
+        "e.commit([Record('b', b'kept', Tag(1, 'n', 1), b'v')]); "
+        "e.stage([Record('b', b'lost', Tag(1, 'n', 1), b'v')]); "
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    with contextlib.closing(SqliteEngine(tmp_path)) as engine:
+        assert [each.key for each in engine.records()] == [b"kept"]
+
+
+def test_a_data_directory_has_one_owner(tmp_path: Path) -> None:
+    with (
+        contextlib.closing(SqliteEngine(tmp_path)),
+        pytest.raises(EngineError, match="in use by another node"),
+    ):
+        SqliteEngine(tmp_path)
+    SqliteEngine(tmp_path).close()
+
+
+def _other_schema(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE about SET value = 99")
+
+
+def _no_database(file: Path) -> None:
+    file.write_bytes(b"this is not a database, nor was it ever one" * 100)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"), [(_other_schema, "schema 99"), (_no_database, "cannot be opened")]
+)
+def test_a_foreign_file_is_refused_by_name(tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
+    SqliteEngine(tmp_path).close()
+    spoil(tmp_path / "store.sqlite3")
+    with pytest.raises(SchemaError, match=said):
+        SqliteEngine(tmp_path)

@@ -1,0 +1,112 @@
+"""RESP: any cutting of the stream, limits with Redis's own words, and one view of values in both worlds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hiredis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvstore.events import Failure, Simple, Value
+from kvstore.resp import LIMITS, STRANGER, CommandDecoder, as_parsed, encode, split_inline
+
+COMMANDS = st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=5).map(tuple), max_size=5)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
+VALUES: st.SearchStrategy[Value] = st.recursive(
+    st.none()
+    | st.binary(max_size=20)
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.builds(Simple, TEXT)
+    | st.builds(Failure, st.sampled_from(["ERR", "TIMEOUT"]), TEXT),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def plain(value: Any) -> Any:
+    """Errors do not compare: replace them by their words."""
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    return ("error", str(value)) if isinstance(value, Exception) else value
+
+
+@given(VALUES, st.sampled_from([2, 3]))
+def test_hiredis_sees_what_as_parsed_says(value: Value, version: int) -> None:
+    reader = hiredis.Reader()
+    reader.feed(encode(value, version))
+    assert plain(reader.gets()) == plain(as_parsed(value, version))
+    assert reader.gets() is False
+
+
+@given(COMMANDS, st.data())
+def test_commands_come_out_as_they_went_in_however_the_stream_is_cut(
+    commands: list[tuple[bytes, ...]], data: st.DataObject
+) -> None:
+    stream = b"".join(hiredis.pack_command(command) for command in commands)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    decoder, found = CommandDecoder(), []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        found += decoder.feed(stream[start:end])
+    assert (found, decoder.error) == (commands, None)
+
+
+@given(st.binary(max_size=100) | st.text("*$-0123456789\r\n a'\"\\", max_size=60).map(str.encode))
+def test_noise_ends_in_an_error_or_in_commands_never_in_an_exception(noise: bytes) -> None:
+    whole, pieces = CommandDecoder(), CommandDecoder()
+    found = whole.feed(noise)
+    assert found == [command for byte in noise for command in pieces.feed(bytes([byte]))]
+    assert whole.error == pieces.error
+
+
+@pytest.mark.parametrize(
+    ("stream", "said"),
+    [
+        (b"*65537\r\n", "invalid multibulk length"),
+        (b"*1000000000000000000000000000", "invalid multibulk length"),
+        (b"*x\r\n", "invalid multibulk length"),
+        (b"*1_0\r\n", "invalid multibulk length"),
+        (b"*1\r\n:1\r\n", "expected '$'"),
+        (b"*1\r\n$-1\r\n", "invalid bulk length"),
+        (b"*1\r\n$99999999\r\n", "invalid bulk length"),
+        (b"*1\r\n$1\r\nabc\r\n", "does not end"),
+        (b"x" * 70_000, "too big inline request"),
+        (b'SET k "v\r\n', "unbalanced quotes"),
+    ],
+)
+def test_a_broken_stream_gives_what_came_before_and_then_an_error(stream: bytes, said: str) -> None:
+    decoder = CommandDecoder()
+    assert decoder.feed(b"PING\r\n" + stream) == [(b"PING",)]
+    assert said in str(decoder.error)
+    assert decoder.feed(b"PING\r\n") == []
+
+
+def test_empty_commands_are_passed_over() -> None:
+    assert CommandDecoder().feed(b"*0\r\n*-1\r\n\r\n  \r\nPING\r\n") == [(b"PING",)]
+
+
+def test_a_stranger_may_send_little() -> None:
+    within = hiredis.pack_command((b"a" * STRANGER.arg_bytes,) + (b"b",) * (STRANGER.args - 1))
+    assert len(CommandDecoder(STRANGER).feed(within)) == 1
+    for command in [(b"a",) * (STRANGER.args + 1), (b"a" * (STRANGER.arg_bytes + 1),), (b"a" * 16_000,) * 5]:
+        decoder = CommandDecoder(STRANGER)
+        assert decoder.feed(hiredis.pack_command(command)) == []
+        assert decoder.error is not None
+        assert len(CommandDecoder(LIMITS).feed(hiredis.pack_command(command))) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"GET k", [b"GET", b"k"]),
+        (b"  GET \t k  \r", [b"GET", b"k"]),
+        (rb'SET k "a\x00\n\"b c"', [b"SET", b"k", b'a\0\n"b c']),
+        (rb"SET 'it\'s' '\n'", [b"SET", b"it's", rb"\n"]),
+        (b'SET k ""', [b"SET", b"k", b""]),
+    ],
+)
+def test_typed_lines_are_split_as_redis_does(line: bytes, words: list[bytes]) -> None:
+    assert split_inline(line) == words
