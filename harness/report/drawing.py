@@ -1,0 +1,129 @@
+"""Drawings as SVG text: the minimal core in lanes, and the faults over time.
+
+    client 3 → n1   |==== write 3 = 17 ====|
+    client 5 → n2          |== write 3 = 18 ==▒▒▒░░░░   nothing is known of its end
+    client 4 → n4                                  |= read 3 → 17 =|
+
+Colours are CSS classes of the page, so that the same drawing serves light, dark and print. Each bar is focusable and
+carries its full record as a title; the drawing as a whole has a text alternative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from harness.report.folder import Bar
+
+WIDTH, LABEL, ROW, AXIS = 960, 150, 38, 30
+CHARACTER = 6.9  # width of one character at 12 px, about
+
+
+def in_units(ns: float, span_ns: float) -> str:
+    """A time for the axis: microseconds, milliseconds or seconds, as the span asks."""
+    if span_ns < 2_000_000:
+        return f"{ns / 1e3:,.0f} µs"
+    return f"{ns / 1e6:,.1f} ms" if span_ns < 2_000_000_000 else f"{ns / 1e9:,.1f} s"
+
+
+def axis(low: float, high: float, top: float, height: float) -> str:
+    """Five vertical rules with their times, below the rows."""
+    parts = []
+    for step in range(5):
+        x = LABEL + (WIDTH - LABEL - 20) * step / 4
+        text = in_units(low + (high - low) * step / 4, high - low)
+        anchor = "start" if step == 0 else "end" if step == 4 else "middle"
+        parts.append(f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - AXIS + 4}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 8}" text-anchor="{anchor}">{text}</text>')
+    return "".join(parts)
+
+
+def lanes(bars: Sequence[Bar], *, ident: str, alternative: str) -> str:
+    """The core in lanes, one for each client. `alternative` is read out in place of the picture."""
+    if not bars:
+        return ""
+    order = list(dict.fromkeys((bar.process, bar.node) for bar in sorted(bars, key=lambda bar: bar.start_ns)))
+    low = min(bar.start_ns for bar in bars)
+    known = max(max(bar.end_ns or bar.start_ns for bar in bars), max(bar.start_ns for bar in bars) + 1)
+    high = known + (known - low) * (0.12 if any(bar.end_ns is None for bar in bars) else 0.02)
+    scale = (WIDTH - LABEL - 20) / (high - low)
+    height = len(order) * ROW + AXIS + 10
+    parts = [
+        f'<svg class="lanes" viewBox="0 0 {WIDTH} {height}" role="group" aria-labelledby="{ident}-t">',
+        f'<title id="{ident}-t">{escape(alternative)}</title>',
+        f'<defs><linearGradient id="{ident}-fade"><stop offset="0" class="stop-a"/><stop offset="1" class="stop-b"/></linearGradient></defs>',
+        axis(low, high, 4, height),
+    ]
+    for row, (process, node) in enumerate(order):
+        y = row * ROW + 8
+        parts.append(
+            f'<text class="lane" x="0" y="{y + 17}">client {escape(str(process))} → {escape(node)}</text>'
+        )
+        parts.append(f'<line class="base" x1="{LABEL}" x2="{WIDTH - 20}" y1="{y + 13}" y2="{y + 13}"/>')
+        for bar in bars:
+            if (bar.process, bar.node) == (process, node):
+                parts.append(one_bar(bar, LABEL + (bar.start_ns - low) * scale, y, low, high, scale, ident))
+    return "".join([*parts, "</svg>"])
+
+
+def one_bar(bar: Bar, x: float, y: float, low: float, high: float, scale: float, ident: str) -> str:
+    """A bar [call, return] with its words, inside where they fit and beside where they do not."""
+    end = WIDTH - 20 if bar.end_ns is None else LABEL + (bar.end_ns - low) * scale
+    width = max(end - x, 4)
+    kind = "read" if bar.f == "read" else "write"
+    span = high - low
+    until = (
+        "nobody knows when it ended" if bar.end_ns is None else f"returned at {in_units(bar.end_ns, span)}"
+    )
+    full = f"operation {bar.index}: client {bar.process} on {bar.node}, {bar.words}, {bar.outcome}; called at {in_units(bar.start_ns, span)}, {until}"
+    full += f" ({bar.error})" if bar.error else ""
+    fill = f' style="fill:url(#{ident}-fade)"' if bar.end_ns is None else ""
+    label = f"#{bar.index} {bar.words}"
+    text_width = len(label) * CHARACTER
+    if text_width + 10 <= width:
+        text_x, anchor, style = x + 6, "start", "in"
+    elif end + text_width + 8 <= WIDTH:
+        text_x, anchor, style = end + 5, "start", "out"
+    else:
+        text_x, anchor, style = x - 5, "end", "out"
+    mark = (
+        ""
+        if bar.end_ns is None
+        else f'<line class="edge" x1="{x + width:.1f}" x2="{x + width:.1f}" y1="{y}" y2="{y + 26}"/>'
+    )
+    return (
+        f'<g class="bar {kind} {escape(bar.outcome)}" tabindex="0" role="img" aria-label="{escape(full, quote=True)}"><title>{escape(full)}</title>'
+        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="26" rx="2"{fill}/>'
+        f'<line class="edge" x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + 26}"/>{mark}'
+        f'<text class="{style}" x="{text_x:.1f}" y="{y + 17}" text-anchor="{anchor}">{escape(label)}</text></g>'
+    )
+
+
+def bands(faults: Sequence[Mapping[str, Any]], end_ns: int) -> str:
+    """The faults over time, one row for each kind; a fault that did not bite is hatched."""
+    if not faults:
+        return ""
+    kinds = list(dict.fromkeys(str(fault["kind"]) for fault in faults))
+    height = len(kinds) * 30 + AXIS + 6
+    scale = (WIDTH - LABEL - 20) / max(end_ns, 1)
+    parts = [
+        f'<svg class="bands" viewBox="0 0 {WIDTH} {height}" role="group" aria-labelledby="bands-t">',
+        f'<title id="bands-t">{len(faults)} faults over time; the table below says the same in words</title>',
+        '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs>',
+        axis(0, end_ns, 4, height),
+    ]
+    for row, kind in enumerate(kinds):
+        y = row * 30 + 6
+        parts.append(f'<text class="lane" x="0" y="{y + 16}">{escape(kind)}</text>')
+        for fault in (fault for fault in faults if str(fault["kind"]) == kind):
+            start = int(fault.get("start_ns") or 0)
+            end = int(fault.get("end_ns") or end_ns)
+            words = f"{kind} of {', '.join(map(str, fault.get('nodes') or [])) or 'the network'}: {in_units(start, end_ns)} to {in_units(end, end_ns)}"
+            words += "" if fault.get("bit") else "; it did not bite"
+            style = f"band k{row % 4}" if fault.get("bit") else "band blunt"
+            parts.append(
+                f'<g class="{style}" tabindex="0" role="img" aria-label="{escape(words, quote=True)}"><title>{escape(words)}</title>'
+                f'<rect x="{LABEL + start * scale:.1f}" y="{y}" width="{max((end - start) * scale, 2):.1f}" height="22" rx="2"/></g>'
+            )
+    return "".join([*parts, "</svg>"])

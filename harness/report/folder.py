@@ -1,0 +1,189 @@
+"""The run folder as the report reads it: results, faults, environment, plan and operations, all read once.
+
+    runs/<name>/<time>-<seed>/   results.json  faults.jsonl  environment.json  plan.toml  history.jsonl
+                                      └───────────────┴────────┬───────┴───────────┴──────────┘
+                                                            RunFiles ──► words, drawings, page
+
+Only `results.json` must be there. Whatever else is missing makes the page shorter, never the report fail: a run that
+was cut short is the one a person most wants to look at.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from checkers.op import MISSING, Op, Type
+from harness.plan import Plan, PlanError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One operation from call to return. `end_ns` is None when nothing is known of its end (`info`, or no completion)."""
+
+    index: int
+    process: int | str
+    node: str
+    f: str
+    key: Any
+    value: Any
+    outcome: str  # ok | fail | info
+    start_ns: int
+    end_ns: int | None
+    error: str | None = None
+
+    @property
+    def words(self) -> str:
+        """`write 3 = 17`, `read 3 → 17`: short enough for a bar."""
+        key = "" if self.key is None else f" {self.key}"
+        if self.value is MISSING:
+            return f"{self.f}{key} → ?"
+        return f"{self.f}{key} {'→' if self.f == 'read' else '='} {'nothing' if self.value is None else self.value}"
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run left behind, as plain data."""
+
+    folder: Path
+    results: Mapping[str, Any]
+    faults: Sequence[Mapping[str, Any]]
+    environment: Mapping[str, Any]
+    plan_text: str
+    plan: Mapping[str, Any]
+
+    @cached_property
+    def bars(self) -> list[Bar]:
+        """Every client operation of the history, by time of call."""
+        path = self.folder / "history.jsonl"
+        if not path.exists():
+            return []
+        from checkers.history import History
+
+        return pair(list(History.load(path)), self.node_of)
+
+    def node_of(self, process: int | str) -> str:
+        """The node that a process talks to: thread = process modulo concurrency, threads dealt over nodes in turn."""
+        if not isinstance(process, int):
+            return str(process)
+        concurrency = int(self.plan.get("concurrency", Plan.__dataclass_fields__["concurrency"].default))
+        nodes = int(self.plan.get("nodes", Plan.__dataclass_fields__["nodes"].default))
+        return f"n{process % concurrency % nodes + 1}"
+
+    @property
+    def core_bars(self) -> list[Bar]:
+        """The operations of the minimal core, with their completions looked up in the history where need be."""
+        core = self.results.get("core")
+        if not core:
+            return []
+        wanted = {int(op["index"]) for op in core["ops"]}
+        found = [bar for bar in self.bars if bar.index in wanted]
+        return found or pair([op_of(record) for record in core["ops"]], self.node_of)
+
+    @property
+    def end_ns(self) -> int:
+        """When the run ended: the last thing known of it."""
+        ops = [bar.end_ns or bar.start_ns for bar in self.bars]
+        return max(
+            [1, *ops, *(int(fault.get("end_ns") or fault.get("start_ns") or 0) for fault in self.faults)]
+        )
+
+
+def read_folder(folder: Path) -> RunFiles:
+    """Read a run folder. Raises PlanError when it is not one."""
+    path = folder / "results.json"
+    if not folder.is_dir():
+        raise PlanError(
+            f"{folder} is not a run folder: no such directory; `ls runs` shows the runs there are"
+        )
+    if not path.exists():
+        raise PlanError(
+            f"{folder} has no results.json, so the run did not finish; judge its history with `quorate check {folder}/history.jsonl`"
+        )
+    results = read_json(path)
+    if results.get("schema") != SCHEMA:
+        raise PlanError(
+            f"{path} has schema {results.get('schema')!r}, and this version reads schema {SCHEMA}; use the version that wrote it"
+        )
+    environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
+    plan_text = (folder / "plan.toml").read_text() if (folder / "plan.toml").exists() else ""
+    try:
+        plan = tomllib.loads(plan_text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(
+            f"{folder / 'plan.toml'} is not TOML ({error}); restore it from the plan that was run"
+        ) from error
+    return RunFiles(folder, results, read_faults(folder / "faults.jsonl"), environment, plan_text, plan)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object from a file. Raises PlanError naming the file and the place."""
+    try:
+        value = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise PlanError(
+            f"{path} cannot be read as JSON ({error}); run the plan again to make a new one"
+        ) from error
+    if not isinstance(value, dict):
+        raise PlanError(
+            f"{path} holds a {type(value).__name__} where an object was expected; run the plan again"
+        )
+    return value
+
+
+def read_faults(path: Path) -> list[dict[str, Any]]:
+    """The fault records; a last line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    faults = []
+    for number, line in enumerate(lines, 1):
+        try:
+            faults.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise PlanError(
+                    f"{path} line {number} is not JSON ({error}); the rest of the folder can still be checked with `quorate check`"
+                ) from error
+    return faults
+
+
+def op_of(record: Mapping[str, Any]) -> Op:
+    """An op from one object of `results.json`, which is a line of the history."""
+    from checkers.jsonl import decode_line
+
+    return decode_line(json.dumps(record))
+
+
+def pair(ops: Sequence[Op], node_of: Any) -> list[Bar]:
+    """Join each client call with its completion. A call without one is `info`: nobody knows."""
+    open_calls: dict[int, Op] = {}
+    bars: list[Bar] = []
+    for op in ops:
+        if not isinstance(op.process, int):
+            continue
+        if op.type is Type.INVOKE:
+            open_calls[op.process] = op
+        elif (call := open_calls.pop(op.process, None)) is not None:
+            bars.append(bar_of(call, op, node_of))
+    bars += [bar_of(call, None, node_of) for call in open_calls.values()]
+    return sorted(bars, key=lambda bar: (bar.start_ns, bar.index))
+
+
+def bar_of(call: Op, completion: Op | None, node_of: Any) -> Bar:
+    """One bar from a call and what came of it."""
+    known = completion is not None and completion.type in (Type.OK, Type.FAIL)
+    value = completion.value if completion is not None and completion.type is Type.OK else call.value
+    return Bar(
+        call.index, call.process, node_of(call.process), call.f, call.key, value,
+        completion.type.word if completion is not None else "info",
+        call.time_ns, completion.time_ns if completion is not None and known else None,
+        completion.error if completion is not None else "no completion was recorded",
+    )  # fmt: skip

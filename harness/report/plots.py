@@ -1,0 +1,163 @@
+"""Latency and throughput over time, as SVG text drawn by matplotlib (see docs/decisions/0003-report-plots.md).
+
+Points are thinned before they are drawn: each slice of time keeps its slowest operation of each kind (a thinned plot
+must not hide an outlier) and a few others by even steps, so that a run of 100,000 operations stays a small page.
+Colours are drawn as markers and then replaced by the page's CSS variables, so that dark mode reaches the plots.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.report.folder import Bar
+
+SLICES, POINTS_PER_SLICE = 150, 6
+INK = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--rule)",
+    "#030303": "var(--read)",
+    "#040404": "var(--write)",
+    "#050505": "var(--bad)",
+    "#060606": "var(--doubt)",
+    "#070707": "var(--fault)",
+    "#080808": "var(--other)",
+}
+COLOUR_OF_F = {"read": "#030303", "write": "#040404"}
+STYLE = {
+    "svg.fonttype": "none", "svg.hashsalt": "quorate", "font.family": "sans-serif", "font.size": 9.0,
+    "text.color": "#010101", "axes.labelcolor": "#010101", "xtick.color": "#010101", "ytick.color": "#010101",
+    "axes.edgecolor": "#020202", "grid.color": "#020202", "axes.spines.top": False, "axes.spines.right": False,
+}  # fmt: skip
+
+
+def thin(bars: Sequence[Bar], end_ns: int) -> list[Bar]:
+    """At most SLICES x POINTS_PER_SLICE operations, the slowest of each slice of time among them."""
+    slices: dict[int, list[Bar]] = {}
+    for bar in bars:
+        slices.setdefault(min(bar.start_ns * SLICES // max(end_ns, 1), SLICES - 1), []).append(bar)
+    kept = []
+    for chunk in slices.values():
+        slowest = max(chunk, key=latency_ms)
+        step = max(1, -(-len(chunk) // (POINTS_PER_SLICE - 1)))
+        kept += list({bar.index: bar for bar in [slowest, *chunk[::step]]}.values())
+    return kept
+
+
+def latency_ms(bar: Bar) -> float:
+    """From call to return; only for operations that returned."""
+    return (bar.end_ns - bar.start_ns) / 1e6 if bar.end_ns is not None else 0.0
+
+
+def latency_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: int) -> str:
+    """Latency of every kind of operation over time on a logarithmic axis, fault bands behind."""
+    finished = [bar for bar in bars if bar.end_ns is not None]
+    if not finished:
+        return ""
+    figure, axes = canvas(2.9)
+    shade(axes, faults, end_ns)
+    for f in sorted({bar.f for bar in finished}):
+        for outcome, marker in (("ok", "o"), ("fail", "x")):
+            some = thin([bar for bar in finished if bar.f == f and bar.outcome == outcome], end_ns)
+            if some:
+                axes.scatter(
+                    [bar.start_ns / 1e9 for bar in some], [max(latency_ms(bar), 1e-3) for bar in some], s=7,
+                    marker=marker, c=COLOUR_OF_F.get(f, "#080808") if outcome == "ok" else "#050505",
+                    label=f"{f} {outcome}", linewidths=0.7, alpha=0.75,
+                )  # fmt: skip
+    doubtful = thin([bar for bar in bars if bar.end_ns is None], end_ns)
+    if doubtful:
+        top = max(latency_ms(bar) for bar in finished) * 1.3
+        axes.scatter(
+            [bar.start_ns / 1e9 for bar in doubtful],
+            [top] * len(doubtful),
+            s=14,
+            marker="|",
+            c="#060606",
+            label="info (end unknown)",
+        )
+    axes.set_yscale("log")
+    axes.set_ylabel("latency, ms")
+    return finish(figure, axes, end_ns, "Latency of operations over time, with fault bands")
+
+
+def rate_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: int) -> str:
+    """Operations a second by outcome over time, fault bands behind."""
+    if not bars:
+        return ""
+    slices = 60
+    width_s = max(end_ns, 1) / 1e9 / slices
+    figure, axes = canvas(1.9)
+    shade(axes, faults, end_ns)
+    for outcome, colour in (("ok", "#030303"), ("fail", "#050505"), ("info", "#060606")):
+        counts = [0] * slices
+        for bar in bars:
+            counts[min(bar.start_ns * slices // max(end_ns, 1), slices - 1)] += bar.outcome == outcome
+        if any(counts):
+            axes.step(
+                [width_s * (step + 0.5) for step in range(slices)],
+                [count / width_s for count in counts],
+                where="mid",
+                color=colour,
+                label=outcome,
+                linewidth=1.3,
+            )
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("operations per second")
+    return finish(figure, axes, end_ns, "Operations per second by outcome over time, with fault bands")
+
+
+def canvas(height: float) -> tuple[Any, Any]:
+    """An empty figure in our style, made without the global state of pyplot."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9.6, height), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.add_subplot()
+        axes.patch.set_alpha(0)
+        axes.grid(axis="y", linewidth=0.5)
+        axes.set_axisbelow(True)
+    return figure, axes
+
+
+def shade(axes: Any, faults: Sequence[Mapping[str, Any]], end_ns: int) -> None:
+    """A band behind the plot for each fault that bit."""
+    for fault in faults:
+        if fault.get("bit"):
+            start, end = int(fault.get("start_ns") or 0), int(fault.get("end_ns") or end_ns)
+            axes.axvspan(start / 1e9, end / 1e9, color="#070707", alpha=0.16, linewidth=0)
+
+
+def finish(figure: Any, axes: Any, end_ns: int, alternative: str) -> str:
+    """The figure as an SVG element with a text alternative and the page's colours."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        axes.set_xlim(0, end_ns / 1e9)
+        axes.set_xlabel("seconds since the run began")
+        axes.legend(
+            loc="upper right", frameon=False, ncols=5, bbox_to_anchor=(1, 1.14), fontsize=8, handletextpad=0.3
+        )
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return for_page(buffer.getvalue(), alternative)
+
+
+def for_page(svg: str, alternative: str) -> str:
+    """Strip what is for files only (prologue, metadata, namespaces), make ids unique, replace the marker colours."""
+    prefix = alternative.split()[0].lower()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(
+        r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>",
+        rf'<svg class="plot" viewBox="\1" role="img" aria-label="{alternative}">',
+        svg,
+        count=1,
+    )
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    return re.sub("|".join(INK), lambda match: INK[match.group()], svg)

@@ -1,0 +1,195 @@
+"""What the report says, in sentences that need no knowledge of the field.
+
+Everything here is a pure function of a run's `results.json`, faults and plan, so that tests can hold the sentences
+against a golden copy. Numbers keep their unit; a word of the field is explained in the glossary below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PROMISES = {
+    "linearizable": "the store behaves as if there were one copy: once a write is acknowledged or a value was read, no later read returns something older",
+    "regular": "a read returns the last acknowledged write, or one that is being written at that moment",
+    "integrity": "a read only returns values that somebody wrote, never one from a failed write or from the future",
+}
+FAULT_WORDS = {
+    "partition": "network partitions",
+    "kill": "killed and restarted nodes",
+    "pause": "paused nodes",
+    "clock": "shifted clocks",
+}
+NEVER_TESTED = (
+    "disk corruption or a full disk",
+    "nodes joining or leaving the cluster",
+    "operations on several keys at once",
+    "slow networks with corrupted packets",
+)
+GLOSSARY = {
+    "operation": "one call of a client, from its start to its answer; its time is the whole interval between the two",
+    "ok, fail, info": "what is known of an operation: it took effect; it surely had none; nobody knows (for instance after a time-out: it may even take effect later)",
+    "claim": "a guarantee that somebody says this configuration gives",
+    "valid, invalid, unknown": "the claim held in everything that was seen; it was broken, and the core proves it; not enough was seen to say",
+    "core": "the few operations that are already impossible on their own under the claim; anyone can check them by hand",
+    "witness": "an order of all operations that a single copy could have produced, respecting real time: the proof of a valid verdict",
+    "stale read": "a read that returned a value although a newer one had been acknowledged before the read began",
+    "staleness in versions": "how many newer acknowledged values there were when a stale read began",
+    "N, R, W": "each key lives on N nodes; a read waits for R of them, a write for W",
+    "partition": "some nodes cannot reach others, while clients can reach all",
+    "bite": "a fault bit when it measurably did something: packets were dropped, a process was gone, a clock was off",
+    "linearizable": PROMISES["linearizable"],
+    "regular": PROMISES["regular"],
+    "integrity": PROMISES["integrity"],
+}
+
+
+def stats_of(part: Any) -> Mapping[str, Any]:
+    """The numbers of a Result written as JSON, or of a plain table of numbers."""
+    if not isinstance(part, Mapping):
+        return {}
+    inner = part.get("stats")
+    return inner if isinstance(inner, Mapping) else part
+
+
+def subject(plan: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    """The thing that was tested, with its configuration: `kvstore in mode quorum (N=3 R=2 W=2)`."""
+    system = plan.get("system")
+    table = (
+        system if isinstance(system, Mapping) else {"name": system or results.get("system") or "The system"}
+    )
+    mode = f" in mode {table['mode']}" if "mode" in table else ""
+    quorum = " ".join(f"{letter.upper()}={table[letter]}" for letter in ("n", "r", "w") if letter in table)
+    return f"{table.get('name', 'The system')}{mode}{f' ({quorum})' if quorum else ''}"
+
+
+def finding(plan: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    """The one sentence at the top."""
+    who = subject(plan, results)
+    operations, bit = count_ops(results), int((results.get("faults") or {}).get("bit", 0))
+    if results["outcome"] == "invalid":
+        broken = [
+            name for name, result in results.get("claims", {}).items() if result["verdict"] == "invalid"
+        ]
+        core = results.get("core") or {}
+        proof = core.get("sentence") or results.get("reason") or "see the claims below"
+        return f"{who} broke its claim to be {join(broken) or 'correct'}: {strip(proof)}."
+    if results["outcome"] == "valid":
+        faults = f" and {plural(bit, 'fault')} that bit" if bit else ", with no faults"
+        return f"{who} kept every claim ({join(list(results.get('claims', {})))}) in {plural(operations, 'operation')}{faults}."
+    return f"There is no verdict on {who}: {strip(results.get('reason') or 'nothing was tested')}."
+
+
+def claim_words(name: str, result: Mapping[str, Any]) -> str:
+    """What a verdict means for this claim."""
+    promise = PROMISES.get(name, name)
+    opening = {"valid": "Held", "invalid": "Broken", "unknown": "Not decided"}[str(result["verdict"])]
+    return f"{opening}. The promise: {promise}. {sentence(result.get('reason', ''))}".strip()
+
+
+def tested(
+    plan: Mapping[str, Any], results: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What this run did look at."""
+    lines = [
+        f"the {plan.get('workload', 'register')} workload, {plural(count_ops(results), 'operation')} by {plan.get('concurrency', 10)} clients on {plural(int(plan.get('nodes', 5)), 'node')}, seed {results.get('seed')}"
+    ]
+    for kind in dict.fromkeys(str(fault["kind"]) for fault in faults):
+        of_kind = [fault for fault in faults if str(fault["kind"]) == kind]
+        bit = sum(bool(fault.get("bit")) for fault in of_kind)
+        lines.append(
+            f"{FAULT_WORDS.get(kind, kind)}: {len(of_kind)} injected, {bit} with evidence that they bit"
+        )
+    claims = list(results.get("claims", {}))
+    levels = [level for level in results.get("levels", {}) if level not in claims]
+    lines.append(f"the claims {join(claims)}" + (f", and for comparison {join(levels)}" if levels else ""))
+    return lines
+
+
+def not_tested(results: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What this run says nothing about. A report without this list would claim too much."""
+    seen = {str(fault["kind"]) for fault in faults if fault.get("bit")}
+    lines = [f"no {words} in this run" for kind, words in FAULT_WORDS.items() if kind not in seen]
+    if results.get("world") == "sim":
+        lines.append("no real network, disk or kernel: the nodes ran in the simulator")
+    lines += [f"no {words}" for words in NEVER_TESTED]
+    return [*lines, "a run can prove that a claim is broken; it cannot prove that it always holds"]
+
+
+def evidence_words(fault: Mapping[str, Any]) -> str:
+    """The evidence of a fault as one line."""
+    evidence = fault.get("evidence")
+    text = (
+        ", ".join(f"{key.replace('_', ' ')} {flat(value)}" for key, value in evidence.items())
+        if isinstance(evidence, Mapping)
+        else str(evidence or "")
+    )
+    note = str(fault.get("note") or "")
+    return "; ".join(part for part in (text, note) if part) or "none"
+
+
+def flat(value: Any) -> str:
+    """A nested value on one line."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}: {flat(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(flat(inner) for inner in value) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def count_ops(results: Mapping[str, Any]) -> int:
+    """Operations of clients, over all functions and outcomes."""
+    return sum(sum(row.values()) for row in counts_by_f(results).values())
+
+
+def counts_by_f(results: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """{f: {outcome: count}} from the stats of the run."""
+    stats = stats_of(results.get("stats"))
+    table = stats.get("by_f") or stats.get("counts") or stats.get("counts_by_f") or {}
+    return {
+        str(f): {word: int(row.get(word, 0)) for word in ("ok", "fail", "info")}
+        for f, row in table.items()
+        if isinstance(row, Mapping)
+    }
+
+
+def percent(fraction: Any) -> str:
+    """A share for people; `–` where it was not measured."""
+    if fraction is None:
+        return "–"
+    value = 100 * float(fraction)
+    return (
+        "0 %"
+        if value == 0
+        else "< 0.01 %"
+        if value < 0.01
+        else f"{value:.2f} %"
+        if value < 10
+        else f"{value:.1f} %"
+    )
+
+
+def number(value: Any, digits: int = 1) -> str:
+    """A number for people; `–` where it was not measured."""
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{float(value):,.{digits}f}"
+
+
+def plural(count: int, word: str) -> str:
+    """`1 fault`, `3 faults`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def join(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def strip(text: str) -> str:
+    """Without its final full stop."""
+    return text.strip().rstrip(".")
+
+
+def sentence(text: str) -> str:
+    """With a capital first letter and a full stop."""
+    text = strip(text)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
