@@ -4,26 +4,37 @@
     workload = "register"                rate = 100            name = "kvstore"    kind = "partition"
     seed = 7                             nodes = 5             mode = "register"   shape = "halves"
     time_limit_s = 30                    claims = [...]        n = 3               every_s = 6.0
+
+    plan.toml ─► parse_plan ─► Plan ─► dump_plan ─► plan.toml      parse_plan(dump_plan(plan)) == plan
+
+    plan.toml:3:7: …                      TOML that cannot be read: line and column
+    plan.toml:4: unknown key 'sede' …     a key nobody reads is an error: it was meant to do something
+
+What `[options]` and `[system]` may hold is known to the workload and the system, who check it themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
 
-
-class PlanError(Exception):
-    """A plan, option or input that cannot be used: what is wrong, where, and what to do. Exit status 254."""
+from harness.plan_toml import PlanError as PlanError
+from harness.plan_toml import read_toml, write_key, write_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
     """One kind of fault and its rhythm: every `every_s` it starts on fresh targets and lasts `for_s`.
 
-    `kind`: partition | kill | pause | clock. `options` are the kind's own: partition `shape` = halves | isolate |
-    majorities-ring | bridge | one-way; kill and pause `targets` = one | minority | majority | all; clock
-    `offset_ms` = the largest offset either way, with `targets`.
+    `kind`: partition | kill | pause | clock. `options` are the kind's own: partition `shape` = halves |
+    isolate | majorities-ring | bridge | one-way; kill and pause `targets` = one | minority | majority | all;
+    clock `offset_ms` = the largest offset either way, with `targets`.
     """
 
     kind: str
@@ -35,7 +46,7 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run, fully described. Durations carry their unit; `rate` is operations per second over all clients, 0 for no limit."""
+    """A run, fully described. `rate` is operations per second over all clients, 0 for no limit."""
 
     name: str
     workload: str
@@ -50,10 +61,303 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)  # of the workload
     system_options: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[FaultPlan, ...] = ()
-    sim: Mapping[str, Any] = field(default_factory=dict)  # latency_ms, latency = constant|uniform|exponential|lognormal, loss, duplicate, reorder
+    sim: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # latency_ms, latency = constant|uniform|exponential|lognormal, loss, duplicate, reorder
     hosts: Mapping[str, Any] = field(default_factory=dict)  # inventory = path
 
     @property
     def node_names(self) -> tuple[str, ...]:
         """n1, n2, …"""
         return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+
+
+TOP = {
+    "name": str,
+    "workload": str,
+    "seed": int,
+    "nodes": int,
+    "concurrency": int,
+    "rate": float,
+    "time_limit_s": float,
+    "op_timeout_ms": float,
+    "claims": list,
+}
+TABLES = ("system", "options", "faults", "sim", "hosts")
+REQUIRED = ("name", "workload", "claims")
+FAULT_TIMES = ("start_s", "every_s", "for_s")
+SHAPES = ("halves", "isolate", "majorities-ring", "bridge", "one-way")
+TARGETS = ("one", "minority", "majority", "all")
+FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "partition": {"shape": SHAPES},
+    "kill": {"targets": TARGETS},
+    "pause": {"targets": TARGETS},
+    "clock": {"offset_ms": float, "targets": TARGETS},
+}
+SIM_OPTIONS: Mapping[str, Any] = {
+    "latency": ("constant", "uniform", "exponential", "lognormal"),
+    "latency_ms": float,
+    "loss": float,
+    "duplicate": float,
+    "reorder": float,
+}
+SHARES = ("loss", "duplicate", "reorder")
+HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str}
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+
+
+def load_plan(path: Path | str) -> Plan:
+    """Read a plan file. Raises PlanError: cannot be read, is no TOML, or is no plan."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PlanError(f"{path}: there is no such plan; give the path of a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read as a plan: {error}") from None
+    return parse_plan(text, str(path))
+
+
+def parse_plan(text: str, source: str = "plan") -> Plan:
+    """Make a Plan of TOML text. `source` begins every message: the file's name."""
+    return _Reader(text, source).plan(read_toml(text, source))
+
+
+class _Reader:
+    """Checks one document; knows its text, so that messages can name the line."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.lines = text.splitlines()
+        self.source = source
+
+    def plan(self, table: Mapping[str, Any]) -> Plan:
+        """The whole document."""
+        self.known(table, (*TOP, *TABLES), "the plan", "")
+        for key in REQUIRED:
+            if key not in table:
+                raise PlanError(f"{self.source}: the plan has no {key!r}; add one")
+        values = {key: self.value(table[key], kind, key, "") for key, kind in TOP.items() if key in table}
+        system = self.table(table, "system")
+        if not isinstance(system.get("name"), str):
+            raise PlanError(
+                f'{self.source}: [system] has no name; write [system] and name = "kvstore", for example'
+            )
+        values["claims"] = self.claims(values["claims"])
+        plan = Plan(
+            **values,
+            system=system["name"],
+            system_options={key: self.plain(value, key) for key, value in system.items() if key != "name"},
+            options={key: self.plain(value, key) for key, value in self.table(table, "options").items()},
+            faults=self.faults(table.get("faults", [])),
+            sim=self.options(self.table(table, "sim"), SIM_OPTIONS, "sim"),
+            hosts=self.options(self.table(table, "hosts"), HOSTS_OPTIONS, "hosts"),
+        )
+        self.numbers(plan)
+        return plan
+
+    def numbers(self, plan: Plan) -> None:
+        """Ranges."""
+        if not NAME.fullmatch(plan.name):
+            self.refuse(
+                "name",
+                "",
+                f"is used for a folder; {plan.name!r} may hold letters, digits, '.', '_' and '-' only",
+            )
+        for key in ("nodes", "concurrency"):
+            if getattr(plan, key) < 1:
+                self.refuse(key, "", f"must be 1 or more, not {getattr(plan, key)}")
+        if plan.rate < 0:
+            self.refuse("rate", "", f"must be 0 (no limit) or more operations per second, not {plan.rate}")
+        for key in ("time_limit_s", "op_timeout_ms"):
+            if not getattr(plan, key) > 0:
+                self.refuse(key, "", f"must be more than 0, not {getattr(plan, key)}")
+        for key in SHARES:
+            if not 0 <= plan.sim.get(key, 0) <= 1:
+                self.refuse(key, "sim", f"is a share of the messages, 0 to 1, not {plan.sim[key]}")
+        if not plan.sim.get("latency_ms", 0) >= 0:
+            self.refuse("latency_ms", "sim", f"must be 0 or more, not {plan.sim['latency_ms']}")
+
+    def claims(self, claims: list[Any]) -> tuple[str, ...]:
+        """Names of guarantees; at least one."""
+        if not claims:
+            self.refuse(
+                "claims",
+                "",
+                'is empty, so there is nothing to test; write claims = ["linearizable"], for example',
+            )
+        names = known_claims()
+        for claim in claims:
+            if not isinstance(claim, str):
+                self.refuse("claims", "", f"holds names of guarantees, not {claim!r}")
+            if names and claim not in names:
+                self.refuse(
+                    "claims", "", f"names {claim!r}, which is no known guarantee{nearest(claim, names)}"
+                )
+        return tuple(claims)
+
+    def faults(self, tables: Any) -> tuple[FaultPlan, ...]:
+        """The [[faults]]."""
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise PlanError(f"{self.source}: faults are written as tables: [[faults]], once for each kind")
+        return tuple(self.fault(table) for table in tables)
+
+    def fault(self, table: Mapping[str, Any]) -> FaultPlan:
+        """One of the [[faults]]."""
+        kind = table.get("kind")
+        if not isinstance(kind, str):
+            raise PlanError(
+                f"{self.source}: one of the [[faults]] has no kind; it is one of {', '.join(FAULT_OPTIONS)}"
+            )
+        if kind not in FAULT_OPTIONS:
+            self.refuse(
+                "kind", "faults", f"is {kind!r}, which is no fault{nearest(kind, FAULT_OPTIONS)}", kind
+            )
+        own = FAULT_OPTIONS[kind]
+        self.known(table, ("kind", *FAULT_TIMES, *own), f"[[faults]] of kind {kind}", "faults")
+        times = {key: self.value(table[key], float, key, "faults") for key in FAULT_TIMES if key in table}
+        fault = FaultPlan(
+            kind=kind,
+            options={key: self.value(table[key], own[key], key, "faults") for key in own if key in table},
+            **times,
+        )
+        if fault.start_s < 0:
+            self.refuse("start_s", "faults", f"must be 0 or more, not {fault.start_s}")
+        for key in ("every_s", "for_s"):
+            if not getattr(fault, key) > 0:
+                self.refuse(key, "faults", f"must be more than 0, not {getattr(fault, key)}")
+        if fault.for_s > fault.every_s:
+            self.refuse(
+                "for_s",
+                "faults",
+                f"({fault.for_s}) must not exceed every_s ({fault.every_s}): a fault ends before the next",
+            )
+        return fault
+
+    def table(self, table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        """A table of the document, empty when there is none."""
+        value = table.get(name, {})
+        if not isinstance(value, dict):
+            self.refuse(name, "", f"must be a table, [{name}], not {value!r}")
+        return value
+
+    def options(self, table: Mapping[str, Any], kinds: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """A table whose keys we know."""
+        self.known(table, kinds, f"[{name}]", name)
+        return {key: self.value(value, kinds[key], key, name) for key, value in table.items()}
+
+    def known(self, table: Mapping[str, Any], names: Iterable[str], title: str, section: str) -> None:
+        """Refuse a key nobody reads."""
+        names = tuple(names)
+        for key in table:
+            if key not in names:
+                raise PlanError(
+                    f"{self.where(key, section)} unknown key {key!r} in {title}{nearest(key, names)}"
+                )
+
+    def value(self, value: Any, kind: Any, key: str, section: str) -> Any:
+        """A value of the right type; an int will do for a float. A tuple `kind` holds the words allowed."""
+        if isinstance(kind, tuple):
+            if value not in kind:
+                self.refuse(
+                    key,
+                    section,
+                    f"is {value!r}, but must be one of {', '.join(kind)}{nearest(value, kind, told=True)}",
+                )
+            return value
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            self.refuse(key, section, f"must be {WORDS[kind]}, not {value!r}")
+        if kind is float and not math.isfinite(value):
+            self.refuse(key, section, f"must be a finite number, not {value!r}")
+        return value
+
+    def plain(self, value: Any, key: str) -> Any:
+        """A value that can be written back: no dates."""
+        for item in _leaves(value):
+            if not isinstance(item, str | int | float | bool):
+                self.refuse(
+                    key, "", f"must be made of text, numbers, true and false, lists and tables, not {item!r}"
+                )
+        return value
+
+    def refuse(self, key: str, section: str, what: str, word: str = "") -> NoReturn:
+        """Raise PlanError about a key."""
+        raise PlanError(f"{self.where(key, section, word)} {key} {what}")
+
+    def where(self, key: str, section: str, word: str = "") -> str:
+        """`source:line:` of a key in a section ("" for the top), or `source:` if it cannot be told."""
+        current = ""
+        pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=.*{re.escape(word)}")
+        for number, line in enumerate(self.lines, 1):
+            header = re.match(r"\s*\[+\s*([^\]\s]+)\s*\]+", line)
+            current = header[1] if header else current
+            if (header and header[1] == key and not section) or (current == section and pattern.match(line)):
+                return f"{self.source}:{number}:"
+        return f"{self.source}:"
+
+
+WORDS = {
+    str: "text in quotes",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    bool: "true or false",
+}
+
+
+def nearest(word: Any, names: Iterable[str], *, told: bool = False) -> str:
+    """`; did you mean …?` if a name is near, else the list of names (unless they were told already)."""
+    names = tuple(names)
+    near = get_close_matches(str(word), names, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return "" if told else f"; there are {', '.join(names)}"
+
+
+def known_claims() -> tuple[str, ...]:
+    """The names of the guarantees the checkers can judge."""
+    from checkers import levels
+
+    return tuple(levels.LEVELS)
+
+
+def _leaves(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def dump_plan(plan: Plan) -> str:
+    """The plan as TOML, every field written out, defaults too."""
+    lines = [
+        f"{key} = {write_value(list(value) if key == 'claims' else value)}"
+        for key in TOP
+        for value in [getattr(plan, key)]
+    ]
+    sections: list[tuple[str, Mapping[str, Any]]] = [
+        ("[system]", {"name": plan.system, **plan.system_options}),
+        ("[options]", plan.options),
+        ("[sim]", plan.sim),
+        ("[hosts]", plan.hosts),
+    ]
+    for fault in plan.faults:
+        times = {key: getattr(fault, key) for key in FAULT_TIMES}
+        sections.append(("[[faults]]", {"kind": fault.kind, **times, **fault.options}))
+    for header, table in sections:
+        if table:
+            lines += [
+                "",
+                header,
+                *(f"{write_key(key)} = {write_value(value)}" for key, value in table.items()),
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def repeat_command(plan_path: Path | str, world: str, seed: int) -> str:
+    """The command line that repeats a run."""
+    return f"quorate run {shlex.quote(str(plan_path))} --world {world} --seed {seed}"

@@ -1,0 +1,108 @@
+"""Choice: mix (by lot) and any_of (whoever can go first)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from checkers.op import Op
+from harness.generator.base import PENDING, Generator, GeneratorLike, Next, several, soonest
+from harness.generator.context import Context
+
+
+def mix(*gens: GeneratorLike) -> Generator:
+    """Each operation from one of them, by lot, all with the same chance. One that is exhausted drops out.
+
+    mix(repeat(r), repeat(w))     r w w r w r r …
+
+    One that is pending loses its turn to the next: a mix waits only when all of them wait.
+    """
+    return Mix(several("mix", gens), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix(Generator):
+    """See `mix`. `turn`: whose turn it is; None until the first operation."""
+
+    gens: tuple[Generator, ...]
+    turn: int | None
+
+    def next_op(self, ctx: Context) -> Next:
+        """From the one drawn; if it cannot, from those after it."""
+        gens = self.gens
+        if not gens:
+            return None
+        turn = self.turn
+        if turn is None:
+            turn = int(ctx.rng.random() * len(gens))
+        result = gens[turn].next_op(ctx)
+        if result is None or result is PENDING:
+            return self._others(ctx, turn, pending=result is PENDING)
+        if result[1] is not gens[turn]:
+            gens = (*gens[:turn], result[1], *gens[turn + 1 :])
+        return result[0], Mix(gens, int(ctx.rng.random() * len(gens)))
+
+    def _others(self, ctx: Context, turn: int, *, pending: bool) -> Next:
+        """Round the table, beginning after `turn`; leave out the exhausted."""
+        gens = list(self.gens)
+        over = set() if pending else {turn}
+        for step in range(1, len(gens)):
+            position = (turn + step) % len(gens)
+            result = gens[position].next_op(ctx)
+            if result is PENDING:
+                pending = True
+            elif result is None:
+                over.add(position)
+            else:
+                gens[position] = result[1]
+                left = tuple(gen for place, gen in enumerate(gens) if place not in over)
+                return result[0], Mix(left, int(ctx.rng.random() * len(left)))
+        return PENDING if pending else None
+
+    def update(self, ctx: Context, event: Op) -> Generator:
+        """Tell all."""
+        gens = tuple([gen.update(ctx, event) for gen in self.gens])
+        return self if same(gens, self.gens) else Mix(gens, self.turn)
+
+
+def any_of(*gens: GeneratorLike) -> Generator:
+    """Whichever can go soonest; among equals by lot. Over when all are.
+
+    any_of(delay(2, a), delay(3, b))     a b . a b a . ab …
+    """
+    return AnyOf(several("any_of", gens))
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf(Generator):
+    """See `any_of`."""
+
+    gens: tuple[Generator, ...]
+
+    def next_op(self, ctx: Context) -> Next:
+        """Ask all, take the soonest; the others have not moved."""
+        candidates = []
+        pending = False
+        for position, gen in enumerate(self.gens):
+            result = gen.next_op(ctx)
+            if result is PENDING:
+                pending = True
+            elif result is not None:
+                candidates.append((result[0], result[1], position, 1))
+        if not candidates:
+            return PENDING if pending else None
+        op, gen, position = soonest(candidates, ctx)
+        return op, AnyOf((*self.gens[:position], gen, *self.gens[position + 1 :]))
+
+    def update(self, ctx: Context, event: Op) -> Generator:
+        """Tell all."""
+        gens = tuple([gen.update(ctx, event) for gen in self.gens])
+        return self if same(gens, self.gens) else AnyOf(gens)
+
+
+def same(left: tuple[Generator, ...], right: tuple[Generator, ...]) -> bool:
+    """True if they hold the very same generators."""
+    return all(map(_is, left, right))
+
+
+def _is(left: Generator, right: Generator) -> bool:
+    return left is right
