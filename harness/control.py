@@ -63,7 +63,9 @@ class Connection:
         """Run one command, its words quoted. With `check`, raises ControlError unless it exits 0."""
         return self.shell(shlex.join(command), timeout_s=timeout_s, check=check)
 
-    def shell(self, script: str, *, timeout_s: float = COMMAND_TIMEOUT_S, check: bool = True) -> CommandResult:
+    def shell(
+        self, script: str, *, timeout_s: float = COMMAND_TIMEOUT_S, check: bool = True
+    ) -> CommandResult:
         """Run a script with the host's `sh`, as root if the inventory says sudo. The caller quotes."""
         command = f"sudo -n sh -c {shlex.quote(script)}" if self.host.sudo else script
         began = time.monotonic()
@@ -90,7 +92,9 @@ class Connection:
         """Put a file there whole or not at all: write beside it, compare checksums, rename. Makes the directory."""
         directory = os.path.dirname(path)
         digest = hashlib.sha256(content).hexdigest()
-        landing = f"/tmp/quorate-{digest[:16]}-{threading.get_ident()}" if self.host.sudo else f"{path}.quorate-new"
+        landing = (
+            f"/tmp/quorate-{digest[:16]}-{threading.get_ident()}" if self.host.sudo else f"{path}.quorate-new"
+        )
         began = time.monotonic()
         self.shell(f"mkdir -p {shlex.quote(directory)}")
         try:
@@ -100,12 +104,20 @@ class Connection:
                     sftp.chmod(landing, mode)
                     file.write(content)
         except (TimeoutError, paramiko.SSHException, OSError) as error:
-            raise ControlError(f"{self.host.label}: cannot upload {path}: {_reason(error)}. Is its disk full?") from error
+            raise ControlError(
+                f"{self.host.label}: cannot upload {path}: {_reason(error)}. Is its disk full?"
+            ) from error
         old, new = shlex.quote(landing), shlex.quote(path)
-        found = self.shell(f"sha256sum {old} && mv -f {old} {new}", timeout_s=timeout_s).stdout.split(maxsplit=1)[0]
+        found = self.shell(f"sha256sum {old} && mv -f {old} {new}", timeout_s=timeout_s).stdout.split(
+            maxsplit=1
+        )[0]
         if found != digest:
-            raise ControlError(f"{self.host.label}: {path} arrived damaged (checksum {found[:12]}, not {digest[:12]}).")
-        self._trace(f"{self.host.name} {1000 * (time.monotonic() - began):.1f} ms, uploaded {len(content)} bytes: {path}")
+            raise ControlError(
+                f"{self.host.label}: {path} arrived damaged (checksum {found[:12]}, not {digest[:12]})."
+            )
+        self._trace(
+            f"{self.host.name} {1000 * (time.monotonic() - began):.1f} ms, uploaded {len(content)} bytes: {path}"
+        )
 
     def download(self, path: str, *, timeout_s: float = 60.0) -> bytes:
         """The content of a file there. Raises ControlError, FileNotFoundError among its causes."""
@@ -138,7 +150,9 @@ class Connection:
             except (paramiko.SSHException, OSError, EOFError) as error:
                 self.close()
                 if attempt == 2:
-                    raise ControlError(f"{self.host.label} opens no session: {_reason(error)}. Is it paused?") from error
+                    raise ControlError(
+                        f"{self.host.label} opens no session: {_reason(error)}. Is it paused?"
+                    ) from error
         raise AssertionError("the loop above returns or raises")
 
     @contextlib.contextmanager
@@ -169,14 +183,21 @@ class Connection:
         raise AssertionError("the loop above returns or raises")
 
 
-NEVER_AGAIN: Final = (paramiko.AuthenticationException, paramiko.BadHostKeyException, FileNotFoundError, PermissionError)
+NEVER_AGAIN: Final = (
+    paramiko.AuthenticationException,
+    paramiko.BadHostKeyException,
+    FileNotFoundError,
+    PermissionError,
+)
 """Trying again would not help."""
 
 
 class Control:
     """The connections to all hosts, and doing something on many of them at once."""
 
-    def __init__(self, hosts: Mapping[str, Host], *, trace: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, hosts: Mapping[str, Host], *, trace: Callable[[str], None] = lambda text: None
+    ) -> None:
         self.hosts = dict(hosts)
         self._connections = {node: Connection(host, trace) for node, host in hosts.items()}
         self._threads = ThreadPoolExecutor(max_workers=max(4, 2 * len(hosts)), thread_name_prefix="control")

@@ -16,7 +16,17 @@ from harness.provision.state import STATE_ROOT, Cluster, list_clusters
 
 KINDS = ("netns",)
 
-__all__ = ["KINDS", "Cluster", "Inventory", "InventoryError", "down", "find_inventory", "list_clusters", "load", "up"]
+__all__ = [
+    "KINDS",
+    "Cluster",
+    "Inventory",
+    "InventoryError",
+    "down",
+    "find_inventory",
+    "list_clusters",
+    "load",
+    "up",
+]
 
 
 def up(kind: str, name: str, count: int, *, log: Callable[[str], None] = lambda text: None) -> Inventory:
@@ -44,5 +54,9 @@ def find_inventory(name: str | None = None) -> Path:
     if name is not None:
         raise InventoryError(f"no cluster {name!r} is up; there are: {', '.join(ready) or 'none'}.")
     if ready:
-        raise InventoryError(f"several clusters are up ({', '.join(ready)}): name one with --cluster or --inventory.")
-    raise InventoryError("no hosts are up: make some with `quorate hosts up --kind netns -n 5`, or give --inventory.")
+        raise InventoryError(
+            f"several clusters are up ({', '.join(ready)}): name one with --cluster or --inventory."
+        )
+    raise InventoryError(
+        "no hosts are up: make some with `quorate hosts up --kind netns -n 5`, or give --inventory."
+    )

@@ -74,7 +74,11 @@ class Inventory:
         """The inventory as TOML, as `load` reads it."""
         lines = [f"cluster = {json.dumps(self.cluster)}", f"kind = {json.dumps(self.kind)}"]
         for host in self.hosts:
-            lines += ["", "[[hosts]]", *(f"{name} = {json.dumps(value)}" for name, value in asdict(host).items())]
+            lines += [
+                "",
+                "[[hosts]]",
+                *(f"{name} = {json.dumps(value)}" for name, value in asdict(host).items()),
+            ]
         return "\n".join(lines) + "\n"
 
     def dump(self, path: Path) -> None:
@@ -113,7 +117,10 @@ def loads(text: str, *, where: str = "the inventory") -> Inventory:
     rows = table.get("hosts")
     if not isinstance(rows, list) or not rows:
         raise InventoryError(f"{where} names no host: add a [[hosts]] table with name and address for each.")
-    hosts = tuple(_host(f"{where}, host {number}", {**defaults, **_table(where, row)}) for number, row in enumerate(rows, 1))
+    hosts = tuple(
+        _host(f"{where}, host {number}", {**defaults, **_table(where, row)})
+        for number, row in enumerate(rows, 1)
+    )
     _refuse_twins(where, hosts)
     cluster, kind = table.get("cluster", "hosts"), table.get("kind", "ssh")
     if not isinstance(cluster, str) or not NAME.fullmatch(cluster):
@@ -131,7 +138,14 @@ def _table(where: str, row: object) -> Mapping[str, Any]:
 
 def _host(where: str, row: Mapping[str, Any]) -> Host:
     """One host from its row, every field checked."""
-    expected: dict[str, type] = {"name": str, "address": str, "port": int, "user": str, "key": str, "known_hosts": str}
+    expected: dict[str, type] = {
+        "name": str,
+        "address": str,
+        "port": int,
+        "user": str,
+        "key": str,
+        "known_hosts": str,
+    }
     expected |= {"sudo": bool, "owns_clock": bool}
     for name, value in row.items():
         if name not in expected:
@@ -142,7 +156,9 @@ def _host(where: str, row: Mapping[str, Any]) -> Host:
         if name not in row:
             raise InventoryError(f"{where} has no {name}.")
         if not pattern.fullmatch(row[name]):
-            raise InventoryError(f"{where}: {name} {row[name]!r} is not usable (an IPv4 address or a plain name is).")
+            raise InventoryError(
+                f"{where}: {name} {row[name]!r} is not usable (an IPv4 address or a plain name is)."
+            )
     if not 1 <= row.get("port", 22) <= 65535:
         raise InventoryError(f"{where}: port {row['port']} is not between 1 and 65535.")
     return Host(**row)
@@ -155,5 +171,7 @@ def _refuse_twins(where: str, hosts: tuple[Host, ...]) -> None:
         for host in hosts:
             value = getattr(host, what)
             if value in seen:
-                raise InventoryError(f"{where}: two hosts have the {what} {value!r}; each node needs a host of its own.")
+                raise InventoryError(
+                    f"{where}: two hosts have the {what} {value!r}; each node needs a host of its own."
+                )
             seen.add(value)

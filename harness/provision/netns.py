@@ -27,7 +27,17 @@ from harness.plan import PlanError
 from harness.provision.inventory import Host, Inventory
 from harness.provision.netns_init import DROPPED, SCRIPT
 from harness.provision.processes import kill_nodes
-from harness.provision.state import DISK_ROOT, NETNS_ROOT, STATE_ROOT, check_name, claim, forget, lock, namespace_prefix, namespaces
+from harness.provision.state import (
+    DISK_ROOT,
+    NETNS_ROOT,
+    STATE_ROOT,
+    check_name,
+    claim,
+    forget,
+    lock,
+    namespace_prefix,
+    namespaces,
+)
 from harness.worlds import WorldError
 
 TOOLS = {
@@ -90,7 +100,9 @@ def down(name: str, *, log: Callable[[str], None] = lambda text: None) -> None:
         _ip([f"link del {_uplink(name)}"], force=True)  # goes with its peer, a moment after the namespace
     left = namespaces(name)
     if left:
-        raise WorldError(f"cannot remove the network namespaces {', '.join(left)}: try `ip netns del {left[0]}`.")
+        raise WorldError(
+            f"cannot remove the network namespaces {', '.join(left)}: try `ip netns del {left[0]}`."
+        )
     with lock():
         forget(name)
     log(f"cluster {name}: {len(found)} namespaces removed")
@@ -148,7 +160,9 @@ def _write_files(name: str, hosts: Sequence[Host]) -> None:
         known += f"{host.address} {algorithm} {public}\n"
         (DISK_ROOT / name / host.name).mkdir(parents=True)
     (state / "known_hosts").write_text(known)
-    (state / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{host.address} {host.name}\n" for host in hosts))
+    (state / "hosts").write_text(
+        "127.0.0.1 localhost\n" + "".join(f"{host.address} {host.name}\n" for host in hosts)
+    )
     (state / "root").mkdir()
     (state / "init.sh").write_text(SCRIPT)
 
@@ -173,7 +187,10 @@ def _link(name: str, hosts: Sequence[Host], subnet: ipaddress.IPv4Network) -> No
     )
     ports = [f"link add {host.name} type veth peer name eth0 netns {prefix}{host.name}" for host in hosts]
     joins = [f"link set {host.name} master br0 up" for host in hosts]
-    _ip(["link add br0 type bridge", "link set br0 up", "link set up0 master br0 up", *ports, *joins], namespace=switch)
+    _ip(
+        ["link add br0 type bridge", "link set br0 up", "link set up0 master br0 up", *ports, *joins],
+        namespace=switch,
+    )
     for host in hosts:
         lines = [f"addr add {host.address}/{bits} dev eth0", "link set eth0 up", "link set lo up"]
         _ip(lines, namespace=prefix + host.name)
@@ -181,9 +198,13 @@ def _link(name: str, hosts: Sequence[Host], subnet: ipaddress.IPv4Network) -> No
 
 def _ip(lines: Sequence[str], *, namespace: str | None = None, force: bool = False) -> None:
     command = ["ip", *(["-n", namespace] if namespace else []), *(["-force"] if force else []), "-batch", "-"]
-    done = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=30, check=False
+    )
     if done.returncode != 0 and not force:
-        raise WorldError(f"`{' '.join(command)}` failed: {done.stderr.strip()}. `quorate doctor` says what this machine lacks.")
+        raise WorldError(
+            f"`{' '.join(command)}` failed: {done.stderr.strip()}. `quorate doctor` says what this machine lacks."
+        )
 
 
 def _start(name: str, node: str) -> None:
@@ -191,7 +212,17 @@ def _start(name: str, node: str) -> None:
     state = STATE_ROOT / name
     apart = ["setsid", "--fork", "setpriv", f"--bounding-set={DROPPED}", f"--inh-caps={DROPPED}"]
     inside = ["nsenter", f"--net={NETNS_ROOT / (namespace_prefix(name) + node)}"]
-    inside += ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private"]
+    inside += [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--uts",
+        "--ipc",
+        "--fork",
+        "--kill-child",
+        "--propagation",
+        "private",
+    ]
     init = ["sh", str(state / "init.sh"), str(state), str(DISK_ROOT / name), node]
     with open(state / f"{node}.log", "wb") as log:
         subprocess.run(

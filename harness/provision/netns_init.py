@@ -59,6 +59,8 @@ chmod 644 etc/quorate/authorized_keys
 chmod 600 etc/quorate/hostkey
 # Without PAM, sshd refuses an account whose password field begins with "!". This is the node's own copy.
 sed -i 's/^root:[^:]*:/root:*:/' etc/shadow
+# bash would read the .bashrc of this machine's root for every command that comes over SSH.
+sed -i '/^root:/s|:[^:]*$|:/bin/sh|' etc/passwd
 rm -f etc/nologin
 cat >etc/quorate/sshd_config <<END
 Port 22

@@ -40,7 +40,9 @@ def alive(pid: int) -> bool:
 def in_namespaces(files: Iterable[Path]) -> list[int]:
     """Pids of the live processes in any of these namespaces (files in /run/netns)."""
     wanted = {identity for file in files if (identity := network_of(file)) is not None}
-    wanted -= {identity for pid in ("1", "self") if (identity := network_of(PROC / pid / "ns/net")) is not None}
+    wanted -= {
+        identity for pid in ("1", "self") if (identity := network_of(PROC / pid / "ns/net")) is not None
+    }
     if not wanted:
         return []
     pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
@@ -65,7 +67,9 @@ def kill_nodes(files: Iterable[Path], script: Path, *, timeout_s: float = 3.0) -
         for pid in pids:
             _kill(pid, files, script)
         if time.monotonic() > deadline:
-            raise WorldError(f"processes {pids} of {script.parent.name} do not end: see `ps -o pid,stat,wchan,args`.")
+            raise WorldError(
+                f"processes {pids} of {script.parent.name} do not end: see `ps -o pid,stat,wchan,args`."
+            )
         time.sleep(0.005)
 
 

@@ -48,7 +48,9 @@ class Cluster:
 def check_name(name: str) -> None:
     """Raise PlanError unless it can name a cluster."""
     if not NAME.fullmatch(name):
-        raise PlanError(f"{name!r} cannot name a cluster: use lower-case letters, digits and -, at most 31, a letter first.")
+        raise PlanError(
+            f"{name!r} cannot name a cluster: use lower-case letters, digits and -, at most 31, a letter first."
+        )
 
 
 def namespace_prefix(name: str) -> str:
@@ -65,9 +67,19 @@ def namespaces(name: str) -> list[str]:
 
 def list_clusters() -> list[Cluster]:
     """Every cluster of which there is any trace, by name."""
-    names = {path.name for root in (STATE_ROOT, DISK_ROOT) if root.is_dir() for path in root.iterdir() if path.is_dir()}
+    names = {
+        path.name
+        for root in (STATE_ROOT, DISK_ROOT)
+        if root.is_dir()
+        for path in root.iterdir()
+        if path.is_dir()
+    }
     if NETNS_ROOT.is_dir():
-        names |= {entry.split(".")[1] for entry in os.listdir(NETNS_ROOT) if entry.startswith("quorate.") and entry.count(".") == 2}
+        names |= {
+            entry.split(".")[1]
+            for entry in os.listdir(NETNS_ROOT)
+            if entry.startswith("quorate.") and entry.count(".") == 2
+        }
     return [_find(name) for name in sorted(names) if NAME.fullmatch(name)]
 
 
@@ -113,15 +125,21 @@ def forget(name: str) -> None:
     for root in (DISK_ROOT, STATE_ROOT):
         shutil.rmtree(root / name, ignore_errors=True)
         if (root / name).exists():
-            raise WorldError(f"cannot remove {root / name}: is something still using it? Look with `fuser -vm {root / name}`.")
+            raise WorldError(
+                f"cannot remove {root / name}: is something still using it? Look with `fuser -vm {root / name}`."
+            )
 
 
 def _free_subnet() -> ipaddress.IPv4Network:
-    claimed = {subnet for cluster in list_clusters() if (subnet := cluster.subnet) is not None}
-    listing = subprocess.run(["ip", "-j", "-4", "route"], check=True, capture_output=True, text=True, timeout=10).stdout
+    claimed = [cluster.subnet for cluster in list_clusters() if cluster.subnet is not None]
+    listing = subprocess.run(
+        ["ip", "-j", "-4", "route"], check=True, capture_output=True, text=True, timeout=10
+    ).stdout
     routes = [row["dst"] for row in json.loads(listing or "[]") if row["dst"] != "default"]
     used = [ipaddress.IPv4Network(text, strict=False) for text in (*claimed, *routes)]
     for subnet in SUBNETS:
         if not any(subnet.overlaps(other) for other in used):
             return subnet
-    raise WorldError(f"no subnet of {SUBNETS[0]} to {SUBNETS[-1]} is free: `quorate hosts list` names clusters to take down.")
+    raise WorldError(
+        f"no subnet of {SUBNETS[0]} to {SUBNETS[-1]} is free: `quorate hosts list` names clusters to take down."
+    )

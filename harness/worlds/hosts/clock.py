@@ -1,0 +1,73 @@
+"""Clock offsets on a host, by libfaketime: the process reads a shifted wall clock, the host's clock is never touched.
+
+    LD_PRELOAD=libfaketime ──► time() ──► + what the offset file says, read anew at each call (about 6 us)
+                                          monotonic time, and so every time-out, is left alone
+
+The offset is measured, not repeated: `date` is run on the host with the preload settings found in the environment of
+the living process, between two readings of the true clock. What is between them is the offset, to a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from harness.control import Connection, ControlError
+
+LIBRARY: Final = "libfaketimeMT.so.1"  # the one for programs with threads
+SETTINGS: Final = "LD_PRELOAD|FAKETIME_TIMESTAMP_FILE|FAKETIME_NO_CACHE|FAKETIME_DONT_FAKE_MONOTONIC"
+_FIND: Final = (
+    f"for file in /usr/lib/*/faketime/{LIBRARY} /usr/lib*/faketime/{LIBRARY} /usr/local/lib/faketime/{LIBRARY}; do "
+    'if [ -e "$file" ]; then echo "$file"; break; fi; done'
+)
+
+
+def find_library(connection: Connection) -> str | None:
+    """Where libfaketime is on the host, None if it is not there."""
+    return connection.shell(_FIND).stdout.strip() or None
+
+
+def environment(library: str, offset_file: str) -> dict[str, str]:
+    """The variables with which a process reads its clock through the offset file."""
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": offset_file,
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def set_offset(connection: Connection, offset_file: str, offset_ms: float) -> None:
+    """Write the offset by renaming, so that a reader finds the old or the new, never half."""
+    new, path = shlex.quote(f"{offset_file}.new"), shlex.quote(offset_file)
+    connection.shell(f"printf '%s\\n' {offset_text(offset_ms)} >{new} && mv -f {new} {path}")
+
+
+def offset_text(offset_ms: float) -> str:
+    """As libfaketime reads it: seconds with a sign."""
+    return f"{offset_ms / 1000:+.6f}"
+
+
+def measure_ms(connection: Connection, pid: int) -> float:
+    """The offset of the wall clock as process `pid` sees it, against its host's, in milliseconds."""
+    answer = connection.shell(
+        f"settings=$(tr '\\0' '\\n' </proc/{pid}/environ | grep -E '^({SETTINGS})=')\n"
+        f"grep -c -e /libfaketime /proc/{pid}/maps\n"
+        "date +%s.%N; env $settings date +%s.%N; date +%s.%N",
+        check=False,
+    )
+    lines = answer.stdout.split()
+    if answer.status != 0 or len(lines) != 4:
+        raise ControlError(
+            f"{connection.host.label}: cannot measure the clock of pid {pid}: {answer.stderr.strip() or lines}."
+        )
+    if int(lines[0]) == 0:
+        raise ControlError(
+            f"{connection.host.label}: pid {pid} runs without libfaketime, so its clock cannot be shifted."
+        )
+    return offset_between(*(float(line) for line in lines[1:]))
+
+
+def offset_between(before_s: float, faked_s: float, after_s: float) -> float:
+    """A reading taken between two true ones, against their middle, in milliseconds."""
+    return 1000.0 * (faked_s - (before_s + after_s) / 2)

@@ -1,0 +1,141 @@
+"""The system's process on a host: started apart from SSH, found again by its pid file, signalled only when it is it.
+
+A pid alone proves nothing: it may have been given to another program since. A process is ours if its environment in
+/proc carries the mark we started it with (its command line may not: `python3` is often a wrapper that becomes another
+program); between looking and signalling its start time is compared on the host. Pid 1 is refused.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from harness.control import Connection, ControlError
+from harness.worlds import ProcessState
+
+MARK: Final = "QUORATE_PID_FILE"
+GONE: Final = ProcessState(None, "gone")
+POLL_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A process as /proc showed it. `born` is its start time in ticks since boot; `letter` its state in ps's terms."""
+
+    pid: int
+    born: int
+    letter: str
+
+    @property
+    def state(self) -> ProcessState:
+        """In the words of the World protocol."""
+        return ProcessState(self.pid, "stopped" if self.letter in "Tt" else "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """One node's process: how it is started and where its traces are. Paths are on the host."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: str
+    pid_file: str
+    log_file: str
+
+    def start(self, connection: Connection, *, timeout_s: float = 5.0) -> int:
+        """Start it in a session of its own and return its pid. Raises ControlError with its last words if it is gone."""
+        variables = [f"{name}={value}" for name, value in {**self.environment, MARK: self.pid_file}.items()]
+        inner = f'echo $$ > {shlex.quote(self.pid_file)}; exec env "$@"'
+        words = shlex.join(["sh", "-c", inner, "sh", *variables, *self.command])
+        log, pid_file = shlex.quote(self.log_file), shlex.quote(self.pid_file)
+        connection.shell(
+            f"set -e\ncd {shlex.quote(self.directory)}\nrm -f {pid_file}\n"
+            f"mkdir -p {shlex.quote(self.log_file.rpartition('/')[0])}\n"
+            f"setsid {words} >>{log} 2>&1 </dev/null &"
+        )
+        deadline = time.monotonic() + timeout_s
+        while (seen := self.look(connection)) is None:
+            if time.monotonic() > deadline:
+                raise ControlError(
+                    f"{connection.host.label}: {self.command[0]} did not start; its log ends: {self.last_words(connection)}"
+                )
+            time.sleep(POLL_S)
+        return seen.pid
+
+    def look(self, connection: Connection) -> Seen | None:
+        """The process as it is now, None if there is none (or the pid is somebody else's, or a zombie's)."""
+        mark = shlex.quote(f"{MARK}={self.pid_file}")
+        stat = connection.shell(
+            f"pid=$(cat {shlex.quote(self.pid_file)} 2>/dev/null) || exit 0\n"
+            'case "$pid" in ""|*[!0-9]*) exit 0;; esac\n'
+            f"tr '\\0' '\\n' 2>/dev/null </proc/$pid/environ | grep -qxF -e {mark} || exit 0\n"
+            "cat /proc/$pid/stat 2>/dev/null || true"
+        ).stdout
+        return parse_stat(stat)
+
+    def signal(self, connection: Connection, name: str) -> Seen | None:
+        """Send a signal ("KILL", "STOP", "CONT", "TERM") to the process; returns what it was sent to, None if it is gone."""
+        seen = self.look(connection)
+        if seen is None:
+            return None
+        if seen.pid <= 1:
+            raise ControlError(
+                f"{connection.host.label}: refusing to signal pid {seen.pid}: it is not a node's process."
+            )
+        born = f"born=$(sed 's/.*) //' /proc/{seen.pid}/stat 2>/dev/null | cut -d' ' -f20)"
+        connection.shell(
+            f'{born}; [ "x$born" = x{seen.born} ] || exit 0; kill -{name} {seen.pid} 2>/dev/null || true'
+        )
+        return seen
+
+    def stop(self, connection: Connection, *, timeout_s: float = 5.0) -> None:
+        """SIGKILL, then wait until it is gone. Nothing to do if it is not there."""
+        killed = self.signal(connection, "KILL")
+        deadline = time.monotonic() + timeout_s
+        while killed is not None and (seen := self.look(connection)) is not None and seen.pid == killed.pid:
+            if time.monotonic() > deadline:
+                raise ControlError(
+                    f"{connection.host.label}: pid {killed.pid} does not end after SIGKILL; look at its disk."
+                )
+            time.sleep(POLL_S)
+
+    def wait_state(self, connection: Connection, state: str, *, timeout_s: float = 5.0) -> None:
+        """Wait until the process is in this state ("running", "stopped"). Raises ControlError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            seen = self.look(connection)
+            found = seen.state.state if seen is not None else "gone"
+            if found == state:
+                return
+            if found == "gone" or time.monotonic() > deadline:
+                raise ControlError(f"{connection.host.label}: the process is {found}, and was to be {state}.")
+            time.sleep(POLL_S)
+
+    def last_words(self, connection: Connection) -> str:
+        """The last line of its log, for a message."""
+        text = connection.shell(f"tail -n 1 {shlex.quote(self.log_file)} 2>/dev/null || true").stdout.strip()
+        return text or "(it is empty)"
+
+
+def parse_stat(stat: str) -> Seen | None:
+    """Read /proc/<pid>/stat. The program's name, in brackets, may itself hold blanks and brackets. None for a zombie."""
+    head, _, tail = stat.rpartition(")")
+    columns = tail.split()
+    if not head or len(columns) < 20 or columns[0] in ("Z", "X"):
+        return None
+    return Seen(int(head.split()[0]), int(columns[19]), columns[0])
+
+
+def listeners(connection: Connection, port: int) -> list[str]:
+    """Addresses on which something listens on this TCP port there, as /proc/net/tcp writes them."""
+    table = connection.shell("cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true").stdout
+    return parse_listeners(table, port)
+
+
+def parse_listeners(table: str, port: int) -> list[str]:
+    """Local addresses in LISTEN state (0A) with this port."""
+    rows = (line.split() for line in table.splitlines())
+    return [row[1] for row in rows if len(row) > 3 and row[3] == "0A" and row[1].endswith(f":{port:04X}")]

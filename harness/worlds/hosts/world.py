@@ -1,0 +1,315 @@
+"""HostsWorld: the World protocol on SSH hosts. What runs here runs in earnest; what it reports was measured there.
+
+    up     connect ─► check the host ─► clear what a crashed run left ─► upload ─► start ─► ready
+    down   kill the process ─► remove our rules ─► remove our files; what fails on one host does not spare the others
+
+Everything that blocks runs in threads, all hosts at once; the event loop, which drives the clients, never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from harness.client import Channel, ChannelError
+from harness.control import Connection, Control, ControlError
+from harness.provision.inventory import Inventory
+from harness.system import Deployment, SystemFault, SystemUnderTest
+from harness.worlds import Grudge, ProcessState, WorldError
+from harness.worlds.hosts import clock, packets
+from harness.worlds.hosts.daemon import GONE, Daemon, listeners
+
+T = TypeVar("T")
+RUN_DIRECTORY: Final = "/run/quorate-node"  # pid file and clock offset
+READY_TIMEOUT_S: Final = 20.0
+DIAL_TIMEOUT_S: Final = 2.0
+LOG_BYTES_MAX: Final = 4_000_000
+
+
+class HostsWorld:
+    """A system on hosts. `log` gets a line for each command. `shift_clocks`: preload libfaketime where it is found."""
+
+    kind = "hosts"
+
+    def __init__(
+        self,
+        system: SystemUnderTest,
+        inventory: Inventory,
+        *,
+        log: Callable[[str], None] = lambda text: None,
+        shift_clocks: bool = True,
+    ) -> None:
+        self.nodes = tuple(system.nodes)
+        self._system, self._inventory, self._log = system, inventory, log
+        self._hosts = dict(zip(self.nodes, inventory.first(len(self.nodes)), strict=True))
+        self._control = Control(self._hosts, trace=log)
+        self._deployment: Deployment = system.deployment()
+        self._shift_clocks = shift_clocks
+        self._addresses: dict[str, str] = {}
+        self._libraries: dict[str, str | None] = {}
+        self._counts: dict[str, int] = {}  # the last reading of rules that are gone
+        self._cut: set[str] = set()  # nodes with rules of ours
+        self._facts: dict[str, str] = {}
+        self._offset_file = f"{RUN_DIRECTORY}/clock-offset"
+
+    # ---- up and down ---------------------------------------------------------------------------------------------
+
+    async def up(self) -> None:
+        """Install and start everywhere, and wait until every node is ready. Raises WorldError."""
+        bundle = await self._block(self._deployment.bundle)
+        self._addresses = await self._block(
+            lambda: {node: _ipv4(host.address) for node, host in self._hosts.items()}
+        )
+        self._log(f"uploading {len(bundle)} bytes to {len(self.nodes)} hosts")
+        await self._each(lambda node, connection: self._install(node, connection, bundle))
+        await self._each(lambda node, connection: self._daemon(node).start(connection))
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        for node in self.nodes:
+            await self._wait_ready(node, deadline)
+
+    async def down(self) -> None:
+        """Stop, remove rules and files. Idempotent. Raises the first host's error after all hosts were tried."""
+        try:
+            await self._each(lambda node, connection: self._clear(node, connection))
+            self._cut.clear()
+        finally:
+            await asyncio.get_running_loop().run_in_executor(None, self._control.close)
+
+    def _install(self, node: str, connection: Connection, bundle: bytes) -> None:
+        """Check one host, clear it, and put bundle and files there."""
+        self._facts[node] = connection.run("uname", "-srm").stdout.strip()
+        try:
+            self._deployment.requires(lambda command: connection.shell(command, check=False).stdout)
+        except SystemFault as error:
+            raise WorldError(f"{self._hosts[node].label}: {error}") from None
+        self._clear(node, connection)
+        port = self._deployment.client_port
+        if listeners(connection, port):
+            raise WorldError(
+                f"{self._hosts[node].label}: port {port} is in use by another program; "
+                f"see `ss -ltnp sport = :{port}` there and stop it."
+            )
+        self._libraries[node] = clock.find_library(connection) if self._shift_clocks else None
+        directory = shlex.quote(self._path(node, self._deployment.directory))
+        data = shlex.quote(self._path(node, self._deployment.data_directory))
+        connection.shell(f"mkdir -p {directory} {data} {RUN_DIRECTORY}")
+        archive = f"{RUN_DIRECTORY}/bundle.tar.gz"
+        connection.upload(bundle, archive)
+        connection.shell(f"tar -xzf {archive} -C {directory} && rm -f {archive}", timeout_s=60.0)
+        for path, content in self._deployment.files(node, self._addresses).items():
+            connection.upload(content, self._path(node, path), mode=0o600)
+        clock.set_offset(connection, self._offset_file, 0.0)
+
+    def _clear(self, node: str, connection: Connection) -> None:
+        """Stop what runs, remove our rules and files. Also after a crash of an earlier run."""
+        self._daemon(node).stop(connection)
+        packets.remove(connection)
+        places = [self._deployment.directory, self._deployment.data_directory, self._deployment.log_file]
+        places = [self._path(node, place) for place in places] + [RUN_DIRECTORY]
+        for place in places:
+            assert place.count("/") >= 2 and ".." not in place, f"refusing to remove {place}"
+        connection.shell(f"rm -rf {shlex.join(places)}")
+
+    def _daemon(self, node: str) -> Daemon:
+        library = self._libraries.get(node)
+        preload = clock.environment(library, self._offset_file) if library else {}
+        return Daemon(
+            command=tuple(self._path(node, word) for word in self._deployment.command),
+            environment={**self._deployment.environment, **preload},
+            directory=self._path(node, self._deployment.directory),
+            pid_file=f"{RUN_DIRECTORY}/pid",
+            log_file=self._path(node, self._deployment.log_file),
+        )
+
+    def _path(self, node: str, text: str) -> str:
+        return text.replace("{node}", node)
+
+    async def _wait_ready(self, node: str, deadline: float) -> None:
+        """Until the node says that it serves. Raises WorldError at the deadline, or at once if its process is gone."""
+        while True:
+            with contextlib.suppress(ChannelError):
+                channel = await self.dial(node)
+                try:
+                    if await self._system.ready(channel):
+                        return
+                finally:
+                    await channel.close()
+            state = await self.process(node)
+            if state.state == "gone" or time.monotonic() > deadline:
+                words = await self._on(node, lambda connection: self._daemon(node).last_words(connection))
+                why = (
+                    "its process has ended" if state.state == "gone" else f"not within {READY_TIMEOUT_S:g} s"
+                )
+                raise WorldError(
+                    f"{self._hosts[node].label}: {self._system.name} does not serve: {why}; its log ends: {words}"
+                )
+            await asyncio.sleep(0.05)
+
+    # ---- clients -------------------------------------------------------------------------------------------------
+
+    async def dial(self, node: str) -> Channel:
+        """A new client connection. Raises ChannelError."""
+        address = self._addresses.get(node, self._hosts[node].address)
+        return await self._system.dial(address, self._deployment.client_port, timeout_s=DIAL_TIMEOUT_S)
+
+    # ---- partitions ----------------------------------------------------------------------------------------------
+
+    async def cut(self, grudge: Grudge) -> None:
+        """Drop at each `dst` what its `src`s send. When nothing was cut before, the counts begin anew."""
+        if not self._cut:
+            self._counts.clear()
+        sources = {dst: sorted(self._addresses[src] for src in srcs) for dst, srcs in grudge.items() if srcs}
+        self._cut |= set(sources)
+        await self._each(lambda node, connection: packets.drop(connection, sources[node]), tuple(sources))
+
+    async def mend(self) -> None:
+        """Read the counts a last time, then remove our chain on every node, verified."""
+        self._counts = dict(await self.dropped())
+        await self._each(lambda node, connection: packets.remove(connection))
+        self._cut.clear()
+
+    async def dropped(self) -> Mapping[str, int]:
+        """Packets dropped since the cut, as `{"src->dst": count}`; still known after the mend."""
+        counts = dict(self._counts)
+        names = {address: node for node, address in self._addresses.items()}
+        read = await self._each(
+            lambda node, connection: packets.dropped(connection), tuple(sorted(self._cut))
+        )
+        for dst, by_source in read.items():
+            counts |= {
+                f"{names[source]}->{dst}": count for source, count in by_source.items() if source in names
+            }
+        return counts
+
+    # ---- processes -----------------------------------------------------------------------------------------------
+
+    async def kill(self, node: str) -> None:
+        """SIGKILL the process, if it is there, and wait until it is gone."""
+        await self._on(node, lambda connection: self._daemon(node).stop(connection))
+
+    async def start(self, node: str) -> None:
+        """Start the process unless it is there."""
+
+        def begin(connection: Connection) -> None:
+            daemon = self._daemon(node)
+            if daemon.look(connection) is None:
+                daemon.start(connection)
+
+        await self._on(node, begin)
+
+    async def pause(self, node: str) -> None:
+        """SIGSTOP, and wait until the kernel says stopped. Raises WorldError if the process is gone."""
+        await self._signal(node, "STOP", "stopped")
+
+    async def resume(self, node: str) -> None:
+        """SIGCONT, and wait until the kernel says otherwise."""
+        await self._signal(node, "CONT", "running")
+
+    async def _signal(self, node: str, name: str, state: str) -> None:
+        def send(connection: Connection) -> None:
+            daemon = self._daemon(node)
+            if daemon.signal(connection, name) is None:
+                raise ControlError(f"{self._hosts[node].label}: there is no process to send SIG{name} to.")
+            daemon.wait_state(connection, state)
+
+        await self._on(node, send)
+
+    async def process(self, node: str) -> ProcessState:
+        """The process as /proc on the host shows it now."""
+        seen = await self._on(node, lambda connection: self._daemon(node).look(connection))
+        return GONE if seen is None else seen.state
+
+    # ---- clocks --------------------------------------------------------------------------------------------------
+
+    async def set_clock(self, node: str, offset_ms: float) -> None:
+        """Shift the wall clock the process sees. Raises WorldError where libfaketime is missing or was not preloaded."""
+        if self._libraries.get(node) is None:
+            label = self._hosts[node].label
+            if not self._shift_clocks:
+                raise WorldError(
+                    f"{label}: clocks were not to be shifted in this run, so libfaketime is not preloaded."
+                )
+            raise WorldError(
+                f"{label} has no libfaketime, so its clock cannot be shifted: `apt-get install faketime` there."
+            )
+        await self._on(node, lambda connection: clock.set_offset(connection, self._offset_file, offset_ms))
+
+    async def clock_offset_ms(self, node: str) -> float:
+        """The offset, measured with the settings of the living process. Raises WorldError if there is none."""
+
+        def measure(connection: Connection) -> float:
+            seen = self._daemon(node).look(connection)
+            if seen is None:
+                raise ControlError(
+                    f"{self._hosts[node].label}: there is no process whose clock could be measured."
+                )
+            return clock.measure_ms(connection, seen.pid)
+
+        return await self._on(node, measure)
+
+    # ---- what is left to read ------------------------------------------------------------------------------------
+
+    async def logs(self) -> Mapping[str, str]:
+        """The end of each node's log, as far as it can be fetched; of a host that does not answer, why."""
+
+        def fetch(node: str, connection: Connection) -> str:
+            path = shlex.quote(self._path(node, self._deployment.log_file))
+            try:
+                return connection.shell(
+                    f"tail -c {LOG_BYTES_MAX} {path} 2>/dev/null || true", timeout_s=30.0
+                ).stdout
+            except ControlError as error:
+                return f"(the log could not be fetched: {error})\n"
+
+        return await self._each(fetch)
+
+    def environment(self) -> Mapping[str, Any]:
+        """The hosts, for environment.json."""
+        return {
+            "cluster": self._inventory.cluster,
+            "kind": self._inventory.kind,
+            "hosts": {
+                node: {
+                    "address": host.address,
+                    "system": self._facts.get(node),
+                    "libfaketime": self._libraries.get(node),
+                }
+                for node, host in self._hosts.items()
+            },
+        }
+
+    # ---- threads -------------------------------------------------------------------------------------------------
+
+    async def _block(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._control.threads, call)
+
+    async def _on(self, node: str, call: Callable[[Connection], T]) -> T:
+        return await self._block(lambda: call(self._control[node]))
+
+    async def _each(
+        self, call: Callable[[str, Connection], T], nodes: tuple[str, ...] | None = None
+    ) -> dict[str, T]:
+        """All chosen nodes at once; every one is tried to its end before the first error is raised."""
+        chosen = self.nodes if nodes is None else nodes
+        waiting = [self._on(node, lambda connection, node=node: call(node, connection)) for node in chosen]  # type: ignore[misc]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return dict(zip(chosen, answers, strict=True))  # type: ignore[arg-type]
+
+
+def _ipv4(address: str) -> str:
+    """The IPv4 address of a host. Raises WorldError."""
+    try:
+        found = socket.getaddrinfo(address, None, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise WorldError(
+            f"the host name {address!r} has no IPv4 address ({error}): correct the inventory."
+        ) from None
+    return str(found[0][4][0])

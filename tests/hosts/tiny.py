@@ -1,0 +1,113 @@
+"""A system of 30 lines, so that the hosts world is tested without the store: answers a word a line.
+
+PING -> PONG · TIME -> its wall clock · REACH host port -> "yes" or why not (a new connection, half a second)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.client import Channel, ChannelError
+from harness.system import Deployment, SystemFault
+
+PORT = 7400
+SERVER = b"""
+import asyncio, sys, time
+
+async def reach(host, port):
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 0.5)
+        writer.close()
+        return "yes"
+    except Exception as error:
+        return type(error).__name__
+
+async def serve(reader, writer):
+    while line := await reader.readline():
+        word, *rest = line.decode().split()
+        answer = {"PING": lambda: "PONG", "TIME": lambda: repr(time.time())}.get(word)
+        text = await reach(*rest) if word == "REACH" else answer() if answer else "?"
+        writer.write(text.encode() + b"\\n")
+        await writer.drain()
+
+async def main():
+    server = await asyncio.start_server(serve, "0.0.0.0", int(sys.argv[1]))
+    print("serving", open("name").read(), flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+class TinyChannel:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def request(self, command: Sequence[bytes], *, timeout_s: float) -> Any:
+        self._writer.write(b" ".join(command) + b"\n")
+        try:
+            line = await asyncio.wait_for(self._reader.readline(), timeout_s)
+        except (TimeoutError, OSError) as error:
+            raise ChannelError(str(error), definite=False) from error
+        if not line:
+            raise ChannelError("closed", definite=False)
+        return line.strip().decode()
+
+    async def close(self) -> None:
+        self._writer.close()
+
+
+class TinySystem:
+    name = "tiny"
+
+    def __init__(self, nodes: Sequence[str], *, lacking: str = "") -> None:
+        self.nodes = tuple(nodes)
+        self.lacking = lacking
+
+    def deployment(self) -> Deployment:
+        return Deployment(
+            bundle=_bundle,
+            directory="/opt/tiny",
+            files=lambda node, addresses: {"/opt/tiny/name": node.encode()},
+            command=("python3", "server.py", str(PORT)),
+            environment={"TINY": "{node}"},
+            client_port=PORT,
+            data_directory="/var/lib/quorate/tiny",
+            log_file="/var/log/tiny.log",
+            requires=self._requires,
+        )
+
+    def _requires(self, run: Any) -> None:
+        if "Python 3" not in run("python3 --version"):
+            raise SystemFault("there is no python3")
+        if self.lacking:
+            raise SystemFault(f"there is no {self.lacking}; install it")
+
+    async def dial(self, host: str, port: int, *, timeout_s: float) -> Channel:
+        try:
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout_s)
+        except (TimeoutError, OSError) as error:
+            raise ChannelError(f"{host}:{port}: {error or 'timed out'}", definite=True) from error
+        return TinyChannel(reader, writer)
+
+    async def ready(self, channel: Channel) -> bool:
+        return bool(await channel.request([b"PING"], timeout_s=1.0) == "PONG")
+
+    def simulated(self, node: str, env: Any) -> Any:
+        raise NotImplementedError("the tiny system has no simulated form")
+
+    def describe(self) -> Mapping[str, Any]:
+        return {}
+
+
+def _bundle() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("server.py")
+        entry.size = len(SERVER)
+        archive.addfile(entry, io.BytesIO(SERVER))
+    return buffer.getvalue()
