@@ -1,0 +1,405 @@
+"""The interpreter: the one scheduler. It asks the generator, hands operations to clients, and records what happens.
+
+                 ┌───────────────────────────── update ◄──────────────────────────────┐
+    generator ───┴─► next_op ─► record invoke ─► worker of the thread ─► client.invoke ─┴─► record ok | fail | info
+                                                    │
+                        thread t: process t, t + n, t + 2n, … one after the other, on node t % len(nodes)
+
+What an end means for the process (n = concurrency):
+
+    ok, fail           it goes on, with the same client
+    info               it is retired: process + n takes over the thread, with a new client. The old operation may still
+                       take effect, so its process must never be seen doing another one
+    the client raised  `fail` if its error table says so, else `info`; the client is closed either way
+    no client          the connection could not be opened: `fail`, for nothing was sent; the thread rests a little first
+    too slow           `info` at `op_timeout_ms`; the client is cancelled and left to close by itself
+
+Everything runs on the current asyncio loop, which may be the simulator's: time is `loop.time()`, nothing but futures, tasks
+and timers is used, and no order depends on a set or a hash. With equal seeds and a loop that repeats itself, so does the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from checkers.op import Op, Type
+from harness.client import Client, outcome_of
+from harness.generator import NEMESIS, PENDING, SLEEP, Context, GeneratorError, GeneratorLike, first_context, lift
+from harness.recorder import Recorder
+
+SLACK_NS = 1_000  # a timer may fire this much early, by rounding
+REST_FIRST_S, REST_MAX_S = 0.01, 1.0  # after a connection could not be opened: doubles each time
+FAREWELL_S = 5.0  # how long clients may take to close at the end
+
+Connect = Callable[[str, int], Awaitable[Client]]
+"""(node, process) -> a client connected to the node. Whatever it raises means: no client."""
+
+
+class InterpreterError(Exception):
+    """A client broke its contract, so the history could not be trusted. A crash of the harness, never a verdict."""
+
+
+async def interpret(
+    generator: GeneratorLike,
+    *,
+    connect: Connect,
+    nodes: Sequence[str],
+    concurrency: int,
+    recorder: Recorder,
+    nemesis: Client | None = None,
+    op_timeout_ms: float,
+    rng: random.Random,
+) -> None:
+    """Run the generator to its end and return when the last operation has ended.
+
+    Call it once a run: processes and time begin anew with each call; what comes after a heal is a later phase of the
+    same generator. Operations of the nemesis have no time limit, and its client is not closed here. When cancelled,
+    it closes the clients and leaves the operations under way without an end.
+
+    Raises InterpreterError (a client broke its contract) and GeneratorError.
+    """
+    run = _Run(generator, connect, nodes, concurrency, recorder, nemesis, op_timeout_ms / 1e3, rng)
+    try:
+        run.pump()
+        await run.over
+    finally:
+        await run.stop()
+
+
+class _Worker:
+    """Serves one thread: a task that takes an operation, does it, reports, and waits for the next."""
+
+    __slots__ = ("client", "number", "op", "sent", "stopped", "task", "thread", "wake")
+
+    def __init__(self, thread: int, client: Client | None) -> None:
+        self.thread = thread
+        self.client = client
+        self.number = 0  # counts the operations, so that a late alarm knows it is late
+        self.op: Op | None = None
+        self.sent = False  # has the client been given the operation?
+        self.stopped = False  # its time is over: what it still reports is ignored
+        self.wake: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class _Run:
+    """The state of one run, and every decision about it."""
+
+    def __init__(
+        self,
+        generator: GeneratorLike,
+        connect: Connect,
+        nodes: Sequence[str],
+        concurrency: int,
+        recorder: Recorder,
+        nemesis: Client | None,
+        timeout_s: float,
+        rng: random.Random,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.gen = lift(generator)
+        self.connect = connect
+        self.nodes = tuple(nodes)
+        self.concurrency = concurrency
+        self.recorder = recorder
+        self.nemesis = nemesis
+        self.timeout_s = timeout_s
+        self.rng = rng
+        first = first_context(concurrency, rng, nemesis=nemesis is not None)
+        self.threads = self.free = first.threads
+        self.processes = first.processes
+        self.under_way = 0  # operations and sleeps
+        self.resting = 0  # threads that wait before they try to connect again
+        self.refusals = [0] * concurrency  # connections refused in a row, by thread
+        self.over: asyncio.Future[None] = self.loop.create_future()
+        self.start_s = self.loop.time()
+        self.now_ns = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self.timer_ns = -1
+        self.alarm: asyncio.TimerHandle | None = None
+        self.deadlines: deque[tuple[float, _Worker, int]] = deque()  # all time limits are alike: first in, first out
+        self.tasks: list[asyncio.Task[None]] = []
+        self.workers = [self.hire(thread) for thread in range(len(self.processes))]
+
+    # ---- deciding what happens next -----------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Ask the generator and start operations, until it has to wait."""
+        if self.over.done():
+            return
+        try:
+            self.now_ns = max(self.now_ns, int((self.loop.time() - self.start_s) * 1e9))
+            while True:
+                result = self.gen.next_op(self.context())
+                if result is None:
+                    if not self.under_way:
+                        self.over.set_result(None)
+                    return
+                if result is PENDING:
+                    if not self.under_way and not self.resting:
+                        raise GeneratorError("the generator waits, but no operation is under way that could wake it")
+                    return
+                op, self_after = result
+                if op.time_ns - self.now_ns > SLACK_NS:
+                    self.ask_again_at(op.time_ns)
+                    return
+                self.gen = self_after
+                self.begin(op)
+        except Exception as error:
+            self.crash(error)
+
+    def context(self) -> Context:
+        """What the generator may know now."""
+        return Context(self.now_ns, self.free, self.threads, self.processes, self.concurrency, self.rng)
+
+    def ask_again_at(self, time_ns: int) -> None:
+        """Set the one timer."""
+        if self.timer is not None:
+            if self.timer_ns == time_ns:
+                return
+            self.timer.cancel()
+        self.timer_ns = time_ns
+        self.timer = self.loop.call_at(self.start_s + time_ns / 1e9, self.on_timer)
+
+    def on_timer(self) -> None:
+        """The generator's next operation is due."""
+        self.timer = None
+        self.pump()
+
+    def begin(self, op: Op) -> None:
+        """Record the call, then let the thread's worker have it."""
+        thread = op.process % self.concurrency if isinstance(op.process, int) else self.concurrency
+        if not (self.free >> thread & 1 and self.processes[thread] == op.process):
+            raise GeneratorError(f"the generator gave {op.f!r} to process {op.process!r}, which is not free")
+        self.free &= ~(1 << thread)
+        self.under_way += 1
+        if op.f == SLEEP:
+            self.gen = self.gen.update(self.context(), op)
+            self.loop.call_at(self.start_s + (self.now_ns + op.value) / 1e9, self.on_slept, op, thread)
+            return
+        op = self.recorder.record(op, self.now_ns)
+        self.gen = self.gen.update(self.context(), op)
+        worker = self.workers[thread]
+        worker.op = op
+        worker.sent = False
+        worker.number += 1
+        if thread < self.concurrency:
+            self.set_deadline(worker)
+        if worker.wake is not None:
+            worker.wake.set_result(None)
+            worker.wake = None
+
+    def on_slept(self, op: Op, thread: int) -> None:
+        """A sleep is over; nobody but the generator hears of it."""
+        if self.over.done():
+            return
+        self.now_ns = max(self.now_ns, int((self.loop.time() - self.start_s) * 1e9))
+        self.under_way -= 1
+        self.free |= 1 << thread
+        self.gen = self.gen.update(self.context(), op.ok())
+        self.pump()
+
+    def end(self, worker: _Worker, op: Op, done: Op, rest_s: float = 0.0) -> None:
+        """Record the completion, free the thread (after a rest), and go on."""
+        if self.over.done():
+            return
+        try:
+            check_completion(op, done)
+            thread = worker.thread
+            self.now_ns = max(self.now_ns, int((self.loop.time() - self.start_s) * 1e9))
+            worker.op = None
+            done = self.recorder.record(done, self.now_ns)
+            self.under_way -= 1
+            if done.type is Type.INFO and isinstance(op.process, int):
+                heir = op.process + self.concurrency
+                self.processes = (*self.processes[:thread], heir, *self.processes[thread + 1 :])
+            if rest_s:
+                self.resting += 1
+                self.loop.call_later(rest_s, self.on_rested, thread)
+            else:
+                self.free |= 1 << thread
+            self.gen = self.gen.update(self.context(), done)
+        except Exception as error:
+            self.crash(error)
+        else:
+            self.pump()
+
+    def on_rested(self, thread: int) -> None:
+        """The thread may try to connect again."""
+        self.resting -= 1
+        self.free |= 1 << thread
+        self.pump()
+
+    def crash(self, error: Exception) -> None:
+        """Stop the run with this error."""
+        if not self.over.done():
+            self.over.set_exception(error)
+
+    # ---- time limits --------------------------------------------------------------------------------------------
+
+    def set_deadline(self, worker: _Worker) -> None:
+        """Watch over an operation. One timer serves all."""
+        deadlines = self.deadlines
+        while deadlines and deadlines[0][1].number != deadlines[0][2]:
+            deadlines.popleft()
+        deadlines.append((self.loop.time() + self.timeout_s, worker, worker.number))
+        if self.alarm is None:
+            self.alarm = self.loop.call_at(deadlines[0][0], self.on_alarm)
+
+    def on_alarm(self) -> None:
+        """End what has taken too long; look again at the next deadline."""
+        self.alarm = None
+        now_s = self.loop.time() + SLACK_NS / 1e9
+        while self.deadlines and not self.over.done():
+            deadline_s, worker, number = self.deadlines[0]
+            if worker.op is not None and worker.number == number and not worker.stopped:
+                if deadline_s > now_s:
+                    self.alarm = self.loop.call_at(deadline_s, self.on_alarm)
+                    return
+                self.deadlines.popleft()
+                self.expire(worker, worker.op)
+            else:
+                self.deadlines.popleft()
+
+    def expire(self, worker: _Worker, op: Op) -> None:
+        """Take the thread away from a worker that is too slow; it closes its client when it can."""
+        self.dismiss(worker)
+        self.workers[worker.thread] = self.hire(worker.thread)
+        if worker.sent:
+            self.end(worker, op, op.info(f"time-out after {self.timeout_s * 1e3:g} ms"))
+        else:
+            done = op.fail(f"no client: no connection within {self.timeout_s * 1e3:g} ms")
+            self.end(worker, op, done, self.rest_of(worker.thread))
+
+    def rest_of(self, thread: int) -> float:
+        """How long a thread rests after being refused once more."""
+        self.refusals[thread] += 1
+        return float(min(REST_FIRST_S * 2 ** min(self.refusals[thread] - 1, 20), REST_MAX_S))
+
+    # ---- workers ------------------------------------------------------------------------------------------------
+
+    def hire(self, thread: int) -> _Worker:
+        """A worker for the thread, and its task."""
+        worker = _Worker(thread, self.nemesis if thread == self.concurrency else None)
+        worker.task = self.loop.create_task(self.work(worker))
+        if len(self.tasks) > 4 * len(self.processes):
+            self.tasks = [task for task in self.tasks if not task.done()]
+        self.tasks.append(worker.task)
+        return worker
+
+    def dismiss(self, worker: _Worker) -> None:
+        """Have a worker stop as soon as it can."""
+        worker.stopped = True
+        if worker.task is not None:
+            worker.task.cancel()
+
+    async def work(self, worker: _Worker) -> None:
+        """Serve a thread until dismissed."""
+        try:
+            while not worker.stopped:
+                op = worker.op
+                if op is None:
+                    worker.wake = self.loop.create_future()
+                    await worker.wake
+                    continue
+                if worker.client is None and not await self.open(worker, op):
+                    continue
+                worker.sent = True
+                try:
+                    done = await worker.client.invoke(op)
+                    spent = done.type is Type.INFO
+                except (Exception, asyncio.CancelledError) as error:
+                    done, spent = self.outcome(worker, op, error), True
+                if worker.stopped:
+                    break
+                self.end(worker, op, done)
+                if spent and worker.thread < self.concurrency:
+                    await self.close(worker)
+                elif worker.op is not None:
+                    await asyncio.sleep(0)  # a client that never waits must not keep the loop for itself
+        except asyncio.CancelledError:
+            if not worker.stopped:
+                raise
+        finally:
+            if worker.thread < self.concurrency:
+                await self.close(worker)
+
+    async def open(self, worker: _Worker, op: Op) -> bool:
+        """Give the worker a client; False, and the operation has failed, if there is none to be had."""
+        assert isinstance(op.process, int)
+        try:
+            worker.client = await self.connect(self.nodes[worker.thread % len(self.nodes)], op.process)
+        except (Exception, asyncio.CancelledError) as error:
+            if worker.stopped:
+                raise
+            self.end(worker, op, op.fail(f"no client: {describe(error)}"), self.rest_of(worker.thread))
+            return False
+        self.refusals[worker.thread] = 0
+        return not worker.stopped
+
+    def outcome(self, worker: _Worker, op: Op, error: BaseException) -> Op:
+        """What an error of the client means for the operation."""
+        if worker.stopped or worker.client is None:
+            raise error
+        surely_not = outcome_of(error, worker.client.errors) is Type.FAIL
+        return op.fail(describe(error)) if surely_not else op.info(describe(error))
+
+    async def close(self, worker: _Worker) -> None:
+        """Give the client back. What goes wrong now has no bearing on the history."""
+        client, worker.client = worker.client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                await client.close()
+
+    async def stop(self) -> None:
+        """Cancel timers and workers, and wait, not for ever, until the clients are closed."""
+        if not self.over.done():
+            self.over.cancel()
+        for handle in (self.timer, self.alarm):
+            if handle is not None:
+                handle.cancel()
+        for worker in self.workers:
+            self.dismiss(worker)
+        left = [task for task in self.tasks if not task.done()]
+        closed = self.loop.create_future()
+        count = len(left)
+
+        def on_done(_: asyncio.Task[None]) -> None:
+            nonlocal count
+            count -= 1
+            if not count and not closed.done():
+                closed.set_result(None)
+
+        for task in left:
+            task.add_done_callback(on_done)
+        if left:
+            patience = self.loop.call_later(FAREWELL_S, lambda: closed.done() or closed.set_result(None))
+            await closed
+            patience.cancel()
+
+
+def describe(error: BaseException) -> str:
+    """An error as the history records it."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def check_completion(op: Op, done: Op) -> None:
+    """Raise InterpreterError unless `done` completes `op`."""
+    if not isinstance(done, Op):
+        raise InterpreterError(f"the client answered {op.f!r} of process {op.process!r} with {done!r}, which is no Op")
+    if done.type is Type.INVOKE:
+        raise InterpreterError(f"the client returned {op.f!r} of process {op.process!r} without ok, fail or info")
+    for name in ("process", "f", "key"):
+        called, returned = getattr(op, name), getattr(done, name)
+        if called != returned:
+            raise InterpreterError(
+                f"the client was called with {name} {called!r} and answered with {name} {returned!r} (operation "
+                f"{op.index}, {op.f!r}); make the completion with op.ok, op.fail or op.info"
+            )
+
+
+__all__ = ["NEMESIS", "Connect", "InterpreterError", "interpret"]
