@@ -29,8 +29,8 @@ TABLE: dict[str, Bug] = {
         "clock skew",
     ),
     "register.optimistic_retag": Bug(
-        "a register write skips the query and, when a replica reports a newer tag, stores the same value again"
-        " under a bigger one: the value becomes visible under two tags",
+        "a register write skips the query and, when a replica reports a newer tag, stores the same value"
+        " again under a bigger one: the value becomes visible under two tags",
         "linearizable",
         "concurrent writers",
     ),
@@ -40,8 +40,8 @@ TABLE: dict[str, Bug] = {
         "crashes that lose unsynced writes",
     ),
     "hlc.not_persisted": Bug(
-        "the clock's upper bound and the incarnation in tags are forgotten at a restart, so a tag can be issued"
-        " twice or behind an acknowledged one",
+        "the clock's upper bound and the incarnation in tags are forgotten at a restart, so a tag can be"
+        " issued twice or behind an acknowledged one",
         "linearizable",
         "a crash and a clock set back",
     ),

@@ -136,6 +136,11 @@ def bucket(
             f'In {where}, mode monotonic rests on read_repair = "blocking", but it is "{read_repair}"; '
             f"leave it out, or choose mode quorum."
         )
+    if mode == "monotonic" and r + w <= n:
+        raise ConfigError(
+            f"In {where}, r = {r} and w = {w} with n = {n}: mode monotonic needs r + w > n, so that every "
+            f"read meets what an earlier one repaired; raise one of them, or leave both out."
+        )
     if mode == "register" and read_repair != "none":
         raise ConfigError(
             f"In {where}, mode register writes back in its own read, so read_repair = "

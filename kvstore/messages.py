@@ -114,7 +114,7 @@ class Pong(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=9):
 
 
 class BucketOffer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=10):
-    """First round of creating a bucket: promise durably never to accept another definition under this name."""
+    """First round of creating a bucket: promise durably to accept no other definition under this name."""
 
     request: int
     bucket: BucketConfig

@@ -1,0 +1,311 @@
+"""Commands about the connection, the node and the cluster.
+
+KV.BUCKET CREATE name [MODE m] [N n] [R r] [W w] [REPAIR none|async|blocking]
+KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key        KV.CLUSTER STATUS
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kvstore.commands import answer_with
+from kvstore.config import BucketConfig, ConfigError, bucket, majority
+from kvstore.events import Close, Failure, Simple, UseProtocol, Value
+from kvstore.flows import inspect
+from kvstore.flows.steps import Op
+from kvstore.ring import partition_of, slot_of
+from kvstore.session import LATER, OK, TABLE, Later, RefusalError, Session, command, current, positive, text
+
+if TYPE_CHECKING:
+    from kvstore.node import Node
+
+Args = tuple[bytes, ...]
+
+
+@command("PING", 1, 2, open=True)
+def ping(node: Node, session: Session, args: Args) -> Value | Later:
+    """PING [message]."""
+    return args[1] if len(args) == 2 else Simple("PONG")
+
+
+@command("ECHO", 2, 2)
+def echo(node: Node, session: Session, args: Args) -> Value | Later:
+    """ECHO message."""
+    return args[1]
+
+
+@command("QUIT", 1, 1, open=True)
+def quit_(node: Node, session: Session, args: Args) -> Value | Later:
+    """QUIT: closes the connection after OK."""
+    node.emit(Close(session.conn))
+    return OK
+
+
+@command("RESET", 1, 1, open=True)
+def reset(node: Node, session: Session, args: Args) -> Value | Later:
+    """RESET: the session as it was when it was opened."""
+    session.reset(node.config)
+    node.emit(UseProtocol(session.conn, 2))
+    return Simple("RESET")
+
+
+def _authenticate(node: Node, session: Session, user: bytes, password: bytes) -> None:
+    if node.config.password is None:
+        raise RefusalError("ERR", "AUTH without a password configured on this node; leave it out")
+    if user != b"default" or not _same(password, node.config.password.encode()):
+        raise RefusalError("WRONGPASS", "invalid user name or password")
+    session.authenticated = True
+
+
+def _same(a: bytes, b: bytes) -> bool:
+    """Equality whose duration does not tell where the difference is."""
+    differ = len(a) ^ len(b)
+    for x, y in zip(a, b, strict=False):
+        differ |= x ^ y
+    return differ == 0
+
+
+@command("AUTH", 2, 3, open=True)
+def auth(node: Node, session: Session, args: Args) -> Value | Later:
+    """AUTH [default] password."""
+    _authenticate(node, session, args[1] if len(args) == 3 else b"default", args[-1])
+    return OK
+
+
+@command("HELLO", 1, 0, open=True)
+def hello(node: Node, session: Session, args: Args) -> Value | Later:
+    """HELLO [2|3 [AUTH user password] [SETNAME name]]."""
+    version = session.protocol
+    if len(args) > 1:
+        if args[1] not in (b"2", b"3"):
+            raise RefusalError("NOPROTO", "unsupported protocol version; choose 2 or 3")
+        version = int(args[1])
+    rest, name = args[2:], session.name
+    while rest:
+        option = rest[0].upper()
+        if option == b"AUTH" and len(rest) >= 3:
+            _authenticate(node, session, rest[1], rest[2])
+            rest = rest[3:]
+        elif option == b"SETNAME" and len(rest) >= 2:
+            name, rest = rest[1], rest[2:]
+        else:
+            raise RefusalError("ERR", f"syntax error in HELLO option '{text(rest[0])}'")
+    if not session.authenticated:
+        raise RefusalError("NOAUTH", "HELLO must be called with AUTH; this node has a password")
+    session.name, session.protocol = name, version
+    node.emit(UseProtocol(session.conn, version))
+    return {
+        "server": b"quorate",
+        "version": _REDIS_VERSION,
+        "proto": version,
+        "id": session.conn,
+        "mode": b"standalone",
+        "role": b"master",
+        "modules": [],
+    }
+
+
+_REDIS_VERSION = b"7.0.0"  # the command dialect; some clients choose features by it
+
+
+@command("CLIENT", 2, 0)
+def client(node: Node, session: Session, args: Args) -> Value | Later:
+    """CLIENT SETINFO | SETNAME | GETNAME | ID | NO-EVICT | NO-TOUCH | INFO."""
+    sub = args[1].upper()
+    if sub == b"SETNAME" and len(args) == 3:
+        session.name = args[2]
+        return OK
+    if sub == b"GETNAME":
+        return session.name or None
+    if sub == b"ID":
+        return session.conn
+    if sub in (b"SETINFO", b"NO-EVICT", b"NO-TOUCH") and len(args) >= 3:
+        return OK
+    if sub == b"INFO":
+        return f"id={session.conn} name={text(session.name)} resp={session.protocol}".encode()
+    return Failure("ERR", f"unknown subcommand '{text(args[1])}' of CLIENT, or wrong number of arguments")
+
+
+@command("COMMAND", 1, 0)
+def command_(node: Node, session: Session, args: Args) -> Value | Later:
+    """COMMAND [COUNT | LIST | DOCS ...]; documentation is not served."""
+    sub = args[1].upper() if len(args) > 1 else b""
+    if sub == b"COUNT":
+        return len(TABLE)
+    if sub == b"LIST":
+        return [name.lower() for name in TABLE]
+    if sub == b"DOCS":
+        return {}
+    return []
+
+
+_CONFIG = {"save": b"", "appendonly": b"yes", "appendfsync": b"always", "maxmemory": b"0", "databases": b"16"}
+
+
+@command("CONFIG", 3, 0)
+def config(node: Node, session: Session, args: Args) -> Value | Later:
+    """CONFIG GET name...: what Redis tools ask for. Nothing can be set this way."""
+    if args[1].upper() != b"GET":
+        return Failure("ERR", f"CONFIG {text(args[1])} is not done here; edit the node's configuration file")
+    known: dict[str, Value] = {}
+    for name in args[2:]:
+        asked = text(name).lower()
+        known.update({k: v for k, v in _CONFIG.items() if asked in (k, "*")})
+    return known
+
+
+@command("INFO", 1, 0)
+def info(node: Node, session: Session, args: Args) -> Value | Later:
+    """INFO: the node in Redis' text form."""
+    lines = [
+        "# Server",
+        f"redis_version:{_REDIS_VERSION.decode()}",
+        "redis_mode:standalone",
+        "server_name:quorate",
+        f"node:{node.name}",
+        f"incarnation:{node.incarnation}",
+        "# Clients",
+        f"connected_clients:{len(node.sessions)}",
+        "# Stats",
+        f"total_commands_processed:{node.commands_seen}",
+        f"failures:{node.coordinator.failures}",
+        f"timeouts:{node.coordinator.timeouts}",
+        f"requests_in_progress:{node.coordinator.running}",
+        "# Cluster",
+        f"ring_epoch:{node.ring.epoch}",
+        f"members:{len(node.config.members)}",
+        f"reachable:{sum(node.reachable(m) for m in node.config.members)}",
+    ]
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+@command("TIME", 1, 1)
+def time_(node: Node, session: Session, args: Args) -> Value | Later:
+    """TIME: this node's wall clock, seconds and microseconds."""
+    micros = int(node.moment.clock.wall_ms * 1000)
+    return [b"%d" % (micros // 1_000_000), b"%d" % (micros % 1_000_000)]
+
+
+@command("DBSIZE", 1, 1)
+def dbsize(node: Node, session: Session, args: Args) -> Value | Later:
+    """DBSIZE: keys of this bucket with a live version on this node. Walks the storage."""
+    name = current(node, session).name
+    return sum(1 for record in node.reader.records() if record.bucket == name and record.value is not None)
+
+
+@command("SELECT", 2, 2)
+def select(node: Node, session: Session, args: Args) -> Value | Later:
+    """SELECT n: the n-th bucket of the configuration, 0 the default one."""
+    known = node.buckets.numbered
+    if not args[1].isdigit() or len(args[1]) > 4 or int(args[1]) >= len(known):
+        names = ", ".join(f"{i} {each.name}" for i, each in enumerate(known))
+        raise RefusalError("BADARG", f"no bucket has number '{text(args[1][:64])}'; there are {names}")
+    session.bucket = known[int(args[1])].name
+    return OK
+
+
+@command("KV.USE", 2, 2)
+def kv_use(node: Node, session: Session, args: Args) -> Value | Later:
+    """KV.USE name: the bucket of this connection from now on."""
+    session.bucket = _opened(node, args[1]).name
+    return OK
+
+
+@command("KV.WHERE", 2, 2)
+def kv_where(node: Node, session: Session, args: Args) -> Value | Later:
+    """KV.WHERE key: its slot, partition, ring epoch and preference list."""
+    replicas: list[Value] = [r.encode() for r in node.ring.replicas(args[1], current(node, session).n)]
+    return {
+        "slot": slot_of(args[1]),
+        "partition": partition_of(args[1]),
+        "epoch": node.ring.epoch,
+        "replicas": replicas,
+    }
+
+
+@command("KV.CLUSTER", 2, 2)
+def kv_cluster(node: Node, session: Session, args: Args) -> Value | Later:
+    """KV.CLUSTER STATUS: who this node hears; `ready` = it hears a majority, itself included."""
+    if args[1].upper() != b"STATUS":
+        raise RefusalError("BADARG", f"KV.CLUSTER has no '{text(args[1])}'; there is STATUS")
+    counts, members = node.ring.counts(), node.config.members
+    nodes: dict[str, Value] = {}
+    for member in members:
+        state = b"self" if member == node.name else b"reachable" if node.reachable(member) else b"unreachable"
+        epoch = node.ring.epoch if member == node.name else node.epochs.get(member)
+        nodes[member] = {"state": state, "epoch": epoch, "partitions": counts.get(member, 0)}
+    reachable = sum(node.reachable(member) for member in members)
+    return {
+        "node": node.name.encode(),
+        "incarnation": node.incarnation,
+        "epoch": node.ring.epoch,
+        "members": len(members),
+        "reachable": reachable,
+        "ready": int(reachable >= majority(len(members))),
+        "nodes": nodes,
+    }
+
+
+@command("KV.BUCKET", 2, 0)
+def kv_bucket(node: Node, session: Session, args: Args) -> Value | Later:
+    """KV.BUCKET CREATE name ... | LIST | SHOW name."""
+    sub = args[1].upper()
+    if sub == b"LIST" and len(args) == 2:
+        return [name.encode() for name in node.buckets.opened]
+    if sub == b"SHOW" and len(args) == 3:
+        return _shown(_opened(node, args[2]))
+    if sub == b"CREATE" and len(args) >= 3:
+        return _create(node, session, args[2], args[3:])
+    raise RefusalError("BADARG", "KV.BUCKET does CREATE name [MODE ..], LIST, and SHOW name")
+
+
+def _opened(node: Node, name: bytes) -> BucketConfig:
+    found = node.buckets.opened.get(text(name))
+    if found is None:
+        raise RefusalError("BADARG", f'no bucket "{text(name[:64])}" here; see KV.BUCKET LIST')
+    return found
+
+
+def _shown(each: BucketConfig) -> Value:
+    return {
+        "name": each.name.encode(),
+        "mode": each.mode.encode(),
+        "n": each.n,
+        "r": each.r,
+        "w": each.w,
+        "read_repair": each.read_repair.encode(),
+    }
+
+
+def _create(node: Node, session: Session, name: bytes, options: Args) -> Later:
+    """OK only once every member has the bucket open and durable."""
+    made = _defined(text(name), options, min(3, len(node.config.members)))
+    conflict = node.buckets.conflict(made)
+    if conflict is not None:
+        raise RefusalError(
+            "BADARG", f'bucket "{made.name}" is already defined as {conflict}; choose another name'
+        )
+    op = Op(made, b"", 0, node.config.members, lambda op: OK, writes=True)
+    node.coordinator.launch(op, inspect.create_bucket, partial(answer_with, node, session))
+    return LATER
+
+
+def _defined(name: str, options: Args, n: int) -> BucketConfig:
+    mode, counts, repair = "register", {"n": n}, None
+    if len(options) % 2:
+        raise RefusalError("BADARG", f"option '{text(options[-1])}' has no value")
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        word = text(option).upper()
+        if word == "MODE":
+            mode = text(value)
+        elif word in ("N", "R", "W"):
+            counts[word.lower()] = positive(word, value)
+        elif word == "REPAIR":
+            repair = text(value)
+        else:
+            raise RefusalError("BADARG", f"KV.BUCKET CREATE has no option '{text(option)}'")
+    try:
+        return bucket(name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair)
+    except ConfigError as error:
+        raise RefusalError("BADARG", str(error)) from None

@@ -1,0 +1,255 @@
+"""The coordinator's half of every protocol: runs flows until their client has its answer.
+
+    launch ──► flow ──Ask──► Query/Store to the replicas (this node may be one) ──► answers
+                ▲                                                                     │
+                └──────────────── resumed when its quorum is met ─────────────────────┘
+
+Rule 1. Flows are resumed here and nowhere else. What they yield is in `kvstore.flows.steps`.
+Rule 2. Once an op has put a mutation into a message, its client never gets a definite error (`_fail`).
+Rule 3. No tag is used before the clock lease that covers it is durable (`_issue`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kvstore.config import NodeConfig
+from kvstore.errors import definite
+from kvstore.events import Effect, Failure, Meta, Tag, Value
+from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op
+from kvstore.hlc import HybridClock
+from kvstore.messages import (
+    BucketReply,
+    Message,
+    Query,
+    QueryReply,
+    Refused,
+    Repair,
+    Stale,
+    Store,
+    StoreReply,
+)
+from kvstore.overlay import Overlay
+from kvstore.replica import Moment
+from kvstore.ring import Ring
+
+LEASE = "clock_lease"
+
+
+class Coordinator:
+    """Runs the ops of one node's clients.
+
+    `send(dst, message)` sends at once, `hold(ticket, action)` acts after a commit, `schedule(at_ms, op)` sees to it
+    that `expire(op)` is called at its deadline.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        ring: Ring,
+        hlc: HybridClock,
+        overlay: Overlay,
+        moment: Moment,
+        incarnation: int,
+        *,
+        send: Callable[[str, Message], None],
+        hold: Callable[[int, Callable[[], None]], None],
+        emit: Callable[[Effect], None],
+        schedule: Callable[[float, Op], None],
+    ) -> None:
+        self.running = 0  # ops in progress
+        self.failures = 0
+        self.timeouts = 0
+        self.heard: dict[str, float] = {}  # when each peer last answered, in mono ms
+        self._config = config
+        self._ring = ring
+        self._hlc = hlc
+        self._overlay = overlay
+        self._moment = moment
+        self._incarnation = incarnation
+        self._send = send
+        self._hold = hold
+        self._emit = emit
+        self._schedule = schedule
+        self._asks: dict[int, Ask] = {}
+        self._requests = incarnation << 32  # unique over all lives of this node
+        self._lease = hlc.lease  # the newest one written, durable or not
+        self._forgetful = "hlc.not_persisted" in config.bugs
+
+    # ---- flows ----
+
+    def launch(
+        self, op: Op, flow: Callable[[Op], Flow], report: Callable[[Op, Value], None], timeout_ms: float = 0.0
+    ) -> None:
+        """Coordinate an op; `report` gets its value or Failure, once. Check `max_requests` before."""
+        self.running += 1
+        op.bugs = self._config.bugs
+        op.report = report
+        op.deadline = self._moment.clock.mono_ms + (timeout_ms or self._config.request_timeout_ms)
+        op.flow = flow(op)
+        self._schedule(op.deadline, op)
+        self._resume(op)
+
+    def _resume(self, op: Op, value: Any = None, error: GaveUpError | None = None) -> None:
+        flow = op.flow
+        op.waiting = None
+        try:
+            while True:
+                step = flow.send(value) if error is None else flow.throw(error)
+                value = error = None
+                if type(step) is Issue:
+                    try:
+                        value = self._issue(op, step.after)
+                    except GaveUpError as refused:
+                        error = refused
+                        continue
+                    if value is None:
+                        return  # until the lease is durable
+                elif not self._ask(op, step):  # type: ignore[arg-type]
+                    return
+        except StopIteration:
+            self._end(op)
+        except GaveUpError as gave_up:
+            self._fail(op, gave_up.code, gave_up.text)
+
+    def _ask(self, op: Op, ask: Ask) -> bool:
+        """Send a question; True if the flow need not wait."""
+        if not ask.request:
+            wants = ask.need or ask.patient
+            request = 0
+            if wants:
+                request = ask.request = self._requests = self._requests + 1
+            ask.op = op
+            message = self._message(op, ask, request)
+            for replica in ask.replicas:
+                self._send(replica, message)
+            if not wants:
+                return True
+        elif ask.complete:
+            return True
+        op.waiting = ask
+        self._asks[ask.request] = ask
+        return False
+
+    def _message(self, op: Op, ask: Ask, request: int) -> Message:
+        kind = ask.kind
+        left_ms = op.deadline - self._moment.clock.mono_ms
+        if kind is Query:
+            writes = op.bucket.mode == "register"
+            hlc = self._hlc.peek(self._moment.clock.wall_ms) if writes else 0
+            return Query(request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, hlc)
+        op.mutated = True
+        if kind is Store or kind is Repair:
+            return kind(
+                request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag, ask.value
+            )
+        return kind(request, op.bucket)  # type: ignore[call-arg,arg-type]
+
+    def version(self, src: str, message: QueryReply | StoreReply) -> None:
+        """A replica told a version."""
+        seen = message.tag.hlc
+        if seen > self._hlc.last and self._hlc.credible(seen, self._moment.clock.wall_ms):
+            self._hlc.observe(seen)  # a later write through this node must beat what it has seen
+        self.answer(src, message)
+
+    def answer(self, src: str, message: QueryReply | StoreReply | BucketReply) -> None:
+        """A replica answered one of our questions."""
+        if src != self._config.name:
+            self.heard[src] = self._moment.clock.mono_ms
+        ask = self._asks.get(message.request)
+        if ask is not None and ask.answer(src, message):
+            self._check(ask)
+
+    def refusal(self, src: str, message: Stale | Refused) -> None:
+        """A replica refused one."""
+        if src != self._config.name:
+            self.heard[src] = self._moment.clock.mono_ms
+        ask = self._asks.get(message.request)
+        if ask is not None and ask.refuse(src, message):
+            self._check(ask)
+
+    def _check(self, ask: Ask) -> None:
+        op = ask.op
+        assert op is not None
+        if ask.patient:
+            if ask.complete:
+                del self._asks[ask.request]
+                self._resume(op)
+        elif len(ask.answers) >= ask.need:
+            del self._asks[ask.request]
+            self._resume(op)
+        elif ask.hopeless:
+            del self._asks[ask.request]
+            self._resume(op, error=_refused_by(ask))
+
+    def _issue(self, op: Op, after: int | None) -> Tag | None:
+        """A new tag, or None: the op is resumed with it once the lease that covers it is durable."""
+        wall_ms = self._moment.clock.wall_ms
+        if after is None and self._config.clock == "wall":
+            return Tag(self._hlc.bare(wall_ms), self._config.name, self._incarnation)
+        if after and not self._hlc.credible(after, wall_ms):
+            raise GaveUpError("CLOCKSKEW", "a replica holds a version too far ahead of this node's clock")
+        tag = Tag(
+            self._hlc.now(wall_ms, after or 0), self._config.name, 0 if self._forgetful else self._incarnation
+        )
+        self.renew()
+        if self._forgetful or self._hlc.covered(tag.hlc):
+            return tag
+        self._hold(self._overlay.ticket, lambda: None if op.done else self._resume(op, tag))
+        return None
+
+    def renew(self) -> None:
+        """Extend the clock lease if it runs low."""
+        if self._forgetful:
+            return
+        lease = self._hlc.wanted(self._moment.clock.wall_ms, self._lease)
+        if lease is None:
+            return
+        self._lease = lease
+        write = self._overlay.write_meta(Meta(LEASE, b"%d" % lease))
+        self._emit(write)
+        self._hold(write.ticket, lambda: setattr(self._hlc, "lease", max(self._hlc.lease, lease)))
+
+    # ---- the end of an op ----
+
+    def _fail(self, op: Op, code: str, text: str) -> None:
+        """Rule 2 lives here."""
+        self._end(op)
+        if op.answered:
+            return
+        op.answered = True
+        self.failures += 1
+        if op.mutated and definite(code):
+            code, text = "INDEFINITE", f"{text}; it may yet take effect"
+        op.report(op, Failure(code, text))
+
+    def _end(self, op: Op) -> None:
+        op.done = True
+        del op.flow  # op and generator refer to each other; spare the garbage collector
+        self.running -= 1
+
+    def expire(self, op: Op) -> None:
+        """The deadline of an op has passed."""
+        ask = op.waiting
+        if ask is not None:
+            del self._asks[ask.request]
+            if ask.patient:
+                self._resume(op)
+                return
+        self.timeouts += 1
+        got = f"{len(ask.answers)} of {ask.need} replicas" if ask is not None else "storage has not"
+        code = "NOQUORUM" if op.writes and not op.mutated else "TIMEOUT"
+        self._resume(op, error=GaveUpError(code, f"{got} answered in time"))
+
+
+def _refused_by(ask: Ask) -> GaveUpError:
+    """Why a quorum is hopeless: the refusals' own code if they agree, else NOQUORUM."""
+    replies = list(ask.refusals.values())
+    codes = {"STALE" if type(reply) is Stale else reply.code for reply in replies}
+    code = codes.pop() if len(codes) == 1 else "NOQUORUM"
+    texts = [
+        f"{replica}: ring epoch {reply.epoch}" if type(reply) is Stale else f"{replica}: {reply.text}"
+        for replica, reply in ask.refusals.items()
+    ]
+    return GaveUpError(code, "refused by " + "; ".join(texts))

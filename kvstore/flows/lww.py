@@ -1,0 +1,58 @@
+"""Last writer wins: one-phase writes under the coordinator's clock (Dynamo's quorums).
+
+    write   tag = my clock             ──Store──► all N, wait for W
+    read    ──Query──► all N, wait for R, take the greatest tag, repair those behind
+
+R + W > N makes every read meet every *acknowledged* write, and no more than that:
+
+- A write that reached one replica only is seen by one read and missed by the next (new-old inversion), unless
+  the read repairs before it answers: `read_repair = "blocking"`, mode monotonic.
+- A write under a clock that is behind is acknowledged and lost at once, whatever the quorum: a replica that
+  holds a greater tag ignores it, and must still acknowledge it, for "at least as new is durable here" is all
+  it knows.
+"""
+
+from __future__ import annotations
+
+from kvstore.flows.steps import Ask, Flow, Issue, Op, behind, holders, newest, without
+from kvstore.messages import Query, Repair, Store
+
+
+def write(op: Op) -> Flow:
+    """Store `op.value` (None deletes) at W replicas."""
+    op.tag = yield Issue()
+    ask = Ask(Store, op.replicas, op.w, op.tag, op.value)
+    yield ask
+    op.acks = len(ask.answers)
+    op.answer()
+
+
+def delete(op: Op) -> Flow:
+    """Read, to say whether there was anything, then write a tombstone. The two are not one atomic step."""
+    ask = Ask(Query, op.replicas, op.r)
+    yield ask
+    op.existed = newest(ask).value is not None
+    op.value = None
+    yield from write(op)
+
+
+def read(op: Op) -> Flow:
+    """The newest version of R replicas."""
+    repair = op.bucket.read_repair
+    ask = Ask(Query, op.replicas, op.r)
+    yield ask
+    best = newest(ask)
+    op.tag, op.value = best.tag, best.value
+    if repair == "blocking":
+        missing = op.w - holders(ask, best.tag)
+        if missing > 0:
+            yield Ask(Repair, without(ask, best.tag), missing, best.tag, best.value)
+        op.answer()
+        return
+    op.answer()
+    if repair == "async":
+        yield ask.rest()
+        best = newest(ask)
+        stale = behind(ask, best.tag)
+        if stale:
+            yield Ask(Repair, stale, 0, best.tag, best.value)

@@ -1,0 +1,296 @@
+"""One node: a state machine that turns events into effects. See `kvstore.events` for both.
+
+    Command ──► session ──► coordinator ──► messages to replicas, itself among them
+    Deliver ──► replica (requests), coordinator (answers)
+    Fired ────► deadlines of ops, heartbeats          Committed ──► what waited for durability
+
+Rule 1. What must not precede durability is kept under its ticket in `_held`, until `Committed`.
+Rule 2. Nothing is coordinated before this life's incarnation and clock lease are durable.
+Rule 3. A message to this node itself takes the same way as any other, without the network.
+Rule 4. One timer is outstanding, for the earliest deadline; ops that are done are skipped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from kvstore import commands, commands_admin, session
+from kvstore.buckets import META as BUCKETS
+from kvstore.buckets import Buckets
+from kvstore.config import NodeConfig
+from kvstore.coordinator import LEASE, Coordinator
+from kvstore.events import (
+    Clock,
+    Closed,
+    Command,
+    Committed,
+    Deliver,
+    Effect,
+    Event,
+    Failure,
+    Fired,
+    Meta,
+    Reader,
+    Reply,
+    Send,
+    SetTimer,
+    Value,
+)
+from kvstore.flows.steps import Op
+from kvstore.hlc import HybridClock
+from kvstore.messages import (
+    BucketOffer,
+    BucketOpen,
+    BucketReply,
+    Message,
+    Ping,
+    Pong,
+    Query,
+    QueryReply,
+    Refused,
+    Repair,
+    Stale,
+    Store,
+    StoreReply,
+)
+from kvstore.overlay import Overlay
+from kvstore.replica import Moment, Replica
+from kvstore.ring import Ring
+
+_FILLED_BY = (commands, commands_admin)  # importing them fills session.TABLE
+
+INCARNATION = "incarnation"
+TICK_MS = 10.0  # timers are no finer than this
+_NEVER = float("inf")
+
+
+class Rng(Protocol):
+    """The part of random.Random a node uses."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+
+
+class Node:
+    """A member of the store. `start` once, then `step` for each event; perform the effects in order."""
+
+    def __init__(self, config: NodeConfig, ring: Ring, reader: Reader, rng: Rng) -> None:
+        self.config = config
+        self.ring = ring
+        self.name = config.name
+        self.reader = reader
+        self.rng = rng
+        self.moment = Moment()
+        self.ready = False
+        self.incarnation = int(reader.meta(INCARNATION) or 0) + 1
+        self.buckets = Buckets(config, reader.meta(BUCKETS))
+        self.epochs: dict[str, int] = {}  # the ring epoch each peer last told
+        self.sessions: dict[int, session.Session] = {}
+        self.commands_seen = 0
+        self._forgetful = "hlc.not_persisted" in config.bugs
+        self._eager = "ack_before_fsync" in config.bugs
+        hlc = HybridClock(0 if self._forgetful else int(reader.meta(LEASE) or 0), config.max_clock_skew_ms)
+        self.overlay = Overlay(reader)
+        self.replica = Replica(
+            ring, hlc, self.overlay, self.buckets, self.moment, send=self._send_after, emit=self.emit
+        )
+        self.coordinator = Coordinator(
+            config,
+            ring,
+            hlc,
+            self.overlay,
+            self.moment,
+            self.incarnation,
+            send=self._send,
+            hold=self._hold,
+            emit=self.emit,
+            schedule=self._schedule,
+        )
+        self._out: list[Effect] = []
+        self._local: deque[Message] = deque()  # to this node itself
+        self._held: dict[int, list[Callable[[], None]]] = {}
+        self._early: list[Command] = []  # came before `ready`
+        self._deadlines: list[tuple[float, int, Op | None]] = []  # a heap; None is the heartbeat
+        self._order = 0
+        self._pings = 0
+        self._timer = 0
+        self._timer_at = _NEVER
+        self._events: dict[type, Callable[[Any], None]] = {
+            Command: self._command,
+            Closed: self._closed,
+            Deliver: self._deliver,
+            Fired: self._fired,
+            Committed: self._committed,
+        }
+        self._messages: dict[type, Callable[[str, Any], None]] = {
+            Query: self.replica.query,
+            Store: self.replica.store,
+            Repair: self.replica.store,
+            BucketOffer: self.replica.offer,
+            BucketOpen: self.replica.open,
+            Ping: self.replica.ping,
+            Pong: self._pong,
+            QueryReply: self.coordinator.version,
+            StoreReply: self.coordinator.version,
+            BucketReply: self.coordinator.answer,
+            Stale: self.coordinator.refusal,
+            Refused: self.coordinator.refusal,
+        }
+
+    # ---- the border ----
+
+    def start(self, clock: Clock) -> list[Effect]:
+        """Begin a life: make its incarnation and a clock lease durable, begin to ping. Call once, first."""
+        self.moment.clock = clock
+        self._out = []
+        write = self.overlay.write_meta(Meta(INCARNATION, b"%d" % self.incarnation))
+        self.emit(write)
+        self.coordinator.renew()
+        self._hold(self.overlay.ticket, self._begin)
+        return self._out
+
+    def step(self, clock: Clock, event: Event) -> list[Effect]:
+        """What the node does about one event."""
+        self.moment.clock = clock
+        out = self._out = []
+        self._events[type(event)](event)
+        local = self._local
+        while local:
+            message = local.popleft()
+            self._messages[type(message)](self.name, message)
+        return out
+
+    def _begin(self) -> None:
+        self.ready = True
+        self._heartbeat()
+        early, self._early = self._early, []
+        for command in early:
+            self._command(command)
+
+    def _deliver(self, event: Deliver) -> None:
+        message = event.message
+        self._messages[type(message)](event.src, message)
+
+    # ---- sending, now or after a commit ----
+
+    def emit(self, effect: Effect) -> None:
+        """Add an effect to this step's."""
+        self._out.append(effect)
+
+    def _send(self, dst: str, message: Message) -> None:
+        if dst == self.name:
+            self._local.append(message)
+        else:
+            self._out.append(Send(dst, message))
+
+    def _send_after(self, dst: str, message: Message, ticket: int) -> None:
+        if ticket <= self.overlay.committed or self._eager:
+            self._send(dst, message)
+        else:
+            self._hold(ticket, lambda: self._send(dst, message))
+
+    def _hold(self, ticket: int, action: Callable[[], None]) -> None:
+        held = self._held.get(ticket)
+        if held is None:
+            self._held[ticket] = [action]
+        else:
+            held.append(action)
+
+    def _committed(self, event: Committed) -> None:
+        first = self.overlay.committed + 1
+        self.overlay.commit(event.ticket)
+        for ticket in range(first, event.ticket + 1):
+            for action in self._held.pop(ticket, ()):
+                action()
+
+    # ---- clients ----
+
+    def _command(self, command: Command) -> None:
+        if not self.ready:
+            self._early.append(command)
+            return
+        client = self.sessions.get(command.conn)
+        if client is None:
+            client = self.sessions[command.conn] = session.Session(command.conn, self.config)
+        if client.busy:
+            if len(client.queue) < session.QUEUE_MAX:
+                client.queue.append(command)
+            else:
+                failure = Failure("OVERLOADED", "too many commands wait on this connection")
+                self._out.append(Reply(command.conn, command.request, failure))
+            return
+        self._run(client, command)
+
+    def _run(self, client: session.Session, command: Command) -> None:
+        self.commands_seen += 1
+        client.busy = True
+        client.request = command.request
+        value = session.dispatch(self, client, command.args)
+        if not isinstance(value, session.Later):
+            client.busy = False
+            self._out.append(Reply(client.conn, command.request, value))
+
+    def respond(self, client: session.Session, value: Value) -> None:
+        """Answer the command the session is busy with, and begin its next."""
+        if client.closed:
+            return
+        self._out.append(Reply(client.conn, client.request, value))
+        client.busy = False
+        while client.queue and not client.busy:
+            self._run(client, client.queue.popleft())
+
+    def _closed(self, event: Closed) -> None:
+        client = self.sessions.pop(event.conn, None)
+        if client is not None:
+            client.closed = True
+            client.queue.clear()
+        self._early = [command for command in self._early if command.conn != event.conn]
+
+    # ---- time ----
+
+    def _schedule(self, at: float, op: Op | None) -> None:
+        self._order += 1
+        heappush(self._deadlines, (at, self._order, op))
+        if at < self._timer_at:
+            self._arm(at)
+
+    def _arm(self, at: float) -> None:
+        self._timer += 1
+        self._timer_at = at
+        delay_ms = max(at - self.moment.clock.mono_ms, 0.0)
+        self._out.append(SetTimer(self._timer, -(-delay_ms // TICK_MS) * TICK_MS))
+
+    def _fired(self, event: Fired) -> None:
+        if event.timer != self._timer:
+            return
+        self._timer_at = _NEVER
+        now, heap = self.moment.clock.mono_ms, self._deadlines
+        while heap and (heap[0][0] <= now or (heap[0][2] is not None and heap[0][2].done)):
+            op = heappop(heap)[2]
+            if op is None:
+                self._heartbeat()
+            elif not op.done:
+                self.coordinator.expire(op)
+        if heap and heap[0][0] < self._timer_at:
+            self._arm(heap[0][0])
+
+    def _heartbeat(self) -> None:
+        self._pings += 1
+        ping = Ping(self._pings, self.ring.epoch)
+        for peer in self.config.peers:
+            self._out.append(Send(peer, ping))
+        self.coordinator.renew()
+        jitter = 0.9 + 0.2 * self.rng.random()
+        self._schedule(self.moment.clock.mono_ms + self.config.heartbeat_ms * jitter, None)
+
+    def _pong(self, src: str, message: Pong) -> None:
+        self.coordinator.heard[src] = self.moment.clock.mono_ms
+        self.epochs[src] = message.epoch
+
+    def reachable(self, peer: str) -> bool:
+        """Whether a peer answered within three heartbeats. For people, never for safety."""
+        at = self.coordinator.heard.get(peer, -_NEVER)
+        return peer == self.name or self.moment.clock.mono_ms - at <= 3 * self.config.heartbeat_ms

@@ -1,0 +1,53 @@
+"""Storage as a node sees it: what is committed, and on top what is written but not yet durable.
+
+    get ──► overlay (written, ticket 7) ──► Reader (committed)
+    write ──► Write(ticket 8) effect            Committed(7) ──► the overlay lets go of everything up to 7
+
+Rule: whoever tells others about a record found here first waits for its ticket (0 = committed already). That
+holds for "I have it" after a Store, for "I had it already" after its double, and for the answer to a Query.
+"""
+
+from __future__ import annotations
+
+from kvstore.events import Meta, Reader, Record, Write
+
+
+class Overlay:
+    """Uncommitted records over a Reader of committed ones."""
+
+    __slots__ = ("_reader", "_records", "_written", "committed", "ticket")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._records: dict[tuple[str, bytes], tuple[Record, int]] = {}
+        self._written: dict[int, tuple[str, bytes]] = {}
+        self.ticket = 0  # the newest write
+        self.committed = 0  # everything up to here is durable
+
+    def get(self, bucket: str, key: bytes) -> tuple[Record | None, int]:
+        """The newest version here and the ticket that makes it durable. Raises CorruptRecord."""
+        found = self._records.get((bucket, key))
+        if found is not None:
+            return found
+        return self._reader.get(bucket, key), 0
+
+    def write(self, record: Record) -> Write:
+        """Take a new version in; perform the Write returned."""
+        ticket = self.ticket = self.ticket + 1
+        ident = (record.bucket, record.key)
+        self._records[ident] = (record, ticket)
+        self._written[ticket] = ident
+        return Write(ticket, (record,))
+
+    def write_meta(self, *facts: Meta) -> Write:
+        """The same for facts about the node itself."""
+        self.ticket += 1
+        return Write(self.ticket, facts)
+
+    def commit(self, ticket: int) -> None:
+        """Everything up to `ticket` is durable."""
+        for each in range(self.committed + 1, ticket + 1):
+            ident = self._written.pop(each, None)
+            if ident is not None and self._records[ident][1] == each:
+                del self._records[ident]
+        self.committed = max(self.committed, ticket)

@@ -1,0 +1,148 @@
+"""The replica's half of every protocol: answer queries, keep versions.
+
+Rule 1. A version is acknowledged, or shown to a query, only when it is durable (`overlay` gives its ticket).
+Rule 2. Every handler is idempotent: a double finds its own version and acknowledges it again, after the same
+        commit. The version at a replica never decreases.
+Rule 3. What cannot be read is refused, never "not found": an unreadable record could have been the newest.
+Rule 4. Another ring epoch, an expired deadline and a clock too far ahead are refused before anything is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvstore.buckets import Buckets
+from kvstore.events import NO_TAG, Clock, CorruptRecord, Effect, Log, Meta, Record
+from kvstore.hlc import HybridClock, to_ms
+from kvstore.messages import (
+    BucketOffer,
+    BucketOpen,
+    BucketReply,
+    Message,
+    Ping,
+    Pong,
+    Query,
+    QueryReply,
+    Refused,
+    Repair,
+    Stale,
+    Store,
+    StoreReply,
+)
+from kvstore.overlay import Overlay
+from kvstore.ring import Ring
+
+
+class Moment:
+    """The clock as the driver read it for the step in progress."""
+
+    __slots__ = ("clock",)
+
+    def __init__(self) -> None:
+        self.clock = Clock(0.0, 0.0)
+
+
+class Replica:
+    """Answers peers' requests.
+
+    `send(dst, message, ticket)` sends once the ticket is committed; `emit` is for effects.
+    """
+
+    __slots__ = ("_buckets", "_emit", "_hlc", "_moment", "_overlay", "_ring", "_send")
+
+    def __init__(
+        self,
+        ring: Ring,
+        hlc: HybridClock,
+        overlay: Overlay,
+        buckets: Buckets,
+        moment: Moment,
+        *,
+        send: Callable[[str, Message, int], None],
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._ring = ring
+        self._hlc = hlc
+        self._overlay = overlay
+        self._buckets = buckets
+        self._send = send
+        self._emit = emit
+        self._moment = moment
+
+    def query(self, src: str, message: Query) -> None:
+        """Answer with the newest version once it is durable."""
+        if self._refused(src, message, message.hlc):
+            return
+        try:
+            record, ticket = self._overlay.get(message.bucket, message.key)
+        except CorruptRecord as error:
+            self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
+            return
+        if record is None:
+            self._send(src, QueryReply(message.request, NO_TAG, None), 0)
+        else:
+            self._send(src, QueryReply(message.request, record.tag, record.value), ticket)
+
+    def store(self, src: str, message: Store | Repair) -> None:
+        """Keep the version unless there is one at least as new; acknowledge what is durable then."""
+        tag = message.tag
+        if self._refused(src, message, tag.hlc):
+            return
+        try:
+            current, ticket = self._overlay.get(message.bucket, message.key)
+        except CorruptRecord as error:
+            self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
+            return
+        self._hlc.observe(tag.hlc)
+        if current is None or tag > current.tag:
+            write = self._overlay.write(Record(message.bucket, message.key, tag, message.value))
+            self._emit(write)
+            ticket = write.ticket
+        else:
+            if tag == current.tag and message.value != current.value:
+                self._emit(Log(f"invariant broken: two values under one tag {tag} of key {message.key!r}"))
+            tag = current.tag
+        if message.request:
+            self._send(src, StoreReply(message.request, tag), ticket)
+
+    def offer(self, src: str, message: BucketOffer) -> None:
+        """Promise a bucket's definition, or refuse because its name means something else here."""
+        if not self._conflicts(src, message):
+            self._save(src, message.request, self._buckets.promise(message.bucket))
+
+    def open(self, src: str, message: BucketOpen) -> None:
+        """Open a bucket that every member has promised."""
+        if not self._conflicts(src, message):
+            self._save(src, message.request, self._buckets.open(message.bucket))
+
+    def ping(self, src: str, message: Ping) -> None:
+        """Say that this node is there."""
+        self._send(src, Pong(message.request, self._ring.epoch), 0)
+
+    def _refused(self, src: str, message: Query | Store | Repair, hlc: int) -> bool:
+        if message.epoch != self._ring.epoch:
+            self._send(src, Stale(message.request, self._ring.epoch), 0)
+            return True
+        if message.deadline_ms <= 0:
+            self._send(src, Refused(message.request, "NOQUORUM", "the request came after its deadline"), 0)
+            return True
+        if not self._hlc.credible(hlc, self._moment.clock.wall_ms):
+            ahead = to_ms(hlc) - int(self._moment.clock.wall_ms)
+            self._send(
+                src, Refused(message.request, "CLOCKSKEW", f"{ahead} ms ahead of a replica's clock"), 0
+            )
+            return True
+        return False
+
+    def _conflicts(self, src: str, message: BucketOffer | BucketOpen) -> bool:
+        other = self._buckets.conflict(message.bucket)
+        if other is None:
+            return False
+        text = f'bucket "{other.name}" is already defined as {other}; choose another name'
+        self._send(src, Refused(message.request, "BADARG", text), 0)
+        return True
+
+    def _save(self, src: str, request: int, fact: Meta) -> None:
+        write = self._overlay.write_meta(fact)
+        self._emit(write)
+        self._send(src, BucketReply(request), write.ticket)

@@ -1,0 +1,130 @@
+"""A client connection's session, and the table that finds the handler of a command.
+
+    args ──► TABLE[name] ──► a Value at once, or LATER: an op was launched and the session waits for it
+
+A session runs its commands one after the other, so that a pipelined `SET x` and `GET x` mean what they say.
+The handlers are in `kvstore.commands` (data) and `kvstore.commands_admin` (everything else).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from kvstore.config import BucketConfig, NodeConfig
+from kvstore.events import Command, Failure, Simple, Value
+
+if TYPE_CHECKING:
+    from kvstore.node import Node
+
+QUEUE_MAX = 1024  # commands waiting on one connection
+
+
+class Later:
+    """The type of LATER."""
+
+
+LATER = Later()
+OK = Simple("OK")
+
+
+class Session:
+    """What a node remembers about one client connection."""
+
+    __slots__ = (
+        "authenticated",
+        "bucket",
+        "busy",
+        "closed",
+        "conn",
+        "name",
+        "protocol",
+        "queue",
+        "request",
+    )
+
+    def __init__(self, conn: int, config: NodeConfig) -> None:
+        self.conn = conn
+        self.reset(config)
+        self.request = 0  # of the command it is busy with
+        self.busy = False
+        self.closed = False
+        self.queue: deque[Command] = deque()
+
+    def reset(self, config: NodeConfig) -> None:
+        """As a fresh connection."""
+        self.bucket = config.default.name
+        self.authenticated = config.password is None
+        self.name = b""
+        self.protocol = 2
+
+
+class RefusalError(Exception):
+    """A command cannot be done; nothing was."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.failure = Failure(code, text)
+
+
+Handler = Callable[["Node", Session, tuple[bytes, ...]], Value | Later]
+
+
+class Row(NamedTuple):
+    """One command: what does it, how many arguments (name included; `most` 0 = any), allowed before AUTH."""
+
+    handler: Handler
+    least: int
+    most: int
+    open: bool = False
+
+
+TABLE: dict[bytes, Row] = {}
+
+
+def command(name: str, least: int, most: int, *, open: bool = False) -> Callable[[Handler], Handler]:  # noqa: A002
+    """Enter a handler into the table."""
+
+    def enter(handler: Handler) -> Handler:
+        TABLE[name.encode()] = Row(handler, least, most, open)
+        return handler
+
+    return enter
+
+
+def dispatch(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
+    """Do one command."""
+    if not args:
+        return Failure("ERR", "empty command")
+    row = TABLE.get(args[0]) or TABLE.get(args[0].upper())
+    if row is None:
+        return Failure("ERR", f"unknown command '{text(args[0][:64])}'")
+    if not session.authenticated and not row.open:
+        return Failure("NOAUTH", "authentication required; send AUTH password")
+    if len(args) < row.least or (row.most and len(args) > row.most):
+        return Failure("ERR", f"wrong number of arguments for '{text(args[0]).lower()}'")
+    try:
+        return row.handler(node, session, args)
+    except RefusalError as refusal:
+        return refusal.failure
+
+
+def text(data: bytes) -> str:
+    """Bytes as text for a message."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def current(node: Node, session: Session) -> BucketConfig:
+    """The session's bucket."""
+    bucket = node.buckets.opened.get(session.bucket)
+    if bucket is None:
+        raise RefusalError("BADARG", f'no bucket "{session.bucket}" here; see KV.BUCKET LIST')
+    return bucket
+
+
+def positive(name: str, value: bytes) -> int:
+    """A whole number above 0, or a refusal."""
+    if not value.isdigit() or len(value) > 9 or int(value) == 0:
+        raise RefusalError("BADARG", f"{name} '{text(value[:64])}' is not a whole number above 0")
+    return int(value)
