@@ -98,23 +98,18 @@ class Connection:
         began = time.monotonic()
         self.shell(f"mkdir -p {shlex.quote(directory)}")
         try:
-            with self._sftp(timeout_s) as sftp:
-                with sftp.file(landing, "wb") as file:
-                    file.set_pipelined(True)
-                    sftp.chmod(landing, mode)
-                    file.write(content)
+            with self._sftp(timeout_s) as sftp, sftp.file(landing, "wb") as file:
+                file.set_pipelined(True)
+                sftp.chmod(landing, mode)
+                file.write(content)
         except (TimeoutError, paramiko.SSHException, OSError) as error:
             raise ControlError(
-                f"{self.host.label}: cannot upload {path}: {_reason(error)}. Is its disk full?"
+                f"{self.host.label}: cannot upload {path}: {_reason(error)}."
             ) from error
         old, new = shlex.quote(landing), shlex.quote(path)
-        found = self.shell(f"sha256sum {old} && mv -f {old} {new}", timeout_s=timeout_s).stdout.split(
-            maxsplit=1
-        )[0]
-        if found != digest:
-            raise ControlError(
-                f"{self.host.label}: {path} arrived damaged (checksum {found[:12]}, not {digest[:12]})."
-            )
+        check = f"if echo '{digest}  '{old} | sha256sum -c --status; then mv -f {old} {new}; else rm -f {old}; exit 9; fi"
+        if self.shell(check, timeout_s=timeout_s, check=False).status != 0:
+            raise ControlError(f"{self.host.label}: {path} did not arrive whole; is the disk there full? See `df`.")
         self._trace(
             f"{self.host.name} {1000 * (time.monotonic() - began):.1f} ms, uploaded {len(content)} bytes: {path}"
         )

@@ -52,6 +52,7 @@ TOOLS = {
 }  # tool: the Debian package that has it
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTS_MAX = 50
+DOWN_TIMEOUT_S = 5.0
 
 
 def up(
@@ -90,22 +91,23 @@ def down(name: str, *, log: Callable[[str], None] = lambda text: None) -> None:
     """End the cluster's processes, then remove its namespaces, links and files. Idempotent; needs only the name."""
     check_name(name)
     _require_root()
-    found = namespaces(name)
     script = STATE_ROOT / name / "init.sh"
-    kill_nodes((NETNS_ROOT / namespace for namespace in found), script)
-    if found:
+    removed: set[str] = set()
+    deadline = time.monotonic() + DOWN_TIMEOUT_S
+    while found := namespaces(name):  # again, if the last `ip` of a maker just killed has added one
+        kill_nodes((NETNS_ROOT / namespace for namespace in found), script)
         _ip([f"netns del {namespace}" for namespace in found], force=True)
-        kill_nodes((), script)  # one that entered its namespace between the two lines above
+        removed.update(found)
+        if time.monotonic() > deadline:
+            raise WorldError(
+                f"cannot remove the network namespaces {', '.join(found)}: try `ip netns del {found[0]}`."
+            )
+    kill_nodes((), script)  # a node that was on its way into its namespace
     if (Path("/sys/class/net") / _uplink(name)).exists():
         _ip([f"link del {_uplink(name)}"], force=True)  # goes with its peer, a moment after the namespace
-    left = namespaces(name)
-    if left:
-        raise WorldError(
-            f"cannot remove the network namespaces {', '.join(left)}: try `ip netns del {left[0]}`."
-        )
     with lock():
         forget(name)
-    log(f"cluster {name}: {len(found)} namespaces removed")
+    log(f"cluster {name}: {len(removed)} namespaces removed")
 
 
 def require() -> None:
@@ -197,7 +199,8 @@ def _link(name: str, hosts: Sequence[Host], subnet: ipaddress.IPv4Network) -> No
 
 
 def _ip(lines: Sequence[str], *, namespace: str | None = None, force: bool = False) -> None:
-    command = ["ip", *(["-n", namespace] if namespace else []), *(["-force"] if force else []), "-batch", "-"]
+    """Run lines of `ip -batch`. It dies with us: a maker that is killed makes nothing more."""
+    command = ["setpriv", "--pdeathsig", "KILL", "ip", *(["-n", namespace] if namespace else []), *(["-force"] if force else []), "-batch", "-"]
     done = subprocess.run(
         command, input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=30, check=False
     )

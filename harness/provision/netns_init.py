@@ -66,6 +66,7 @@ cat >etc/quorate/sshd_config <<END
 Port 22
 HostKey /etc/quorate/hostkey
 AuthorizedKeysFile /etc/quorate/authorized_keys
+AllowUsers root
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no

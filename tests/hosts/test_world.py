@@ -1,0 +1,228 @@
+"""Faults on hosts bite, and what the world reports is what the kernel did. The system is a tiny one of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.client import ChannelError
+from harness.control import Connection
+from harness.plan import PlanError
+from harness.provision.inventory import Inventory
+from harness.worlds import WorldError
+from harness.worlds.hosts import HostsWorld, clock, packets
+from tests.hosts.tiny import PORT, TinySystem
+
+NODES = ("n1", "n2", "n3")
+pytestmark = [pytest.mark.hosts, pytest.mark.slow]
+
+
+def in_world(five: Inventory, story: Callable[[HostsWorld], Awaitable[None]], **options: Any) -> None:
+    """Bring the tiny system up on three hosts, tell the story, take it down."""
+
+    async def whole() -> None:
+        world = HostsWorld(TinySystem(NODES), five, **options)
+        try:
+            await world.up()
+            await story(world)
+        finally:
+            await world.down()
+
+    asyncio.run(whole())
+
+
+def address(five: Inventory, node: str) -> bytes:
+    return next(host.address for host in five.hosts if host.name == node).encode()
+
+
+async def reach(world: HostsWorld, five: Inventory, src: str, dst: str) -> str:
+    """Can `src` open a connection to `dst`? Its own answer."""
+    channel = await world.dial(src)
+    try:
+        return str(await channel.request([b"REACH", address(five, dst), str(PORT).encode()], timeout_s=5.0))
+    finally:
+        await channel.close()
+
+
+def on(five: Inventory, node: str, script: str) -> str:
+    connection = Connection(next(host for host in five.hosts if host.name == node))
+    try:
+        return connection.shell(script, check=False).stdout
+    finally:
+        connection.close()
+
+
+def test_a_partition_drops_packets_one_way_and_mends(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        assert await reach(world, five, "n1", "n2") == "yes"
+        await world.cut({"n2": frozenset({"n1"})})
+        assert await reach(world, five, "n1", "n2") == "TimeoutError"
+        assert await reach(world, five, "n1", "n3") == "yes"
+        dropped = await world.dropped()
+        assert set(dropped) == {"n1->n2"}
+        assert dropped["n1->n2"] > 0
+        await world.cut({"n1": frozenset({"n3"})})
+        assert await reach(world, five, "n3", "n1") == "TimeoutError"
+        assert (await world.dropped())["n1->n2"] >= dropped["n1->n2"], "a second cut leaves the first one's counts"
+        await world.mend()
+        assert await reach(world, five, "n1", "n2") == "yes"
+        assert (await world.dropped())["n3->n1"] > 0, "counts are known after the mend"
+        await world.cut({"n1": frozenset({"n2"})})
+        assert await world.dropped() == {"n2->n1": 0}, "a fresh cut begins at nothing"
+
+    in_world(five, story)
+    assert all(packets.CHAIN not in on(five, node, "iptables -w -S") for node in NODES)
+
+
+def test_rules_of_others_survive(five: Inventory) -> None:
+    foreign = "iptables -w -A INPUT -p tcp --dport 9 -j REJECT; iptables -w -N MINE; iptables -w -A MINE -j RETURN"
+    on(five, "n1", foreign)
+    before = on(five, "n1", "iptables -w -S")
+
+    async def story(world: HostsWorld) -> None:
+        await world.cut({"n1": frozenset({"n2", "n3"})})
+        assert packets.CHAIN in on(five, "n1", "iptables -w -S")
+        await world.mend()
+        assert on(five, "n1", "iptables -w -S") == before
+
+    try:
+        in_world(five, story)
+        assert "--dport 9 -j REJECT" in before
+        assert on(five, "n1", "iptables -w -S") == before
+    finally:
+        on(five, "n1", "iptables -w -F; iptables -w -X MINE")
+
+
+def test_kill_and_start_change_the_pid(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        first = await world.process("n1")
+        assert first.state == "running"
+        await world.start("n1")
+        assert await world.process("n1") == first, "start does nothing while it runs"
+        await world.kill("n1")
+        assert (await world.process("n1")).state == "gone"
+        with pytest.raises(ChannelError):
+            await world.dial("n1")
+        await world.kill("n1")
+        await world.start("n1")
+        second = await world.process("n1")
+        assert second.state == "running"
+        assert second.pid != first.pid
+        assert (await world.logs())["n1"].count("serving n1") >= 1
+
+    in_world(five, story)
+
+
+def test_pause_stops_the_process_and_resume_lets_it_answer(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        channel = await world.dial("n1")
+        await world.pause("n1")
+        assert (await world.process("n1")).state == "stopped"
+        with pytest.raises(ChannelError):
+            await channel.request([b"PING"], timeout_s=0.3)
+        await world.resume("n1")
+        assert (await world.process("n1")).state == "running"
+        fresh = await world.dial("n1")
+        assert await fresh.request([b"PING"], timeout_s=5.0) == "PONG"
+        await world.kill("n1")
+        with pytest.raises(WorldError, match="no process to send SIGSTOP"):
+            await world.pause("n1")
+
+    in_world(five, story)
+
+
+@pytest.mark.skipif(not list(Path("/usr").glob("lib*/*/faketime/" + clock.LIBRARY)), reason="needs the package faketime")
+def test_a_clock_offset_is_what_the_process_sees(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        channel = await world.dial("n1")
+        for offset_ms in (0.0, 5000.0, -1500.0, 0.0):
+            await world.set_clock("n1", offset_ms)
+            seen_ms = 1000 * (float(await channel.request([b"TIME"], timeout_s=5.0)) - time.time())
+            assert seen_ms == pytest.approx(offset_ms, abs=400), "what the process itself says"
+            assert await world.clock_offset_ms("n1") == pytest.approx(offset_ms, abs=400), "what we measure"
+            assert await world.clock_offset_ms("n2") == pytest.approx(0, abs=400), "the others are left alone"
+
+    in_world(five, story)
+
+
+def test_a_clock_that_cannot_be_shifted_is_refused(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        with pytest.raises(WorldError, match="libfaketime is not preloaded"):
+            await world.set_clock("n1", 1.0)
+        with pytest.raises(WorldError, match="runs without libfaketime"):
+            await world.clock_offset_ms("n1")
+
+    in_world(five, story, shift_clocks=False)
+
+
+def test_a_port_in_use_is_named_and_nothing_is_left(five: Inventory) -> None:
+    squatter = f"setsid python3 -m http.server {PORT} >/dev/null 2>&1 </dev/null & echo $!"
+    pid = int(on(five, "n2", squatter))
+    assert pid > 1
+    try:
+        deadline = time.monotonic() + 10
+        while f":{PORT:04X} " not in on(five, "n2", "cat /proc/net/tcp"):
+            assert time.monotonic() < deadline
+
+        async def story(world: HostsWorld) -> None:
+            raise AssertionError("it came up on a port in use")
+
+        with pytest.raises(WorldError, match=rf"n2 \(.*\): port {PORT} is in use by another program"):
+            in_world(five, story)
+        assert on(five, "n1", "ls -d /opt/tiny /run/quorate-node /var/lib/quorate/tiny 2>/dev/null") == ""
+    finally:
+        on(five, "n2", f"grep -q http.server /proc/{pid}/cmdline && kill -9 {pid}")
+
+
+def test_what_a_crashed_run_left_is_cleared(five: Inventory) -> None:
+    async def abandoned() -> int:
+        world = HostsWorld(TinySystem(NODES), five)
+        await world.up()
+        await world.cut({"n1": frozenset({"n2"})})
+        await world.pause("n3")
+        pid = (await world.process("n3")).pid
+        assert pid is not None
+        return pid
+
+    left = asyncio.run(abandoned())
+
+    async def story(world: HostsWorld) -> None:
+        assert await reach(world, five, "n2", "n1") == "yes"
+        now = await world.process("n3")
+        assert now.state == "running"
+        assert now.pid != left
+
+    in_world(five, story)
+
+
+def test_down_leaves_no_process_and_no_file(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        assert "server.py" in on(five, "n1", "ps -ef")
+
+    in_world(five, story)
+    assert "server.py" not in on(five, "n1", "ps -ef")
+    assert on(five, "n1", "ls -d /opt/tiny /run/quorate-node /var/lib/quorate/tiny 2>/dev/null") == ""
+
+
+def test_more_nodes_than_hosts_is_bad_input(five: Inventory) -> None:
+    with pytest.raises(PlanError, match="the plan wants 6 nodes and cluster .* has 5 hosts"):
+        HostsWorld(TinySystem([f"n{number}" for number in range(1, 7)]), five)
+
+
+def test_what_a_host_lacks_is_said_with_the_host(five: Inventory) -> None:
+    async def whole() -> None:
+        world = HostsWorld(TinySystem(NODES, lacking="compiler"), five)
+        try:
+            await world.up()
+        finally:
+            await world.down()
+
+    with pytest.raises(WorldError, match=r"n1 \(.*:22\): there is no compiler; install it"):
+        asyncio.run(whole())
+
+
