@@ -103,13 +103,13 @@ class Connection:
                 sftp.chmod(landing, mode)
                 file.write(content)
         except (TimeoutError, paramiko.SSHException, OSError) as error:
-            raise ControlError(
-                f"{self.host.label}: cannot upload {path}: {_reason(error)}."
-            ) from error
+            raise ControlError(f"{self.host.label}: cannot upload {path}: {_reason(error)}.") from error
         old, new = shlex.quote(landing), shlex.quote(path)
         check = f"if echo '{digest}  '{old} | sha256sum -c --status; then mv -f {old} {new}; else rm -f {old}; exit 9; fi"
         if self.shell(check, timeout_s=timeout_s, check=False).status != 0:
-            raise ControlError(f"{self.host.label}: {path} did not arrive whole; is the disk there full? See `df`.")
+            raise ControlError(
+                f"{self.host.label}: {path} did not arrive whole; is the disk there full? See `df`."
+            )
         self._trace(
             f"{self.host.name} {1000 * (time.monotonic() - began):.1f} ms, uploaded {len(content)} bytes: {path}"
         )

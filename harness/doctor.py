@@ -66,7 +66,11 @@ def _tools() -> Iterator[Finding]:
     for tool, package in TOOLS.items():
         path = shutil.which(tool, path=SYSTEM_PATH)
         yield Finding(
-            f"{tool}, for local hosts", path is not None, path or f"not found (package {package})", MEND_TOOLS, needed=False
+            f"{tool}, for local hosts",
+            path is not None,
+            path or f"not found (package {package})",
+            MEND_TOOLS,
+            needed=False,
         )
 
 
@@ -81,7 +85,9 @@ def _faketime() -> Finding:
 def _redis() -> Finding:
     path = shutil.which("redis-cli", path=SYSTEM_PATH)
     detail = path or "not found: tests and benchmarks with Redis's own clients are left out"
-    return Finding("redis-cli, for trying the store by hand", path is not None, detail, MEND_TOOLS, needed=False)
+    return Finding(
+        "redis-cli, for trying the store by hand", path is not None, detail, MEND_TOOLS, needed=False
+    )
 
 
 TRIALS: Final = {
@@ -132,7 +138,9 @@ def _writable() -> Finding:
     for wanted in (STATE_ROOT, DISK_ROOT):
         place = next(path for path in (wanted, *wanted.parents) if path.exists())
         if not os.access(place, os.W_OK):
-            return Finding("writable state directories", False, f"{place} is not writable", f"mkdir -p {wanted}")
+            return Finding(
+                "writable state directories", False, f"{place} is not writable", f"mkdir -p {wanted}"
+            )
     return Finding("writable state directories", True, f"{STATE_ROOT} and {DISK_ROOT}")
 
 
@@ -143,5 +151,9 @@ def _leftovers() -> Iterator[Finding]:
         yield Finding("nothing left of dead clusters", True, "none")
     for name in broken:
         yield Finding(
-            f"left of cluster {name}", False, "it is half up or half down", f"quorate hosts down --name {name}", needed=False
+            f"left of cluster {name}",
+            False,
+            "it is half up or half down",
+            f"quorate hosts down --name {name}",
+            needed=False,
         )

@@ -200,7 +200,16 @@ def _link(name: str, hosts: Sequence[Host], subnet: ipaddress.IPv4Network) -> No
 
 def _ip(lines: Sequence[str], *, namespace: str | None = None, force: bool = False) -> None:
     """Run lines of `ip -batch`. It dies with us: a maker that is killed makes nothing more."""
-    command = ["setpriv", "--pdeathsig", "KILL", "ip", *(["-n", namespace] if namespace else []), *(["-force"] if force else []), "-batch", "-"]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "ip",
+        *(["-n", namespace] if namespace else []),
+        *(["-force"] if force else []),
+        "-batch",
+        "-",
+    ]
     done = subprocess.run(
         command, input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=30, check=False
     )

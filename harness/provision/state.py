@@ -112,7 +112,9 @@ def claim(name: str, count: int) -> ipaddress.IPv4Network:
     """Reserve the name and a subnet that nothing on this machine uses. Raises PlanError if the name is taken."""
     with lock():
         if (STATE_ROOT / name).exists() or namespaces(name):
-            raise PlanError(f"cluster {name!r} exists already: `quorate hosts down --name {name}` removes it.")
+            raise PlanError(
+                f"cluster {name!r} exists already: `quorate hosts down --name {name}` removes it."
+            )
         subnet = _free_subnet()
         (STATE_ROOT / name).mkdir(mode=0o700)
         text = f"name = {json.dumps(name)}\nnodes = {count}\nsubnet = {json.dumps(str(subnet))}\n"

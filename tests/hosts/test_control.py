@@ -24,9 +24,13 @@ def first(five: Inventory) -> Iterator[Connection]:
 
 
 def test_words_are_quoted_and_the_status_is_reported(first: Connection) -> None:
-    assert first.run("printf", "%s|", "two words", "$HOME", "'; echo no").stdout == "two words|$HOME|'; echo no|"
+    assert (
+        first.run("printf", "%s|", "two words", "$HOME", "'; echo no").stdout == "two words|$HOME|'; echo no|"
+    )
     assert first.run("sh", "-c", "exit 7", check=False).status == 7
-    with pytest.raises(ControlError, match=r"n1 \(10\.213\.\d+\.1:22\): `ls /nowhere` exited 2 and said: ls: cannot access"):
+    with pytest.raises(
+        ControlError, match=r"n1 \(10\.213\.\d+\.1:22\): `ls /nowhere` exited 2 and said: ls: cannot access"
+    ):
         first.run("ls", "/nowhere")
 
 
@@ -41,7 +45,9 @@ def test_an_upload_arrives_whole_and_comes_back(first: Connection) -> None:
 
 
 def test_an_upload_to_a_full_disk_is_an_error_and_leaves_the_old_file(first: Connection) -> None:
-    first.shell("mkdir -p /tmp/small && mount -t tmpfs -o size=64k tmpfs /tmp/small && echo old > /tmp/small/f")
+    first.shell(
+        "mkdir -p /tmp/small && mount -t tmpfs -o size=64k tmpfs /tmp/small && echo old > /tmp/small/f"
+    )
     try:
         with pytest.raises(ControlError, match=r"/tmp/small/f"):
             first.upload(bytes(1_000_000), "/tmp/small/f")
@@ -81,11 +87,16 @@ def test_commands_are_traced(five: Inventory) -> None:
         ({"port": 1}, r"n1 \(10\.213\.\d+\.1:1\) refuses SSH: connection refused; is sshd running there"),
         ({"user": "nobody"}, "refuses SSH: .*allowed in for user nobody"),
         ({"known_hosts": "/dev/null"}, "refuses SSH: .*add it with ssh-keyscan"),
-        ({"known_hosts": "/nowhere"}, "refuses SSH: there is no known_hosts file /nowhere; correct the inventory"),
+        (
+            {"known_hosts": "/nowhere"},
+            "refuses SSH: there is no known_hosts file /nowhere; correct the inventory",
+        ),
         ({"key": "/nowhere"}, "refuses SSH: .*/nowhere"),
     ],
 )
-def test_a_host_that_refuses_is_named_with_the_reason(five: Inventory, change: dict[str, object], message: str) -> None:
+def test_a_host_that_refuses_is_named_with_the_reason(
+    five: Inventory, change: dict[str, object], message: str
+) -> None:
     host: Host = dataclasses.replace(five.hosts[0], **change)  # type: ignore[arg-type]
     connection = Connection(host)
     with pytest.raises(ControlError, match=message) as caught:

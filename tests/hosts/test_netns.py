@@ -61,9 +61,14 @@ def test_a_host_has_lost_the_rights_that_would_harm_the_machine(five: Inventory)
     try:
         for node, status in control.each(lambda _, c: c.run("cat", "/proc/self/status").stdout).items():
             for field in ("CapBnd", "CapPrm", "CapEff"):
-                mask = int(next(line for line in status.splitlines() if line.startswith(field)).split()[1], 16)
+                mask = int(
+                    next(line for line in status.splitlines() if line.startswith(field)).split()[1], 16
+                )
                 assert mask & 1 << 12, "NET_ADMIN is there, so the mask is that of root"
-                assert {right for right, bit in DROPPED_BITS.items() if mask & 1 << bit} == set(), (node, field)
+                assert {right for right, bit in DROPPED_BITS.items() if mask & 1 << bit} == set(), (
+                    node,
+                    field,
+                )
         assert control["n1"].run("sh", "-c", "echo 1 > /proc/sys/kernel/sysrq", check=False).status != 0
     finally:
         control.close()
@@ -93,7 +98,9 @@ def test_down_leaves_nothing_and_may_be_repeated(name: str) -> None:
 
 def test_hosts_outlive_a_killed_maker_and_down_needs_only_the_name(name: str) -> None:
     program = f"from harness.provision import netns; netns.up({name!r}, 2); print('up', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as maker:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as maker:
         assert maker.stdout is not None
         assert maker.stdout.readline() == b"up\n"
         maker.send_signal(signal.SIGKILL)
@@ -149,4 +156,7 @@ def test_pid_1_and_ourselves_are_never_killed() -> None:
     for pid in (0, 1, os.getpid()):
         with pytest.raises(WorldError, match="refusing"):
             processes._kill(pid, (), Path("/nonexistent"))
-    assert processes.in_namespaces([Path("/proc/self/ns/net"), Path("/proc/1/ns/net"), Path("/nonexistent")]) == []
+    assert (
+        processes.in_namespaces([Path("/proc/self/ns/net"), Path("/proc/1/ns/net"), Path("/nonexistent")])
+        == []
+    )

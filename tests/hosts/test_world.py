@@ -68,7 +68,9 @@ def test_a_partition_drops_packets_one_way_and_mends(five: Inventory) -> None:
         assert dropped["n1->n2"] > 0
         await world.cut({"n1": frozenset({"n3"})})
         assert await reach(world, five, "n3", "n1") == "TimeoutError"
-        assert (await world.dropped())["n1->n2"] >= dropped["n1->n2"], "a second cut leaves the first one's counts"
+        assert (await world.dropped())["n1->n2"] >= dropped["n1->n2"], (
+            "a second cut leaves the first one's counts"
+        )
         await world.mend()
         assert await reach(world, five, "n1", "n2") == "yes"
         assert (await world.dropped())["n3->n1"] > 0, "counts are known after the mend"
@@ -80,7 +82,9 @@ def test_a_partition_drops_packets_one_way_and_mends(five: Inventory) -> None:
 
 
 def test_rules_of_others_survive(five: Inventory) -> None:
-    foreign = "iptables -w -A INPUT -p tcp --dport 9 -j REJECT; iptables -w -N MINE; iptables -w -A MINE -j RETURN"
+    foreign = (
+        "iptables -w -A INPUT -p tcp --dport 9 -j REJECT; iptables -w -N MINE; iptables -w -A MINE -j RETURN"
+    )
     on(five, "n1", foreign)
     before = on(five, "n1", "iptables -w -S")
 
@@ -136,7 +140,9 @@ def test_pause_stops_the_process_and_resume_lets_it_answer(five: Inventory) -> N
     in_world(five, story)
 
 
-@pytest.mark.skipif(not list(Path("/usr").glob("lib*/*/faketime/" + clock.LIBRARY)), reason="needs the package faketime")
+@pytest.mark.skipif(
+    not list(Path("/usr").glob("lib*/*/faketime/" + clock.LIBRARY)), reason="needs the package faketime"
+)
 def test_a_clock_offset_is_what_the_process_sees(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
         channel = await world.dial("n1")
@@ -224,5 +230,3 @@ def test_what_a_host_lacks_is_said_with_the_host(five: Inventory) -> None:
 
     with pytest.raises(WorldError, match=r"n1 \(.*:22\): there is no compiler; install it"):
         asyncio.run(whole())
-
-

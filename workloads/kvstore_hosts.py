@@ -1,0 +1,120 @@
+"""The store on real hosts: what is uploaded, how a node starts, and how clients reach it.
+
+bundle ─► /opt/quorate-store      python3 -m kvstore --config node.toml
+node.toml, readable by root only  one password for all nodes of this process, never logged
+data   ─► /var/lib/quorate/store  the host's disk
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from harness.client import Channel, ChannelError
+from harness.system import Deployment, SystemFault
+from kvstore.bundle import build_bundle
+from kvstore.client import ChannelLost, SocketChannel, StoreError
+from kvstore.config import from_toml
+
+CLIENT_PORT: Final = 7000
+PEER_PORT: Final = 7100
+DIRECTORY: Final = "/opt/quorate-store"
+DATA: Final = "/var/lib/quorate/store"
+BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair")
+
+
+class HostChannel:
+    """A store client's socket, with errors in the harness's words."""
+
+    def __init__(self, channel: SocketChannel) -> None:
+        self._channel = channel
+
+    async def request(self, command: Sequence[bytes], *, timeout_s: float) -> Any:
+        """Send one command and wait for its answer. Raises ChannelError."""
+        try:
+            return await self._channel.request(command, timeout_s=timeout_s)
+        except ChannelLost as error:
+            raise ChannelError(str(error), definite=error.definite) from error
+
+    async def close(self) -> None:
+        """Close. Never raises."""
+        await self._channel.close()
+
+
+@functools.cache
+def password() -> str:
+    """The password of every node this process starts."""
+    return secrets.token_urlsafe(24)
+
+
+def deployment(options: Mapping[str, Any]) -> Deployment:
+    """How the store with these options (the plan's [system] table) gets on a host."""
+    return Deployment(
+        bundle=build_bundle,
+        directory=DIRECTORY,
+        files=lambda node, addresses: {
+            f"{DIRECTORY}/node.toml": node_toml(node, addresses, options).encode()
+        },
+        command=("python3", "-m", "kvstore", "--config", "node.toml"),
+        environment={},
+        client_port=CLIENT_PORT,
+        data_directory=DATA,
+        log_file="/var/log/quorate-store.log",
+        requires=require_same_python,
+    )
+
+
+def node_toml(node: str, addresses: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    """One node's configuration, checked as the node itself will check it. Raises kvstore.config.ConfigError."""
+    top: dict[str, Any] = {
+        "name": node,
+        "data": f"{DATA}/{node}.data",
+        "client": f"{addresses[node]}:{CLIENT_PORT}",
+        "peer": f"{addresses[node]}:{PEER_PORT}",
+        "password": password(),
+        **{name: options[name] for name in ("clock", "bugs") if name in options},
+    }
+    bucket = {name: options[name] for name in BUCKET_OPTIONS if options.get(name) is not None}
+    peers = {peer: f"{address}:{PEER_PORT}" for peer, address in addresses.items() if peer != node}
+    lines = _lines(top) + ["", "[peers]", *_lines(peers), "", "[bucket]", *_lines(bucket)]
+    text = "\n".join(lines) + "\n"
+    from_toml(text, f"the configuration of {node}")
+    return text
+
+
+def _lines(table: Mapping[str, Any]) -> list[str]:
+    return [f"{json.dumps(name)} = {json.dumps(value)}" for name, value in table.items()]
+
+
+def require_same_python(run: Callable[[str], str]) -> None:
+    """The bundle holds compiled packages of this Python and processor. Raises SystemFault if the host has others."""
+    wanted = f"{sys.version_info.major}.{sys.version_info.minor} {platform.machine()}"
+    probe = "import sys, platform; print(*sys.version_info[:2], sep='.', end=' '); print(platform.machine())"
+    found = run(f'python3 -c "{probe}"').strip()
+    if found != wanted:
+        raise SystemFault(
+            f"python3 there is {found or 'missing'}, and the store was packed for {wanted}: install that."
+        )
+
+
+async def dial(host: str, port: int, *, timeout_s: float) -> Channel:
+    """Connect and authenticate. Raises ChannelError."""
+    try:
+        channel = await SocketChannel.connect(host, port, timeout_s=timeout_s, password=password())
+    except ChannelLost as error:
+        raise ChannelError(str(error), definite=error.definite) from error
+    except StoreError as error:
+        raise ChannelError(str(error), definite=True) from error
+    return HostChannel(channel)
+
+
+async def ready(channel: Channel) -> bool:
+    """True when the node hears a majority of its peers."""
+    answer = await channel.request([b"KV.CLUSTER", b"STATUS"], timeout_s=2.0)
+    pairs = dict(zip(answer[::2], answer[1::2], strict=True)) if isinstance(answer, list) else answer
+    return isinstance(pairs, Mapping) and pairs.get(b"ready") == 1
