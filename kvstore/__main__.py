@@ -1,0 +1,134 @@
+"""`python -m kvstore --config node.toml` runs one node until SIGTERM or SIGINT.
+
+Exit status: 0 stopped as asked, 254 a wrong configuration or argument, 255 the world's fault (a port in use,
+a disk). Each failure is one sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import ipaddress
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from kvstore.config import ConfigError, NodeConfig, from_toml
+from kvstore.engine import EngineError, SqliteEngine
+from kvstore.server import Server
+
+BAD_INPUT = 254
+BROKEN = 255
+
+
+class PortError(Exception):
+    """An address cannot be listened on: one sentence."""
+
+
+def serve(config_path: str | Path) -> int:
+    """Run the node that a TOML file describes, to its end. Returns the exit status."""
+    try:
+        config = load(Path(config_path))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    try:
+        _run(config)
+    except (PortError, EngineError) as error:
+        print(error, file=sys.stderr)
+        return BROKEN
+    return 0
+
+
+def load(path: Path) -> NodeConfig:
+    """The configuration in a file, fit to be served. Raises ConfigError."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); give the path of a node's TOML."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; give the path of a node's TOML.") from None
+    config = from_toml(text, str(path))
+    if config.password is None and config.protected_mode:
+        for field in ("client", "peer"):
+            address = getattr(config, field)
+            if not is_loopback(address.rpartition(":")[0]):
+                raise ConfigError(
+                    f'{path}: {field} = "{address}" can be reached from other machines, and there is no '
+                    f'password; set `password = "…"`, or `protected_mode = false` if the network is closed.'
+                )
+    return config
+
+
+def is_loopback(host: str) -> bool:
+    """True if only this machine can connect to the host name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def listen(address: str, field: str) -> socket.socket:
+    """A listening socket. Raises PortError."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise PortError(
+            f"{host} is no address of this machine ({error.strerror}); correct {field}."
+        ) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
+        listener.listen(1024)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortError(
+                f"port {port} on {host} is in use (another program listens there); choose another {field} "
+                f"port or stop what listens there."
+            ) from None
+        raise PortError(f"cannot listen on {address} ({error.strerror}); correct {field}.") from None
+    return listener
+
+
+def _run(config: NodeConfig) -> None:
+    client, peer = listen(config.client, "client"), listen(config.peer, "peer")
+    engine = SqliteEngine(Path(config.data))
+    try:
+        with client, peer:
+            uvloop.run(_serve(config, engine, client, peer))
+    finally:
+        engine.close()
+
+
+async def _serve(
+    config: NodeConfig, engine: SqliteEngine, client: socket.socket, peer: socket.socket
+) -> None:
+    await Server(config, engine).run(client, peer)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m kvstore", description="Run one node of the store.")
+    parser.add_argument(
+        "--config", required=True, metavar="FILE", help="the node's TOML; see kvstore/config.py"
+    )
+    try:
+        arguments = parser.parse_args()
+    except SystemExit as asked:
+        return BAD_INPUT if asked.code else 0
+    return serve(arguments.config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

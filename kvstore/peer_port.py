@@ -1,0 +1,250 @@
+"""Connections between nodes: one out to each peer, one in from each (`kvstore.wire` says what is said on them).
+
+    PeerLink  ── connect, prove, send batches ──►  PeerConnection of the other node ──► Deliver events there
+       │ lost or refused: try again after 20 ms, 40 ms, … 500 ms
+       └ while it is down or slow: frames wait, the oldest are dropped and counted above 4 MiB
+
+A message may be lost at any time, which every protocol above allows for; so nothing is sent twice. A peer
+that went silent with its cable cut is given up after 2 s (TCP_USER_TIMEOUT); otherwise TCP's own doubling waits
+would keep a healed network unused for minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from kvstore import wire
+from kvstore.messages import Message
+
+if TYPE_CHECKING:
+    from kvstore.server import Server
+
+CONNECT_TIMEOUT_S = 1.0
+HANDSHAKE_TIMEOUT_S = 5.0
+SILENCE_MS = 2000
+RETRY_S = (0.02, 0.5)  # the first wait and the longest
+MAX_WAITING_BYTES = 4 << 20
+
+
+def _tune(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    connection = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # gone already: connection_lost follows
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    return cast(asyncio.Transport, transport)
+
+
+class PeerLink:
+    """The way to one peer. `send` during a turn of the loop, `flush` at its end."""
+
+    def __init__(self, server: Server, peer: str, address: str) -> None:
+        self.peer = peer
+        self.dropped = 0
+        self.state = "connecting"
+        self._server = server
+        host, _, port = address.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._fresh: list[Message] = []
+        self._waiting: deque[tuple[int, bytes]] = deque()  # frames, with the count of their messages
+        self._waiting_bytes = 0
+        self._transport: asyncio.Transport | None = None  # set while messages may be written to it
+
+    def send(self, message: Message) -> None:
+        """Take a message for the next flush."""
+        self._fresh.append(message)
+
+    def flush(self) -> None:
+        """Send what was taken, or let it wait."""
+        fresh = self._fresh
+        if not fresh:
+            return
+        data, lost = wire.encode_batch(fresh)
+        count = len(fresh) - lost
+        fresh.clear()
+        self._count_dropped(lost)
+        if self._transport is not None:
+            self._server.metrics.messages_sent += count
+            self._transport.write(data)
+            return
+        self._waiting.append((count, data))
+        self._waiting_bytes += len(data)
+        while self._waiting_bytes > MAX_WAITING_BYTES:
+            dropped, frame = self._waiting.popleft()
+            self._waiting_bytes -= len(frame)
+            self._count_dropped(dropped)
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """Messages may be written to this connection from now on."""
+        self.state = "up"
+        self._transport = transport
+        while self._waiting and self._transport is not None:  # a write may block the connection again
+            count, frame = self._waiting.popleft()
+            self._waiting_bytes -= len(frame)
+            self._server.metrics.messages_sent += count
+            transport.write(frame)
+
+    def block(self, state: str) -> None:
+        """Messages must wait: the connection is lost, or the peer does not read."""
+        self.state = state
+        self._transport = None
+
+    async def run(self) -> None:
+        """Keep a connection for ever; cancel to end."""
+        loop = asyncio.get_running_loop()
+        wait_s, said = RETRY_S[0], ""
+        while True:
+            why = ""
+            try:
+                opening = loop.create_connection(
+                    lambda: _Outgoing(self._server, self), self._host, self._port
+                )
+                transport, protocol = await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
+                try:
+                    why = await protocol.lost
+                finally:
+                    transport.abort()
+                if protocol.welcomed:
+                    wait_s, said = RETRY_S[0], ""
+            except (OSError, TimeoutError) as error:
+                why = str(error) or "no answer"
+            self.block(why)
+            if why != said:
+                self._server.log(f"no connection to {self.peer}: {why}")
+                said = why
+            await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))
+            wait_s = min(2 * wait_s, RETRY_S[1])
+
+    def _count_dropped(self, count: int) -> None:
+        self.dropped += count
+        self._server.metrics.messages_dropped += count
+
+
+class _Outgoing(asyncio.Protocol):
+    """The initiator's end of a connection."""
+
+    def __init__(self, server: Server, link: PeerLink) -> None:
+        self.welcomed = False
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._server = server
+        self._link = link
+        self._decoder = wire.Decoder()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = _tune(transport)
+        asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, self._expire)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._decoder.feed(data):
+                self._frame(frame)
+        except wire.FrameError as error:
+            self._server.metrics.peer_errors += 1
+            self._fail(str(error))
+
+    def _frame(self, frame: wire.Frame) -> None:
+        config, peer = self._server.config, self._link.peer
+        if isinstance(frame, wire.Challenge):
+            proof = wire.proof(config.password, frame.nonce, config.name, peer)
+            self._transport.write(wire.encode(wire.Hello(self._server.cluster, config.name, peer, proof)))
+        elif isinstance(frame, wire.Welcome):
+            self.welcomed = True
+            self._link.open(self._transport)
+        elif isinstance(frame, wire.Refusal):
+            self._fail(f"refused: {frame.reason}")
+        else:
+            raise wire.BodyError(f"A {type(frame).__name__} came the wrong way.")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(str(error) if error else "the peer closed the connection")
+
+    def pause_writing(self) -> None:
+        self._link.block("the peer does not read")
+
+    def resume_writing(self) -> None:
+        if self.welcomed and not self.lost.done():
+            self._link.open(self._transport)
+
+    def _expire(self) -> None:
+        if not self.welcomed:
+            self._fail("no welcome in time")
+
+    def _fail(self, why: str) -> None:
+        if not self.lost.done():
+            self._link.block(why)
+            self.lost.set_result(why)
+            self._transport.abort()
+
+
+class PeerConnection(asyncio.Protocol):
+    """The acceptor's end of a connection. `node` is None until the initiator has been welcomed."""
+
+    def __init__(self, server: Server) -> None:
+        self.node: str | None = None
+        self._server = server
+        self._decoder = wire.Decoder()
+        self._nonce = server.nonce()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody has connected: challenge them."""
+        self._transport = _tune(transport)
+        self._server.strangers.add(self)
+        self._transport.write(wire.encode(wire.Challenge(self._nonce)))
+        asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, self._expire)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        try:
+            for frame in self._decoder.feed(data):
+                if isinstance(frame, wire.Batch) and self.node is not None:
+                    self._server.deliver(self.node, frame.messages)
+                elif isinstance(frame, wire.Hello) and self.node is None:
+                    self._greet(frame)
+                else:
+                    raise wire.BodyError(f"A {type(frame).__name__} came at the wrong time.")
+        except wire.FrameError as error:
+            self._server.metrics.peer_errors += 1
+            self._server.log(f"cut the connection from {self.node or 'a stranger'}: {error}")
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The peer is gone; its link will come back."""
+        self._server.peer_gone(self)
+
+    def close(self) -> None:
+        """Cut the connection."""
+        self._transport.abort()
+
+    def _greet(self, hello: wire.Hello) -> None:
+        config = self._server.config
+        reason = wire.why_refused(
+            hello,
+            cluster=self._server.cluster,
+            node=config.name,
+            members=config.members,
+            nonce=self._nonce,
+            password=config.password,
+        )
+        if reason is not None:
+            self._server.metrics.peer_errors += 1
+            self._server.log(f"refused a connection: {reason}")
+            self._transport.write(wire.encode(wire.Refusal(reason[:200])))
+            self._transport.close()
+            return
+        self.node = hello.node
+        self._decoder.max_body_bytes = wire.MAX_BODY_BYTES
+        self._server.peer_came(self)
+        self._transport.write(wire.encode(wire.Welcome(config.name)))
+
+    def _expire(self) -> None:
+        if self.node is None:
+            self._transport.abort()

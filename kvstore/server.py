@@ -1,0 +1,285 @@
+"""A running node: sockets, timers, threads and clocks around a `Node`, which has none.
+
+    clients ──► client_port ─┐                        ┌─► client_port ──► clients
+    peers ────► peer_port ───┼─► feed: node.step ─────┼─► peer_port ────► peers
+    timers ──────────────────┤    (no waiting)        ├─► loop.call_later
+    group_commit ─ Committed ┘                        └─► group_commit (the only other thread)
+
+Rule 1. Everything that happens goes through `feed`, on the loop's thread.
+Rule 2. Output is gathered during a turn of the loop and leaves at its end (`_flush`): one write per
+connection, one frame per peer, one commit for all Writes.
+Rule 3. Clocks are read in this file and nowhere else in the store.
+Rule 4. What must never happen (a failed fsync, an exception in the node) ends the process at once: peers and
+clients are made for that, and not for a node that goes on with a broken promise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
+
+from kvstore import admin, wire
+from kvstore.client_port import MAX_CLIENTS, ClientConnection
+from kvstore.config import NodeConfig
+from kvstore.engine import Engine
+from kvstore.events import (
+    Clock,
+    Close,
+    Closed,
+    Command,
+    Committed,
+    Deliver,
+    Effect,
+    Event,
+    Fired,
+    Log,
+    Reply,
+    Send,
+    SetTimer,
+    UseProtocol,
+    Write,
+)
+from kvstore.group_commit import GroupCommit
+from kvstore.messages import Message
+from kvstore.node import Node
+from kvstore.peer_port import PeerConnection, PeerLink
+from kvstore.ring import Ring
+
+EXIT_BROKEN = 255
+SWITCH_INTERVAL_S = 0.001  # the commit thread must not wait long for the interpreter
+
+
+class Server:
+    """One node at work. Make it inside a running loop; `run` returns after SIGTERM or SIGINT."""
+
+    def __init__(self, config: NodeConfig, engine: Engine) -> None:
+        self.config = config
+        self.cluster = wire.cluster_id(config.members)
+        self.metrics = admin.Metrics()
+        self.strangers: set[PeerConnection] = set()
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        self._node = Node(config, Ring.striped(config.members), engine, random.Random())
+        self._clients: dict[int, ClientConnection] = {}
+        self._touched: dict[ClientConnection, None] = {}
+        self._links = {peer: PeerLink(self, peer, address) for peer, address in config.peers.items()}
+        self._peers: dict[str, PeerConnection] = {}
+        self._flushing = False
+        self._born = self._clock()
+        self._stop = asyncio.Event()
+        self._commit = GroupCommit(
+            engine,
+            self.metrics,
+            gather_ms=config.group_ms,
+            committed=lambda ticket: self.feed(Committed(ticket)),
+            failed=self._broken,
+        )
+        self._perform: dict[type, Callable[[Any], None]] = {
+            Reply: self._reply,
+            Send: self._send,
+            Write: self._commit.add,
+            SetTimer: self._set_timer,
+            Log: lambda effect: self.log(effect.text),
+            Close: self._close,
+            UseProtocol: self._use_protocol,
+        }
+
+    async def run(self, client_socket: socket.socket, peer_socket: socket.socket) -> None:
+        """Serve on two listening sockets until told to stop."""
+        loop = self._loop
+        loop.set_exception_handler(self._loop_failed)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._do(self._node.start(self._clock()))
+        peers = await loop.create_server(lambda: PeerConnection(self), sock=peer_socket)
+        links = [loop.create_task(link.run()) for link in self._links.values()]
+        clients = await loop.create_server(lambda: ClientConnection(self), sock=client_socket)
+        gc.collect()
+        gc.freeze()
+        self.log(f"{self.config.name} serves clients on {self.config.client}, peers on {self.config.peer}")
+        await self._stop.wait()
+        clients.close()
+        peers.close()
+        await self._commit.idle()
+        self._flush()
+        for task in links:
+            task.cancel()
+        for client in list(self._clients.values()):
+            client.close()
+        for peer in [*self._peers.values(), *self.strangers]:
+            peer.close()
+        self._commit.close()
+        self.log(f"{self.config.name} has stopped")
+
+    def feed(self, event: Event) -> None:
+        """Let the node see an event, and do what it says."""
+        try:
+            effects = self._node.step(self._clock(), event)
+        except Exception as error:
+            self._broken(error)
+        if effects:
+            self._do(effects)
+
+    def log(self, text: str) -> None:
+        """Write a line to the node's log, which is standard error."""
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        print(f"{stamp}.{int(now * 1000) % 1000:03d}Z {text}", file=sys.stderr, flush=True)
+
+    def nonce(self) -> bytes:
+        """A number nobody can guess, for a handshake."""
+        return os.urandom(16)
+
+    # ---- clients ---------------------------------------------------------------------------------------
+
+    def admit(self, client: ClientConnection) -> bool:
+        """Give a new client its number; False if there are too many."""
+        if len(self._clients) >= MAX_CLIENTS:
+            self.metrics.connections_refused += 1
+            return False
+        self.metrics.connections += 1
+        client.number = self.metrics.connections
+        self._clients[client.number] = client
+        return True
+
+    def client_gone(self, client: ClientConnection) -> None:
+        """A client has closed."""
+        self._touched.pop(client, None)
+        if self._clients.pop(client.number, None) is not None:
+            self.feed(Closed(client.number))
+
+    def command(self, client: ClientConnection, request: int, args: tuple[bytes, ...], trusted: bool) -> None:
+        """A client's command. INFO is answered here: it is about the server around the node."""
+        self.metrics.commands += 1
+        if trusted and len(args[0]) == 4 and args[0].upper() == b"INFO":
+            client.answer(request, admin.render_info(self.info(), args[1:]))
+        else:
+            self.feed(Command(client.number, request, args))
+
+    def touch(self, client: ClientConnection) -> None:
+        """The client has output: flush it at the end of the turn."""
+        self._touched[client] = None
+        self._flush_soon()
+
+    def info(self) -> dict[str, admin.Section]:
+        """What INFO shows."""
+        node, now = self._node, self._clock()
+        links = {
+            f"peer_{name}": f"link={link.state},inbound={'up' if name in self._peers else 'down'},"
+            f"dropped={link.dropped}"
+            for name, link in self._links.items()
+        }
+        return {
+            "Server": {
+                "redis_version": "7.0.0",  # the command set clients may expect; some refuse to go without
+                "process_id": os.getpid(),
+                "uptime_in_seconds": int((now.mono_ms - self._born.mono_ms) / 1000),
+                "tcp_port": self.config.client.rpartition(":")[2],
+                "server_time_usec": int(now.wall_ms * 1000),
+            },
+            "Clients": {"connected_clients": len(self._clients), "maxclients": MAX_CLIENTS},
+            "Stats": self.metrics.stats(),
+            "Replication": {
+                "role": "master",  # every node takes writes
+                "node": node.name,
+                "ready": int(node.ready),
+                "incarnation": node.incarnation,
+                "ring_epoch": node.ring.epoch,
+                "members": ",".join(self.config.members),
+                **links,
+            },
+        }
+
+    # ---- peers -----------------------------------------------------------------------------------------
+
+    def peer_came(self, connection: PeerConnection) -> None:
+        """A peer has proved who it is; an older connection of it is given up."""
+        assert connection.node is not None
+        self.strangers.discard(connection)
+        old = self._peers.get(connection.node)
+        self._peers[connection.node] = connection
+        if old is not None:
+            old.close()
+
+    def peer_gone(self, connection: PeerConnection) -> None:
+        """A connection from a peer is closed."""
+        self.strangers.discard(connection)
+        if connection.node is not None and self._peers.get(connection.node) is connection:
+            del self._peers[connection.node]
+
+    def deliver(self, src: str, messages: list[Message]) -> None:
+        """Messages have come from a peer."""
+        self.metrics.messages_received += len(messages)
+        for message in messages:
+            self.feed(Deliver(src, message))
+
+    # ---- effects ---------------------------------------------------------------------------------------
+
+    def _do(self, effects: list[Effect]) -> None:
+        perform = self._perform
+        for effect in effects:
+            perform[type(effect)](effect)
+        self._flush_soon()
+
+    def _reply(self, reply: Reply) -> None:
+        client = self._clients.get(reply.conn)
+        if client is not None:
+            client.answer(reply.request, reply.value)
+
+    def _send(self, send: Send) -> None:
+        self._links[send.dst].send(cast(Message, send.message))
+
+    def _set_timer(self, timer: SetTimer) -> None:
+        self._loop.call_later(timer.delay_ms / 1000, self.feed, Fired(timer.timer))
+
+    def _close(self, close: Close) -> None:
+        client = self._clients.get(close.conn)
+        if client is not None:
+            client.hang_up()
+
+    def _use_protocol(self, use: UseProtocol) -> None:
+        client = self._clients.get(use.conn)
+        if client is not None:
+            client.version = use.version
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        for link in self._links.values():
+            link.flush()
+        touched, self._touched = self._touched, {}
+        for client in touched:
+            client.flush()
+        self._commit.begin()
+
+    # ---- clocks, and the end ---------------------------------------------------------------------------
+
+    def _clock(self) -> Clock:
+        return Clock(time.monotonic() * 1000, time.time() * 1000)
+
+    def _broken(self, error: BaseException) -> NoReturn:
+        """End without another word to anybody: no answer may leave after this."""
+        lines = "".join(traceback.format_exception(error))
+        self.log(f"{self.config.name} stops at once: {error}\n{lines}")
+        os._exit(EXIT_BROKEN)
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError):  # a connection, not us
+            self.log(f"{context.get('message', 'a connection failed')}: {error}")
+            return
+        self._broken(error or RuntimeError(context.get("message", "the loop failed")))
