@@ -1,0 +1,68 @@
+"""The command `quorate`. This file turns whatever happens into an exit status and one sentence.
+
+    0 VALID    1 INVALID    2 UNKNOWN    254 bad arguments or input    255 our own crash, or the infrastructure's
+
+No command prints a traceback: a bad input says what to do, and a crash says where its trace was put.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from harness.cli.console import BAD_INPUT, BROKEN, complain, report_crash
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(status_of(sys.argv[1:]))
+
+
+def status_of(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit status."""
+    import typer
+    from typer.exceptions import TyperException
+
+    from harness.cli.app import app
+
+    try:
+        status = typer.main.get_command(app).main(list(arguments), prog_name="quorate", standalone_mode=False)
+    except TyperException as error:
+        complain(f"{error.format_message().rstrip('.')}; see `{help_of(error)} --help`")
+        return BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return BROKEN
+    except Exception as error:
+        return status_of_error(error, debug="--debug" in arguments)
+    if status == 130:
+        complain("stopped by Ctrl-C; what was recorded until then is kept")
+        return BROKEN
+    return status if isinstance(status, int) else 0
+
+
+def status_of_error(error: Exception, *, debug: bool) -> int:
+    """254 for what the user can mend in the input, 255 for the infrastructure and for us."""
+    from checkers.jsonl import HistoryError
+    from harness.plan import PlanError
+    from harness.system import SystemFault
+    from harness.worlds import WorldError
+
+    if isinstance(error, PlanError | HistoryError):
+        complain(str(error))
+        return BAD_INPUT
+    if isinstance(error, WorldError | SystemFault):
+        complain(str(error))
+    elif isinstance(error, OSError) and error.filename is not None:
+        complain(f"{error.filename}: {error.strerror}; check that the path is right and that you may use it")
+    else:
+        report_crash(error, debug=debug)
+    return BROKEN
+
+
+def help_of(error: Exception) -> str:
+    """The command whose help explains the error."""
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else "quorate"

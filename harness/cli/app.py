@@ -1,0 +1,181 @@
+"""The commands and their options. Each command imports what it needs when it runs, so that `quorate version` is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="quorate",
+    help="Tells you whether a replicated store keeps its promises.",
+    epilog="Exit status: 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 a crash or the infrastructure.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+hosts = typer.Typer(help="Make, remove and list local hosts for `quorate run --world hosts` (as root).", rich_markup_mode="rich")
+app.add_typer(hosts, name="hosts")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+Out = Annotated[Path, typer.Option("--out", help="Where run folders go.", metavar="FOLDER")]
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="After a crash of quorate itself, print the trace.")] = False,
+) -> None:
+    """Tells you whether a replicated store keeps its promises. Start with `quorate demo`."""
+
+
+@app.command()
+def demo(json: Json = False, out: Out = Path("runs")) -> int:
+    """Show which configurations of the reference store keep their promise and which do not, with proof.
+
+    Runs in the simulator with fixed seeds, takes under a minute, and needs no rights.
+    Exit status: 0 when every row did what it is there to show, 1 when a promise that should hold was broken,
+    2 when a violation that should be found was not.
+    """
+    from harness.cli.demo import show_demo
+
+    return show_demo(out, json=json)
+
+
+@app.command()
+def run(
+    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.", metavar="PLAN")],
+    world: Annotated[str, typer.Option(help="Where the nodes run: sim (this process) or hosts (over SSH).")] = "sim",
+    seed: Annotated[int | None, typer.Option(help="In place of the plan's seed.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, in place of the plan's.")] = None,
+    inventory: Annotated[Path | None, typer.Option(help="The hosts, for --world hosts; by default the only cluster that is up.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="The cluster made by `quorate hosts up`, in place of --inventory.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change the plan: --set system.mode=eventual (repeatable).", metavar="KEY=VALUE")] = None,
+    out: Out = Path("runs"),
+    json: Json = False,
+) -> int:
+    """Run a plan, judge what happened, and leave a run folder with a report.
+
+    Examples:
+
+      quorate run examples/register.toml
+
+      quorate run examples/register.toml --seed 8 --set system.mode=eventual
+
+      sudo quorate run examples/register.toml --world hosts --inventory hosts.toml
+    """
+    from harness.cli.run import run_plan
+
+    return run_plan(plan, world, seed, time_limit, inventory, cluster, change or [], out, json=json)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Histories, one operation a line (JSONL).", metavar="FILE...")],
+    model: Annotated[str, typer.Option(help="What the operations are: register.")] = "register",
+    json: Json = False,
+) -> int:
+    """Judge recorded histories: is there an order of the operations that a single copy could have produced?
+
+    The exit status is that of the worst file.
+
+    Examples:
+
+      quorate check runs/register-under-faults/latest/history.jsonl
+
+      quorate check --json *.jsonl | jq .verdict
+    """
+    from harness.cli.check import check_files
+
+    return check_files(files, model, json=json)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")], json: Json = False) -> int:
+    """Write the report of a run again and print its path.
+
+    Example:
+
+      quorate report runs/register-under-faults/latest
+    """
+    from harness.cli.console import emit
+    from harness.report import write_report
+
+    path = write_report(run)
+    emit({"report": str(path)}) if json else print(path)
+    return 0
+
+
+@app.command()
+def doctor(json: Json = False) -> int:
+    """Look at this machine, name each thing that is missing and the command that mends it.
+
+    Exit status: 0 when nothing is missing, 255 when something is.
+    """
+    from harness.cli.doctor import show_doctor
+
+    return show_doctor(json=json)
+
+
+@app.command()
+def node(
+    config: Annotated[Path, typer.Option("--config", help="The node's configuration, a TOML file.", metavar="FILE")],
+    system: Annotated[str, typer.Option(help="Whose node; needed only if several systems are installed.")] = "",
+) -> int:
+    """Start one store node in the foreground; end it with Ctrl-C.
+
+    Example:
+
+      quorate node --config node.toml
+    """
+    from harness.cli.node import start_node
+
+    return start_node(config, system)
+
+
+@app.command()
+def version(json: Json = False) -> int:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    from harness.cli.console import emit
+
+    number = installed("quorate")
+    emit({"version": number}) if json else print(f"quorate {number}")
+    return 0
+
+
+@hosts.command("up")
+def hosts_up(
+    kind: Annotated[str, typer.Option(help="How they are made: netns (network namespaces on this machine).")] = "netns",
+    count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 5,
+    name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate",
+    json: Json = False,
+) -> int:
+    """Make local hosts with their own address and sshd, and print the path of their inventory.
+
+    Example:
+
+      sudo quorate hosts up --kind netns -n 5
+    """
+    from harness.cli.hosts import up
+
+    return up(kind, count, name, json=json)
+
+
+@hosts.command("down")
+def hosts_down(name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate", json: Json = False) -> int:
+    """Remove every trace of a cluster, also after a crash."""
+    from harness.cli.hosts import down
+
+    return down(name, json=json)
+
+
+@hosts.command("list")
+def hosts_list(json: Json = False) -> int:
+    """List the clusters that are up."""
+    from harness.cli.hosts import show_list
+
+    return show_list(json=json)

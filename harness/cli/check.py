@@ -1,0 +1,93 @@
+"""`quorate check`: from history files to verdicts, one line each."""
+
+from __future__ import annotations
+
+import json as json_lines
+import time
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from checkers.history import History
+from checkers.jsonl import encode_op
+from checkers.verdict import Result, Verdict, merge
+from harness.cli.console import STYLES, emit, out, readable, waiting
+from harness.plan import PlanError
+
+
+def models() -> dict[str, Callable[[History], Result]]:
+    """The models a history can be judged by."""
+    from checkers.register import check_linearizable
+
+    return {"register": check_linearizable}
+
+
+def check_files(files: Sequence[Path], model: str, *, json: bool) -> int:
+    """Judge each file; the exit status is that of the worst verdict."""
+    judges = models()
+    if model not in judges:
+        near = get_close_matches(model, judges, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(judges)}"
+        raise PlanError(f"there is no model {model!r}; {hint}")
+    for path in files:
+        readable(path)
+    verdicts: list[Verdict] = []
+    with waiting(f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}", quiet=json) as tick:
+        for number, path in enumerate(files):
+            tick(number / len(files), path.name)
+            began = time.perf_counter()
+            history = History.load(path)
+            result = judges[model](history)
+            seconds = time.perf_counter() - began
+            verdicts.append(result.verdict)
+            if json:
+                emit(line_of(path, model, history, result, seconds))
+            else:
+                show(path, history, result, seconds)
+    return merge(verdicts).exit_status
+
+
+def line_of(path: Path, model: str, history: History, result: Result, seconds: float) -> dict[str, Any]:
+    """What `check --json` prints of one file."""
+    return {
+        "file": str(path),
+        "model": model,
+        "verdict": result.verdict.value,
+        "seconds": round(seconds, 6),
+        "ops": count_calls(history),
+        "anomaly": result.anomaly,
+        "core": core_ops(history, result),
+    }
+
+
+def count_calls(history: History) -> int:
+    """Operations of clients; a call and its completion are one."""
+    from checkers.op import Type
+
+    return sum(op.type is Type.INVOKE and isinstance(op.process, int) for op in history)
+
+
+def core_ops(history: History, result: Result) -> list[dict[str, Any]] | None:
+    """The operations of the core, each call followed by its completion, as lines of the history."""
+    if result.certificate is None or result.certificate.kind != "core":
+        return None
+    records = []
+    for index in result.certificate.ops:
+        completion = history.completion(index)
+        records += [history.op(index)] + ([completion] if completion is not None else [])
+    return [json_lines.loads(encode_op(op)) for op in records]
+
+
+def show(path: Path, history: History, result: Result, seconds: float) -> None:
+    """The verdict for a person: word, sentence, drawing."""
+    from rich.text import Text
+
+    console = out()
+    word = Text(result.verdict.name, style=STYLES[result.verdict.value])
+    console.print(word, Text(f" {path}  ({count_calls(history):,} operations, {seconds:.2f} s)"), sep="", soft_wrap=True)
+    console.print(Text(f"  {result.reason}"), soft_wrap=True)
+    if result.verdict is Verdict.INVALID:
+        from checkers.explain import draw_core
+
+        console.print(Text(draw_core(history, result)), soft_wrap=True)

@@ -1,0 +1,105 @@
+"""What commands share: where text goes, how waiting is shown, how a failure is said.
+
+    stdout   the answer: a table or text for people, JSON and nothing else with --json
+    stderr   progress and errors, one sentence each
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+BAD_INPUT, BROKEN = 254, 255
+STYLES = {"valid": "bold green", "invalid": "bold red", "unknown": "bold yellow"}
+
+
+class Ticker(Protocol):
+    """Shows how far something is: a share from 0 to 1 and a few words."""
+
+    def __call__(self, share: float, text: str) -> None:
+        """Say it. Cheap enough to call often."""
+
+
+def err() -> Any:
+    """The console for progress and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def out() -> Any:
+    """The console for answers. Piped, it is as wide as it needs to be, so that no line is cut."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "200")))
+
+
+def emit(value: Any) -> None:
+    """One JSON value on a line of stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """A line of progress on stderr."""
+    err().print(text, markup=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """An error on stderr, on one line."""
+    console = err()
+    console.print("error:", style="bold red", end=" ")
+    console.print(" ".join(text.split()), markup=False, soft_wrap=True)
+
+
+def report_crash(error: BaseException, *, debug: bool) -> None:
+    """Our own bug: one line for the user, the trace in a file (or on stderr with --debug)."""
+    trace = "".join(traceback.format_exception(error))
+    if debug:
+        sys.stderr.write(trace)
+        return
+    handle, path = tempfile.mkstemp(prefix="quorate-crash-", suffix=".log")
+    with os.fdopen(handle, "w") as file:
+        file.write(trace)
+    complain(f"quorate itself failed ({type(error).__name__}: {error}); the trace is in {path}, please report it")
+
+
+@contextmanager
+def waiting(text: str, *, quiet: bool = False) -> Iterator[Ticker]:
+    """Show a progress bar on stderr while something runs. Not on a terminal: a line at the start only."""
+    console = err()
+    if quiet or not console.is_terminal:
+        if not quiet:
+            say(text)
+        yield lambda share, text: None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(text, total=1.0, words="")
+
+        def tick(share: float, words: str) -> None:
+            progress.update(task, completed=min(share, 1.0), words=words)
+
+        yield tick
+
+
+def readable(path: Path) -> Path:
+    """The path, if it is a file that can be read; otherwise PlanError with what to do."""
+    from harness.plan import PlanError
+
+    if path.is_dir():
+        raise PlanError(f"{path} is a directory; give the file in it, for example {path / 'history.jsonl'}")
+    if not path.exists():
+        raise PlanError(f"{path} does not exist; check the spelling, or see `ls {path.parent}`")
+    if not os.access(path, os.R_OK):
+        raise PlanError(f"{path} cannot be read by this user; mend it with `chmod +r {path}`")
+    return path

@@ -1,0 +1,65 @@
+"""`quorate hosts`: local hosts, up, down and listed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from harness.cli.console import emit, out, say, waiting
+from harness.provision import find_inventory, list_clusters
+from harness.provision import down as take_down
+from harness.provision import up as bring_up
+
+
+def up(kind: str, count: int, name: str, *, json: bool) -> int:
+    """Make hosts; the answer is the path of the inventory."""
+    done = 0
+    with waiting(f"making {count} hosts of kind {kind}", quiet=json) as tick:
+
+        def log(text: str) -> None:
+            nonlocal done
+            done += 1
+            tick(done / (count + 1), text)
+
+        inventory = bring_up(kind, name, count, log=log)
+    path = find_inventory(name)
+    if json:
+        emit({"cluster": name, "inventory": str(path), "hosts": [plain(host) for host in inventory.hosts]})
+    else:
+        print(path)
+        say(f"{len(inventory.hosts)} hosts are up; run on them with `quorate run PLAN --world hosts --cluster {name}`, remove them with `quorate hosts down --name {name}`")
+    return 0
+
+
+def down(name: str, *, json: bool) -> int:
+    """Remove a cluster."""
+    with waiting(f"removing the cluster {name}", quiet=json) as tick:
+        take_down(name, log=lambda text: tick(0.5, text))
+    emit({"cluster": name, "removed": True}) if json else say(f"cluster {name}: nothing is left of it")
+    return 0
+
+
+def show_list(*, json: bool) -> int:
+    """The clusters."""
+    clusters = list_clusters()
+    if json:
+        emit({"clusters": [plain(cluster) for cluster in clusters]})
+        return 0
+    if not clusters:
+        say("no cluster is up; make one with `sudo quorate hosts up --kind netns -n 5`")
+        return 0
+    from rich.table import Table
+
+    rows = [{key: str(value) for key, value in plain(cluster).items()} for cluster in clusters]
+    table = Table(*rows[0], box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row.values())
+    out().print(table)
+    return 0
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A dataclass as plain data."""
+    assert is_dataclass(value)
+    assert not isinstance(value, type)
+    return asdict(value)

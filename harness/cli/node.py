@@ -1,0 +1,25 @@
+"""`quorate node`: start one node of an installed system.
+
+A system that can run in the foreground registers `main(arguments) -> int` under the entry-point group `quorate.nodes`;
+the harness knows none by name.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from harness.cli.console import readable
+from harness.plan import PlanError
+
+
+def start_node(config: Path, system: str) -> int:
+    """Hand over to the system's own main. Returns its exit status."""
+    readable(config)
+    found = {point.name: point for point in entry_points(group="quorate.nodes")}
+    if not system and len(found) == 1:
+        system = next(iter(found))
+    if system not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise PlanError(f"no system {system!r} has a node to start (there are: {known}); name one with --system")
+    return int(found[system].load()(["--config", str(config)]) or 0)

@@ -1,0 +1,105 @@
+"""`quorate run`: a plan, its changes from the command line, a run, and what came of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from harness.cli.console import STYLES, emit, out, readable, say, waiting
+from harness.plan import Plan, PlanError, dump_plan, load_plan, parse_plan
+
+WORLDS = ("sim", "hosts")
+TABLES = {"system": "system_options", "options": "options", "sim": "sim", "hosts": "hosts"}
+
+
+def run_plan(
+    path: Path, world: str, seed: int | None, time_limit: float | None, inventory: Path | None, cluster: str | None,
+    changes: Sequence[str], folder: Path, *, json: bool,
+) -> int:  # fmt: skip
+    """Run it; the exit status is the verdict's."""
+    if world not in WORLDS:
+        raise PlanError(f"there is no world {world!r}; use --world sim or --world hosts")
+    plan = load_plan(readable(path))
+    if seed is not None:
+        changes = [*changes, f"seed={seed}"]
+    if time_limit is not None:
+        changes = [*changes, f"time_limit_s={time_limit}"]
+    plan = changed(plan, changes, str(path))
+    hosts = inventory_of(world, inventory, cluster, plan)
+    from harness.runner import run
+
+    with waiting(f"{plan.name} in the world {world}, seed {plan.seed}", quiet=json) as tick:
+
+        def progress(seconds: float, ops: int, active: Sequence[str]) -> None:
+            under = f", under {', '.join(active)}" if active else ""
+            tick(seconds / plan.time_limit_s, f"{seconds:.1f} s of {plan.time_limit_s:g} s, {ops:,} operations{under}")
+
+        outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts)
+    if json:
+        emit({**outcome.results, "folder": str(outcome.folder), "report": str(outcome.folder / "report.html")})
+    else:
+        show(outcome.results, outcome.folder)
+    return outcome.verdict.exit_status
+
+
+def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:
+    """The plan with `key=value` changes: a field, or `system.mode`, `sim.loss`, … Values are TOML, or bare words."""
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise PlanError(f"--set {change} has no '='; write for example --set system.mode=eventual")
+        table, dot, key = name.strip().partition(".")
+        if dot and table in TABLES:
+            field = TABLES[table]
+            if (table, key) == ("system", "name"):
+                plan = replace(plan, system=text)
+            else:
+                plan = replace(plan, **{field: {**getattr(plan, field), key: toml_value(text)}})
+        elif not dot and table in {field.name for field in fields(Plan)} - {"faults", "system", *TABLES.values()}:
+            plan = replace(plan, **{table: toml_value(text)})
+        else:
+            raise PlanError(f"--set {name}: no such key; use a field of the plan (seed, nodes, rate, …) or system.KEY, options.KEY, sim.KEY, hosts.KEY")
+    return parse_plan(dump_plan(plan), f"{source} with --set") if changes else plan
+
+
+def toml_value(text: str) -> Any:
+    """`3`, `true`, `"a"`, `["a"]`; a bare word is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def inventory_of(world: str, inventory: Path | None, cluster: str | None, plan: Plan) -> Path | None:
+    """The file that says which hosts; None in the simulator."""
+    if world != "hosts":
+        if inventory is not None or cluster is not None:
+            raise PlanError("--inventory and --cluster go with --world hosts; add it, or leave them out")
+        return None
+    if inventory is None and cluster is None and "inventory" in plan.hosts:
+        inventory = Path(str(plan.hosts["inventory"]))
+    if inventory is not None:
+        return readable(inventory)
+    from harness.provision import find_inventory
+
+    return find_inventory(cluster)
+
+
+def show(results: Mapping[str, Any], folder: Path) -> None:
+    """The outcome for a person."""
+    from rich.text import Text
+
+    console = out()
+    outcome = str(results["outcome"])
+    console.print(Text(outcome.upper(), style=STYLES[outcome]), Text(f" {results['name']}, seed {results['seed']}"), sep="")
+    for name, result in results.get("claims", {}).items():
+        line = Text(f"  {name}: ").append(result["verdict"], style=STYLES[result["verdict"]]).append(f" — {result['reason']}")
+        console.print(line, soft_wrap=True)
+    if outcome == "unknown":
+        console.print(Text(f"  {results.get('reason')}"), soft_wrap=True)
+    if results.get("core"):
+        console.print(Text(str(results["core"]["drawing"])), soft_wrap=True)
+    say(f"folder: {folder}\nreport: {folder / 'report.html'}\nrepeat: {results.get('command')}")
