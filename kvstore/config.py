@@ -84,6 +84,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     default: BucketConfig = BucketConfig(DEFAULT_BUCKET, "register", 1, 1, 1, "none")
     buckets: tuple[BucketConfig, ...] = ()
     password: str | None = None
+    protected_mode: bool = True  # refuse to serve other machines without a password
     clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
     group_ms: float = 0.0  # how long the server gathers writes before it commits them together
     request_timeout_ms: float = 1000.0
@@ -213,6 +214,7 @@ def _check(config: NodeConfig) -> None:
         _typed(field, getattr(config, field), str)
     if config.password is not None:
         _typed("password", config.password, str)
+    _typed("protected_mode", config.protected_mode, bool)
     for field in _NUMBERS:
         value = getattr(config, field)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
@@ -258,7 +260,7 @@ def _choice(where: str, field: str, value: object, choices: Iterable[str]) -> No
 
 def _typed(field: str, value: object, kind: type) -> None:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        names = {str: "text", int: "a whole number", dict: "a table"}
+        names = {str: "text", int: "a whole number", dict: "a table", bool: "true or false"}
         raise ConfigError(f"{field} = {value!r} should be {names[kind]}; correct it.")
 
 
