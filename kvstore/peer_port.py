@@ -1,12 +1,12 @@
-"""Connections between nodes: one out to each peer, one in from each (`kvstore.wire` says what is said on them).
+"""Connections between nodes: one out to each peer, one in from each (`kvstore.wire`: what is said).
 
     PeerLink  ── connect, prove, send batches ──►  PeerConnection of the other node ──► Deliver events there
        │ lost or refused: try again after 20 ms, 40 ms, … 500 ms
        └ while it is down or slow: frames wait, the oldest are dropped and counted above 4 MiB
 
 A message may be lost at any time, which every protocol above allows for; so nothing is sent twice. A peer
-that went silent with its cable cut is given up after 2 s (TCP_USER_TIMEOUT); otherwise TCP's own doubling waits
-would keep a healed network unused for minutes.
+that went silent with its cable cut is given up after 2 s (TCP_USER_TIMEOUT); otherwise TCP's own doubling
+waits would keep a healed network unused for minutes.
 """
 
 from __future__ import annotations
