@@ -87,12 +87,18 @@ def load_rows() -> list[Row]:
             plan = parse_plan(folder.joinpath(table["plan"]).read_text(), table["plan"])
             rows.append(
                 Row(
-                    name=table["name"], plan=plan, seeds=tuple(table["seeds"]), keeps=table["keeps"],
-                    breaks=table.get("breaks"), about=table["about"],
-                )  # fmt: skip
+                    name=table["name"],
+                    plan=plan,
+                    seeds=tuple(table["seeds"]),
+                    keeps=table["keeps"],
+                    breaks=table.get("breaks"),
+                    about=table["about"],
+                )
             )
     if not rows:
-        raise PlanError("no demo is installed; install quorate anew with `pip install --force-reinstall quorate`")
+        raise PlanError(
+            "no demo is installed; install quorate anew with `pip install --force-reinstall quorate`"
+        )
     return rows
 
 
@@ -158,7 +164,13 @@ def merge_row(row: Row, ran: Sequence[Ran]) -> Shown:
         "availability": mean([(one.results.get("availability") or {}).get("under_faults") for one in ran]),
         "core": (best.results.get("core") or {}).get("ops") if guilty else None,
     }  # fmt: skip
-    return Shown(row=row, table=table, sentence=violation(best, bool(guilty)), best=best, as_promised=promise_kept(row, verdicts))
+    return Shown(
+        row=row,
+        table=table,
+        sentence=violation(best, bool(guilty)),
+        best=best,
+        as_promised=promise_kept(row, verdicts),
+    )
 
 
 def verdict_of(one: Ran, level: str) -> Verdict:

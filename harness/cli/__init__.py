@@ -26,7 +26,9 @@ def status_of(arguments: Sequence[str]) -> int:
     from harness.cli.app import app
 
     try:
-        status = typer.main.get_command(app).main(list(arguments), prog_name="quorate", standalone_mode=False)
+        status = typer.main.get_command(app).main(
+            list(arguments) or ["--help"], prog_name="quorate", standalone_mode=False
+        )
     except TyperException as error:
         complain(f"{error.format_message().rstrip('.')}; see `{help_of(error)} --help`")
         return BAD_INPUT

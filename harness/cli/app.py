@@ -17,7 +17,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-hosts = typer.Typer(help="Make, remove and list local hosts for `quorate run --world hosts` (as root).", rich_markup_mode="rich")
+hosts = typer.Typer(
+    help="Make, remove and list local hosts for `quorate run --world hosts` (as root).",
+    rich_markup_mode="rich",
+)
 app.add_typer(hosts, name="hosts")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
@@ -26,7 +29,9 @@ Out = Annotated[Path, typer.Option("--out", help="Where run folders go.", metava
 
 @app.callback()
 def root(
-    debug: Annotated[bool, typer.Option("--debug", help="After a crash of quorate itself, print the trace.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="After a crash of quorate itself, print the trace.")
+    ] = False,
 ) -> None:
     """Tells you whether a replicated store keeps its promises. Start with `quorate demo`."""
 
@@ -47,12 +52,24 @@ def demo(json: Json = False, out: Out = Path("runs")) -> int:
 @app.command()
 def run(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.", metavar="PLAN")],
-    world: Annotated[str, typer.Option(help="Where the nodes run: sim (this process) or hosts (over SSH).")] = "sim",
+    world: Annotated[
+        str, typer.Option(help="Where the nodes run: sim (this process) or hosts (over SSH).")
+    ] = "sim",
     seed: Annotated[int | None, typer.Option(help="In place of the plan's seed.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds, in place of the plan's.")] = None,
-    inventory: Annotated[Path | None, typer.Option(help="The hosts, for --world hosts; by default the only cluster that is up.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="The cluster made by `quorate hosts up`, in place of --inventory.")] = None,
-    change: Annotated[list[str] | None, typer.Option("--set", help="Change the plan: --set system.mode=eventual (repeatable).", metavar="KEY=VALUE")] = None,
+    inventory: Annotated[
+        Path | None,
+        typer.Option(help="The hosts, for --world hosts; by default the only cluster that is up."),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="The cluster made by `quorate hosts up`, in place of --inventory.")
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change the plan: --set system.mode=eventual (repeatable).", metavar="KEY=VALUE"
+        ),
+    ] = None,
     out: Out = Path("runs"),
     json: Json = False,
 ) -> int:
@@ -73,7 +90,9 @@ def run(
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Histories, one operation a line (JSONL).", metavar="FILE...")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Histories, one operation a line (JSONL).", metavar="FILE...")
+    ],
     model: Annotated[str, typer.Option(help="What the operations are: register.")] = "register",
     json: Json = False,
 ) -> int:
@@ -93,7 +112,9 @@ def check(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")], json: Json = False) -> int:
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")], json: Json = False
+) -> int:
     """Write the report of a run again and print its path.
 
     Example:
@@ -121,8 +142,12 @@ def doctor(json: Json = False) -> int:
 
 @app.command()
 def node(
-    config: Annotated[Path, typer.Option("--config", help="The node's configuration, a TOML file.", metavar="FILE")],
-    system: Annotated[str, typer.Option(help="Whose node; needed only if several systems are installed.")] = "",
+    config: Annotated[
+        Path, typer.Option("--config", help="The node's configuration, a TOML file.", metavar="FILE")
+    ],
+    system: Annotated[
+        str, typer.Option(help="Whose node; needed only if several systems are installed.")
+    ] = "",
 ) -> int:
     """Start one store node in the foreground; end it with Ctrl-C.
 
@@ -149,7 +174,9 @@ def version(json: Json = False) -> int:
 
 @hosts.command("up")
 def hosts_up(
-    kind: Annotated[str, typer.Option(help="How they are made: netns (network namespaces on this machine).")] = "netns",
+    kind: Annotated[
+        str, typer.Option(help="How they are made: netns (network namespaces on this machine).")
+    ] = "netns",
     count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 5,
     name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate",
     json: Json = False,
@@ -166,7 +193,9 @@ def hosts_up(
 
 
 @hosts.command("down")
-def hosts_down(name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate", json: Json = False) -> int:
+def hosts_down(
+    name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate", json: Json = False
+) -> int:
     """Remove every trace of a cluster, also after a crash."""
     from harness.cli.hosts import down
 

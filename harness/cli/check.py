@@ -6,6 +6,7 @@ import json as json_lines
 import time
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +17,38 @@ from harness.cli.console import STYLES, emit, out, readable, waiting
 from harness.plan import PlanError
 
 
-def models() -> dict[str, Callable[[History], Result]]:
-    """The models a history can be judged by."""
-    from checkers.register import check_linearizable
+MODELS = {"register": "checkers.register:check_linearizable"}
 
-    return {"register": check_linearizable}
+
+def judge_of(model: str) -> Callable[[History], Result]:
+    """What judges a history as this model. Raises PlanError for a model there is not."""
+    judge_named(model)
+    module, _, name = MODELS[model].partition(":")
+    judge: Callable[[History], Result] = getattr(import_module(module), name)
+    return judge
+
+
+def judge_named(model: str) -> None:
+    """Refuse a model there is not."""
+    if model not in MODELS:
+        near = get_close_matches(model, MODELS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(MODELS)}"
+        raise PlanError(f"there is no model {model!r}; {hint}")
 
 
 def check_files(files: Sequence[Path], model: str, *, json: bool) -> int:
     """Judge each file; the exit status is that of the worst verdict."""
-    judges = models()
-    if model not in judges:
-        near = get_close_matches(model, judges, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(judges)}"
-        raise PlanError(f"there is no model {model!r}; {hint}")
+    judge_named(model)
     for path in files:
         readable(path)
+    judge = judge_of(model)
     verdicts: list[Verdict] = []
     with waiting(f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}", quiet=json) as tick:
         for number, path in enumerate(files):
             tick(number / len(files), path.name)
             began = time.perf_counter()
             history = History.load(path)
-            result = judges[model](history)
+            result = judge(history)
             seconds = time.perf_counter() - began
             verdicts.append(result.verdict)
             if json:
@@ -85,7 +95,9 @@ def show(path: Path, history: History, result: Result, seconds: float) -> None:
 
     console = out()
     word = Text(result.verdict.name, style=STYLES[result.verdict.value])
-    console.print(word, Text(f" {path}  ({count_calls(history):,} operations, {seconds:.2f} s)"), sep="", soft_wrap=True)
+    console.print(
+        word, Text(f" {path}  ({count_calls(history):,} operations, {seconds:.2f} s)"), sep="", soft_wrap=True
+    )
     console.print(Text(f"  {result.reason}"), soft_wrap=True)
     if result.verdict is Verdict.INVALID:
         from checkers.explain import draw_core

@@ -1,7 +1,7 @@
 """What commands share: where text goes, how waiting is shown, how a failure is said.
 
-    stdout   the answer: a table or text for people, JSON and nothing else with --json
-    stderr   progress and errors, one sentence each
+stdout   the answer: a table or text for people, JSON and nothing else with --json
+stderr   progress and errors, one sentence each
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STYLES = {"valid": "bold green", "invalid": "bold red", "unknown": "bold yellow"
 class Ticker(Protocol):
     """Shows how far something is: a share from 0 to 1 and a few words."""
 
-    def __call__(self, share: float, text: str) -> None:
+    def __call__(self, share: float, text: str, /) -> None:
         """Say it. Cheap enough to call often."""
 
 
@@ -38,7 +38,9 @@ def out() -> Any:
     """The console for answers. Piped, it is as wide as it needs to be, so that no line is cut."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "200")))
+    return Console(
+        highlight=False, width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "200"))
+    )
 
 
 def emit(value: Any) -> None:
@@ -68,7 +70,9 @@ def report_crash(error: BaseException, *, debug: bool) -> None:
     handle, path = tempfile.mkstemp(prefix="quorate-crash-", suffix=".log")
     with os.fdopen(handle, "w") as file:
         file.write(trace)
-    complain(f"quorate itself failed ({type(error).__name__}: {error}); the trace is in {path}, please report it")
+    complain(
+        f"quorate itself failed ({type(error).__name__}: {error}); the trace is in {path}, please report it"
+    )
 
 
 @contextmanager
@@ -82,7 +86,13 @@ def waiting(text: str, *, quiet: bool = False) -> Iterator[Ticker]:
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[words]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(text, total=1.0, words="")
 

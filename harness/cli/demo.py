@@ -22,7 +22,9 @@ def show_demo(folder: Path, *, json: bool) -> int:
         ran = demo.run_all(rows, folder, lambda done, of, what: tick(done / of, f"{done}/{of} {what}"))
     shown = list(demo.merge_all(rows, ran))
     target = folder / "demo"
-    report = write_comparison(target, [one.for_page(target) for one in shown], title=TITLE, summary=summary(rows, runs))
+    report = write_comparison(
+        target, [one.for_page(target) for one in shown], title=TITLE, summary=summary(rows, runs)
+    )
     if json:
         emit({"rows": [one.table for one in shown], "report": str(report)})
     else:
@@ -46,7 +48,14 @@ def print_table(shown: Sequence[demo.Shown]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=TITLE, title_justify="left", title_style="bold", pad_edge=False, show_lines=True)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=TITLE,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        show_lines=True,
+    )
     table.add_column("configuration", no_wrap=True)
     table.add_column("strongest\nclaim kept", no_wrap=True)
     table.add_column("violation found", ratio=1, min_width=30)
@@ -54,7 +63,9 @@ def print_table(shown: Sequence[demo.Shown]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for one in shown:
         row = one.table
-        style = STYLES["valid" if row["strongest"] == "linearizable" else "unknown" if row["strongest"] else "invalid"]
+        style = STYLES[
+            "valid" if row["strongest"] == "linearizable" else "unknown" if row["strongest"] else "invalid"
+        ]
         table.add_row(
             row["name"],
             Text(row["strongest"] or "none", style=style),
@@ -68,4 +79,6 @@ def print_table(shown: Sequence[demo.Shown]) -> None:
     for one in shown:
         if one.as_promised.value != "valid":
             breaks = f" and to break {one.row.breaks}" if one.row.breaks else ""
-            say(f"{one.row.name}: not as expected; it is there to keep {one.row.keeps}{breaks}, and gave {dict(one.table['verdicts'])}")
+            say(
+                f"{one.row.name}: not as expected; it is there to keep {one.row.keeps}{breaks}, and gave {dict(one.table['verdicts'])}"
+            )

@@ -10,8 +10,8 @@ from harness.cli.console import BROKEN, emit, out
 
 def show_doctor(*, json: bool) -> int:
     """Look, and say what was found; 255 when something is missing."""
-    findings = doctor.examine()
-    missing = [finding for finding in findings if not finding.ok]
+    findings = doctor.diagnose()
+    missing = [finding for finding in findings if finding.needed and not finding.ok]
     if json:
         emit({"ok": not missing, "findings": [asdict(finding) for finding in findings]})
         return BROKEN if missing else 0
@@ -19,10 +19,13 @@ def show_doctor(*, json: bool) -> int:
     from rich.text import Text
 
     table = Table(box=None, header_style="bold")
-    for heading in ("", "needed for", "what", "found", "mend it with"):
+    for heading in ("", "what", "found", "mend it with"):
         table.add_column(heading)
     for finding in findings:
-        mark = Text("ok", style="green") if finding.ok else Text("missing", style="bold red")
-        table.add_row(mark, finding.what, finding.detail, finding.mend)
+        lack = Text("missing", style="bold red") if finding.needed else Text("optional", style="yellow")
+        mark = Text("ok", style="green") if finding.ok else lack
+        table.add_row(
+            mark, Text(finding.name), Text(finding.detail), Text("" if finding.ok else finding.mend)
+        )
     out().print(table)
     return BROKEN if missing else 0

@@ -6,8 +6,8 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from harness.cli.console import emit, out, say, waiting
-from harness.provision import find_inventory, list_clusters
 from harness.provision import down as take_down
+from harness.provision import find_inventory, list_clusters
 from harness.provision import up as bring_up
 
 
@@ -27,7 +27,9 @@ def up(kind: str, count: int, name: str, *, json: bool) -> int:
         emit({"cluster": name, "inventory": str(path), "hosts": [plain(host) for host in inventory.hosts]})
     else:
         print(path)
-        say(f"{len(inventory.hosts)} hosts are up; run on them with `quorate run PLAN --world hosts --cluster {name}`, remove them with `quorate hosts down --name {name}`")
+        say(
+            f"{len(inventory.hosts)} hosts are up; run on them with `quorate run PLAN --world hosts --cluster {name}`, remove them with `quorate hosts down --name {name}`"
+        )
     return 0
 
 

@@ -21,5 +21,7 @@ def start_node(config: Path, system: str) -> int:
         system = next(iter(found))
     if system not in found:
         known = ", ".join(sorted(found)) or "none"
-        raise PlanError(f"no system {system!r} has a node to start (there are: {known}); name one with --system")
+        raise PlanError(
+            f"no system {system!r} has a node to start (there are: {known}); name one with --system"
+        )
     return int(found[system].load()(["--config", str(config)]) or 0)

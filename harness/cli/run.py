@@ -35,14 +35,20 @@ def run_plan(
 
         def progress(seconds: float, ops: int, active: Sequence[str]) -> None:
             under = f", under {', '.join(active)}" if active else ""
-            tick(seconds / plan.time_limit_s, f"{seconds:.1f} s of {plan.time_limit_s:g} s, {ops:,} operations{under}")
+            tick(
+                seconds / plan.time_limit_s,
+                f"{seconds:.1f} s of {plan.time_limit_s:g} s, {ops:,} operations{under}",
+            )
 
         outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts)
     if json:
-        emit({**outcome.results, "folder": str(outcome.folder), "report": str(outcome.folder / "report.html")})
+        emit(
+            {**outcome.results, "folder": str(outcome.folder), "report": str(outcome.folder / "report.html")}
+        )
     else:
         show(outcome.results, outcome.folder)
-    return outcome.verdict.exit_status
+    status: int = outcome.verdict.exit_status
+    return status
 
 
 def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:
@@ -57,11 +63,18 @@ def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:
             if (table, key) == ("system", "name"):
                 plan = replace(plan, system=text)
             else:
-                plan = replace(plan, **{field: {**getattr(plan, field), key: toml_value(text)}})
-        elif not dot and table in {field.name for field in fields(Plan)} - {"faults", "system", *TABLES.values()}:
+                values: dict[str, Any] = {field: {**getattr(plan, field), key: toml_value(text)}}
+                plan = replace(plan, **values)
+        elif not dot and table in {field.name for field in fields(Plan)} - {
+            "faults",
+            "system",
+            *TABLES.values(),
+        }:
             plan = replace(plan, **{table: toml_value(text)})
         else:
-            raise PlanError(f"--set {name}: no such key; use a field of the plan (seed, nodes, rate, …) or system.KEY, options.KEY, sim.KEY, hosts.KEY")
+            raise PlanError(
+                f"--set {name}: no such key; use a field of the plan (seed, nodes, rate, …) or system.KEY, options.KEY, sim.KEY, hosts.KEY"
+            )
     return parse_plan(dump_plan(plan), f"{source} with --set") if changes else plan
 
 
@@ -94,9 +107,17 @@ def show(results: Mapping[str, Any], folder: Path) -> None:
 
     console = out()
     outcome = str(results["outcome"])
-    console.print(Text(outcome.upper(), style=STYLES[outcome]), Text(f" {results['name']}, seed {results['seed']}"), sep="")
+    console.print(
+        Text(outcome.upper(), style=STYLES[outcome]),
+        Text(f" {results['name']}, seed {results['seed']}"),
+        sep="",
+    )
     for name, result in results.get("claims", {}).items():
-        line = Text(f"  {name}: ").append(result["verdict"], style=STYLES[result["verdict"]]).append(f" — {result['reason']}")
+        line = (
+            Text(f"  {name}: ")
+            .append(result["verdict"], style=STYLES[result["verdict"]])
+            .append(f" — {result['reason']}")
+        )
         console.print(line, soft_wrap=True)
     if outcome == "unknown":
         console.print(Text(f"  {results.get('reason')}"), soft_wrap=True)

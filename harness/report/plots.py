@@ -26,7 +26,7 @@ INK = {
     "#080808": "var(--other)",
 }
 COLOUR_OF_F = {"read": "#030303", "write": "#040404"}
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "quorate", "font.family": "sans-serif", "font.size": 9.0,
     "text.color": "#010101", "axes.labelcolor": "#010101", "xtick.color": "#010101", "ytick.color": "#010101",
     "axes.edgecolor": "#020202", "grid.color": "#020202", "axes.spines.top": False, "axes.spines.right": False,

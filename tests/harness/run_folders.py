@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,16 @@ def core_ops(key: Any = 3) -> list[Op]:
 
 
 def filler(count: int, first: int, rng: random.Random) -> list[Op]:
-    """Ordinary traffic, slower while the partition lasts."""
+    """Ordinary traffic of clients 10 to 19, slower while the partition lasts; a client waits for its answer."""
+    longest_ms = 9 * 28_000 / count
     ops: list[Op] = []
     for number in range(count):
         at = 1100 + number * (28_000 / count)
         slow = 8 if 10_000 < at < 15_000 else 1
         f = rng.choice(["read", "write"])
         value = [number + 100] if f == "write" else []
-        start = call(first + 2 * number, at, number % 10, f, number % 5, *value)
-        took = int(rng.lognormvariate(1.0, 0.5) * slow * MS)
+        start = call(first + 2 * number, at, 10 + number % 10, f, number % 5, *value)
+        took = int(min(rng.lognormvariate(1.0, 0.5) * slow, longest_ms) * MS)
         end = start.ok(number + 100)
         if slow > 1 and rng.random() < 0.2:
             end = start.fail("not enough replicas answered")
@@ -171,7 +173,9 @@ def make(
     folder.mkdir(parents=True)
     first = core or core_ops()
     history = sorted([*first, *filler(ops, 8, random.Random(7))], key=lambda op: op.time_ns)
-    (folder / "history.jsonl").write_bytes(b"".join(encode_op(op) for op in history))
+    (folder / "history.jsonl").write_bytes(
+        b"".join(encode_op(replace(op, index=index)) for index, op in enumerate(history))
+    )
     (folder / "results.json").write_text(json.dumps(results(outcome, core=core, sentence=sentence)))
     (folder / "faults.jsonl").write_text("".join(json.dumps(fault) + "\n" for fault in FAULTS))
     (folder / "environment.json").write_text(

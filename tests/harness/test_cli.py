@@ -1,0 +1,139 @@
+"""The command line: every bad input is one sentence with what to do, an exit status of 254 or 255, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import run_folders
+
+from harness.cli import status_of, status_of_error
+from harness.plan import PlanError
+from harness.worlds import WorldError
+
+PLAN = run_folders.PLAN
+
+
+def quorate(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr)."""
+    status = status_of([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path, status: int = 254) -> str:
+    """The one sentence of an error."""
+    got, stdout, stderr = quorate(capsys, *arguments)
+    assert (got, stdout) == (status, "")
+    message = stderr.splitlines()[-1]
+    assert message.startswith("error: ")
+    assert stderr.count("error: ") == 1
+    assert "Traceback" not in stderr
+    return message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frob"], "No such command 'frob'"),
+        (["run"], "Missing argument 'PLAN'"),
+        (["version", "--frob"], "No such option"),
+        (["run", "none.toml"], "none.toml does not exist"),
+        (["check", "none.jsonl"], "none.jsonl does not exist"),
+        (["check", "x.jsonl", "--model", "registre"], "did you mean 'register'?"),
+        (["hosts", "up", "--kind", "frob"], "hosts of kind 'frob' are not made"),
+        (["hosts", "up", "-n", "many"], "Invalid value for '-n'"),
+        (["node", "--config", "none.toml"], "none.toml does not exist"),
+        (["report", "none"], "none is not a run folder"),
+    ],
+)
+def test_bad_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert words in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("name = \n", ":1:8:"),
+        (PLAN.replace("seed = 7", "sede = 7"), "did you mean 'seed'?"),
+        (PLAN.replace('"linearizable"', '"linearisable"'), "did you mean 'linearizable'?"),
+        (PLAN.replace("nodes = 5", "nodes = 0"), "nodes must be 1 or more"),
+        (PLAN.replace("n = 3\nr = 2", "n = 3\nr = 4"), "4"),
+        (PLAN.replace('workload = "register"', 'workload = "registre"'), "register"),
+        (PLAN.replace('name = "kvstore"', 'name = "frob"'), "kvstore"),
+    ],
+)
+def test_bad_plans(capsys: pytest.CaptureFixture[str], tmp_path: Path, change: str, words: str) -> None:
+    (tmp_path / "plan.toml").write_text(change)
+    assert words in refused(capsys, "run", tmp_path / "plan.toml", "--out", tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    "options", [["--world", "moon"], ["--set", "frob=1"], ["--set", "seed"], ["--inventory", "x"]]
+)
+def test_bad_options_of_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "plan.toml").write_text(PLAN)
+    assert options[-1].split("=")[0] in refused(capsys, "run", tmp_path / "plan.toml", *options)
+
+
+def test_a_corrupt_history_names_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=3)
+    lines = (folder / "history.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "bad.jsonl").write_bytes(b"".join([lines[0], b"{oops\n", *lines[1:]]))
+    assert "line 2" in refused(capsys, "check", folder / "bad.jsonl")
+
+
+def test_check_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from checkers.jsonl import encode_op
+
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b"".join(encode_op(op) for op in run_folders.core_ops()))
+    status, stdout, _ = quorate(capsys, "check", path, path, "--json")
+    lines = [json.loads(line) for line in stdout.splitlines()]
+    assert status == 1
+    assert len(lines) == 2
+    assert set(lines[0]) == {"file", "model", "verdict", "seconds", "ops", "anomaly", "core"}
+    assert (lines[0]["verdict"], lines[0]["ops"]) == ("invalid", 4)
+    assert {op["index"] for op in lines[0]["core"]} <= set(range(8))
+
+
+def test_infrastructure_is_255(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of_error(WorldError("host n1 refuses SSH; start sshd on it"), debug=False) == 255
+    assert capsys.readouterr().err == "error: host n1 refuses SSH; start sshd on it\n"
+
+
+def test_input_is_254(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of_error(PlanError("two\nlines"), debug=False) == 254
+    assert capsys.readouterr().err == "error: two lines\n"
+
+
+def test_a_crash_keeps_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of_error(ZeroDivisionError("x"), debug=False) == 255
+    message = capsys.readouterr().err
+    trace = Path(message.split("the trace is in ")[1].split(",")[0])
+    assert "ZeroDivisionError: x" in trace.read_text()
+    trace.unlink()
+
+
+def test_report_prints_its_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=5)
+    status, stdout, _ = quorate(capsys, "report", folder, "--json")
+    assert (status, json.loads(stdout)) == (0, {"report": str(folder / "report.html")})
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "check", "report", "doctor", "node", "version", "hosts"])
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    status, stdout, stderr = quorate(capsys, command, "--help")
+    assert (status, stderr) == (0, "")
+    assert "Usage: quorate" in stdout
+
+
+def test_version_loads_little() -> None:
+    code = "import sys; from harness.cli import status_of; status_of(['version']); print(sorted({'paramiko', 'matplotlib', 'jinja2', 'checkers._core'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

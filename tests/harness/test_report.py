@@ -1,0 +1,206 @@
+"""The report says what happened, in words, and nothing in it can reach the network or run."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import run_folders
+
+from checkers.op import Op
+from harness.plan import PlanError
+from harness.report import words, write_comparison, write_report
+from harness.report.drawing import bands, lanes
+from harness.report.folder import Bar, pair, read_folder
+from harness.report.plots import POINTS_PER_SLICE, SLICES, latency_ms, thin
+
+EVIL = "</script><img src=x onerror=alert(1)><!--\"'&"
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask for: text, attributes, open elements, the embedded data."""
+
+    VOID = ("meta", "br", "img", "link", "input", "hr", "stop", "rect", "line", "path", "use")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.data = ""
+        self._in_data = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self._in_data = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_data = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_data:
+            self.data += data
+        else:
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    return Page(write_report(run_folders.make(tmp_path / "run")).read_text())
+
+
+def test_the_finding_stands_first(page: Page) -> None:
+    assert (
+        f"kvstore in mode quorum (N=3 R=2 W=2) broke its claim to be linearizable: {run_folders.SENTENCE}."
+        in page.words
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        ("valid", "kvstore in mode quorum (N=3 R=2 W=2) kept every claim (linearizable) in 610 operations and 2 faults that bit."),
+        ("unknown", "There is no verdict on kvstore in mode quorum (N=3 R=2 W=2): the partition never bit."),
+    ],
+)  # fmt: skip
+def test_golden_findings(tmp_path: Path, outcome: str, sentence: str) -> None:
+    page = Page(write_report(run_folders.make(tmp_path / "run", outcome)).read_text())
+    assert sentence in page.words
+    assert "The proof:" not in page.words
+
+
+def test_the_core_is_drawn_in_lanes(page: Page) -> None:
+    labels = [value for tag, name, value in page.attributes if tag == "g" and name == "aria-label"]
+    assert any(label.startswith("operation 5: client 3 on n4, read 3 → 17, ok") for label in labels)
+    assert any("write 3 = 18, info" in label and "nobody knows when it ended" in label for label in labels)
+    assert "client 1 → n2" in page.words
+
+
+def test_evidence_and_blunt_faults_are_told(page: Page) -> None:
+    assert "dropped n1->n3: 412" in page.words
+    assert "pid before 4711, state gone, pid after 4802" in page.words
+    labels = [value for _, name, value in page.attributes if name == "aria-label"]
+    assert [label for label in labels if label.endswith("it did not bite")] == [
+        "partition of n5: 24.0 s to 26.0 s; it did not bite"
+    ]
+
+
+def test_scope_says_what_was_not_tested(page: Page) -> None:
+    assert "no shifted clocks in this run" in page.words
+    assert "no paused nodes in this run" in page.words
+    assert "no network partitions in this run" not in page.words
+
+
+def test_the_command_repeats_it(page: Page) -> None:
+    assert "quorate run examples/quorum.toml --world sim --seed 7" in page.words
+
+
+def test_nothing_is_loaded(tmp_path: Path) -> None:
+    html = write_report(run_folders.make(tmp_path / "run")).read_text()
+    assert re.findall(r"https?:|//\w+\.\w|@import|url\((?!#)", html) == []
+    page = Page(html)
+    assert [
+        value for _, name, value in page.attributes if name in ("src", "href") and not value.startswith("#")
+    ] == []
+    assert [value for tag, name, value in page.attributes if tag == "script" and name == "type"] == [
+        "application/json"
+    ]
+
+
+def test_ids_are_unique(page: Page) -> None:
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_hostile_values_stay_text(tmp_path: Path) -> None:
+    core = run_folders.core_ops(key=EVIL)
+    folder = run_folders.make(tmp_path / "run", core=core, sentence=EVIL)
+    page = Page(write_report(folder).read_text())
+    assert "img" not in page.tags
+    assert page.tags.count("script") == 1
+    data = json.loads(page.data)
+    assert data["results"]["core"]["sentence"] == EVIL
+    assert data["results"]["core"]["ops"][0]["key"] == EVIL
+
+
+def test_a_long_run_is_a_small_page(tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=20_000)
+    assert write_report(folder).stat().st_size < 600_000
+
+
+def test_thinning_keeps_the_slowest() -> None:
+    ops = run_folders.filler(5_000, 0, random.Random(3))
+    bars = pair(ops, str)
+    kept = thin(bars, 30_000_000_000)
+    assert len(kept) <= SLICES * POINTS_PER_SLICE
+    assert max(map(latency_ms, kept)) == max(map(latency_ms, bars))
+
+
+def test_an_open_call_is_info() -> None:
+    [bar] = pair([run_folders.call(0, 1, 4, "write", 1, 9)], str)
+    assert (bar.outcome, bar.end_ns, bar.value) == ("info", None, 9)
+
+
+def test_nemesis_records_are_not_operations() -> None:
+    assert pair([Op(0, 0, "nemesis", run_folders.Type.INVOKE, "kill-start")], str) == []
+
+
+def test_nothing_to_draw_draws_nothing() -> None:
+    assert lanes([], ident="x", alternative="") == ""
+    assert bands([], 1) == ""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "results.json").unlink(), "did not finish"),
+        (lambda folder: (folder / "results.json").write_text("{"), "cannot be read as JSON"),
+        (lambda folder: (folder / "results.json").write_text('{"schema": 99}'), "schema 99"),
+        (lambda folder: (folder / "faults.jsonl").write_text("x\n{}\n"), "line 1 is not JSON"),
+        (lambda folder: (folder / "plan.toml").write_text("= 1"), "is not TOML"),
+    ],
+)  # fmt: skip
+def test_a_spoilt_folder_is_a_named_error(tmp_path: Path, spoil: object, message: str) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=5)
+    spoil(folder)  # type: ignore[operator]
+    with pytest.raises(PlanError, match=message):
+        write_report(folder)
+
+
+def test_numbers_for_people() -> None:
+    assert [words.percent(x) for x in (None, 0, 0.00001, 0.0133, 0.83)] == [
+        "–",
+        "0 %",
+        "< 0.01 %",
+        "1.33 %",
+        "83.0 %",
+    ]
+    assert words.join(["a", "b", "c"]) == "a, b and c"
+
+
+def test_comparison_has_a_row_with_its_proof(tmp_path: Path) -> None:
+    bars: list[Bar] = read_folder(run_folders.make(tmp_path / "run", ops=5)).core_bars
+    row = {
+        "name": EVIL, "mode": "quorum", "n": 3, "r": 2, "w": 2, "clocks": "synchronised",
+        "verdicts": {"linearizable": "invalid", "regular": "valid"}, "strongest": "regular", "stale_fraction": 0.01,
+        "worst_staleness_ms": 12.5, "worst_staleness_versions": 3, "p50_ms": 1.5, "p99_ms": 30.0, "availability": None,
+        "core": None, "sentence": run_folders.SENTENCE, "bars": bars, "about": "a", "link": "x.html", "command": "c",
+    }  # fmt: skip
+    page = Page(write_comparison(tmp_path / "demo", [row], title="T", summary="S").read_text())
+    assert words.sentence(run_folders.SENTENCE) in page.words
+    assert "12.5 ms, 3 versions" in page.words
+    assert "img" not in page.tags
+    assert page.words.count("client 1 → n2") == 1
