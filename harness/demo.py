@@ -185,7 +185,7 @@ def violation(best: Ran, found: bool) -> str:
     """The violation in one sentence, or that there was none."""
     if not found:
         doubt = best.results["outcome"] == Verdict.UNKNOWN.value
-        return f"no verdict: {best.results.get('reason')}" if doubt else "none found"
+        return f"no verdict: {best.results.get('reason')}" if doubt else "no violation was found"
     return str((best.results.get("core") or {}).get("sentence") or best.results.get("reason"))
 
 
