@@ -16,7 +16,6 @@ from checkers.verdict import Result, Verdict, merge
 from harness.cli.console import STYLES, emit, out, readable, waiting
 from harness.plan import PlanError
 
-
 MODELS = {"register": "checkers.register:check_linearizable"}
 
 

@@ -38,7 +38,7 @@ def call(index: int, at_ms: float, process: int, f: str, key: Any, *value: Any) 
 
 def core_ops(key: Any = 3) -> list[Op]:
     """A write that timed out, seen by one read and not by the next: five clients, the classic new-old inversion."""
-    ops = [
+    return [
         call(0, 10, 0, "write", key, 17),
         Op(1, 14 * MS, 0, Type.OK, "write", key, 17),
         call(2, 15, 1, "write", key, 18),
@@ -48,7 +48,6 @@ def core_ops(key: Any = 3) -> list[Op]:
         Op(6, 26 * MS, 3, Type.OK, "read", key, 17),
         Op(7, 1015 * MS, 1, Type.INFO, "write", key, 18, "timed out after 1000 ms"),
     ]
-    return ops
 
 
 def filler(count: int, first: int, rng: random.Random) -> list[Op]:
