@@ -24,6 +24,8 @@ from kvstore.events import Failure, Simple, Value
 
 MAX_INLINE_BYTES = 64 << 10
 _MAX_NUMBER_BYTES = 24
+_ARRAY = re.compile(rb"\*([1-9][0-9]{0,4})\r\n")
+_BULK = re.compile(rb"\$([0-9]{1,8})\r\n")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -62,6 +64,10 @@ class CommandDecoder:
         if self.error is not None:
             return commands
         buffer = self._buffer
+        if not buffer and not self._missing:
+            data = data[self._whole(data, commands) :]
+            if not data:
+                return commands
         buffer += data
         position: int | None = 0
         done = 0
@@ -82,6 +88,27 @@ class CommandDecoder:
             self.error = f"Protocol error: {error}"
         del buffer[:done]
         return commands
+
+    def _whole(self, data: bytes, commands: list[tuple[bytes, ...]]) -> int:
+        """The quick way for whole, ordinary commands; where it ended. What is left goes the careful way."""
+        limits, position = self.limits, 0
+        while (head := _ARRAY.match(data, position)) is not None and (count := int(head[1])) <= limits.args:
+            start, size = head.end(), 0
+            args: list[bytes] = []
+            while len(args) < count and (bulk := _BULK.match(data, start)) is not None:
+                length, begin = int(bulk[1]), bulk.end()
+                start = begin + length + 2
+                size += length
+                if length > limits.arg_bytes or size > limits.command_bytes or start > len(data):
+                    return position
+                if data[start - 2 : start] != b"\r\n":
+                    return position
+                args.append(data[begin : start - 2])
+            if len(args) < count:
+                return position
+            commands.append(tuple(args))
+            position = start
+        return position
 
     def _begin(self, buffer: bytearray, position: int) -> int | None:
         found = _number(buffer, position + 1, "invalid multibulk length")

@@ -5,7 +5,7 @@
     timers ──────────────────┤    (no waiting)        ├─► loop.call_later
     group_commit ─ Committed ┘                        └─► group_commit (the only other thread)
 
-Rule 1. Everything that happens goes through `feed`, on the loop's thread.
+Rule 1. Everything that happens goes through `feed` or `deliver`, on the loop's thread.
 Rule 2. Output is gathered during a turn of the loop and leaves at its end (`_flush`): one write per
 connection, one frame per peer, one commit for all Writes.
 Rule 3. Clocks are read in this file and nowhere else in the store.
@@ -55,6 +55,7 @@ from kvstore.peer_port import PeerConnection, PeerLink
 from kvstore.ring import Ring
 
 EXIT_BROKEN = 255
+GC_THRESHOLD = 20_000  # objects between two collections; the usual 700 is for small programs
 SWITCH_INTERVAL_S = 0.001  # the commit thread must not wait long for the interpreter
 
 
@@ -104,6 +105,7 @@ class Server:
         peers = await loop.create_server(lambda: PeerConnection(self), sock=peer_socket)
         links = [loop.create_task(link.run()) for link in self._links.values()]
         clients = await loop.create_server(lambda: ClientConnection(self), sock=client_socket)
+        gc.set_threshold(GC_THRESHOLD, 20, 20)
         gc.collect()
         gc.freeze()
         self.log(f"{self.config.name} serves clients on {self.config.client}, peers on {self.config.peer}")
@@ -220,8 +222,15 @@ class Server:
     def deliver(self, src: str, messages: list[Message]) -> None:
         """Messages have come from a peer."""
         self.metrics.messages_received += len(messages)
-        for message in messages:
-            self.feed(Deliver(src, message))
+        clock, step = self._clock(), self._node.step
+        effects: list[Effect] = []
+        try:
+            for message in messages:
+                effects += step(clock, Deliver(src, message))
+        except Exception as error:
+            self._broken(error)
+        if effects:
+            self._do(effects)
 
     # ---- effects ---------------------------------------------------------------------------------------
 
