@@ -56,7 +56,9 @@ impl Columns {
         let (mut text, mut line, mut number) = (Vec::with_capacity(256), Line::default(), 0usize);
         loop {
             text.clear();
-            let size = source.read_until(b'\n', &mut text).map_err(|e| format!("cannot be read: {e}"))?;
+            let size = source
+                .read_until(b'\n', &mut text)
+                .map_err(|e| format!("cannot be read: {e}"))?;
             if size == 0 {
                 break;
             }
@@ -66,9 +68,13 @@ impl Columns {
                 text.pop();
             }
             match line.read(&text) {
-                Ok(()) => columns.push(&line, &mut pairing).map_err(|e| format!("line {number} {e}"))?,
+                Ok(()) => columns
+                    .push(&line, &mut pairing)
+                    .map_err(|e| format!("line {number} {e}"))?,
                 Err(_) if !whole => {
-                    let note = format!("line {number}, the last, was cut off and is dropped; its operation counts as info");
+                    let note = format!(
+                        "line {number}, the last, was cut off and is dropped; its operation counts as info"
+                    );
                     columns.warnings.push(note);
                 }
                 Err(error) => return Err(format!("line {number} {error}")),
@@ -82,22 +88,22 @@ impl Columns {
         self.time.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.time.is_empty()
-    }
-
     fn push(&mut self, line: &Line, pairing: &mut Pairing) -> Result<(), String> {
         let at = self.len();
         if at >= NONE as usize - 1 {
             return Err("is past the 4 billion records a history may have; split the run".into());
         }
         if let Some(index) = line.index.filter(|&index| index >= 0 && index != at as i64) {
-            return Err(format!("has index {index} where {at} comes next; a record is missing, doubled or out of order"));
+            return Err(format!(
+                "has index {index} where {at} comes next; a record is missing, doubled or out of order"
+            ));
         }
         let time = line.time.unwrap_or(-1).max(-1);
         let last = self.time.last().copied().unwrap_or(i64::MIN);
         if time < last {
-            return Err(format!("goes back in time, from {last} to {time} ns; record with one monotonic clock, in order"));
+            return Err(format!(
+                "goes back in time, from {last} to {time} ns; record with one monotonic clock, in order"
+            ));
         }
         let kind = line.kind.unwrap_or(INVOKE);
         let process = self.processes.intern(&line.process);
@@ -106,19 +112,29 @@ impl Columns {
             self.client.push(line.process[0] != b'"');
         }
         let f = self.fs.intern(&line.f);
-        let key = self.keys.intern(if line.key.is_empty() { b"null" } else { &line.key });
+        let key = self
+            .keys
+            .intern(if line.key.is_empty() { b"null" } else { &line.key });
         let partner = self.partner(pairing, process, kind, f, key)?;
         if partner != NONE {
             self.pair[partner as usize] = at as u32;
         }
-        let value = if line.value.is_empty() { NONE } else { self.values.intern(&line.value) };
+        let value = if line.value.is_empty() {
+            NONE
+        } else {
+            self.values.intern(&line.value)
+        };
         if value != NONE && line.f == b"\"cas\"" && !self.cas.contains_key(&value) {
             if let Some((old, new)) = pair(&line.value) {
                 let parts = (self.values.intern(old), self.values.intern(new));
                 self.cas.insert(value, parts);
             }
         }
-        let error = if line.error.is_empty() { NONE } else { self.errors.intern(&line.error) };
+        let error = if line.error.is_empty() {
+            NONE
+        } else {
+            self.errors.intern(&line.error)
+        };
         self.time.push(time);
         self.kind.push(kind);
         self.process.push(process);
@@ -131,7 +147,14 @@ impl Columns {
     }
 
     /// The call that this record completes, NONE for a call. Errors are records that no process could have made.
-    fn partner(&self, pairing: &mut Pairing, process: u32, kind: u8, f: u32, key: u32) -> Result<u32, String> {
+    fn partner(
+        &self,
+        pairing: &mut Pairing,
+        process: u32,
+        kind: u8,
+        f: u32,
+        key: u32,
+    ) -> Result<u32, String> {
         let client = self.client[process as usize];
         let state = &mut pairing.states[process as usize];
         let name = || String::from_utf8_lossy(self.processes.text(process)).into_owned();
@@ -141,7 +164,10 @@ impl Columns {
                     return Err(format!("is a call by process {} whose call #{open} is still open; one process does one thing at a time", name()));
                 }
                 State::Retired(end) if client => {
-                    return Err(format!("is a call by process {} after its info #{end}; go on under a fresh process", name()));
+                    return Err(format!(
+                        "is a call by process {} after its info #{end}; go on under a fresh process",
+                        name()
+                    ));
                 }
                 _ => *state = State::Open(self.len() as u32),
             }
@@ -151,23 +177,39 @@ impl Columns {
             if !client {
                 return Ok(NONE);
             }
-            return Err(format!("completes nothing: process {} has no open call; record the call first", name()));
+            return Err(format!(
+                "completes nothing: process {} has no open call; record the call first",
+                name()
+            ));
         };
         let call = open as usize;
         if self.f[call] != f || self.key[call] != key {
             if !client {
                 return Ok(NONE);
             }
-            return Err(format!("completes call #{open} with another f or key; a completion repeats both"));
+            return Err(format!(
+                "completes call #{open} with another f or key; a completion repeats both"
+            ));
         }
-        *state = if kind == INFO { State::Retired(self.len() as u32) } else { State::Idle };
+        *state = if kind == INFO {
+            State::Retired(self.len() as u32)
+        } else {
+            State::Idle
+        };
         Ok(open)
     }
 
     fn shrink(&mut self) {
         self.time.shrink_to_fit();
         self.kind.shrink_to_fit();
-        for column in [&mut self.process, &mut self.f, &mut self.key, &mut self.value, &mut self.error, &mut self.pair] {
+        for column in [
+            &mut self.process,
+            &mut self.f,
+            &mut self.key,
+            &mut self.value,
+            &mut self.error,
+            &mut self.pair,
+        ] {
             column.shrink_to_fit();
         }
         self.values.shrink();
@@ -176,6 +218,25 @@ impl Columns {
     /// Is the record a call by a client?
     pub fn is_call(&self, at: usize) -> bool {
         self.kind[at] == INVOKE && self.client[self.process[at] as usize]
+    }
+
+    /// Per function: how many calls by clients ended ok, fail, info, or never; the sorted latencies of the ok ones.
+    pub fn latencies(&self) -> Vec<([u64; 4], Vec<i64>)> {
+        let mut tables = vec![([0; 4], Vec::new()); self.fs.len()];
+        for at in (0..self.len()).filter(|&at| self.is_call(at)) {
+            let (counts, times) = &mut tables[self.f[at] as usize];
+            match (self.pair[at], self.outcome(at)) {
+                (NONE, _) => counts[3] += 1,
+                (end, OK) => {
+                    counts[0] += 1;
+                    times.push(self.time[end as usize] - self.time[at]);
+                }
+                (_, FAIL) => counts[1] += 1,
+                _ => counts[2] += 1,
+            }
+        }
+        tables.iter_mut().for_each(|(_, times)| times.sort_unstable());
+        tables
     }
 
     /// What became of a call: OK, FAIL or INFO. A call without completion is INFO.
@@ -195,11 +256,15 @@ mod tests {
         Columns::read(text.as_bytes())
     }
 
-    const CALL: &str = "{\"index\":0,\"time\":5,\"process\":1,\"type\":\"invoke\",\"f\":\"read\",\"key\":1}\n";
+    const CALL: &str =
+        "{\"index\":0,\"time\":5,\"process\":1,\"type\":\"invoke\",\"f\":\"read\",\"key\":1}\n";
 
     #[test]
     fn calls_are_paired() {
-        let text = format!("{CALL}{}", CALL.replace("\"index\":0", "\"index\":1").replace("invoke", "ok"));
+        let text = format!(
+            "{CALL}{}",
+            CALL.replace("\"index\":0", "\"index\":1").replace("invoke", "ok")
+        );
         let columns = read(&text).expect("good");
         assert_eq!(columns.pair, [1, 0]);
         assert_eq!(columns.outcome(0), OK);
@@ -209,7 +274,10 @@ mod tests {
     fn a_cut_last_line_is_dropped_and_only_that() {
         let cut = format!("{CALL}{{\"index\":1,\"ti");
         let columns = read(&cut).expect("good");
-        assert_eq!((columns.len(), columns.warnings.len(), columns.outcome(0)), (1, 1, INFO));
+        assert_eq!(
+            (columns.len(), columns.warnings.len(), columns.outcome(0)),
+            (1, 1, INFO)
+        );
         let error = read(&format!("{cut}\n{CALL}")).err().expect("bad");
         assert!(error.starts_with("line 2 "), "{error}");
     }
@@ -217,14 +285,22 @@ mod tests {
     #[test]
     fn impossible_records_are_refused() {
         let ok = CALL.replace("invoke", "ok");
-        let info = CALL.replace("invoke", "info").replace("\"index\":0", "\"index\":1");
+        let info = CALL
+            .replace("invoke", "info")
+            .replace("\"index\":0", "\"index\":1");
         let again = CALL.replace("\"index\":0", "\"index\":2");
         for (text, part) in [
             (ok, "completes nothing"),
             (format!("{CALL}{info}{again}"), "fresh process"),
             (format!("{CALL}{CALL}"), "index 0 where 1"),
-            (format!("{CALL}{}", info.replace("\"time\":5", "\"time\":4")), "back in time"),
-            (format!("{CALL}{}", info.replace("\"key\":1", "\"key\":2")), "another f or key"),
+            (
+                format!("{CALL}{}", info.replace("\"time\":5", "\"time\":4")),
+                "back in time",
+            ),
+            (
+                format!("{CALL}{}", info.replace("\"key\":1", "\"key\":2")),
+                "another f or key",
+            ),
         ] {
             let error = read(&text).err().expect(part);
             assert!(error.contains(part), "{error}");

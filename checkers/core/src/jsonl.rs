@@ -26,7 +26,13 @@ impl Line {
         self.index = None;
         self.time = None;
         self.kind = None;
-        for text in [&mut self.process, &mut self.f, &mut self.key, &mut self.value, &mut self.error] {
+        for text in [
+            &mut self.process,
+            &mut self.f,
+            &mut self.key,
+            &mut self.value,
+            &mut self.error,
+        ] {
             text.clear();
         }
     }
@@ -44,7 +50,9 @@ impl Line {
     fn fields(&mut self, line: &[u8], scratch: &mut Vec<u8>) -> Result<(), String> {
         let mut reader = Reader { text: line, at: 0 };
         reader.spaces();
-        reader.expect(b'{').map_err(|_| "is not a JSON object; each line must be one operation".to_string())?;
+        reader
+            .expect(b'{')
+            .map_err(|_| "is not a JSON object; each line must be one operation".to_string())?;
         reader.spaces();
         if !reader.take(b'}') {
             loop {
@@ -64,9 +72,16 @@ impl Line {
         }
         reader.spaces();
         if reader.at != line.len() {
-            return Err(format!("has something after the operation at column {}; put one operation on a line", reader.at + 1));
+            return Err(format!(
+                "has something after the operation at column {}; put one operation on a line",
+                reader.at + 1
+            ));
         }
-        for (name, absent) in [("process", self.process.is_empty()), ("type", self.kind.is_none()), ("f", self.f.is_empty())] {
+        for (name, absent) in [
+            ("process", self.process.is_empty()),
+            ("type", self.kind.is_none()),
+            ("f", self.f.is_empty()),
+        ] {
             if absent {
                 return Err(format!("lacks the field \"{name}\"; add it"));
             }
@@ -108,7 +123,9 @@ impl Line {
         let first = target[0];
         let integer = (first == b'-' || first.is_ascii_digit()) && !target.iter().any(|b| b".eE".contains(b));
         match name.as_slice() {
-            b"\"process\"" if first != b'"' && !integer => Err("has a process that is neither an integer nor a name; use one of them".into()),
+            b"\"process\"" if first != b'"' && !integer => {
+                Err("has a process that is neither an integer nor a name; use one of them".into())
+            }
             b"\"f\"" if first != b'"' => Err("has an f that is not text; name the function".into()),
             b"\"error\"" if target.as_slice() == b"null" => {
                 target.clear();
@@ -150,7 +167,10 @@ impl Reader<'_> {
     }
 
     fn wrong(&self, what: &str) -> String {
-        format!("is not JSON at column {} ({what}); repair or remove the line", self.at + 1)
+        format!(
+            "is not JSON at column {} ({what}); repair or remove the line",
+            self.at + 1
+        )
     }
 
     fn integer(&mut self, name: &str) -> Result<i64, String> {
@@ -227,7 +247,10 @@ impl Reader<'_> {
             out.extend_from_slice(if text == b"-0" { b"0" } else { text });
             return Ok(());
         }
-        let number: f64 = std::str::from_utf8(text).unwrap_or("").parse().unwrap_or(f64::NAN);
+        let number: f64 = std::str::from_utf8(text)
+            .unwrap_or("")
+            .parse()
+            .unwrap_or(f64::NAN);
         if !number.is_finite() {
             return Err(self.wrong("a number beyond a double's range"));
         }
@@ -277,12 +300,17 @@ impl Reader<'_> {
     }
 
     fn hex4(&mut self) -> Result<u32, String> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let digits = self
+            .text
+            .get(self.at..self.at + 4)
+            .filter(|d| d.iter().all(u8::is_ascii_hexdigit));
         let Some(digits) = digits else {
             return Err(self.wrong("four hex digits expected"));
         };
         self.at += 4;
-        Ok(digits.iter().fold(0, |n, &d| n * 16 + (d as char).to_digit(16).unwrap_or(0)))
+        Ok(digits
+            .iter()
+            .fold(0, |n, &d| n * 16 + (d as char).to_digit(16).unwrap_or(0)))
     }
 
     fn unicode(&mut self, high: u32, out: &mut Vec<u8>) -> Result<(), String> {
@@ -395,7 +423,8 @@ mod tests {
 
     fn canonical(text: &str) -> String {
         let mut line = Line::default();
-        line.read(format!("{{\"process\":0,\"type\":\"ok\",\"f\":\"read\",\"value\":{text}}}").as_bytes()).expect(text);
+        line.read(format!("{{\"process\":0,\"type\":\"ok\",\"f\":\"read\",\"value\":{text}}}").as_bytes())
+            .expect(text);
         String::from_utf8(line.value).expect("UTF-8")
     }
 
@@ -410,7 +439,10 @@ mod tests {
             ("1e2", "100.0"),
             ("[ 1 , [ ] ]", "[1,[]]"),
             ("{\"b\":1, \"a\":2}", "{\"a\":2,\"b\":1}"),
-            ("\"\\u0041\\/\\n\\ud83d\\ude00\\ud800\"", "\"A/\\u000a\u{1F600}\\ud800\""),
+            (
+                "\"\\u0041\\/\\n\\ud83d\\ude00\\ud800\"",
+                "\"A/\\u000a\u{1F600}\\ud800\"",
+            ),
             ("123456789012345678901234567890", "123456789012345678901234567890"),
         ] {
             assert_eq!(canonical(text), expected);
@@ -420,7 +452,14 @@ mod tests {
     #[test]
     fn bad_lines_are_refused() {
         let mut line = Line::default();
-        for text in ["", "{", "[]", "{\"f\":1}", "{\"process\":0,\"type\":\"ok\",\"f\":\"r\"} x", "{\"process\":01}"] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "{\"f\":1}",
+            "{\"process\":0,\"type\":\"ok\",\"f\":\"r\"} x",
+            "{\"process\":01}",
+        ] {
             assert!(line.read(text.as_bytes()).is_err(), "{text}");
         }
     }
@@ -428,7 +467,10 @@ mod tests {
     #[test]
     fn pairs() {
         assert_eq!(pair(b"[1,2]"), Some((&b"1"[..], &b"2"[..])));
-        assert_eq!(pair(b"[[1,2],\"a,\\\"]\"]"), Some((&b"[1,2]"[..], &b"\"a,\\\"]\""[..])));
+        assert_eq!(
+            pair(b"[[1,2],\"a,\\\"]\"]"),
+            Some((&b"[1,2]"[..], &b"\"a,\\\"]\""[..]))
+        );
         assert_eq!(pair(b"[1]"), None);
         assert_eq!(pair(b"[1,2,3]"), None);
         assert_eq!(pair(b"7"), None);

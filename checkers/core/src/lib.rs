@@ -2,12 +2,16 @@
 mod columns;
 mod intern;
 mod jsonl;
+mod register;
+mod regular;
+mod zones;
 
 use columns::Columns;
 use intern::NONE;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use register::{each_key, Act, Answer, Key, Status};
 use std::fs::File;
 use std::io::BufReader;
 
@@ -15,11 +19,50 @@ use std::io::BufReader;
 #[pyclass(frozen, name = "Columns")]
 struct PyColumns(Columns);
 
-type Record<'py> = (i64, u8, u32, u32, u32, Option<u32>, Option<u32>);
+/// key id, "valid" | "invalid" | "unknown", anomaly or reason, indices of calls as u32, operations, observations.
+type Judged<'py> = (u32, &'static str, String, Bound<'py, PyBytes>, usize, usize);
 
-fn bytes<'py, T: Copy, const N: usize>(py: Python<'py>, items: &[T], encode: fn(T) -> [u8; N]) -> Bound<'py, PyBytes> {
+/// Judge every key without the interpreter's lock.
+fn judged<'py>(
+    py: Python<'py>,
+    columns: &Columns,
+    check: impl Fn(&Key) -> Answer + Sync + Send,
+) -> Vec<Judged<'py>> {
+    let answers = py.detach(|| {
+        let mut answers = Vec::new();
+        each_key(columns, |key| {
+            let seen = key
+                .ops
+                .iter()
+                .filter(|op| op.status == Status::Ok && op.act != Act::Write)
+                .count();
+            let (word, text, mut ops) = match check(key) {
+                Answer::Legal(ops) => ("valid", String::new(), ops),
+                Answer::Illegal { anomaly, core } => ("invalid", anomaly.to_string(), core),
+                Answer::Unknown(reason) => ("unknown", reason, Vec::new()),
+            };
+            ops.iter_mut().for_each(|at| *at = key.index[*at as usize]);
+            answers.push((key.id, word, text, ops, key.ops.len(), seen));
+        });
+        answers
+    });
+    let shown = |(id, word, text, ops, size, seen): (u32, &'static str, String, Vec<u32>, usize, usize)| {
+        (id, word, text, bytes(py, &ops, u32::to_ne_bytes), size, seen)
+    };
+    answers.into_iter().map(shown).collect()
+}
+
+type Record = (i64, u8, u32, u32, u32, Option<u32>, Option<u32>);
+
+fn bytes<'py, T: Copy, const N: usize>(
+    py: Python<'py>,
+    items: &[T],
+    encode: fn(T) -> [u8; N],
+) -> Bound<'py, PyBytes> {
     let mut out = Vec::with_capacity(items.len() * N);
-    items.iter().for_each(|&item| out.extend_from_slice(&encode(item)));
+    items
+        .iter()
+        .for_each(|&item| out.extend_from_slice(&encode(item)));
     PyBytes::new(py, &out)
 }
 
@@ -54,9 +97,17 @@ impl PyColumns {
     }
 
     /// time, type, process id, f id, key id, value id, error id.
-    fn record(&self, at: usize) -> Record<'_> {
+    fn record(&self, at: usize) -> Record {
         let c = &self.0;
-        (c.time[at], c.kind[at], c.process[at], c.f[at], c.key[at], optional(c.value[at]), optional(c.error[at]))
+        (
+            c.time[at],
+            c.kind[at],
+            c.process[at],
+            c.f[at],
+            c.key[at],
+            optional(c.value[at]),
+            optional(c.error[at]),
+        )
     }
 
     fn pair(&self, at: usize) -> Option<u32> {
@@ -79,7 +130,12 @@ impl PyColumns {
 
     /// How many distinct (processes, fs, keys, values).
     fn sizes(&self) -> (usize, usize, usize, usize) {
-        (self.0.processes.len(), self.0.fs.len(), self.0.keys.len(), self.0.values.len())
+        (
+            self.0.processes.len(),
+            self.0.fs.len(),
+            self.0.keys.len(),
+            self.0.values.len(),
+        )
     }
 
     /// A column as bytes in the machine's order: time is i64, type u8, the others u32 with 2**32-1 for none.
@@ -96,6 +152,79 @@ impl PyColumns {
             "pair" => bytes(py, &c.pair, u32::to_ne_bytes),
             _ => return Err(PyValueError::new_err("no such column")),
         })
+    }
+
+    /// Linearizability by zones, key by key.
+    fn zones<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
+        judged(py, &self.0, zones::check)
+    }
+
+    /// Weak regularity, key by key.
+    fn regular<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
+        judged(py, &self.0, |key| regular::regular(key).0)
+    }
+
+    /// Integrity, key by key.
+    fn integrity<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
+        judged(py, &self.0, |key| regular::integrity(key).0)
+    }
+
+    /// Reads counted; per stale read: call index (u32), versions missed (u32), age in ns (i64); keys that could not be judged.
+    fn staleness<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> (
+        u64,
+        Bound<'py, PyBytes>,
+        Bound<'py, PyBytes>,
+        Bound<'py, PyBytes>,
+        u32,
+    ) {
+        let (reads, at, versions, ages, skipped) = py.detach(|| {
+            let (mut reads, mut skipped) = (0, 0);
+            let (mut at, mut versions, mut ages) = (Vec::new(), Vec::new(), Vec::new());
+            each_key(&self.0, |key| match regular::staleness(key) {
+                None => skipped += 1,
+                Some((stale, count)) => {
+                    reads += count;
+                    for read in stale {
+                        at.push(key.index[read.at as usize]);
+                        versions.push(read.versions);
+                        ages.push(read.age);
+                    }
+                }
+            });
+            (reads, at, versions, ages, skipped)
+        });
+        let word = u32::to_ne_bytes;
+        (
+            reads,
+            bytes(py, &at, word),
+            bytes(py, &versions, word),
+            bytes(py, &ages, i64::to_ne_bytes),
+            skipped,
+        )
+    }
+
+    /// Per function of clients: f id, ok, fail, info, open; latencies of the ok ones in ns, sorted (i64).
+    fn latencies<'py>(&self, py: Python<'py>) -> Vec<(u32, u64, u64, u64, u64, Bound<'py, PyBytes>)> {
+        let tables = py.detach(|| self.0.latencies());
+        let shown = tables
+            .into_iter()
+            .enumerate()
+            .filter(|(_, (counts, _))| counts.iter().sum::<u64>() > 0);
+        shown
+            .map(|(f, (n, times))| {
+                (
+                    f as u32,
+                    n[0],
+                    n[1],
+                    n[2],
+                    n[3],
+                    bytes(py, &times, i64::to_ne_bytes),
+                )
+            })
+            .collect()
     }
 
     /// Per process: 1 if it is a client, 0 if it is a name such as "nemesis".

@@ -1,0 +1,431 @@
+//! Linearizability of one register with unique written values, by zones. O(n log n).
+//!
+//! All operations of one value (its write and its reads; with compare-and-set, of a chain of values) must stand together in any
+//! linearization, because a value never comes back. Let f be their least return and s their greatest call:
+//!
+//! ```text
+//!   f < s  forward zone: the register surely holds the value throughout (f, s)     |--w1--|      |--r1--|
+//!                                                                                         f======s
+//!   s ≤ f  backward zone: all of them overlap; any one instant of [s, f] will do
+//! ```
+//!
+//! Illegal exactly if two forward zones overlap, or a backward zone lies strictly inside a forward one, or a chain is impossible in itself.
+//! References: Gibbons & Korach, Testing shared memories (1997); Golab, Li & Shah, PODC 2011. Chains of compare-and-set: Theorem 4.13 there.
+//! Every comparison has the strictness that closed intervals demand: do not "simplify" `<` to `<=`.
+
+use crate::intern::NONE;
+use crate::register::{Act, Answer, Key, Op, Status, ALWAYS, NEVER, NIL};
+
+/// One chain of values and the stretch of time it needs.
+struct Zone {
+    root: u32,
+    f: i64,
+    s: i64,
+    f_op: u32,
+    s_op: u32,
+    ops: u32,
+}
+
+impl Zone {
+    fn forward(&self) -> bool {
+        self.f < self.s
+    }
+}
+
+struct Register<'a> {
+    ops: &'a [Op],
+    writer: Vec<u32>,
+    failed: Vec<u32>,
+    /// Per value: the operation that proves it was written: an ok write or read of it, or a needed cas that expects it.
+    why: Vec<u32>,
+    /// Per value: the value that a needed cas replaced it by.
+    next: Vec<u32>,
+    first_read: Vec<u32>,
+    last_read: Vec<u32>,
+    reads: Vec<u32>,
+    doubt: Option<String>,
+    needed: usize,
+}
+
+/// Judge one key. The witness lists operations in order; the core is closed: impossible on its own.
+pub fn check(key: &Key) -> Answer {
+    if let Some(reason) = &key.strange {
+        return Answer::Unknown(reason.clone());
+    }
+    match judge(key) {
+        Ok(answer) => answer,
+        Err((anomaly, core)) => Answer::Illegal { anomaly, core },
+    }
+}
+
+type Violation = (&'static str, Vec<u32>);
+
+fn judge(key: &Key) -> Result<Answer, Violation> {
+    let mut register = Register::new(key);
+    let failed_cas = register.collect(&key.index);
+    register.map_reads()?;
+    if let Some(reason) = register.doubt.take() {
+        return Ok(Answer::Unknown(reason));
+    }
+    register.close()?;
+    let zones = register.zones()?;
+    let points = register.conflicts(&zones)?;
+    if let Some(cas) = failed_cas {
+        let index = key.index[cas as usize];
+        let reason =
+            format!("cas #{index} failed, which says what the value was not; that needs the general search");
+        return Ok(Answer::Unknown(reason));
+    }
+    Ok(Answer::Legal(register.witness(&zones, &points)))
+}
+
+impl<'a> Register<'a> {
+    fn new(key: &'a Key) -> Self {
+        let column = || vec![NONE; key.values];
+        Register {
+            ops: &key.ops,
+            writer: column(),
+            failed: column(),
+            why: column(),
+            next: column(),
+            first_read: column(),
+            last_read: column(),
+            reads: vec![0; key.values],
+            doubt: None,
+            needed: 0,
+        }
+    }
+
+    fn op(&self, at: u32) -> &Op {
+        &self.ops[at as usize]
+    }
+
+    /// Find each value's writer. Returns a failed cas, if there is one.
+    fn collect(&mut self, index: &[u32]) -> Option<u32> {
+        let mut failed_cas = None;
+        for (at, op) in self.ops.iter().enumerate().filter(|(_, op)| op.writes()) {
+            let value = op.new as usize;
+            if op.status == Status::Fail {
+                self.failed[value] = at as u32;
+                if op.act == Act::Cas {
+                    failed_cas = Some(at as u32);
+                }
+                continue;
+            }
+            let number = index[at];
+            if op.new == NIL {
+                self.doubt = Some(format!(
+                    "#{number} writes null, which cannot be told from never written; write unique values"
+                ));
+            } else if op.act == Act::Cas && op.old == op.new {
+                self.doubt = Some(format!(
+                    "cas #{number} replaces a value by itself; write unique values"
+                ));
+            } else if self.writer[value] != NONE {
+                let first = index[self.writer[value] as usize];
+                self.doubt = Some(format!("#{first} and #{number} write the same value; write unique values, or use the general search"));
+            } else {
+                self.writer[value] = at as u32;
+            }
+        }
+        failed_cas
+    }
+
+    /// Every value read must have been written, and not by a write that failed.
+    fn map_reads(&mut self) -> Result<(), Violation> {
+        for at in 0..self.ops.len() as u32 {
+            let op = *self.op(at);
+            if op.status != Status::Ok {
+                continue;
+            }
+            let value = op.new as usize;
+            if op.act == Act::Read {
+                if op.new != NIL && self.writer[value] == NONE {
+                    return Err(self.unwritten(at, op.new, "thin-air"));
+                }
+                self.reads[value] += 1;
+                let first = self.first_read[value];
+                if first == NONE || op.ret < self.op(first).ret {
+                    self.first_read[value] = at;
+                }
+                self.last_read[value] = at; // operations come in order of call
+            }
+            if self.why[value] == NONE {
+                self.why[value] = at;
+            }
+        }
+        Ok(())
+    }
+
+    fn unwritten(&self, at: u32, value: u32, anomaly: &'static str) -> Violation {
+        match self.failed[value as usize] {
+            NONE => (anomaly, self.closed(&[at])),
+            failed => ("aborted-read", self.closed(&[at, failed])),
+        }
+    }
+
+    /// What a needed cas expects is needed too. Link old to new.
+    fn close(&mut self) -> Result<(), Violation> {
+        let mut work: Vec<u32> = (0..self.why.len() as u32)
+            .filter(|&v| self.why[v as usize] != NONE)
+            .collect();
+        while let Some(value) = work.pop() {
+            self.needed += 1;
+            let at = self.writer[value as usize];
+            if value == NIL || self.op(at).act != Act::Cas {
+                continue;
+            }
+            let old = self.op(at).old;
+            if old != NIL && self.writer[old as usize] == NONE {
+                return Err(self.unwritten(at, old, "thin-air-cas"));
+            }
+            let rival = self.next[old as usize];
+            if rival != NONE {
+                return Err(("double-cas", self.closed(&[self.writer[rival as usize], at])));
+            }
+            self.next[old as usize] = value;
+            if self.why[old as usize] == NONE {
+                self.why[old as usize] = at;
+                work.push(old);
+            }
+        }
+        Ok(())
+    }
+
+    fn zones(&self) -> Result<Vec<Zone>, Violation> {
+        let mut zones = Vec::new();
+        let mut visited = 0;
+        for root in 0..self.why.len() as u32 {
+            let blind = root == NIL
+                || self.writer[root as usize] != NONE
+                    && self.op(self.writer[root as usize]).act == Act::Write;
+            if self.why[root as usize] != NONE && blind {
+                zones.push(self.chain(root, &mut visited)?);
+            }
+        }
+        if visited != self.needed {
+            return Err(self.cycle(&zones));
+        }
+        Ok(zones)
+    }
+
+    /// Walk one chain, stage by stage: the writer, then the reads of what it wrote.
+    fn chain(&self, root: u32, visited: &mut usize) -> Result<Zone, Violation> {
+        let f = if root == NIL { ALWAYS } else { NEVER };
+        let mut zone = Zone {
+            root,
+            f,
+            s: ALWAYS,
+            f_op: NONE,
+            s_op: NONE,
+            ops: 0,
+        };
+        let mut value = root;
+        loop {
+            *visited += 1;
+            if value != NIL {
+                let writer = self.writer[value as usize];
+                self.stage(&mut zone, writer, writer)?;
+            }
+            if self.reads[value as usize] > 0 {
+                self.stage(
+                    &mut zone,
+                    self.first_read[value as usize],
+                    self.last_read[value as usize],
+                )?;
+                zone.ops += self.reads[value as usize] - 1;
+            }
+            value = self.next[value as usize];
+            if value == NONE {
+                return Ok(zone);
+            }
+        }
+    }
+
+    /// Add operations that must follow all that the zone has: `first` returns first of them, `last` is called last.
+    fn stage(&self, zone: &mut Zone, first: u32, last: u32) -> Result<(), Violation> {
+        let (early, late) = (self.op(first), self.op(last));
+        if early.ret < zone.s {
+            return Err((
+                self.order_anomaly(first, zone.s_op),
+                self.closed(&[first, zone.s_op]),
+            ));
+        }
+        zone.ops += 1;
+        if early.ret < zone.f {
+            (zone.f, zone.f_op) = (early.ret, first);
+        }
+        if late.call > zone.s {
+            (zone.s, zone.s_op) = (late.call, last);
+        }
+        Ok(())
+    }
+
+    /// `early` returned before `late` was called, but must come after it in their chain.
+    fn order_anomaly(&self, early: u32, late: u32) -> &'static str {
+        match (self.op(early).act, self.op(late).act) {
+            (_, Act::Write | Act::Cas) => "future-read",
+            (Act::Read, Act::Read) => "new-old-inversion",
+            (_, Act::Read) => "stale-read",
+        }
+    }
+
+    /// Needed values that no root reaches form a cycle of compare-and-set.
+    fn cycle(&self, zones: &[Zone]) -> Violation {
+        let mut reached = vec![false; self.why.len()];
+        for zone in zones {
+            let mut value = zone.root;
+            while value != NONE {
+                reached[value as usize] = true;
+                value = self.next[value as usize];
+            }
+        }
+        let start = (0..reached.len())
+            .find(|&v| self.why[v] != NONE && !reached[v])
+            .unwrap_or(0) as u32;
+        let (mut core, mut value) = (Vec::new(), start);
+        loop {
+            core.push(self.writer[value as usize]);
+            let why = self.op(self.why[value as usize]);
+            if why.status == Status::Ok {
+                core.push(self.why[value as usize]);
+            }
+            value = self.op(self.writer[value as usize]).old;
+            if value == start {
+                return ("cas-cycle", self.closed(&core));
+            }
+        }
+    }
+
+    /// Test zones against each other. Returns the instant at which each backward zone can stand.
+    fn conflicts(&self, zones: &[Zone]) -> Result<Vec<i64>, Violation> {
+        let mut forward: Vec<&Zone> = zones.iter().filter(|zone| zone.forward()).collect();
+        forward.sort_by_key(|zone| zone.f);
+        for pair in forward.windows(2) {
+            if pair[1].f < pair[0].s {
+                return Err(self.conflict(pair[0], pair[1]));
+            }
+        }
+        let mut points = Vec::with_capacity(zones.len());
+        for zone in zones {
+            let mut point = zone.s;
+            if !zone.forward() {
+                let before = forward.partition_point(|other| other.f < zone.s);
+                if let Some(other) = before.checked_sub(1).map(|at| forward[at]) {
+                    if zone.f < other.s {
+                        return Err(self.conflict(other, zone));
+                    }
+                    point = zone.s.max(other.s);
+                }
+            }
+            points.push(point);
+        }
+        Ok(points)
+    }
+
+    fn conflict(&self, a: &Zone, b: &Zone) -> Violation {
+        let mut seeds: Vec<u32> = [a.f_op, a.s_op, b.f_op, b.s_op]
+            .into_iter()
+            .filter(|&at| at != NONE)
+            .collect();
+        for zone in [a, b] {
+            if zone.root != NIL {
+                seeds.push(self.writer[zone.root as usize]);
+            }
+        }
+        let core = self.closed(&seeds);
+        if !b.forward() && b.ops == 1 {
+            return ("lost-write", core);
+        }
+        let stale = core.iter().any(|&read| self.stale(self.op(read), &core));
+        (if stale { "stale-read" } else { "new-old-inversion" }, core)
+    }
+
+    /// Did a write follow the read's own write and return before the read was called?
+    fn stale(&self, read: &Op, core: &[u32]) -> bool {
+        let ret = match read.new {
+            NIL => ALWAYS,
+            value => self.op(self.writer[value as usize]).ret,
+        };
+        let newer = |op: &Op| op.writes() && op.status == Status::Ok && ret < op.call && op.precedes(read);
+        read.act == Act::Read && core.iter().any(|&at| newer(self.op(at)))
+    }
+
+    /// The operations, and what they cannot be understood without: writers of what they saw, proof that an info write happened.
+    fn closed(&self, seeds: &[u32]) -> Vec<u32> {
+        let mut core: Vec<u32> = Vec::new();
+        let mut work: Vec<u32> = seeds.to_vec();
+        while let Some(at) = work.pop() {
+            if core.contains(&at) {
+                continue;
+            }
+            core.push(at);
+            let op = self.op(at);
+            let seen = if op.act == Act::Read { op.new } else { op.old };
+            if op.act != Act::Write
+                && op.status != Status::Fail
+                && seen != NIL
+                && self.writer[seen as usize] != NONE
+            {
+                work.push(self.writer[seen as usize]);
+            }
+        }
+        core.sort_unstable();
+        for at in core.clone() {
+            self.prove(at, &mut core);
+        }
+        core.sort_unstable();
+        core
+    }
+
+    /// Add what proves that the info write at `at` happened, unless a read in the core already does.
+    fn prove(&self, mut at: u32, core: &mut Vec<u32>) {
+        while self.op(at).writes() && self.op(at).status == Status::Info {
+            let value = self.op(at).new;
+            let read = |&at: &u32| self.op(at).act == Act::Read && self.op(at).new == value;
+            if core.iter().any(read) {
+                return;
+            }
+            at = self.why[value as usize];
+            if !core.contains(&at) {
+                core.push(at);
+            }
+        }
+    }
+
+    /// A linearization: chains by where they stand; in a chain each writer, then the reads of its value by call.
+    fn witness(&self, zones: &[Zone], points: &[i64]) -> Vec<u32> {
+        let mut starts = vec![0u32; self.reads.len() + 1];
+        for value in 0..self.reads.len() {
+            starts[value + 1] = starts[value] + self.reads[value];
+        }
+        let mut next = starts.clone();
+        let mut reads = vec![0u32; starts[self.reads.len()] as usize];
+        for (at, op) in self.ops.iter().enumerate() {
+            if op.act == Act::Read && op.status == Status::Ok {
+                let slot = &mut next[op.new as usize];
+                reads[*slot as usize] = at as u32;
+                *slot += 1;
+            }
+        }
+        let mut order: Vec<usize> = (0..zones.len()).collect();
+        order.sort_unstable_by_key(|&at| match zones[at].forward() {
+            true => (zones[at].f, true),
+            false => (points[at], false),
+        });
+        let mut witness = Vec::with_capacity(self.ops.len());
+        for at in order {
+            let mut value = zones[at].root;
+            while value != NONE {
+                if value != NIL {
+                    witness.push(self.writer[value as usize]);
+                }
+                witness.extend_from_slice(
+                    &reads[starts[value as usize] as usize..starts[value as usize + 1] as usize],
+                );
+                value = self.next[value as usize];
+            }
+        }
+        witness
+    }
+}
