@@ -49,7 +49,9 @@ class History:
         except ValueError as error:
             raise HistoryError(f"{name}: {error}") from None
         except OSError as error:
-            raise HistoryError(f"{name}: cannot be read ({error}); give the path of a history.jsonl") from None
+            raise HistoryError(
+                f"{name}: cannot be read ({error}); give the path of a history.jsonl"
+            ) from None
 
     @classmethod
     def parse(cls, text: bytes) -> History:

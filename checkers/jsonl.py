@@ -67,7 +67,9 @@ def decode_line(line: bytes | str) -> Op:
         if name not in fields:
             raise HistoryError(f"the field {name!r} is missing; add it")
     if unknown := fields.keys() - _FIELDS:
-        raise HistoryError(f"the field {min(unknown)!r} is unknown; remove it (known: {', '.join(sorted(_FIELDS))})")
+        raise HistoryError(
+            f"the field {min(unknown)!r} is unknown; remove it (known: {', '.join(sorted(_FIELDS))})"
+        )
     if fields["type"] not in _WORDS:
         raise HistoryError(f"type is {fields['type']!r}; use one of {', '.join(_WORDS)}")
     return Op(
@@ -148,7 +150,9 @@ def _untag(tag: str, inner: Any) -> Any:
         elif tag == "$map":
             return {_hashable(decode_plain(name)): decode_plain(item) for name, item in inner}
     except (TypeError, ValueError, AttributeError, binascii.Error) as error:
-        raise HistoryError(f"the tag {tag!r} cannot be read ({error}); write values with encode_value") from error
+        raise HistoryError(
+            f"the tag {tag!r} cannot be read ({error}); write values with encode_value"
+        ) from error
     raise HistoryError(f"the tag {tag!r} with {inner!r} means nothing; escape such a dict as {{'$dict': …}}")
 
 

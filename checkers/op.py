@@ -16,7 +16,7 @@ and take effect an hour after the client gave up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
@@ -77,17 +77,21 @@ class Op:
 
     def ok(self, value: Any = MISSING) -> Op:
         """The completion that says: it took effect, with this result (by default the argument)."""
-        return replace(self, type=Type.OK, value=self.value if value is MISSING else value)
+        if value is MISSING:
+            value = self.value
+        return Op(self.index, self.time_ns, self.process, Type.OK, self.f, self.key, value, self.error)
 
     def fail(self, error: str) -> Op:
         """The completion that says: surely no effect. Use only when that is certain."""
-        return replace(self, type=Type.FAIL, error=error)
+        return Op(self.index, self.time_ns, self.process, Type.FAIL, self.f, self.key, self.value, error)
 
     def info(self, error: str) -> Op:
         """The completion that says: nobody knows."""
-        return replace(self, type=Type.INFO, error=error)
+        return Op(self.index, self.time_ns, self.process, Type.INFO, self.f, self.key, self.value, error)
 
 
-def invoke(process: int | str, f: str, key: Any = None, value: Any = MISSING, *, time_ns: int = -1, index: int = -1) -> Op:
+def invoke(
+    process: int | str, f: str, key: Any = None, value: Any = MISSING, *, time_ns: int = -1, index: int = -1
+) -> Op:
     """Return a call, not yet recorded."""
     return Op(index, time_ns, process, Type.INVOKE, f, key, value)

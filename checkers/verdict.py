@@ -11,7 +11,7 @@ UNKNOWN: a reason. Anyone can re-check a certificate without trusting the checke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
@@ -49,7 +49,7 @@ class Certificate:
     """
 
     kind: Literal["witness", "core"]
-    ops: tuple[int, ...]
+    ops: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

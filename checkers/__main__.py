@@ -1,0 +1,34 @@
+"""`python -m checkers register FILE`: print the verdict; exit 0 VALID, 1 INVALID, 2 UNKNOWN, 254 bad input."""
+
+from __future__ import annotations
+
+import sys
+
+from checkers.explain import draw_core
+from checkers.history import History
+from checkers.jsonl import HistoryError
+from checkers.models import MODELS, UnknownModel, check
+
+
+def main(arguments: list[str]) -> int:
+    """Check one file; returns the exit status."""
+    if len(arguments) != 2:
+        print(f"usage: python -m checkers {'|'.join(MODELS)} FILE", file=sys.stderr)
+        return 254
+    model, path = arguments
+    try:
+        history = History.load(path)
+        result = check(history, model)
+    except (HistoryError, UnknownModel) as error:
+        print(error, file=sys.stderr)
+        return 254
+    for warning in history.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{result.verdict.value.upper()}  {result.reason}")
+    if drawing := draw_core(history, result):
+        print(drawing)
+    return result.verdict.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,102 @@
+"""A core in words and in lanes, for a stranger.
+
+process 0: |--write 7 #0--|
+process 2:                 |--write 9 #4--|
+process 3:                                  |--read 7 #41--|
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from checkers.history import History
+from checkers.op import MISSING, Op, Type
+from checkers.verdict import Result
+
+_MEANINGS = {
+    "thin-air": "returned a value that nobody wrote",
+    "aborted-read": "returned a value whose write had failed (or the client called it failed wrongly)",
+    "future-read": "returned a value before its write was called",
+    "thin-air-cas": "replaced a value that nobody wrote",
+    "double-cas": "two compare-and-sets replaced the same value; only one can have found it",
+    "cas-cycle": "compare-and-sets that replace each other's values in a circle: none can have been first",
+}
+
+
+def sentence(history: History, anomaly: str, core: Sequence[int]) -> str:
+    """One sentence that proves the violation by pointing at operations of the history."""
+    ops = [history.op(index) for index in core]
+    if (stale := _stale(history, ops)) is not None:
+        return f"{anomaly}: {stale}"
+    told = ", ".join(_told(history, op) for op in ops)
+    if anomaly in _MEANINGS:
+        return f"{anomaly}: {_MEANINGS[anomaly]}: {told}"
+    return f"{anomaly}: no order that respects real time explains these together: {told}"
+
+
+def _stale(history: History, ops: list[Op]) -> str | None:
+    """The sentence of a read that surely missed a newer, acknowledged write."""
+    writes = {repr(op.value): op for op in ops if op.f == "write"}
+    for read in ops:
+        end = history.completion(read.index)
+        if read.f != "read" or end is None or end.type is not Type.OK:
+            continue
+        own = writes.get(repr(end.value))
+        own_end = None if own is None else history.completion(own.index)
+        for newer in writes.values():
+            done = history.completion(newer.index)
+            after_own = end.value is None or (
+                own_end is not None and own_end.type is Type.OK and own_end.time_ns < newer.time_ns
+            )
+            if after_own and done is not None and done.type is Type.OK and done.time_ns < read.time_ns:
+                ago = (read.time_ns - done.time_ns) / 1e6
+                return (
+                    f"read #{read.index} of key {read.key!r} by process {read.process} returned {end.value!r} although "
+                    f"write {newer.value!r} (#{newer.index}, process {newer.process}) had been acknowledged "
+                    f"{ago:.1f} ms before the read began"
+                )
+    return None
+
+
+def _told(history: History, op: Op) -> str:
+    """One operation: what, by whom, when, with what outcome."""
+    end = history.completion(op.index)
+    begin = op.time_ns / 1e6
+    if end is None or end.type is not Type.OK:
+        word = "failed" if end is not None and end.type is Type.FAIL else "outcome unknown"
+        return f"{op.f} {op.value!r} #{op.index} by process {op.process} (called at {begin:.3f} ms, {word})"
+    value = end.value if op.f == "read" else op.value
+    return f"{op.f} {value!r} #{op.index} by process {op.process} ({begin:.3f} to {end.time_ns / 1e6:.3f} ms)"
+
+
+def draw_core(history: History, result: Result) -> str:
+    """The core's operations in lanes, one a process; columns stand for the order of times, not for lengths. "" without a core."""
+    if result.certificate is None or result.certificate.kind != "core":
+        return ""
+    ops = [history.op(index) for index in result.certificate.ops]
+    ends = {op.index: history.completion(op.index) for op in ops}
+    marks: list[tuple[int, int]] = [(op.time_ns, 0) for op in ops]
+    marks += [(end.time_ns, 1) for end in ends.values() if end is not None and end.type is not Type.INFO]
+    times = sorted(set(marks))
+    labels = {op.index: _label(op, ends[op.index]) for op in ops}
+    width = max(4, max(map(len, labels.values())) + 4)
+    at = {mark: n * width for n, mark in enumerate(times)}
+    assert all(a < b for a, b in pairwise(times))
+    lanes: dict[str, str] = {}
+    for op in ops:
+        end = ends[op.index]
+        open_ = end is None or end.type is Type.INFO
+        start = at[op.time_ns, 0]
+        stop = len(times) * width if open_ or end is None else at[end.time_ns, 1]
+        bar = "|" + labels[op.index].center(stop - start - 1, "-") + ("- - -" if open_ else "|")
+        name = f"process {op.process}"
+        lanes[name] = lanes.get(name, "").ljust(start) + bar
+    margin = max(map(len, lanes))
+    return "\n".join(f"{name.ljust(margin)}: {lane}" for name, lane in lanes.items())
+
+
+def _label(op: Op, end: Op | None) -> str:
+    value = end.value if op.f == "read" and end is not None else op.value
+    shown = "" if value is MISSING else f" {value!r}"
+    return f"{op.f}{shown} #{op.index}" + (" fail" if end is not None and end.type is Type.FAIL else "")
