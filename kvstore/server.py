@@ -56,7 +56,6 @@ from kvstore.ring import Ring
 
 EXIT_BROKEN = 255
 GC_THRESHOLD = 20_000  # objects between two collections; the usual 700 is for small programs
-SWITCH_INTERVAL_S = 0.001  # the commit thread must not wait long for the interpreter
 
 
 class Server:
@@ -100,7 +99,6 @@ class Server:
         loop.set_exception_handler(self._loop_failed)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._do(self._node.start(self._clock()))
         peers = await loop.create_server(lambda: PeerConnection(self), sock=peer_socket)
         links = [loop.create_task(link.run()) for link in self._links.values()]
