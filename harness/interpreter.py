@@ -28,7 +28,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from checkers.op import Op, Type
 from harness.client import Client, outcome_of
-from harness.generator import NEMESIS, PENDING, SLEEP, Context, GeneratorError, GeneratorLike, first_context, lift
+from harness.generator import (
+    NEMESIS,
+    PENDING,
+    SLEEP,
+    Context,
+    GeneratorError,
+    GeneratorLike,
+    first_context,
+    lift,
+)
 from harness.recorder import Recorder
 
 SLACK_NS = 1_000  # a timer may fire this much early, by rounding
@@ -121,7 +130,9 @@ class _Run:
         self.timer: asyncio.TimerHandle | None = None
         self.timer_ns = -1
         self.alarm: asyncio.TimerHandle | None = None
-        self.deadlines: deque[tuple[float, _Worker, int]] = deque()  # all time limits are alike: first in, first out
+        self.deadlines: deque[tuple[float, _Worker, int]] = (
+            deque()
+        )  # all time limits are alike: first in, first out
         self.tasks: list[asyncio.Task[None]] = []
         self.workers = [self.hire(thread) for thread in range(len(self.processes))]
 
@@ -132,8 +143,8 @@ class _Run:
         if self.over.done():
             return
         try:
-            self.now_ns = max(self.now_ns, int((self.loop.time() - self.start_s) * 1e9))
-            while True:
+            self.read_clock()
+            while self.free or not self.under_way:
                 result = self.gen.next_op(self.context())
                 if result is None:
                     if not self.under_way:
@@ -141,16 +152,29 @@ class _Run:
                     return
                 if result is PENDING:
                     if not self.under_way and not self.resting:
-                        raise GeneratorError("the generator waits, but no operation is under way that could wake it")
+                        raise GeneratorError(
+                            "the generator waits, but no operation is under way that could wake it"
+                        )
                     return
-                op, self_after = result
+                op, after = result
                 if op.time_ns - self.now_ns > SLACK_NS:
                     self.ask_again_at(op.time_ns)
                     return
-                self.gen = self_after
+                self.gen = after
                 self.begin(op)
         except Exception as error:
             self.crash(error)
+
+    def read_clock(self) -> None:
+        """The time since the start; it never goes back."""
+        now_ns = int((self.loop.time() - self.start_s) * 1e9)
+        if now_ns > self.now_ns:
+            self.now_ns = now_ns
+
+    def tell(self, event: Op) -> None:
+        """Tell the generator, if it wants to know."""
+        if self.gen.listens:
+            self.gen = self.gen.update(self.context(), event)
 
     def context(self) -> Context:
         """What the generator may know now."""
@@ -178,11 +202,11 @@ class _Run:
         self.free &= ~(1 << thread)
         self.under_way += 1
         if op.f == SLEEP:
-            self.gen = self.gen.update(self.context(), op)
+            self.tell(op)
             self.loop.call_at(self.start_s + (self.now_ns + op.value) / 1e9, self.on_slept, op, thread)
             return
         op = self.recorder.record(op, self.now_ns)
-        self.gen = self.gen.update(self.context(), op)
+        self.tell(op)
         worker = self.workers[thread]
         worker.op = op
         worker.sent = False
@@ -197,10 +221,10 @@ class _Run:
         """A sleep is over; nobody but the generator hears of it."""
         if self.over.done():
             return
-        self.now_ns = max(self.now_ns, int((self.loop.time() - self.start_s) * 1e9))
+        self.read_clock()
         self.under_way -= 1
         self.free |= 1 << thread
-        self.gen = self.gen.update(self.context(), op.ok())
+        self.tell(op.ok())
         self.pump()
 
     def end(self, worker: _Worker, op: Op, done: Op, rest_s: float = 0.0) -> None:
@@ -210,7 +234,7 @@ class _Run:
         try:
             check_completion(op, done)
             thread = worker.thread
-            self.now_ns = max(self.now_ns, int((self.loop.time() - self.start_s) * 1e9))
+            self.read_clock()
             worker.op = None
             done = self.recorder.record(done, self.now_ns)
             self.under_way -= 1
@@ -222,7 +246,7 @@ class _Run:
                 self.loop.call_later(rest_s, self.on_rested, thread)
             else:
                 self.free |= 1 << thread
-            self.gen = self.gen.update(self.context(), done)
+            self.tell(done)
         except Exception as error:
             self.crash(error)
         else:
@@ -308,9 +332,11 @@ class _Run:
                     continue
                 if worker.client is None and not await self.open(worker, op):
                     continue
+                client = worker.client
+                assert client is not None
                 worker.sent = True
                 try:
-                    done = await worker.client.invoke(op)
+                    done = await client.invoke(op)
                     spent = done.type is Type.INFO
                 except (Exception, asyncio.CancelledError) as error:
                     done, spent = self.outcome(worker, op, error), True
@@ -368,16 +394,20 @@ class _Run:
         closed = self.loop.create_future()
         count = len(left)
 
+        def finish() -> None:
+            if not closed.done():
+                closed.set_result(None)
+
         def on_done(_: asyncio.Task[None]) -> None:
             nonlocal count
             count -= 1
-            if not count and not closed.done():
-                closed.set_result(None)
+            if not count:
+                finish()
 
         for task in left:
             task.add_done_callback(on_done)
         if left:
-            patience = self.loop.call_later(FAREWELL_S, lambda: closed.done() or closed.set_result(None))
+            patience = self.loop.call_later(FAREWELL_S, finish)
             await closed
             patience.cancel()
 
@@ -390,9 +420,15 @@ def describe(error: BaseException) -> str:
 def check_completion(op: Op, done: Op) -> None:
     """Raise InterpreterError unless `done` completes `op`."""
     if not isinstance(done, Op):
-        raise InterpreterError(f"the client answered {op.f!r} of process {op.process!r} with {done!r}, which is no Op")
+        raise InterpreterError(
+            f"the client answered {op.f!r} of process {op.process!r} with {done!r}, which is no Op"
+        )
     if done.type is Type.INVOKE:
-        raise InterpreterError(f"the client returned {op.f!r} of process {op.process!r} without ok, fail or info")
+        raise InterpreterError(
+            f"the client returned {op.f!r} of process {op.process!r} without ok, fail or info"
+        )
+    if done.process == op.process and done.f == op.f and done.key == op.key:
+        return
     for name in ("process", "f", "key"):
         called, returned = getattr(op, name), getattr(done, name)
         if called != returned:

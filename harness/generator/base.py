@@ -55,6 +55,11 @@ class Generator:
         """The generator after this invocation or completion. Most do not care."""
         return self
 
+    @property
+    def listens(self) -> bool:
+        """False if `update` surely gives the very same generator, so that nobody need call it."""
+        return False
+
 
 Next = tuple[Op, Generator] | Pending | None
 GeneratorLike = Generator | Op | Mapping[str, Any] | Sequence[Any] | Callable[[Context], Any] | None
@@ -210,6 +215,11 @@ class Sequence_(Generator):  # noqa: N801 - `Sequence` is the ABC
                 return PENDING
             return result[0], follow(result[1], self.gens[position + 1 :])
         return None
+
+    @property
+    def listens(self) -> bool:
+        """As the one at work."""
+        return bool(self.gens) and self.gens[0].listens
 
     def update(self, ctx: Context, event: Op) -> Generator:
         """Only the one at work is told."""

@@ -16,15 +16,17 @@ def mix(*gens: GeneratorLike) -> Generator:
 
     One that is pending loses its turn to the next: a mix waits only when all of them wait.
     """
-    return Mix(several("mix", gens), None)
+    parts = several("mix", gens)
+    return Mix(parts, None, any(gen.listens for gen in parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Mix(Generator):
-    """See `mix`. `turn`: whose turn it is; None until the first operation."""
+    """See `mix`. `turn`: whose turn it is, None until the first operation; `attentive`: one of them may listen."""
 
     gens: tuple[Generator, ...]
     turn: int | None
+    attentive: bool
 
     def next_op(self, ctx: Context) -> Next:
         """From the one drawn; if it cannot, from those after it."""
@@ -37,9 +39,11 @@ class Mix(Generator):
         result = gens[turn].next_op(ctx)
         if result is None or result is PENDING:
             return self._others(ctx, turn, pending=result is PENDING)
+        attentive = self.attentive
         if result[1] is not gens[turn]:
             gens = (*gens[:turn], result[1], *gens[turn + 1 :])
-        return result[0], Mix(gens, int(ctx.rng.random() * len(gens)))
+            attentive = attentive or result[1].listens
+        return result[0], Mix(gens, int(ctx.rng.random() * len(gens)), attentive)
 
     def _others(self, ctx: Context, turn: int, *, pending: bool) -> Next:
         """Round the table, beginning after `turn`; leave out the exhausted."""
@@ -55,13 +59,22 @@ class Mix(Generator):
             else:
                 gens[position] = result[1]
                 left = tuple(gen for place, gen in enumerate(gens) if place not in over)
-                return result[0], Mix(left, int(ctx.rng.random() * len(left)))
+                return result[0], Mix(
+                    left, int(ctx.rng.random() * len(left)), any(gen.listens for gen in left)
+                )
         return PENDING if pending else None
 
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell all."""
+        if not self.attentive:
+            return self
         gens = tuple([gen.update(ctx, event) for gen in self.gens])
-        return self if same(gens, self.gens) else Mix(gens, self.turn)
+        return self if same(gens, self.gens) else Mix(gens, self.turn, any(gen.listens for gen in gens))
+
+    @property
+    def listens(self) -> bool:
+        """If one of them may."""
+        return self.attentive
 
 
 def any_of(*gens: GeneratorLike) -> Generator:
@@ -97,6 +110,14 @@ class AnyOf(Generator):
         """Tell all."""
         gens = tuple([gen.update(ctx, event) for gen in self.gens])
         return self if same(gens, self.gens) else AnyOf(gens)
+
+    @property
+    def listens(self) -> bool:
+        """If one of them does."""
+        for gen in self.gens:
+            if gen.listens:
+                return True
+        return False
 
 
 def same(left: tuple[Generator, ...], right: tuple[Generator, ...]) -> bool:

@@ -99,6 +99,11 @@ class Keyed(Generator):
             op = replace(op, key=groups[number].key)
         return op, Keyed(self.per_key, self.keys, self.gen_of, tuple(groups), taken)
 
+    @property
+    def listens(self) -> bool:
+        """If one of the groups does."""
+        return any(group.gen is not None and group.gen.listens for group in self.groups)
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the group, if it still works on the event's key."""
         if not self.groups:

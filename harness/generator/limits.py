@@ -36,6 +36,11 @@ class Limit(Generator):
             return result
         return result[0], Limit(self.left - 1, result[1])
 
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one."""
         gen = self.gen.update(ctx, event)
@@ -76,6 +81,11 @@ class TimeLimit(Generator):
             return (op, self) if op.time_ns < end_ns else None
         return (op, TimeLimit(self.length_ns, end_ns, gen)) if op.time_ns < end_ns else None
 
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one."""
         gen = self.gen.update(ctx, event)
@@ -106,6 +116,11 @@ class UntilOk(Generator):
         if result is None or result is PENDING:
             return result
         return result[0], UntilOk(result[1], self.active | {result[0].process}, False)
+
+    @property
+    def listens(self) -> bool:
+        """True: it waits for an ok."""
+        return True
 
     def update(self, ctx: Context, event: Op) -> Generator:
         """Watch our own operations end."""
@@ -147,6 +162,11 @@ class Filter(Generator):
             f"filter_ops skipped {SKIPPED_MAX} operations in a row; its condition seems to be never true"
         )
 
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one."""
         gen = self.gen.update(ctx, event)
@@ -179,6 +199,11 @@ class Map(Generator):
             changed = replace(changed, process=op.process, time_ns=op.time_ns)
         return changed, self if gen is self.gen else Map(self.change, gen)
 
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one."""
         gen = self.gen.update(ctx, event)
@@ -203,6 +228,11 @@ class OnUpdate(Generator):
         if result is None or result is PENDING:
             return result
         return result[0], OnUpdate(self.react, result[1])
+
+    @property
+    def listens(self) -> bool:
+        """True: that is its purpose."""
+        return True
 
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one, then let the function decide."""

@@ -49,6 +49,11 @@ class Repeat(Generator):
             return result
         return result[0], Repeat(self.gen, self.left - 1)
 
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one."""
         gen = self.gen.update(ctx, event)
@@ -87,6 +92,11 @@ class Cycle(Generator):
             return result
         return result[0], Cycle(self.whole, result[1], left)
 
+    @property
+    def listens(self) -> bool:
+        """As this round."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell this round."""
         gen = self.gen.update(ctx, event)
@@ -111,6 +121,11 @@ class Synchronize(Generator):
     def next_op(self, ctx: Context) -> Next:
         """Once all are free, step aside."""
         return self.gen.next_op(ctx) if ctx.free == ctx.threads else PENDING
+
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
 
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one."""

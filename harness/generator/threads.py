@@ -57,6 +57,11 @@ class OnThreads(Generator):
             return result
         return result[0], self if result[1] is self.gen else OnThreads(self.of_clients, result[1])
 
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell of events on these threads only."""
         if isinstance(event.process, int) is not self.of_clients:
@@ -106,6 +111,11 @@ class Each(Generator):
             return PENDING if pending else None
         op, gen, thread = soonest(candidates, ctx)
         return op, self._with(ctx, thread, gen)
+
+    @property
+    def listens(self) -> bool:
+        """If one of the copies does."""
+        return any(entry is not None and entry[1].listens for entry in self.copies)
 
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the copy concerned. An event of a retired process concerns the copy it had."""
@@ -168,6 +178,11 @@ class Reserve(Generator):
             return PENDING if pending else None
         op, gen, position = soonest(candidates, ctx)
         return op, self._with(position, gen)
+
+    @property
+    def listens(self) -> bool:
+        """If one of the ranges does."""
+        return any(gen.listens for gen in self.gens)
 
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the range the event's thread belongs to."""

@@ -45,6 +45,11 @@ class Spaced(Generator):
         gap_ns = int(ctx.rng.random() * self.gap_ns) if self.by_lot else self.gap_ns
         return op, Spaced(self.gap_ns, self.by_lot, op.time_ns + gap_ns, gen)
 
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one."""
         gen = self.gen.update(ctx, event)
