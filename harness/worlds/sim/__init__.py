@@ -1,0 +1,177 @@
+"""The simulated world: nodes, network, clocks, disks and clients on one virtual clock; a function of the seed.
+
+                 ┌────────────── SimLoop (virtual time) ──────────────┐
+    SimChannel ─►│ SimMachine n1 ─┐                                   │
+    SimChannel ─►│ SimMachine n2 ─┼─ Network: delay, loss, cut, …     │   each part draws from a random stream of its
+       …         │ SimMachine n3 ─┘                                   │   own, named after the seed and the part
+                 └────────────────────────────────────────────────────┘
+
+Streams of their own, so that one more draw in one node does not shift what happens in all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from harness.client import ChannelError
+from harness.system import SystemUnderTest
+from harness.worlds import Grudge, ProcessState, WorldError
+from harness.worlds.sim.channel import SimChannel
+from harness.worlds.sim.loop import SimLoop
+from harness.worlds.sim.net import NetOptions, Network
+from harness.worlds.sim.node import SimMachine
+
+READY_S_MAX = 10.0
+READY_POLL_S = 0.01
+READY_TIMEOUT_S = 1.0
+
+
+def stream(seed: int, name: str) -> random.Random:
+    """The random stream of one part of a run: the same for the same seed and name, in every process."""
+    return random.Random(f"{seed}/{name}")
+
+
+class SimWorld:
+    """`harness.worlds.World` in the simulator. Make it on the loop on which it will run."""
+
+    kind = "sim"
+
+    def __init__(self, system: SystemUnderTest, options: Mapping[str, Any], seed: int, *, loop: SimLoop) -> None:
+        self.nodes = system.nodes
+        self._system = system
+        self._loop = loop
+        self._seed = seed
+        self._options = NetOptions.parse(options)
+        self._network = Network(loop, stream(seed, "net"), self._options)
+        self._latency_s = self._options.client_latency_ms / 1000
+        self._conn = 0
+        self._channels: dict[int, SimChannel] = {}
+        self._machines = {
+            node: SimMachine(
+                node,
+                loop=loop,
+                network=self._network,
+                rng=stream(seed, f"node/{node}"),
+                system=system,
+                on_reply=self._answer,
+            )
+            for node in self.nodes
+        }
+
+    # ---- life -----------------------------------------------------------------------------------------------------
+
+    async def up(self) -> None:
+        """Start every node and wait until each is ready."""
+        for machine in self._machines.values():
+            machine.start()
+        for node in self.nodes:
+            await self._wait_ready(node)
+
+    async def _wait_ready(self, node: str) -> None:
+        deadline = self._loop.time() + READY_S_MAX
+        while self._loop.time() < deadline:
+            channel = await self.dial(node)
+            ready = await self._system.ready(channel)
+            await channel.close()
+            if ready:
+                return
+            await asyncio.sleep(READY_POLL_S)
+        raise WorldError(f"simulated node {node} was not ready within {READY_S_MAX:g} s; see its log")
+
+    async def down(self) -> None:
+        """End every process."""
+        for node in self.nodes:
+            await self.kill(node)
+
+    # ---- clients --------------------------------------------------------------------------------------------------
+
+    async def dial(self, node: str) -> SimChannel:
+        """A new client connection. A paused process still accepts: its kernel does."""
+        machine = self._machines[node]
+        if machine.state == "gone":
+            raise ChannelError(f"{node} refused the connection: no process", definite=True)
+        self._conn += 1
+        channel = SimChannel(self._conn, machine, self._loop, self._latency_s, self._forget)
+        self._channels[self._conn] = channel
+        return channel
+
+    def _forget(self, conn: int) -> None:
+        self._channels.pop(conn, None)
+
+    def _answer(self, conn: int, request: int, value: Any) -> None:
+        channel = self._channels.get(conn)
+        if channel is not None:
+            self._loop.post(self._latency_s, channel.on_answer, request, value)
+
+    # ---- faults ---------------------------------------------------------------------------------------------------
+
+    async def cut(self, grudge: Grudge) -> None:
+        """Drop what arrives at each `dst` from its `src`s."""
+        self._network.cut([(src, dst) for dst in sorted(grudge) for src in sorted(grudge[dst])])
+
+    async def mend(self) -> None:
+        """Remove every cut."""
+        self._network.mend()
+
+    async def dropped(self) -> Mapping[str, int]:
+        """Messages dropped by cuts, by `src->dst`."""
+        return self._network.dropped()
+
+    async def kill(self, node: str) -> None:
+        """Crash: unsynced writes are lost, connections are reset."""
+        machine = self._machines[node]
+        machine.crash()
+        for conn, channel in list(self._channels.items()):
+            if channel.machine is machine:
+                channel.reset("connection reset, the process died")
+                del self._channels[conn]
+
+    async def start(self, node: str) -> None:
+        """Start the process if there is none."""
+        self._machines[node].start()
+
+    async def pause(self, node: str) -> None:
+        """Stop the process where it is."""
+        self._machines[node].pause()
+
+    async def resume(self, node: str) -> None:
+        """Let it go on."""
+        self._machines[node].resume()
+
+    async def process(self, node: str) -> ProcessState:
+        """The process as it is now."""
+        machine = self._machines[node]
+        return ProcessState(machine.pid, machine.state)
+
+    async def set_clock(self, node: str, offset_ms: float) -> None:
+        """Shift the node's wall clock against true time."""
+        self._machines[node].clock_offset_ms = offset_ms
+
+    async def clock_offset_ms(self, node: str) -> float:
+        """The offset of the node's wall clock."""
+        return self._machines[node].clock_offset_ms
+
+    # ---- evidence -------------------------------------------------------------------------------------------------
+
+    async def logs(self) -> Mapping[str, str]:
+        """{node: log text}."""
+        return {node: "\n".join([*machine.lines, ""]) for node, machine in self._machines.items()}
+
+    def environment(self) -> Mapping[str, Any]:
+        """How the simulated world was set."""
+        options = {name: getattr(self._options, name) for name in NetOptions.__slots__}
+        return {
+            "world": "sim",
+            "seed": self._seed,
+            "python": platform.python_version(),
+            "network": options,
+            "messages_sent": self._network.sent,
+            "loop_steps": self._loop.steps,
+        }
+
+
+__all__ = ["SimLoop", "SimWorld", "stream"]

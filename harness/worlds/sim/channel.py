@@ -1,0 +1,77 @@
+"""SimChannel: a client's connection to one simulated node.
+
+Clients live beside their node, as in Jepsen: what they send is late by a small constant, and is never lost or cut. What
+goes wrong is what goes wrong on a real socket: nobody answers in time, or the process dies and the connection with it.
+
+    dial, nobody listens            definite    the request never left
+    reset before the request        definite    the request never left
+    reset or time-out after it      in doubt    it may have happened, or may yet
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from harness.client import ChannelError
+from harness.worlds.sim.loop import SimLoop
+from harness.worlds.sim.node import SimMachine
+
+
+class SimChannel:
+    """A connection to the process that ran on a machine when it was made."""
+
+    def __init__(
+        self, conn: int, machine: SimMachine, loop: SimLoop, latency_s: float, forget: Callable[[int], None]
+    ) -> None:
+        self.conn = conn
+        self.machine = machine
+        self._pid = machine.pid
+        self._loop = loop
+        self._latency_s = latency_s
+        self._forget = forget
+        self._request = 0
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._why_closed: str | None = None
+
+    async def request(self, command: Sequence[bytes], *, timeout_s: float) -> Any:
+        """Send one command and wait for its answer."""
+        if self._why_closed is not None:
+            raise ChannelError(f"not sent to {self.machine.name}: {self._why_closed}", definite=True)
+        self._request = request = self._request + 1
+        future = self._waiting[request] = self._loop.create_future()
+        post = self._loop.post
+        post(self._latency_s, self.machine.on_request, self.conn, request, command, self._pid)
+        post(timeout_s, self._expire, request, timeout_s)
+        try:
+            return await future
+        finally:
+            self._waiting.pop(request, None)
+
+    async def close(self) -> None:
+        """Close; requests in flight fail in doubt."""
+        if self._why_closed is None:
+            self._loop.post(self._latency_s, self.machine.on_close, self.conn, self._pid)
+            self.reset("the client closed the connection")
+            self._forget(self.conn)
+
+    def reset(self, why: str) -> None:
+        """The connection is gone: fail what waits."""
+        self._why_closed = why
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(ChannelError(f"no answer from {self.machine.name}: {why}", definite=False))
+
+    def on_answer(self, request: int, value: Any) -> None:
+        """An answer has arrived; one that nobody waits for any more is dropped."""
+        future = self._waiting.get(request)
+        if future is not None and not future.done():
+            future.set_result(value)
+
+    def _expire(self, request: int, timeout_s: float) -> None:
+        future = self._waiting.get(request)
+        if future is not None and not future.done():
+            text = f"no answer from {self.machine.name} within {timeout_s * 1000:g} ms"
+            future.set_exception(ChannelError(text, definite=False))

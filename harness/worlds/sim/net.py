@@ -1,0 +1,131 @@
+"""The simulated network: messages between nodes, each late by a drawn delay, some lost, doubled or overtaken.
+
+    send(src, dst, message) ── lost? ── doubled? ── delay drawn ──► at arrival: cut? ──► deliver(src, message)
+
+A cut is looked at when the message *arrives*, as a DROP rule in the receiver's INPUT chain does, and counts what it
+drops: the count is the evidence that a partition bit. A message that is not `reorder`-ed never overtakes an earlier one
+of its link, as in one TCP connection.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from math import exp, log
+from typing import Any, Final
+
+from harness.plan import PlanError
+from harness.worlds.sim.loop import SimLoop
+
+LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetOptions:
+    """The plan's [sim] table. Delays in virtual milliseconds, one way; the others are probabilities per message."""
+
+    latency: str = "exponential"  # distribution of the delay between nodes
+    latency_ms: float = 1.0  # its mean
+    latency_ms_min: float = 0.1  # no message is faster
+    client_latency_ms: float = 0.1  # between a client and its node, constant, never lost
+    loss: float = 0.0
+    duplicate: float = 0.01
+    reorder: float = 0.1  # may overtake earlier messages of its link
+
+    def __post_init__(self) -> None:
+        if self.latency not in LATENCIES:
+            raise PlanError(f"[sim] latency is {self.latency!r}; use one of {', '.join(LATENCIES)}")
+        for name in ("loss", "duplicate", "reorder"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise PlanError(f"[sim] {name} is {getattr(self, name)!r}; it is a probability from 0 to 1")
+        for name in ("latency_ms", "latency_ms_min", "client_latency_ms"):
+            if not 0 <= getattr(self, name) <= 60_000:
+                raise PlanError(f"[sim] {name} is {getattr(self, name)!r}; it is in milliseconds, 0 to 60000")
+
+    @staticmethod
+    def parse(table: Mapping[str, Any]) -> NetOptions:
+        """Read the plan's [sim] table; an unknown name is refused."""
+        kinds = {field.name: str if field.name == "latency" else (int, float) for field in fields(NetOptions)}
+        for name, value in table.items():
+            if name not in kinds:
+                raise PlanError(f"[sim] has no option {name!r}; there are: {', '.join(kinds)}")
+            if not isinstance(value, kinds[name]) or isinstance(value, bool):  # type: ignore[arg-type]
+                raise PlanError(f"[sim] {name} = {value!r} is not a {'word' if name == 'latency' else 'number'}")
+        return NetOptions(**table)
+
+
+def delay_draw(options: NetOptions, rng: random.Random) -> Callable[[], float]:
+    """A function that draws one delay, in seconds, with mean `latency_ms` (before the minimum is applied)."""
+    mean_s, low_s = options.latency_ms / 1000, options.latency_ms_min / 1000
+    draw, gauss = rng.random, rng.gauss
+    if options.latency == "constant":
+        return lambda: max(mean_s, low_s)
+    if options.latency == "uniform":
+        return lambda: max(2 * mean_s * draw(), low_s)
+    if options.latency == "exponential":
+        return lambda: max(-mean_s * log(1.0 - draw()), low_s)
+    return lambda: max(mean_s * exp(gauss(-0.5, 1.0)), low_s)  # the mean of exp(N(-1/2, 1)) is 1
+
+
+class Network:
+    """Messages between nodes. `attach` a receiver per node, then `send`."""
+
+    def __init__(self, loop: SimLoop, rng: random.Random, options: NetOptions) -> None:
+        self.options = options
+        self.sent = 0
+        self._post = loop.post
+        self._time = loop.time
+        self._draw = rng.random
+        self._delay = delay_draw(options, rng)
+        self._deliver: dict[str, Callable[[str, Any], None]] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        self._cut: dict[tuple[str, str], int] = {}  # messages dropped by each cut link
+        self._dropped: dict[tuple[str, str], int] = {}  # by cuts that are mended
+
+    def attach(self, node: str, deliver: Callable[[str, Any], None]) -> None:
+        """Call `deliver(src, message)` when a message for the node arrives."""
+        self._deliver[node] = deliver
+
+    def send(self, src: str, dst: str, message: Any) -> None:
+        """Send one message. An unknown `dst` is a bug of the sender."""
+        options = self.options
+        self.sent += 1
+        if options.loss and self._draw() < options.loss:
+            return
+        self._post_one(src, dst, message)
+        if options.duplicate and self._draw() < options.duplicate:
+            self._post_one(src, dst, message)
+
+    def _post_one(self, src: str, dst: str, message: Any) -> None:
+        delay = self._delay()
+        reorder = self.options.reorder
+        if reorder < 1 and not (reorder and self._draw() < reorder):
+            now, link = self._time(), (src, dst)
+            at = max(now + delay, self._last.get(link, 0.0))
+            self._last[link] = at
+            delay = at - now
+        self._post(delay, self._arrive, src, dst, message)
+
+    def _arrive(self, src: str, dst: str, message: Any) -> None:
+        if self._cut and (src, dst) in self._cut:
+            self._cut[src, dst] += 1
+            return
+        self._deliver[dst](src, message)
+
+    def cut(self, links: list[tuple[str, str]]) -> None:
+        """Drop what arrives over these links from now on; a link that is newly cut counts from zero."""
+        for link in links:
+            if link not in self._cut:
+                self._cut[link] = 0
+                self._dropped.pop(link, None)
+
+    def mend(self) -> None:
+        """Let everything through again; the counts stay readable."""
+        self._dropped.update(self._cut)
+        self._cut.clear()
+
+    def dropped(self) -> dict[str, int]:
+        """Messages dropped by cuts, by `src->dst`."""
+        counts = {**self._dropped, **self._cut}
+        return {f"{src}->{dst}": counts[src, dst] for src, dst in sorted(counts)}

@@ -1,0 +1,173 @@
+"""One simulated machine: its process, disk, clock and log, and what a crash does to each.
+
+    running ──pause──► stopped ──resume──► running        what happens meanwhile is held, then runs in order
+       └──────kill──────────┴──► gone ──start──► running  a new pid, a new incarnation; only `disk` is left
+
+A crash runs nothing of the node: no cleanup, no `finally`. The incarnation is marked dead, so that timers and messages
+that still point at it fall on the floor.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from harness.system import SimulatedNode, SystemUnderTest
+from harness.worlds.sim.loop import SimLoop
+from harness.worlds.sim.net import Network
+
+PID_FIRST = 1000
+WALL_EPOCH_MS = 1_700_000_000_000.0  # what every wall clock shows at virtual time zero, but for its offset
+
+
+class Incarnation:
+    """What one start of a node may touch: `harness.system.SimulatedEnv`."""
+
+    __slots__ = ("_machine", "_network_send", "_post", "_time", "alive", "disk", "node", "rng")
+
+    def __init__(self, machine: SimMachine) -> None:
+        self._machine = machine
+        self._time = machine.loop.time
+        self._post = machine.loop.post
+        self._network_send = machine.network.send
+        self.alive = True
+        self.node = machine.name
+        self.rng = machine.rng
+        self.disk = machine.disk
+
+    def mono_ms(self) -> float:
+        """Virtual monotonic time."""
+        return self._time() * 1000
+
+    def wall_ms(self) -> float:
+        """This node's wall clock."""
+        return WALL_EPOCH_MS + self._time() * 1000 + self._machine.clock_offset_ms
+
+    def send(self, dst: str, message: Any) -> None:
+        """Hand a message to the network."""
+        self._network_send(self.node, dst, message)
+
+    def reply(self, conn: int, request: int, value: Any) -> None:
+        """Answer a client's request."""
+        self._machine.on_reply(conn, request, value)
+
+    def after(self, delay_ms: float, call: Callable[..., None], *args: Any) -> None:
+        """Call later, unless the node has crashed meanwhile."""
+        self._post(delay_ms / 1000, self._run, call, args)
+
+    def _run(self, call: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if not self.alive:
+            return
+        if self._machine.paused:
+            self._machine.held.append((call, args))
+        else:
+            call(*args)
+
+    def log(self, text: str) -> None:
+        """A line in the node's log, with the virtual time."""
+        self._machine.note(text)
+
+
+class SimMachine:
+    """A machine that runs one node of the system."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        loop: SimLoop,
+        network: Network,
+        rng: random.Random,
+        system: SystemUnderTest,
+        on_reply: Callable[[int, int, Any], None],
+    ) -> None:
+        self.name, self.loop, self.network, self.rng = name, loop, network, rng
+        self.on_reply = on_reply
+        self.disk: dict[str, Any] = {}
+        self.clock_offset_ms = 0.0
+        self.paused = False
+        self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.lines: list[str] = []
+        self.pid: int | None = None
+        self.lost_on_arrival = 0  # messages that came while no process was there
+        self._pid_next = PID_FIRST
+        self._system = system
+        self._env: Incarnation | None = None
+        self._process: SimulatedNode | None = None
+        network.attach(name, self.on_message)
+
+    @property
+    def state(self) -> str:
+        """running, stopped or gone."""
+        if self._process is None:
+            return "gone"
+        return "stopped" if self.paused else "running"
+
+    def note(self, text: str) -> None:
+        """Write a line in the log."""
+        self.lines.append(f"{self.loop.time():10.6f} {text}")
+
+    def start(self) -> None:
+        """Start the process if there is none."""
+        if self._process is not None:
+            return
+        self.pid, self._pid_next = self._pid_next, self._pid_next + 1
+        self.paused = False
+        self._env = Incarnation(self)
+        self._process = self._system.simulated(self.name, self._env)
+        self.note(f"started, pid {self.pid}")
+        self._process.start()
+
+    def crash(self) -> None:
+        """End the process as a power cut does: the disk keeps what was synced."""
+        if self._process is None or self._env is None:
+            return
+        self._env.alive = False
+        self._process.on_crash()
+        self._env = self._process = None
+        self.note(f"killed, pid {self.pid}")
+        self.pid, self.paused = None, False
+        self.held.clear()
+
+    def pause(self) -> None:
+        """Hold everything that would run in the process."""
+        if self._process is not None:
+            self.paused = True
+            self.note("stopped")
+
+    def resume(self) -> None:
+        """Run what was held, in order."""
+        if not self.paused:
+            return
+        self.paused = False
+        self.note("continued")
+        held, self.held = self.held, []
+        for call, args in held:
+            call(*args)
+
+    def _call(self, call: Callable[..., None], *args: Any) -> None:
+        if self.paused:
+            self.held.append((call, args))
+        else:
+            call(*args)
+
+    def on_message(self, src: str, message: Any) -> None:
+        """A message has arrived at the machine."""
+        process = self._process
+        if process is None:
+            self.lost_on_arrival += 1
+        elif self.paused:
+            self.held.append((process.on_message, (src, message)))
+        else:
+            process.on_message(src, message)
+
+    def on_request(self, conn: int, request: int, command: Any, pid: int | None) -> None:
+        """A client's command has arrived, on a connection made to the process `pid`."""
+        if self._process is not None and self.pid == pid:
+            self._call(self._process.on_request, conn, request, command)
+
+    def on_close(self, conn: int, pid: int | None) -> None:
+        """A client has gone."""
+        if self._process is not None and self.pid == pid:
+            self._call(self._process.on_close, conn)
