@@ -1,0 +1,124 @@
+"""The store in the simulator: a node's effects become calls of the simulated machine.
+
+    on_message, on_request, timers ──► Node.step ──► effects ──► env.send, env.reply, env.after
+                                                       Write ──► MemoryEngine.stage, one commit at a time ──► Committed
+
+The commit takes a drawn time, and what arrives meanwhile forms the next one, as in the real server. A crash in between
+keeps a drawn prefix of what was staged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from harness.system import SimulatedEnv
+from kvstore.config import NodeConfig
+from kvstore.engine_memory import MemoryEngine
+from kvstore.events import (
+    Clock,
+    Closed,
+    Command,
+    Committed,
+    Deliver,
+    Effect,
+    Event,
+    Fired,
+    Log,
+    Reply,
+    Send,
+    SetTimer,
+    UseProtocol,
+    Write,
+)
+from kvstore.node import Node
+from kvstore.resp import as_parsed
+from kvstore.ring import Ring
+
+COMMIT_MS_MIN: Final = 0.2
+COMMIT_MS_MAX: Final = 1.0
+
+
+class StoreNode:
+    """One life of a store node in the simulator: `harness.system.SimulatedNode`."""
+
+    def __init__(self, config: NodeConfig, ring: Ring, env: SimulatedEnv) -> None:
+        self._env = env
+        self._engine: MemoryEngine = env.disk.setdefault("engine", MemoryEngine())
+        self._node = Node(config, ring, self._engine, env.rng)
+        self._protocols: dict[int, int] = {}
+        self._ticket = 0  # the newest that is staged
+        self._waiting: list[Write] = []  # emitted while a commit runs
+        self._committing = False
+
+    def start(self) -> None:
+        """Begin a life on what the disk holds."""
+        self._perform(self._node.start(self._clock()))
+
+    def on_message(self, src: str, message: object) -> None:
+        """A peer's message."""
+        self._step(Deliver(src, message))  # type: ignore[arg-type]
+
+    def on_request(self, conn: int, request: int, command: Sequence[bytes]) -> None:
+        """A client's command."""
+        self._step(Command(conn, request, tuple(command)))
+
+    def on_close(self, conn: int) -> None:
+        """A client has gone."""
+        self._protocols.pop(conn, None)
+        self._step(Closed(conn))
+
+    def on_crash(self) -> None:
+        """Power cut: of what is staged, a drawn prefix stays."""
+        self._engine.crash(self._env.rng)  # type: ignore[arg-type]
+
+    def _clock(self) -> Clock:
+        env = self._env
+        return Clock(env.mono_ms(), env.wall_ms())
+
+    def _step(self, event: Event) -> None:
+        effects = self._node.step(self._clock(), event)
+        if effects:
+            self._perform(effects)
+
+    def _perform(self, effects: list[Effect]) -> None:
+        env = self._env
+        for effect in effects:
+            kind = type(effect)
+            if kind is Send:
+                env.send(effect.dst, effect.message)  # type: ignore[union-attr]
+            elif kind is Write:
+                self._waiting.append(effect)  # type: ignore[arg-type]
+            elif kind is Reply:
+                self._reply(effect)  # type: ignore[arg-type]
+            elif kind is SetTimer:
+                env.after(effect.delay_ms, self._fired, effect.timer)  # type: ignore[union-attr]
+            elif kind is Log:
+                env.log(effect.text)  # type: ignore[union-attr]
+            elif kind is UseProtocol:
+                self._protocols[effect.conn] = effect.version  # type: ignore[union-attr]
+        if self._waiting and not self._committing:
+            self._begin_commit()
+
+    def _reply(self, reply: Reply) -> None:
+        version = self._protocols.get(reply.conn, 2)
+        self._env.reply(reply.conn, reply.request, as_parsed(reply.value, version))
+
+    def _fired(self, timer: int) -> None:
+        self._step(Fired(timer))
+
+    def _begin_commit(self) -> None:
+        writes, self._waiting = self._waiting, []
+        for write in writes:
+            self._engine.stage(write.rows)
+        self._ticket = writes[-1].ticket
+        self._committing = True
+        delay_ms = COMMIT_MS_MIN + (COMMIT_MS_MAX - COMMIT_MS_MIN) * self._env.rng.random()
+        self._env.after(delay_ms, self._end_commit)
+
+    def _end_commit(self) -> None:
+        self._engine.sync()
+        self._committing = False
+        self._step(Committed(self._ticket))
+        if self._waiting and not self._committing:
+            self._begin_commit()

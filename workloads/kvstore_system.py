@@ -1,0 +1,93 @@
+"""The reference store as a system under test: its options, and how it comes to life in either world.
+
+    [system]                     in the simulator   `workloads.kvstore_sim`     Node over a memory engine
+    name = "kvstore"             on hosts           `workloads.kvstore_hosts`   `python -m kvstore` over SQLite
+    mode = "quorum"
+
+    option         default            meaning
+    mode           register           eventual | quorum | monotonic | register: what is promised, see kvstore.config
+    n              3, or all nodes    replicas per key
+    r, w           the mode's         how many replicas a read, a write waits for
+    read_repair    the mode's         none | async | blocking
+    clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
+    bugs           []                 deliberate mistakes, see kvstore.bugs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from harness.client import Channel
+from harness.plan import PlanError
+from harness.system import Deployment, SimulatedEnv, SimulatedNode
+from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node_config
+from kvstore.ring import Ring
+from workloads.kvstore_sim import StoreNode
+
+BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair")
+OPTIONS: Final = (*BUCKET_OPTIONS, "clock", "bugs")
+SIM_ADDRESS: Final = "127.0.0.1:7100"  # nobody dials it: the simulator carries messages by name
+
+
+class KvStoreSystem:
+    """`harness.system.SystemUnderTest`: the store with its options, checked. Raises PlanError."""
+
+    name = "kvstore"
+
+    def __init__(self, options: Mapping[str, Any], nodes: Sequence[str]) -> None:
+        self.nodes = tuple(nodes)
+        for option in options:
+            if option not in OPTIONS:
+                raise PlanError(f"[system] kvstore has no option {option!r}; there are: {', '.join(OPTIONS)}")
+        bugs = options.get("bugs", [])
+        if not isinstance(bugs, list | tuple) or not all(isinstance(bug, str) for bug in bugs):
+            raise PlanError(f'[system] bugs = {bugs!r} is not a list of names; write bugs = ["ack_before_fsync"]')
+        self._options: dict[str, Any] = {"n": min(3, len(self.nodes)), **options}
+        if isinstance(self._options["n"], int) and self._options["n"] > len(self.nodes):
+            raise PlanError(
+                f"[system] n = {self._options['n']} replicas need as many nodes, and there are {len(self.nodes)}; "
+                f"lower n or raise nodes"
+            )
+        try:
+            self._configs = {node: self._config(node) for node in self.nodes}
+        except ConfigError as error:
+            raise PlanError(f"[system] {error}") from None
+        self._ring = Ring.striped(tuple(sorted(self.nodes)))
+
+    def _config(self, node: str) -> NodeConfig:
+        asked = {name: self._options[name] for name in BUCKET_OPTIONS if self._options.get(name) is not None}
+        clock = {"clock": self._options["clock"]} if "clock" in self._options else {}
+        peers = dict.fromkeys(self.nodes, SIM_ADDRESS)
+        return node_config(
+            node, peers, bugs=self._options.get("bugs", ()), default=bucket(DEFAULT_BUCKET, **asked), **clock
+        )
+
+    def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
+        """One life of a node in the simulator."""
+        return StoreNode(self._configs[node], self._ring, env)
+
+    def deployment(self) -> Deployment:
+        """How it is put on hosts."""
+        from workloads import kvstore_hosts
+
+        return kvstore_hosts.deployment(self._options)
+
+    async def dial(self, host: str, port: int, *, timeout_s: float) -> Channel:
+        """Connect to a node on a host. Raises ChannelError."""
+        from workloads import kvstore_hosts
+
+        return await kvstore_hosts.dial(host, port, timeout_s=timeout_s)
+
+    async def ready(self, channel: Channel) -> bool:
+        """True when the node serves and hears a majority of its peers."""
+        answer = await channel.request([b"KV.CLUSTER", b"STATUS"], timeout_s=2.0)
+        if isinstance(answer, list):
+            answer = dict(zip(answer[::2], answer[1::2], strict=True))
+        return isinstance(answer, Mapping) and answer.get(b"ready") == 1
+
+    def describe(self) -> Mapping[str, Any]:
+        """Its configuration, defaults filled in."""
+        config = self._configs[self.nodes[0]]
+        promise = {name: getattr(config.default, name) for name in BUCKET_OPTIONS}
+        return {"name": self.name, **promise, "clock": config.clock, "bugs": sorted(config.bugs)}
