@@ -169,7 +169,10 @@ def from_toml(text: str, source: str = "the configuration") -> NodeConfig:
     try:
         return _from_table(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not TOML: {error}.") from None
+        lines = text.split("\n")
+        end = f"at line {len(lines)}, column {len(lines[-1]) + 1}, the end"
+        what = str(error).replace("at end of document", end)
+        raise ConfigError(f"{source} is not TOML: {what}; correct that line.") from None
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
 

@@ -40,8 +40,8 @@ LEASE = "clock_lease"
 class Coordinator:
     """Runs the ops of one node's clients.
 
-    `send(dst, message)` sends at once, `hold(ticket, action)` acts after a commit, `schedule(at_ms, op)` sees to it
-    that `expire(op)` is called at its deadline.
+    `send(dst, message)` sends at once, `hold(ticket, action)` acts after a commit, `schedule(at_ms, op)` sees to
+    it that `expire(op)` is called at its deadline.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ Rule 3. No time is issued beyond the *lease*, an upper bound that is durable. A 
 The lease is extended from the wall clock rather than from itself, so quick restarts do not push the clock
 ahead of the wall without end. A full counter carries into the milliseconds, which keeps rule 1.
 
-What it does not do: two nodes that have not heard of each other order their writes by their wall clocks alone.
+What it does not do: two nodes that have not heard of each other order their writes by wall clock alone.
 """
 
 from __future__ import annotations
