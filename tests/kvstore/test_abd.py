@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -78,7 +79,7 @@ def linearizable(writes: list[Write], reads: list[Write]) -> bool:
     zones = [(ends[value], begins[value]) for value in written]  # forward where end < begin
     forward = sorted(zone for zone in zones if zone[0] < zone[1])
     backward = [(begin, end) for end, begin in zones if end >= begin]
-    if any(a[1] > b[0] for a, b in zip(forward, forward[1:], strict=False)):
+    if any(a[1] > b[0] for a, b in pairwise(forward)):
         return False
     return not any(f[0] < b[0] and b[1] < f[1] for f in forward for b in backward)
 

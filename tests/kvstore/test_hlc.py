@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ WALLS = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
 def test_now_always_grows_whatever_the_wall_clock_does(walls: list[float]) -> None:
     clock = HybridClock(0, 10_000)
     times = [clock.now(wall) for wall in walls]
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
     assert all(time >= from_ms(wall) for time, wall in zip(times, walls, strict=True))
 
 
