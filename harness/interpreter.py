@@ -139,31 +139,36 @@ class _Run:
     # ---- deciding what happens next -----------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Ask the generator and start operations, until it has to wait."""
+        """Start what can be started. Whatever was recorded is in the file before any client goes on."""
         if self.over.done():
             return
         try:
-            self.read_clock()
-            while self.free or not self.under_way:
-                result = self.gen.next_op(self.context())
-                if result is None:
-                    if not self.under_way:
-                        self.over.set_result(None)
-                    return
-                if result is PENDING:
-                    if not self.under_way and not self.resting:
-                        raise GeneratorError(
-                            "the generator waits, but no operation is under way that could wake it"
-                        )
-                    return
-                op, after = result
-                if op.time_ns - self.now_ns > SLACK_NS:
-                    self.ask_again_at(op.time_ns)
-                    return
-                self.gen = after
-                self.begin(op)
+            self.start_operations()
+            self.recorder.flush()
         except Exception as error:
             self.crash(error)
+
+    def start_operations(self) -> None:
+        """Ask the generator and start operations, until it has to wait."""
+        self.read_clock()
+        while self.free or not self.under_way:
+            result = self.gen.next_op(self.context())
+            if result is None:
+                if not self.under_way:
+                    self.over.set_result(None)
+                return
+            if result is PENDING:
+                if not self.under_way and not self.resting:
+                    raise GeneratorError(
+                        "the generator waits, but no operation is under way that could wake it"
+                    )
+                return
+            op, after = result
+            if op.time_ns - self.now_ns > SLACK_NS:
+                self.ask_again_at(op.time_ns)
+                return
+            self.gen = after
+            self.begin(op)
 
     def read_clock(self) -> None:
         """The time since the start; it never goes back."""
@@ -224,7 +229,10 @@ class _Run:
         self.read_clock()
         self.under_way -= 1
         self.free |= 1 << thread
-        self.tell(op.ok())
+        try:
+            self.tell(op.ok())
+        except Exception as error:
+            self.crash(error)
         self.pump()
 
     def end(self, worker: _Worker, op: Op, done: Op, rest_s: float = 0.0) -> None:
@@ -410,6 +418,7 @@ class _Run:
             patience = self.loop.call_later(FAREWELL_S, finish)
             await closed
             patience.cancel()
+        self.recorder.flush()
 
 
 def describe(error: BaseException) -> str:

@@ -17,9 +17,10 @@ other) · a function `ctx -> generator` (called again and again, until it gives 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
+
+import msgspec
 
 from checkers.op import MISSING, Op, Type
 from harness.generator.context import Context
@@ -42,10 +43,8 @@ class GeneratorError(PlanError):
     """A generator that cannot be run as it is put together."""
 
 
-class Generator:
+class Generator(msgspec.Struct, frozen=True):
     """Base of all combinators. They are frozen: a step gives a new one."""
-
-    __slots__ = ()
 
     def next_op(self, ctx: Context) -> Next:
         """The next operation and what comes after it, PENDING, or None."""
@@ -106,8 +105,7 @@ def several(name: str, gens: tuple[GeneratorLike, ...]) -> tuple[Generator, ...]
     return tuple(lift(gen) for gen in gens)
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing(Generator):
+class Nothing(Generator, frozen=True):
     """Exhausted from the start."""
 
     def next_op(self, ctx: Context) -> Next:
@@ -126,8 +124,7 @@ def op(f: str, key: Any = None, value: Any = MISSING, process: int | str | None 
     return Emit(f, key, value, process)
 
 
-@dataclass(frozen=True, slots=True)
-class Emit(Generator):
+class Emit(Generator, frozen=True):
     """See `op`."""
 
     f: str
@@ -147,8 +144,7 @@ class Emit(Generator):
         return Op(-1, ctx.time_ns, process, Type.INVOKE, self.f, self.key, self.value), NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Function(Generator):
+class Function(Generator, frozen=True):
     """A function of the context, called whenever what it gave last is used up; giving nothing ends it.
 
     lambda ctx: op("read", ctx.rng.randrange(5))     read 3 · read 0 · read 4 · …
@@ -174,8 +170,7 @@ def numbered(call: Callable[[int, Context], GeneratorLike], start: int = 0) -> G
     return Numbered(call, start)
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered(Generator):
+class Numbered(Generator, frozen=True):
     """See `numbered`."""
 
     call: Callable[[int, Context], GeneratorLike]
@@ -199,8 +194,7 @@ def sequence(*gens: GeneratorLike) -> Generator:
     return Sequence_(several("sequence", gens))
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence_(Generator):  # noqa: N801 - `Sequence` is the ABC
+class Sequence_(Generator, frozen=True):  # noqa: N801 - `Sequence` is the ABC
     """See `sequence`."""
 
     gens: tuple[Generator, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from checkers.op import Op
 from harness.generator.base import PENDING, Generator, GeneratorLike, Next, several, soonest
 from harness.generator.context import Context
@@ -20,8 +18,7 @@ def mix(*gens: GeneratorLike) -> Generator:
     return Mix(parts, None, any(gen.listens for gen in parts))
 
 
-@dataclass(frozen=True, slots=True)
-class Mix(Generator):
+class Mix(Generator, frozen=True):
     """See `mix`. `turn`: whose turn it is, None until the first operation; `attentive`: one of them may listen."""
 
     gens: tuple[Generator, ...]
@@ -85,8 +82,7 @@ def any_of(*gens: GeneratorLike) -> Generator:
     return AnyOf(several("any_of", gens))
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf(Generator):
+class AnyOf(Generator, frozen=True):
     """See `any_of`."""
 
     gens: tuple[Generator, ...]

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 NEMESIS: Final = "nemesis"
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """`time_ns` since the run began · `free` and `threads` bit masks · `processes` by thread · `concurrency` client threads."""
 
     time_ns: int

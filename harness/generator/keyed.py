@@ -12,8 +12,10 @@ part. Jepsen calls this independent/concurrent-generator.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from checkers.op import Op
 from harness.generator.base import PENDING, Generator, GeneratorError, GeneratorLike, Next, lift, soonest
@@ -50,16 +52,14 @@ class Keys:
         return self._known[position]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """What a group of threads works on. `gen` None: no key was left for it."""
 
     key: Any
     gen: Generator | None
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed(Generator):
+class Keyed(Generator, frozen=True):
     """See `keyed`. `groups`: by group, empty before the first operation; `taken`: how many keys have been given out."""
 
     per_key: int

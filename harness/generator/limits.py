@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from checkers.op import Op, Type
 from harness.generator.base import PENDING, Generator, GeneratorError, GeneratorLike, Next, lift
@@ -20,8 +20,7 @@ def limit(count: int, gen: GeneratorLike) -> Generator:
     return Limit(count, lift(gen))
 
 
-@dataclass(frozen=True, slots=True)
-class Limit(Generator):
+class Limit(Generator, frozen=True):
     """See `limit`."""
 
     left: int
@@ -58,8 +57,7 @@ def time_limit(seconds: float, gen: GeneratorLike) -> Generator:
     return TimeLimit(round(seconds * 1e9), None, lift(gen))
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimit(Generator):
+class TimeLimit(Generator, frozen=True):
     """See `time_limit`. `end_ns` is None until the first operation."""
 
     length_ns: int
@@ -100,8 +98,7 @@ def until_ok(gen: GeneratorLike) -> Generator:
     return UntilOk(lift(gen), frozenset(), False)
 
 
-@dataclass(frozen=True, slots=True)
-class UntilOk(Generator):
+class UntilOk(Generator, frozen=True):
     """See `until_ok`. `active`: the processes doing an operation of ours."""
 
     gen: Generator
@@ -141,8 +138,7 @@ def filter_ops(keep: Callable[[Op], bool], gen: GeneratorLike) -> Generator:
 SKIPPED_MAX = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Filter(Generator):
+class Filter(Generator, frozen=True):
     """See `filter_ops`."""
 
     keep: Callable[[Op], bool]
@@ -181,8 +177,7 @@ def map_ops(change: Callable[[Op], Op], gen: GeneratorLike) -> Generator:
     return Map(change, lift(gen))
 
 
-@dataclass(frozen=True, slots=True)
-class Map(Generator):
+class Map(Generator, frozen=True):
     """See `map_ops`."""
 
     change: Callable[[Op], Op]
@@ -215,8 +210,7 @@ def on_update(react: Callable[[Generator, Context, Op], GeneratorLike], gen: Gen
     return OnUpdate(react, lift(gen))
 
 
-@dataclass(frozen=True, slots=True)
-class OnUpdate(Generator):
+class OnUpdate(Generator, frozen=True):
     """See `on_update`."""
 
     react: Callable[[Generator, Context, Op], GeneratorLike]

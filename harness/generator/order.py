@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from checkers.op import Op
 from harness.generator.base import (
     NOTHING,
@@ -30,8 +28,7 @@ def repeat(gen: GeneratorLike, times: int | None = None) -> Generator:
     return Repeat(lift(gen), times)
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat(Generator):
+class Repeat(Generator, frozen=True):
     """See `repeat`."""
 
     gen: Generator
@@ -71,8 +68,7 @@ def cycle(gen: GeneratorLike, times: int | None = None) -> Generator:
     return NOTHING if times == 0 else Cycle(whole, whole, None if times is None else times - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Cycle(Generator):
+class Cycle(Generator, frozen=True):
     """See `cycle`. `left` rounds come after this one."""
 
     whole: Generator
@@ -112,8 +108,7 @@ def synchronize(gen: GeneratorLike) -> Generator:
     return Synchronize(lift(gen))
 
 
-@dataclass(frozen=True, slots=True)
-class Synchronize(Generator):
+class Synchronize(Generator, frozen=True):
     """See `synchronize`."""
 
     gen: Generator

@@ -16,6 +16,8 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec import structs
+
 from checkers.op import Op, Type
 from harness.generator.base import PENDING, SLEEP, Generator, GeneratorError, GeneratorLike, lift
 from harness.generator.context import NEMESIS, Context, first_context
@@ -88,7 +90,7 @@ class _Simulation:
                 f"the generator gave an operation to process {op.process!r}, which is not free"
             )
         op = self._record(replace(op, time_ns=max(op.time_ns, ctx.time_ns)))
-        self.ctx = replace(ctx, time_ns=op.time_ns, free=ctx.free & ~(1 << ctx.thread_of(op.process)))
+        self.ctx = structs.replace(ctx, time_ns=op.time_ns, free=ctx.free & ~(1 << ctx.thread_of(op.process)))
         done = replace(op, time_ns=op.time_ns + op.value) if op.f == SLEEP else self.complete(op, self.rng)
         heapq.heappush(self.under_way, (done.time_ns, self.begun, done))
         self.begun += 1
@@ -103,7 +105,9 @@ class _Simulation:
         if done.type is Type.INFO and isinstance(done.process, int):
             processes = (*processes[:thread], done.process + ctx.concurrency, *processes[thread + 1 :])
         done = self._record(replace(done, time_ns=max(end_ns, ctx.time_ns)))
-        self.ctx = replace(ctx, time_ns=done.time_ns, free=ctx.free | 1 << thread, processes=processes)
+        self.ctx = structs.replace(
+            ctx, time_ns=done.time_ns, free=ctx.free | 1 << thread, processes=processes
+        )
         return gen.update(self.ctx, done)
 
     def _record(self, op: Op) -> Op:

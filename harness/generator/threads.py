@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from checkers.op import Op
@@ -38,8 +37,7 @@ def nemesis(gen: GeneratorLike, client_gen: GeneratorLike = None) -> Generator:
     return own if client_gen is None else any_of(own, OnThreads(True, lift(client_gen)))
 
 
-@dataclass(frozen=True, slots=True)
-class OnThreads(Generator):
+class OnThreads(Generator, frozen=True):
     """See `clients` and `nemesis`."""
 
     of_clients: bool
@@ -89,8 +87,7 @@ def each_process(gen: GeneratorLike) -> Generator:
     return Each(lift(gen), True, ())
 
 
-@dataclass(frozen=True, slots=True)
-class Each(Generator):
+class Each(Generator, frozen=True):
     """See `each_thread` and `each_process`. `copies`: by thread, (process, what is left for it), once it has begun."""
 
     whole: Generator
@@ -155,8 +152,7 @@ def reserve(*counts_and_gens: Any) -> Generator:
     return Reserve(tuple(counts), tuple(lift(gen) for gen in gens))
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve(Generator):
+class Reserve(Generator, frozen=True):
     """See `reserve`."""
 
     counts: tuple[int, ...]

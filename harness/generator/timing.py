@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from checkers.op import Op
 from harness.generator.base import PENDING, SLEEP, Emit, Generator, GeneratorError, GeneratorLike, Next, lift
@@ -25,8 +25,7 @@ def delay(seconds: float, gen: GeneratorLike) -> Generator:
     return Spaced(_ns("delay", seconds), False, None, lift(gen))
 
 
-@dataclass(frozen=True, slots=True)
-class Spaced(Generator):
+class Spaced(Generator, frozen=True):
     """See `stagger` (gaps by lot) and `delay` (gaps alike). `next_ns`: not before; None before the first operation."""
 
     gap_ns: int
