@@ -1,0 +1,157 @@
+"""NemesisClient: the process `nemesis` of the history. It starts and stops faults through the world, and heals at the end.
+
+    partition-start {"id": 1, …} ──► Fault.start ──► ok, value = what was measured so far
+    partition-stop  {"id": 1}    ──► Fault.stop  ──► ok, value = the evidence ──► one line in faults.jsonl
+    heal                         ──► every fault that goes on is stopped; then the world is looked over
+
+A fault that did not bite ends `fail`, with the reason. A heal that cannot be verified leaves `problems`, and the run
+cannot end VALID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from checkers.op import Op, Type
+from harness.nemesis.faults import CLOCK_TOLERANCE_MS, KINDS, Fault, Partition
+from harness.worlds import World, WorldError
+
+HEAL: Final = "heal"
+
+
+class NemesisClient:
+    """Performs `<kind>-start`, `<kind>-stop` and `heal`. `write` takes each finished fault's line for faults.jsonl."""
+
+    errors: Mapping[type[BaseException], Type] = {}
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        now_ns: Callable[[], int],
+        write: Callable[[bytes], None],
+        ready: Callable[[], Any],
+        shifts_clocks: bool,
+    ) -> None:
+        """`ready()` returns an awaitable list of nodes that do not serve, once they had time to come back."""
+        self.records: list[dict[str, Any]] = []
+        self.problems: list[str] = []
+        self.active: dict[int, tuple[Fault, int]] = {}
+        self._world = world
+        self._now_ns = now_ns
+        self._write = write
+        self._ready = ready
+        self._shifts_clocks = shifts_clocks
+
+    async def invoke(self, op: Op) -> Op:
+        """Do what the operation says. What the world cannot do is a problem of the whole run."""
+        try:
+            if op.f == HEAL:
+                return op.ok(await self.heal())
+            kind, _, what = op.f.rpartition("-")
+            if what == "start":
+                return await self._start(kind, op)
+            return await self._stop(op)
+        except WorldError as error:
+            self.problems.append(f"{op.f}: {error}")
+            return op.info(str(error))
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def active_words(self) -> list[str]:
+        """The faults that go on, for a progress line."""
+        return [f"{fault.kind} of {', '.join(fault.nodes)}" for fault, _ in self.active.values()]
+
+    async def _start(self, kind: str, op: Op) -> Op:
+        value = dict(op.value)
+        number, nodes = value.pop("id"), tuple(value.pop("nodes"))
+        fault = KINDS[kind](number, nodes, value)
+        self.active[number] = (fault, self._now_ns())
+        await fault.start(self._world)
+        if fault.note:
+            await self._end(number)
+            return op.fail(fault.note)
+        return op.ok({"id": number, "nodes": list(nodes), **fault.evidence})
+
+    async def _stop(self, op: Op) -> Op:
+        number = op.value["id"]
+        if number not in self.active:
+            return op.fail("it had not begun")
+        fault = await self._end(number)
+        done = {"id": number, "bit": fault.bit, "evidence": fault.evidence}
+        return op.ok(done) if fault.bit else op.fail(fault.note or "it did not bite")
+
+    async def _end(self, number: int) -> Fault:
+        """Stop a fault and write its record, whatever happens."""
+        fault, start_ns = self.active[number]
+        try:
+            await fault.stop(self._world)
+        except WorldError as error:
+            fault.note = str(error)
+            raise
+        finally:
+            del self.active[number]
+            self._record(fault, start_ns)
+        if isinstance(fault, Partition):
+            for other, _ in self.active.values():
+                if isinstance(other, Partition):
+                    await self._world.cut(other.grudge())
+        return fault
+
+    def _record(self, fault: Fault, start_ns: int) -> None:
+        record = {
+            "id": fault.number,
+            "kind": fault.kind,
+            **fault.detail,
+            "nodes": list(fault.nodes),
+            "start_ns": start_ns,
+            "end_ns": self._now_ns(),
+            "bit": fault.bit,
+            "evidence": fault.evidence,
+            "healed": fault.healed,
+            "note": fault.note,
+        }
+        self.records.append(record)
+        self._write(msgspec.json.encode(record) + b"\n")
+
+    async def heal(self) -> dict[str, Any]:
+        """Stop what goes on, mend everything, and look whether it is whole. Fills `problems`."""
+        for number in list(self.active):
+            try:
+                await self._end(number)
+            except WorldError as error:
+                self.problems.append(f"fault {number} could not be stopped: {error}")
+        world = self._world
+        await world.mend()
+        for node in world.nodes:
+            await self._heal_node(node)
+        late: Sequence[str] = await self._ready()
+        self.problems += [f"{node} does not serve after the heal" for node in late]
+        return {"healed": not self.problems, "problems": list(self.problems)}
+
+    async def _heal_node(self, node: str) -> None:
+        world = self._world
+        state = (await world.process(node)).state
+        if state == "stopped":
+            await world.resume(node)
+        elif state == "gone":
+            await world.start(node)
+        state = (await world.process(node)).state
+        if state != "running":
+            self.problems.append(f"the process on {node} is {state} after the heal")
+        elif self._shifts_clocks:
+            await world.set_clock(node, 0.0)
+            offset_ms = await world.clock_offset_ms(node)
+            if abs(offset_ms) > CLOCK_TOLERANCE_MS:
+                self.problems.append(f"the clock of {node} is {offset_ms:.1f} ms off after the heal")
+
+    def abandon(self) -> None:
+        """The run was interrupted: record what goes on as it is, not healed."""
+        for number in list(self.active):
+            fault, start_ns = self.active.pop(number)
+            fault.note = fault.note or "the run ended before the fault did"
+            self._record(fault, start_ns)

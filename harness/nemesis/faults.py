@@ -1,0 +1,167 @@
+"""The four kinds of fault. Each starts, stops, and says from what was measured in the world whether it bit.
+
+    kind        start                  it bit if                              healed if
+    partition   cut links              messages were dropped meanwhile        no link is cut any more
+    kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
+    pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
+    clock       shift wall clocks      the offset measured is the one asked   the offset measured is none
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from harness.worlds import World
+
+CLOCK_TOLERANCE_MS: Final = 25.0
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault, from its start on. Subclasses do the work; `evidence` holds what was measured."""
+
+    number: int
+    nodes: tuple[str, ...]
+    detail: Mapping[str, Any]
+    evidence: dict[str, Any] = field(default_factory=dict)
+    bit: bool = False
+    healed: bool = False
+    note: str = ""
+
+    kind = ""
+
+    async def start(self, world: World) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+    async def stop(self, world: World) -> None:
+        """Undo it, and look whether it is undone."""
+        raise NotImplementedError
+
+
+class Partition(Fault):
+    """Messages over the cut links are dropped. `others` are the partitions that go on when this one is mended."""
+
+    kind = "partition"
+
+    def grudge(self) -> dict[str, frozenset[str]]:
+        """Who drops whose messages."""
+        return {dst: frozenset(sources) for dst, sources in self.detail["grudge"].items()}
+
+    def _mine(self, counts: Mapping[str, int]) -> dict[str, int]:
+        links = sorted(f"{src}->{dst}" for dst, sources in self.grudge().items() for src in sources)
+        return {link: counts[link] for link in links if counts.get(link)}
+
+    async def start(self, world: World) -> None:
+        """Cut; counts begin here."""
+        await world.cut(self.grudge())
+        self.evidence["before"] = self._mine(await world.dropped())
+
+    async def stop(self, world: World) -> None:
+        """Read the counts, then mend. World.mend mends all: the caller cuts again what is still to be cut."""
+        before = self.evidence.pop("before", {})
+        after = self._mine(await world.dropped())
+        grown = {link: count - before.get(link, 0) for link, count in after.items()}
+        self.evidence["dropped"] = {link: count for link, count in grown.items() if count > 0}
+        self.bit = bool(self.evidence["dropped"])
+        self.note = "" if self.bit else "no packet was dropped"
+        await world.mend()
+        self.healed = True
+
+
+class Kill(Fault):
+    """The process is killed, and started anew at the end."""
+
+    kind = "kill"
+
+    async def start(self, world: World) -> None:
+        """Kill those that are there."""
+        for node in self.nodes:
+            before = await world.process(node)
+            if before.state == "gone":
+                self.evidence[node] = {"state": "gone already"}
+                continue
+            await world.kill(node)
+            after = await world.process(node)
+            self.evidence[node] = {"pid_before": before.pid, "state": after.state}
+            self.bit |= before.pid is not None and after.state == "gone"
+        if not self.bit:
+            self.note = "no process was there to be killed"
+
+    async def stop(self, world: World) -> None:
+        """Start anew; the pid must be another."""
+        self.healed = True
+        for node in self.nodes:
+            await world.start(node)
+            now = await world.process(node)
+            found = self.evidence.setdefault(node, {})
+            found["pid_after"] = now.pid
+            self.healed &= now.state == "running" and now.pid != found.get("pid_before")
+
+
+class Pause(Fault):
+    """The process is stopped where it is, and goes on at the end."""
+
+    kind = "pause"
+
+    async def start(self, world: World) -> None:
+        """Stop those that run."""
+        for node in self.nodes:
+            before = await world.process(node)
+            if before.state != "running":
+                self.evidence[node] = {"state": f"{before.state} already"}
+                continue
+            await world.pause(node)
+            after = await world.process(node)
+            self.evidence[node] = {"pid": after.pid, "state": after.state}
+            self.bit |= after.state == "stopped" and after.pid == before.pid
+        if not self.bit:
+            self.note = "no process was running"
+
+    async def stop(self, world: World) -> None:
+        """Let those go on that are still the same process."""
+        self.healed = True
+        for node in self.nodes:
+            if (await world.process(node)).state == "stopped":
+                await world.resume(node)
+            now = await world.process(node)
+            self.evidence.setdefault(node, {})["state_after"] = now.state
+            self.healed &= now.state != "stopped"
+
+
+class ClockShift(Fault):
+    """Wall clocks of some nodes are off."""
+
+    kind = "clock"
+
+    async def start(self, world: World) -> None:
+        """Shift and measure."""
+        for node, asked in self.detail["offsets_ms"].items():
+            await world.set_clock(node, asked)
+            if (await world.process(node)).state == "gone":
+                self.evidence[node] = {"asked_ms": asked, "state": "gone"}
+                continue
+            measured = await world.clock_offset_ms(node)
+            self.evidence[node] = {"asked_ms": asked, "measured_ms": round(measured, 1)}
+            self.bit |= abs(measured - asked) <= CLOCK_TOLERANCE_MS and abs(measured) > abs(asked) / 2
+        if not self.bit:
+            self.note = "the offset measured is not the one asked for"
+
+    async def stop(self, world: World) -> None:
+        """Shift back and measure."""
+        self.healed = True
+        for node in self.nodes:
+            await world.set_clock(node, 0.0)
+            if (await world.process(node)).state == "gone":
+                self.evidence.setdefault(node, {})["state_after"] = "gone"
+                continue
+            measured = await world.clock_offset_ms(node)
+            self.evidence.setdefault(node, {})["measured_after_ms"] = round(measured, 1)
+            self.healed &= abs(measured) <= CLOCK_TOLERANCE_MS
+
+
+KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
+    kind.kind: kind for kind in (Partition, Kill, Pause, ClockShift)
+}

@@ -1,0 +1,134 @@
+"""When which fault strikes whom: the plan's [[faults]] as a timetable. Pure.
+
+    kind = "kill", start_s = 2, every_s = 6, for_s = 3, time limit 12 s
+
+    0    2════5    8═══11   12       kill-start n3 · kill-stop · kill-start n5 · kill-stop
+         └ n3      └ n5
+
+Targets are drawn ahead from a random stream of the schedule's own, so a seed strikes the same nodes in both worlds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from checkers.op import Op, Type
+from harness.generator import NEMESIS, PENDING, Context, Generator, Next
+from harness.nemesis.grudges import SHAPES
+from harness.plan import FaultPlan, PlanError
+
+TARGETS: Final = ("one", "minority", "majority", "all")
+DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "partition": ("shape",),
+    "kill": ("targets",),
+    "pause": ("targets",),
+    "clock": ("offset_ms", "targets"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """One fault to come: from `start_ns` to `end_ns` of the run. `detail` says what exactly, as plain data."""
+
+    number: int
+    kind: str
+    start_ns: int
+    end_ns: int
+    nodes: tuple[str, ...]
+    detail: Mapping[str, Any]
+
+
+def how_many(targets: str, count: int) -> int:
+    """The number of nodes meant by one, minority, majority, all; a minority of few nodes is one."""
+    minority = max(1, (count - 1) // 2)
+    return {"one": 1, "minority": minority, "majority": count // 2 + 1, "all": count}[targets]
+
+
+def draw_stroke(fault: FaultPlan, nodes: Sequence[str], rng: random.Random) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Whom it strikes, and how."""
+    options = fault.options
+    if fault.kind == "partition":
+        shape = options.get("shape", DEFAULT_SHAPE)
+        grudge = SHAPES[shape](nodes, rng)
+        hit = tuple(node for node in nodes if grudge.get(node))
+        return hit, {"shape": shape, "grudge": {node: sorted(grudge[node]) for node in hit}}
+    targets = options.get("targets", DEFAULT_TARGETS)
+    chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
+    hit = tuple(node for node in nodes if node in chosen)
+    if fault.kind != "clock":
+        return hit, {"targets": targets}
+    largest = float(options.get("offset_ms", DEFAULT_OFFSET_MS))
+    offsets = {node: round(rng.choice((-1, 1)) * rng.uniform(largest / 2, largest), 1) for node in hit}
+    return hit, {"targets": targets, "offsets_ms": offsets}
+
+
+def check(fault: FaultPlan, nodes: Sequence[str]) -> None:
+    """Refuse a fault that cannot be. Raises PlanError."""
+    if fault.kind not in OPTIONS:
+        raise PlanError(f"[[faults]] there is no fault {fault.kind!r}; there are: {', '.join(OPTIONS)}")
+    for name in fault.options:
+        if name not in OPTIONS[fault.kind]:
+            raise PlanError(
+                f"[[faults]] {fault.kind} has no option {name!r}; there are: {', '.join(OPTIONS[fault.kind])}"
+            )
+    words = {"shape": tuple(SHAPES), "targets": TARGETS}
+    for name, allowed in words.items():
+        if fault.options.get(name, allowed[0]) not in allowed:
+            raise PlanError(f"[[faults]] {name} = {fault.options[name]!r} is unknown; use one of {', '.join(allowed)}")
+    if not 0 < fault.for_s <= fault.every_s:
+        raise PlanError(f"[[faults]] {fault.kind}: for_s must be above 0 and at most every_s, so that one ends before the next")
+    if fault.kind == "partition" and len(nodes) < 2:
+        raise PlanError("[[faults]] a partition needs two nodes; raise nodes or leave the partition out")
+
+
+def timetable(
+    faults: Sequence[FaultPlan], *, nodes: Sequence[str], time_limit_s: float, rng: random.Random
+) -> tuple[Stroke, ...]:
+    """All strokes that start before the time limit, by start."""
+    drawn: list[tuple[float, float, int, FaultPlan]] = []
+    for place, fault in enumerate(faults):
+        check(fault, nodes)
+        start_s = fault.start_s
+        while start_s < time_limit_s:
+            drawn.append((start_s, start_s + fault.for_s, place, fault))
+            start_s += fault.every_s
+    drawn.sort(key=lambda each: (each[0], each[2]))
+    strokes = []
+    for number, (start_s, end_s, _, fault) in enumerate(drawn, 1):
+        hit, detail = draw_stroke(fault, nodes, rng)
+        strokes.append(Stroke(number, fault.kind, round(start_s * 1e9), round(end_s * 1e9), hit, detail))
+    return tuple(strokes)
+
+
+class Timetable(Generator, frozen=True):
+    """The nemesis's operations, each at its time after `origin_ns`, or as soon as the nemesis is free."""
+
+    ops: tuple[tuple[int, str, Mapping[str, Any]], ...]
+    at: int = 0
+
+    def next_op(self, ctx: Context) -> Next:
+        """The next operation, which may lie ahead."""
+        if self.at == len(self.ops):
+            return None
+        if not ctx.is_free(NEMESIS):
+            return PENDING
+        time_ns, f, value = self.ops[self.at]
+        op = Op(-1, max(time_ns, ctx.time_ns), NEMESIS, Type.INVOKE, f, None, dict(value))
+        return op, Timetable(self.ops, self.at + 1)
+
+
+def nemesis_ops(strokes: Sequence[Stroke], time_limit_s: float) -> Timetable:
+    """Starts and stops in order of time. A stop that would come after the time limit is left to the final heal."""
+    limit_ns = round(time_limit_s * 1e9)
+    moments: list[tuple[int, int, str, dict[str, Any]]] = []
+    for stroke in strokes:
+        value = {"id": stroke.number, "nodes": list(stroke.nodes), **stroke.detail}
+        moments.append((stroke.start_ns, stroke.number, f"{stroke.kind}-start", value))
+        if stroke.end_ns < limit_ns:
+            moments.append((stroke.end_ns, stroke.number, f"{stroke.kind}-stop", {"id": stroke.number}))
+    moments.sort(key=lambda moment: (moment[0], moment[2].endswith("-start"), moment[1]))
+    return Timetable(tuple((time_ns, f, value) for time_ns, _, f, value in moments))

@@ -1,0 +1,99 @@
+"""The folder of a run: made once, written by name, found again.
+
+    runs/<name>/<time>-<seed>/   plan.toml  history.jsonl  results.json  report.html  faults.jsonl  nodes/<node>/*.log
+    runs/<name>/latest        →  the newest of them; replaced in one step, so that it never points nowhere
+
+Files that are written whole are written beside their place and renamed: a reader sees the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from harness.plan import PlanError
+
+DEPENDENCIES: Final = ("quorate", "hiredis", "jinja2", "matplotlib", "msgspec", "paramiko", "uvloop")
+
+
+def create(out: Path, name: str, seed: int, now: datetime | None = None) -> Path:
+    """Make the folder of a new run. Two that start in the same millisecond get folders of their own."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == "latest":
+        raise PlanError(f"the plan's name {name!r} cannot be a folder; use letters, digits, '-', '_' and '.'")
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    parent = out / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for again in range(1000):
+            folder = parent / (f"{stamp}-{seed}" if not again else f"{stamp}-{seed}.{again}")
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:
+                continue
+        else:
+            raise PlanError(f"{parent} already has a thousand runs of this millisecond; give --out another folder")
+        point_to(parent / "latest", folder.name)
+    except OSError as error:
+        raise PlanError(f"no run folder can be made in {parent}: {error.strerror}; give --out a folder you can write to") from None
+    return folder
+
+
+def point_to(link: Path, target: str) -> None:
+    """Make `link` a symbolic link to `target`, in one step."""
+    fresh = link.with_name(f".{link.name}-{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file in one step."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write an object in one step, indented for people."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def write_logs(folder: Path, logs: Mapping[str, str]) -> None:
+    """Write each node's log to nodes/<node>/system.log."""
+    for node, text in logs.items():
+        place = folder / "nodes" / node
+        place.mkdir(parents=True, exist_ok=True)
+        write_text(place / "system.log", text)
+
+
+def environment() -> dict[str, Any]:
+    """Versions of what took part in a run on this side."""
+    versions = {}
+    for package in DEPENDENCIES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def find(where: Path) -> Path:
+    """The folder of a run, from its path, from `runs/<name>` (its latest), or from `runs/<name>/latest`. Raises PlanError."""
+    for folder in (where, where / "latest"):
+        if (folder / "plan.toml").exists():
+            return folder.resolve()
+    raise PlanError(f"{where} holds no run; give the folder of one, such as runs/NAME/latest")
