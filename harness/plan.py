@@ -103,7 +103,7 @@ SIM_OPTIONS: Mapping[str, Any] = {
 }
 SHARES = ("loss", "duplicate", "reorder")
 HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str}
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def load_plan(path: Path | str) -> Plan:

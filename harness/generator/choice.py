@@ -110,10 +110,7 @@ class AnyOf(Generator, frozen=True):
     @property
     def listens(self) -> bool:
         """If one of them does."""
-        for gen in self.gens:
-            if gen.listens:
-                return True
-        return False
+        return any(gen.listens for gen in self.gens)
 
 
 def same(left: tuple[Generator, ...], right: tuple[Generator, ...]) -> bool:
