@@ -1,0 +1,109 @@
+"""From a history and its faults to `results.json`: what was claimed, what held, and what may be doubted.
+
+    claims  ─► levels.judge ─┐
+    stats   ─► tested at all?├─► merged by rank: INVALID > UNKNOWN > VALID
+    faults  ─► did each bite?│
+    healed? interrupted?    ─┘
+
+A violation stands whatever else went wrong. VALID needs everything: operations that succeeded, faults that bit, a heal that
+was verified, a run that came to its end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from checkers import History
+from checkers.explain import draw_core
+from checkers.jsonl import encode_op
+from checkers.levels import judge
+from checkers.op import Type
+from checkers.staleness import staleness
+from checkers.stats import availability, stats
+from checkers.verdict import Result, Verdict
+from harness.plan import Plan
+
+SCHEMA: Final = 1
+
+
+def results_of(
+    plan: Plan, history: History, faults: Sequence[Mapping[str, Any]], doubts: Sequence[str], *, world: str, command: str
+) -> tuple[Verdict, dict[str, Any]]:
+    """Judge a run. `doubts` are reasons why it cannot be VALID, found while it ran."""
+    judged = judge(history, plan.claims)
+    numbers, stale = stats(history), staleness(history)
+    windows = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults]
+    cuts = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults if fault["kind"] == "partition"]
+    available = availability(history, windows)
+    verdict, reason = outcome(plan, judged.claims, numbers, faults, doubts)
+    guilty = worst(judged.claims) or worst(judged.results)
+    return verdict, {
+        "schema": SCHEMA,
+        "name": plan.name,
+        "world": world,
+        "seed": plan.seed,
+        "outcome": verdict.value,
+        "reason": reason,
+        "claims": {name: result.as_json() for name, result in judged.claims.items()},
+        "levels": {name: result.as_json() for name, result in judged.results.items()},
+        "strongest": judged.strongest,
+        "weakest_refuted": judged.weakest_refuted,
+        "staleness": dict(stale.stats),
+        "stats": numbers.as_json(),
+        "latency_ms": numbers.stats["latency_ms"],
+        "availability": {**available, "under_partitions": availability(history, cuts)["under_faults"]},
+        "faults": {
+            "count": len(faults),
+            "bit": sum(bool(fault["bit"]) for fault in faults),
+            "kinds": sorted({str(fault["kind"]) for fault in faults}),
+        },
+        "core": core_of(history, guilty) if guilty is not None else None,
+        "command": command,
+    }
+
+
+def outcome(
+    plan: Plan,
+    claims: Mapping[str, Result],
+    numbers: Result,
+    faults: Sequence[Mapping[str, Any]],
+    doubts: Sequence[str],
+) -> tuple[Verdict, str]:
+    """The verdict on the whole run, and why, in one sentence."""
+    broken = worst(claims)
+    if broken is not None:
+        return Verdict.INVALID, broken.reason
+    why = [*doubts]
+    if numbers.verdict is not Verdict.VALID:
+        why.append(numbers.reason)
+    for kind in dict.fromkeys(fault.kind for fault in plan.faults):
+        if not any(fault["kind"] == kind and fault["bit"] for fault in faults):
+            why.append(f"the {kind} never bit")
+    why += [result.reason for result in claims.values() if result.verdict is Verdict.UNKNOWN]
+    if not claims:
+        why.append("the plan claims nothing")
+    if why:
+        return Verdict.UNKNOWN, "; ".join(dict.fromkeys(why))
+    return Verdict.VALID, f"every claim held: {', '.join(claims)}"
+
+
+def worst(results: Mapping[str, Result]) -> Result | None:
+    """The violation of the weakest guarantee: it is the gravest."""
+    bad = [result for result in results.values() if result.verdict is Verdict.INVALID]
+    return bad[-1] if bad else None
+
+
+def core_of(history: History, result: Result) -> dict[str, Any] | None:
+    """The core as data: the records of its operations, a drawing, and the sentence that proves it."""
+    if result.certificate is None or result.certificate.kind != "core":
+        return None
+    records = []
+    for index in result.certificate.ops:
+        records.append(json.loads(encode_op(history.op(index))))
+        end = history.completion(index)
+        if end is not None and end.type is not Type.INVOKE:
+            records.append(json.loads(encode_op(end)))
+    records.sort(key=lambda record: int(record["index"]))
+    return {"ops": records, "drawing": draw_core(history, result), "sentence": result.reason, "anomaly": result.anomaly}

@@ -1,0 +1,280 @@
+"""The story of a run, the same in both worlds.
+
+     1  the plan becomes a system, a workload and a timetable of faults      bad input stops here, before anything is made
+     2  a folder is made
+     3  the world comes up
+     4  clients and nemesis run until the time limit                         history.jsonl and faults.jsonl grow meanwhile
+     5  everything is healed, and looked at
+     6  last reads
+     7  logs are fetched, the world goes down                                also after an error or Ctrl-C
+     8  the history is read back and judged
+     9  results.json, report.html
+    10  one verdict
+
+What is judged is the file that was written, not what was in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from checkers import History
+from checkers.verdict import Verdict
+from harness import runs
+from harness.client import ChannelError, Client
+from harness.generator import Generator, any_of, clients, nemesis, op, phases, stagger, time_limit
+from harness.interpreter import interpret
+from harness.nemesis.client import HEAL, NemesisClient
+from harness.nemesis.schedule import nemesis_ops, timetable
+from harness.plan import Plan, PlanError, dump_plan, repeat_command
+from harness.recorder import FileSink, Recorder, Sink
+from harness.results import results_of
+from harness.system import SystemFault, SystemUnderTest, find_system
+from harness.workload import Workload, find_workload
+from harness.worlds import World, WorldError
+from harness.worlds.sim import SimLoop, SimWorld, stream
+
+Progress = Callable[[float, int, Sequence[str]], None]
+"""(seconds of the run, records so far, kinds of fault going on)"""
+
+SETTLE_S_MAX: Final = 20.0
+SETTLE_POLL_S: Final = 0.05
+TICK_S: Final = 0.1  # of real time, between two calls of Progress
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run left."""
+
+    folder: Path
+    results: dict[str, Any]
+    verdict: Verdict
+
+
+class WatchedSink:
+    """A sink that tells somebody how far the run is, now and then."""
+
+    def __init__(self, sink: Sink, tell: Callable[[int], None]) -> None:
+        self._sink, self._tell = sink, tell
+        self._lines = 0
+        self._last = 0.0
+
+    def write(self, lines: bytes) -> None:
+        """Pass on."""
+        self._sink.write(lines)
+        self._lines += lines.count(b"\n")
+        now = time.monotonic()
+        if now - self._last >= TICK_S:
+            self._last = now
+            self._tell(self._lines)
+
+    def close(self) -> None:
+        """Pass on."""
+        self._sink.close()
+
+
+class Story:
+    """One run: its parts, and the steps that need a loop."""
+
+    def __init__(self, plan: Plan, world: str) -> None:
+        self.plan = plan
+        self.kind = world
+        nodes = plan.node_names
+        given = {"concurrency": plan.concurrency, "rate": plan.rate, "time_limit_s": plan.time_limit_s, "op_timeout_ms": plan.op_timeout_ms}  # fmt: skip
+        try:
+            self.system: SystemUnderTest = find_system(plan.system)(plan.system_options, nodes)
+            self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
+        except KeyError as error:
+            raise PlanError(str(error.args[0])) from None
+        strokes = timetable(plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis"))
+        self.faults = nemesis_ops(strokes, plan.time_limit_s)
+        self.doubts: list[str] = []
+        self.environment: dict[str, Any] = {}
+        self.logs: dict[str, str] = {}
+        self.nemesis: NemesisClient | None = None
+        self.world: World | None = None
+
+    def generator(self) -> Generator:
+        """Load and faults side by side; then the heal; then the last reads."""
+        load = self.workload.generator
+        if self.plan.rate:
+            load = stagger(1 / self.plan.rate, load)
+        limit_s = self.plan.time_limit_s
+        main = any_of(clients(time_limit(limit_s, load)), nemesis(self.faults))
+        return phases(main, nemesis(op(HEAL)), clients(self.workload.final))
+
+    async def connect(self, node: str, process: int) -> Client:
+        """A client of the workload on a node."""
+        assert self.world is not None
+        return self.workload.client(await self.world.dial(node))
+
+    async def late(self) -> list[str]:
+        """The nodes that do not serve, after they had `SETTLE_S_MAX` to come back."""
+        assert self.world is not None
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_S_MAX
+        left = list(self.world.nodes)
+        while left and loop.time() < deadline:
+            if await self.serves(left[0]):
+                left.pop(0)
+            else:
+                await asyncio.sleep(SETTLE_POLL_S)
+        return left
+
+    async def serves(self, node: str) -> bool:
+        """Whether a node is ready, as it says itself."""
+        assert self.world is not None
+        with suppress(ChannelError):
+            channel = await self.world.dial(node)
+            try:
+                return await self.system.ready(channel)
+            finally:
+                await channel.close()
+        return False
+
+    async def play(self, world: World, history: Sink, faults: Callable[[bytes], None]) -> None:
+        """Steps 3 to 7."""
+        self.world = world
+        recorder = Recorder(history)
+        try:
+            await world.up()
+            loop = asyncio.get_running_loop()
+            start_s = loop.time()
+            self.nemesis = NemesisClient(
+                world, now_ns=lambda: round((loop.time() - start_s) * 1e9), write=faults, ready=self.late,
+                shifts_clocks=any(fault.kind == "clock" for fault in self.plan.faults),
+            )  # fmt: skip
+            await interpret(
+                self.generator(), connect=self.connect, nodes=world.nodes, concurrency=self.plan.concurrency,
+                recorder=recorder, nemesis=self.nemesis, op_timeout_ms=self.plan.op_timeout_ms,
+                rng=stream(self.plan.seed, "generator"),
+            )  # fmt: skip
+            self.doubts += self.nemesis.problems
+        finally:
+            recorder.close()
+            if self.nemesis is not None:
+                self.nemesis.abandon()
+            await self.leave(world)
+
+    async def leave(self, world: World) -> None:
+        """Step 7. What goes wrong here must not hide what went wrong before."""
+        try:
+            self.logs = dict(await world.logs())
+            self.environment = dict(world.environment())
+        except WorldError as error:
+            self.doubts.append(f"the logs could not be fetched: {error}")
+        try:
+            await world.down()
+        except WorldError as error:
+            self.doubts.append(f"the world did not go down cleanly: {error}")
+
+
+def run(
+    plan: Plan,
+    *,
+    world: str,
+    out: Path = Path("runs"),
+    progress: Progress | None = None,
+    inventory: Path | None = None,
+) -> RunOutcome:
+    """Run a plan and judge it. Raises PlanError (bad input) and WorldError (the infrastructure); the folder stays."""
+    story = Story(plan, world)
+    make_world = world_maker(story, inventory)
+    folder = runs.create(out, plan.name, plan.seed)
+    runs.write_text(folder / "plan.toml", dump_plan(plan))
+    command = repeat_command(folder / "plan.toml", world, plan.seed)
+    failure: BaseException | None = None
+    with (folder / "faults.jsonl").open("wb", buffering=0) as faults:
+        sink = watched(FileSink(folder / "history.jsonl"), story, progress)
+        try:
+            perform(story, make_world, sink, faults.write)
+        except (Exception, KeyboardInterrupt) as error:
+            failure = error
+            story.doubts.insert(0, "interrupted" if isinstance(error, KeyboardInterrupt) else f"the run broke off: {error}")
+        finally:
+            sink.close()
+    runs.write_logs(folder, story.logs)
+    runs.write_json(
+        folder / "environment.json",
+        {**runs.environment(), "command": command, "seed": plan.seed, "world": world, "system": story.system.describe(), **story.environment},
+    )  # fmt: skip
+    verdict, results = judge_folder(story, folder, command)
+    if failure is not None and not isinstance(failure, KeyboardInterrupt):
+        raise failure
+    return RunOutcome(folder, results, verdict)
+
+
+def judge_folder(story: Story, folder: Path, command: str) -> tuple[Verdict, dict[str, Any]]:
+    """Steps 8 to 10."""
+    from harness.report import write_report
+
+    history = History.load(folder / "history.jsonl")
+    records = story.nemesis.records if story.nemesis is not None else []
+    verdict, results = results_of(story.plan, history, records, story.doubts, world=story.kind, command=command)
+    runs.write_json(folder / "results.json", results)
+    write_report(folder)
+    return verdict, results
+
+
+def watched(sink: Sink, story: Story, progress: Progress | None) -> Sink:
+    """The sink, telling `progress` how far the run is."""
+    if progress is None:
+        return sink
+    tell = progress
+    started: list[float] = []
+
+    def say(lines: int) -> None:
+        now = asyncio.get_running_loop().time()
+        started.append(now)
+        tell(now - started[0], lines // 2, story.nemesis.active_words() if story.nemesis is not None else ())
+
+    return WatchedSink(sink, say)
+
+
+def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | None], World]:
+    """How this run's world is made. Looks at the inventory now, so that a bad one is refused before anything is made."""
+    plan = story.plan
+    if story.kind == "sim":
+
+        def simulated(loop: SimLoop | None) -> World:
+            assert loop is not None
+            return SimWorld(story.system, plan.sim, plan.seed, loop=loop)
+
+        return simulated
+    if story.kind != "hosts":
+        raise PlanError(f"there is no world {story.kind!r}; use sim or hosts")
+    if inventory is None:
+        raise PlanError("the world hosts needs an inventory; make hosts with `quorate hosts up`, or give --inventory")
+    from harness.provision import load
+    from harness.worlds.hosts import HostsWorld
+
+    hosts = load(inventory)
+    shift_clocks = any(fault.kind == "clock" for fault in plan.faults)
+    return lambda _: HostsWorld(story.system, hosts, shift_clocks=shift_clocks)
+
+
+def perform(
+    story: Story,
+    make_world: Callable[[SimLoop | None], World],
+    history: Sink,
+    faults: Callable[[bytes], Any],
+) -> None:
+    """Play the story on the loop that its world needs."""
+    try:
+        if story.kind == "sim":
+            loop = SimLoop()
+            try:
+                loop.run_until_complete(story.play(make_world(loop), history, faults))
+            finally:
+                loop.close()
+        else:
+            with asyncio.Runner() as runner:
+                runner.run(story.play(make_world(None), history, faults))
+    except SystemFault as error:
+        raise WorldError(str(error)) from error
