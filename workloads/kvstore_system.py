@@ -1,16 +1,16 @@
 """The reference store as a system under test: its options, and how it comes to life in either world.
 
-    [system]                     in the simulator   `workloads.kvstore_sim`     Node over a memory engine
-    name = "kvstore"             on hosts           `workloads.kvstore_hosts`   `python -m kvstore` over SQLite
-    mode = "quorum"
+[system]                     in the simulator   `workloads.kvstore_sim`     Node over a memory engine
+name = "kvstore"             on hosts           `workloads.kvstore_hosts`   `python -m kvstore` over SQLite
+mode = "quorum"
 
-    option         default            meaning
-    mode           register           eventual | quorum | monotonic | register: what is promised, see kvstore.config
-    n              3, or all nodes    replicas per key
-    r, w           the mode's         how many replicas a read, a write waits for
-    read_repair    the mode's         none | async | blocking
-    clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
-    bugs           []                 deliberate mistakes, see kvstore.bugs
+option         default            meaning
+mode           register           eventual | quorum | monotonic | register: what is promised, see kvstore.config
+n              3, or all nodes    replicas per key
+r, w           the mode's         how many replicas a read, a write waits for
+read_repair    the mode's         none | async | blocking
+clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
+bugs           []                 deliberate mistakes, see kvstore.bugs
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class KvStoreSystem:
                 raise PlanError(f"[system] kvstore has no option {option!r}; there are: {', '.join(OPTIONS)}")
         bugs = options.get("bugs", [])
         if not isinstance(bugs, list | tuple) or not all(isinstance(bug, str) for bug in bugs):
-            raise PlanError(f'[system] bugs = {bugs!r} is not a list of names; write bugs = ["ack_before_fsync"]')
+            raise PlanError(
+                f'[system] bugs = {bugs!r} is not a list of names; write bugs = ["ack_before_fsync"]'
+            )
         self._options: dict[str, Any] = {"n": min(3, len(self.nodes)), **options}
         if isinstance(self._options["n"], int) and self._options["n"] > len(self.nodes):
             raise PlanError(

@@ -36,7 +36,9 @@ class Option(NamedTuple):
 
 OPTIONS: Final[Mapping[str, Option]] = {
     "keys": Option(5, 1, 10_000, True, "how many keys are hot at a time"),
-    "ops_per_key": Option(200, 1, 10_000_000, True, "operations on a key, on average, before a fresh one replaces it"),
+    "ops_per_key": Option(
+        200, 1, 10_000_000, True, "operations on a key, on average, before a fresh one replaces it"
+    ),
     "read_fraction": Option(0.5, 0.0, 1.0, False, "share of reads"),
 }
 GIVEN: Final = ("concurrency", "rate", "time_limit_s", "op_timeout_ms")  # the plan's own fields
@@ -49,7 +51,9 @@ def parse(table: Mapping[str, Any]) -> dict[str, float]:
         if name in GIVEN:
             continue
         if name not in OPTIONS:
-            raise PlanError(f"[options] the workload register has no option {name!r}; there are: {', '.join(OPTIONS)}")
+            raise PlanError(
+                f"[options] the workload register has no option {name!r}; there are: {', '.join(OPTIONS)}"
+            )
         option = OPTIONS[name]
         number = isinstance(value, int if option.whole else int | float) and not isinstance(value, bool)
         if not number or not option.least <= value <= option.most:

@@ -1,10 +1,10 @@
 """The four kinds of fault. Each starts, stops, and says from what was measured in the world whether it bit.
 
-    kind        start                  it bit if                              healed if
-    partition   cut links              messages were dropped meanwhile        no link is cut any more
-    kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
-    pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
-    clock       shift wall clocks      the offset measured is the one asked   the offset measured is none
+kind        start                  it bit if                              healed if
+partition   cut links              messages were dropped meanwhile        no link is cut any more
+kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
+pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
+clock       shift wall clocks      the offset measured is the one asked   the offset measured is none
 """
 
 from __future__ import annotations

@@ -48,7 +48,9 @@ def how_many(targets: str, count: int) -> int:
     return {"one": 1, "minority": minority, "majority": count // 2 + 1, "all": count}[targets]
 
 
-def draw_stroke(fault: FaultPlan, nodes: Sequence[str], rng: random.Random) -> tuple[tuple[str, ...], dict[str, Any]]:
+def draw_stroke(
+    fault: FaultPlan, nodes: Sequence[str], rng: random.Random
+) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Whom it strikes, and how."""
     options = fault.options
     if fault.kind == "partition":
@@ -78,9 +80,13 @@ def check(fault: FaultPlan, nodes: Sequence[str]) -> None:
     words = {"shape": tuple(SHAPES), "targets": TARGETS}
     for name, allowed in words.items():
         if fault.options.get(name, allowed[0]) not in allowed:
-            raise PlanError(f"[[faults]] {name} = {fault.options[name]!r} is unknown; use one of {', '.join(allowed)}")
+            raise PlanError(
+                f"[[faults]] {name} = {fault.options[name]!r} is unknown; use one of {', '.join(allowed)}"
+            )
     if not 0 < fault.for_s <= fault.every_s:
-        raise PlanError(f"[[faults]] {fault.kind}: for_s must be above 0 and at most every_s, so that one ends before the next")
+        raise PlanError(
+            f"[[faults]] {fault.kind}: for_s must be above 0 and at most every_s, so that one ends before the next"
+        )
     if fault.kind == "partition" and len(nodes) < 2:
         raise PlanError("[[faults]] a partition needs two nodes; raise nodes or leave the partition out")
 

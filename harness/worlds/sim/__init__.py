@@ -40,7 +40,9 @@ class SimWorld:
 
     kind = "sim"
 
-    def __init__(self, system: SystemUnderTest, options: Mapping[str, Any], seed: int, *, loop: SimLoop) -> None:
+    def __init__(
+        self, system: SystemUnderTest, options: Mapping[str, Any], seed: int, *, loop: SimLoop
+    ) -> None:
         self.nodes = system.nodes
         self._system = system
         self._loop = loop

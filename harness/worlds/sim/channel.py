@@ -62,7 +62,9 @@ class SimChannel:
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
-                future.set_exception(ChannelError(f"no answer from {self.machine.name}: {why}", definite=False))
+                future.set_exception(
+                    ChannelError(f"no answer from {self.machine.name}: {why}", definite=False)
+                )
 
     def on_answer(self, request: int, value: Any) -> None:
         """An answer has arrived; one that nobody waits for any more is dropped."""

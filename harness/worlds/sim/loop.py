@@ -71,8 +71,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.steps = 0  # events taken from the heap so far
         self._now = 0.0
         self._number = 0
-        self._heap: list[tuple[float, int, Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]] = []
-        self._ready: deque[tuple[Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]] = deque()
+        self._heap: list[
+            tuple[float, int, Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]
+        ] = []
+        self._ready: deque[tuple[Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]] = (
+            deque()
+        )
         self._failure: BaseException | None = None
         self._running = False
         self._closed = False
@@ -158,7 +162,9 @@ class SimLoop(asyncio.AbstractEventLoop):
             if main.done():
                 return
             if not heap:
-                raise SimDeadlock(f"nothing is left to happen at {self._now:.3f} s, but the main coroutine still waits")
+                raise SimDeadlock(
+                    f"nothing is left to happen at {self._now:.3f} s, but the main coroutine still waits"
+                )
             when, _, call, args, context, handle = heappop(heap)
             if handle is not None and handle.dropped:
                 continue
@@ -214,7 +220,9 @@ class SimLoop(asyncio.AbstractEventLoop):
 
 def _forbidden(name: str) -> Callable[..., NoReturn]:
     def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-        raise ForbiddenInSim(f"loop.{name} reaches outside the simulator; use the world's channels, disks and clocks")
+        raise ForbiddenInSim(
+            f"loop.{name} reaches outside the simulator; use the world's channels, disks and clocks"
+        )
 
     return refuse
 

@@ -51,7 +51,9 @@ class NetOptions:
             if name not in kinds:
                 raise PlanError(f"[sim] has no option {name!r}; there are: {', '.join(kinds)}")
             if not isinstance(value, kinds[name]) or isinstance(value, bool):  # type: ignore[arg-type]
-                raise PlanError(f"[sim] {name} = {value!r} is not a {'word' if name == 'latency' else 'number'}")
+                raise PlanError(
+                    f"[sim] {name} = {value!r} is not a {'word' if name == 'latency' else 'number'}"
+                )
         return NetOptions(**table)
 
 
