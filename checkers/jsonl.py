@@ -17,6 +17,7 @@ import base64
 import binascii
 import json
 import math
+from functools import lru_cache
 from typing import Any, Final
 
 from checkers.op import MISSING, Op, Type
@@ -24,9 +25,11 @@ from checkers.op import MISSING, Op, Type
 MAX_DEPTH: Final = 200
 _BITS_AS_DECIMAL: Final = 13_000  # Python refuses decimal texts of more than 4300 digits
 _WORDS: Final = {kind.word: kind for kind in Type}
+_TYPE_WORDS: Final = tuple(kind.word for kind in Type)
 _REQUIRED: Final = ("process", "type", "f")
 _FIELDS: Final = frozenset(("index", "time", "process", "type", "f", "key", "value", "error"))
 _dumps: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_quoted: Final = lru_cache(maxsize=256)(_dumps)  # the few names of functions
 
 
 class HistoryError(ValueError):
@@ -35,17 +38,18 @@ class HistoryError(ValueError):
 
 def encode_op(op: Op) -> bytes:
     """Return the line of `op`, with its newline. HistoryError if a value has no exact form."""
-    parts = [f'{{"index":{op.index},"time":{op.time_ns},"process":']
-    parts.append(encode_value(op.process))
-    parts.append(f',"type":"{op.type.word}","f":{_dumps(op.f)}')
-    if op.key is not None:
-        parts.append(f',"key":{encode_value(op.key)}')
-    if op.value is not MISSING:
-        parts.append(f',"value":{encode_value(op.value)}')
+    process, key, value = op.process, op.key, op.value
+    line = (
+        f'{{"index":{op.index},"time":{op.time_ns},"process":{process if type(process) is int else encode_value(process)}'
+        f',"type":"{_TYPE_WORDS[op.type]}","f":{_quoted(op.f)}'
+    )
+    if key is not None:
+        line += f',"key":{encode_value(key)}'
+    if value is not MISSING:
+        line += f',"value":{encode_value(value)}'
     if op.error is not None:
-        parts.append(f',"error":{_dumps(op.error)}')
-    parts.append("}\n")
-    return "".join(parts).encode()
+        line += f',"error":{_dumps(op.error)}'
+    return (line + "}\n").encode()
 
 
 def encode_value(value: Any) -> str:
