@@ -20,7 +20,7 @@ from msgspec import structs
 
 from checkers.op import Op, Type
 from harness.generator.base import PENDING, SLEEP, Generator, GeneratorError, GeneratorLike, lift
-from harness.generator.context import NEMESIS, Context, first_context
+from harness.generator.context import Context, first_context
 
 Completion = Callable[[Op, random.Random], Op]
 """(the invocation, a generator for latencies and the like) -> its completion, with `time_ns` not before the invocation's."""
@@ -121,6 +121,3 @@ class _Simulation:
 def invocations(ops: list[Op]) -> list[Op]:
     """Only the calls."""
     return [op for op in ops if op.type is Type.INVOKE]
-
-
-__all__ = ["NEMESIS", "Completion", "crashing", "failing", "invocations", "perfect", "simulate"]
