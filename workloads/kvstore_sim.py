@@ -70,7 +70,7 @@ class StoreNode:
 
     def on_crash(self) -> None:
         """Power cut: of what is staged, a drawn prefix stays."""
-        self._engine.crash(self._env.rng)  # type: ignore[arg-type]
+        self._engine.crash(self._env.rng)
 
     def _clock(self) -> Clock:
         env = self._env

@@ -5,7 +5,7 @@
 
 Nothing ever waits: an hour of virtual time costs what its events cost. Two events of the same time run in the order in
 which they were asked for, so a run is a function of its seed. `asyncio.Task`, `Future`, `sleep` and `timeout` work
-unchanged on it. What would let the outside world in (sockets, threads, signals, subprocesses) raises `ForbiddenInSim`
+unchanged on it. What would let the outside world in (sockets, threads, signals, subprocesses) raises `ForbiddenInSimError`
 with its name. `asyncio.wait`, `gather` and `TaskGroup` keep tasks in sets, whose order depends on addresses: code that
 runs here uses tasks and futures one by one.
 
@@ -27,15 +27,15 @@ T = TypeVar("T")
 Call = Callable[..., Any]
 
 
-class ForbiddenInSim(RuntimeError):
+class ForbiddenInSimError(RuntimeError):
     """Simulated code asked for something of the real world; the message names it."""
 
 
-class SimDeadlock(RuntimeError):
+class SimDeadlockError(RuntimeError):
     """Nothing is left to happen, and the main coroutine is still waiting."""
 
 
-class SimTimeLimit(RuntimeError):
+class SimTimeLimitError(RuntimeError):
     """The virtual clock passed its limit: something keeps the run alive without finishing it."""
 
 
@@ -63,7 +63,30 @@ class SimHandle(asyncio.TimerHandle):
         return self._when
 
 
-class SimLoop(asyncio.AbstractEventLoop):
+def _forbidden(name: str) -> Callable[..., NoReturn]:
+    def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
+        raise ForbiddenInSimError(
+            f"loop.{name} reaches outside the simulator; use the world's channels, disks and clocks"
+        )
+
+    return refuse
+
+
+FORBIDDEN = (  # noqa: SIM905
+    "run_in_executor call_soon_threadsafe run_forever create_connection create_server create_unix_connection "
+    "create_unix_server create_datagram_endpoint connect_accepted_socket connect_read_pipe connect_write_pipe "
+    "subprocess_exec subprocess_shell getaddrinfo getnameinfo add_reader remove_reader add_writer remove_writer "
+    "sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto sock_connect sock_accept "
+    "sock_sendfile sendfile start_tls add_signal_handler remove_signal_handler set_default_executor"
+).split()
+
+
+def _no_outside() -> Any:
+    """The base of SimLoop: asyncio's interface, with everything that reaches outside refused by name."""
+    return type("NoOutside", (asyncio.AbstractEventLoop,), {name: _forbidden(name) for name in FORBIDDEN})
+
+
+class SimLoop(_no_outside()):  # type: ignore[misc]
     """Virtual time, one thread, no outside world. Not reentrant; use `close` when done."""
 
     def __init__(self, *, time_virtual_s_max: float = 86_400.0) -> None:
@@ -94,21 +117,19 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Virtual seconds since the loop was made."""
         return self._now
 
-    def call_soon(  # type: ignore[override]
-        self, callback: Call, *args: Any, context: contextvars.Context | None = None
-    ) -> SimHandle:
+    def call_soon(self, callback: Call, *args: Any, context: contextvars.Context | None = None) -> SimHandle:
         """Call at the present time, after what is ready already."""
         handle = SimHandle(self._now)
         self._ready.append((callback, args, context, handle))
         return handle
 
-    def call_later(  # type: ignore[override]
+    def call_later(
         self, delay: float, callback: Call, *args: Any, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call after a virtual delay in seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(
         self, when: float, callback: Call, *args: Any, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call at a virtual time; a time in the past means now."""
@@ -121,7 +142,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """A future of this loop."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         *,
@@ -129,7 +150,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """Run a coroutine beside the others."""
-        return asyncio.Task(coro, loop=self, name=name or "sim", context=context)  # type: ignore[arg-type]
+        return asyncio.Task(coro, loop=self, name=name or "sim", context=context)
 
     def run_until_complete(self, future: Any) -> Any:
         """Run until the coroutine is done and return its result; re-raise the first error of any callback."""
@@ -162,14 +183,16 @@ class SimLoop(asyncio.AbstractEventLoop):
             if main.done():
                 return
             if not heap:
-                raise SimDeadlock(
+                raise SimDeadlockError(
                     f"nothing is left to happen at {self._now:.3f} s, but the main coroutine still waits"
                 )
             when, _, call, args, context, handle = heappop(heap)
             if handle is not None and handle.dropped:
                 continue
             if when > limit:
-                raise SimTimeLimit(f"the run passed its limit of {limit:g} virtual seconds without finishing")
+                raise SimTimeLimitError(
+                    f"the run passed its limit of {limit:g} virtual seconds without finishing"
+                )
             self._now = when
             self.steps += 1
             self._run(call, args, context)
@@ -216,26 +239,6 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Nothing to do: there is no executor."""
-
-
-def _forbidden(name: str) -> Callable[..., NoReturn]:
-    def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-        raise ForbiddenInSim(
-            f"loop.{name} reaches outside the simulator; use the world's channels, disks and clocks"
-        )
-
-    return refuse
-
-
-FORBIDDEN = tuple(
-    "run_in_executor call_soon_threadsafe run_forever create_connection create_server create_unix_connection "
-    "create_unix_server create_datagram_endpoint connect_accepted_socket connect_read_pipe connect_write_pipe "
-    "subprocess_exec subprocess_shell getaddrinfo getnameinfo add_reader remove_reader add_writer remove_writer "
-    "sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto sock_connect sock_accept "
-    "sock_sendfile sendfile start_tls add_signal_handler remove_signal_handler set_default_executor".split()
-)
-for _name in FORBIDDEN:
-    setattr(SimLoop, _name, _forbidden(_name))
 
 
 def simulate(main: Coroutine[Any, Any, T], *, time_virtual_s_max: float = 86_400.0) -> T:

@@ -50,7 +50,7 @@ class NetOptions:
         for name, value in table.items():
             if name not in kinds:
                 raise PlanError(f"[sim] has no option {name!r}; there are: {', '.join(kinds)}")
-            if not isinstance(value, kinds[name]) or isinstance(value, bool):  # type: ignore[arg-type]
+            if not isinstance(value, kinds[name]) or isinstance(value, bool):
                 raise PlanError(
                     f"[sim] {name} = {value!r} is not a {'word' if name == 'latency' else 'number'}"
                 )
