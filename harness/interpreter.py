@@ -235,10 +235,10 @@ class _Run:
             self.crash(error)
         self.pump()
 
-    def end(self, worker: _Worker, op: Op, done: Op, rest_s: float = 0.0) -> None:
-        """Record the completion, free the thread (after a rest), and go on."""
+    def end(self, worker: _Worker, op: Op, done: Op, rest_s: float = 0.0) -> bool:
+        """Record the completion, free the thread (after a rest), and go on. False if the run is over."""
         if self.over.done():
-            return
+            return False
         try:
             check_completion(op, done)
             thread = worker.thread
@@ -259,6 +259,7 @@ class _Run:
             self.crash(error)
         else:
             self.pump()
+        return not self.over.done()
 
     def on_rested(self, thread: int) -> None:
         """The thread may try to connect again."""
@@ -343,15 +344,16 @@ class _Run:
                 client = worker.client
                 assert client is not None
                 worker.sent = True
+                raised = False
                 try:
                     done = await client.invoke(op)
-                    spent = done.type is Type.INFO
                 except (Exception, asyncio.CancelledError) as error:
-                    done, spent = self.outcome(worker, op, error), True
+                    done, raised = self.outcome(worker, op, error), True
                 if worker.stopped:
                     break
-                self.end(worker, op, done)
-                if spent and worker.thread < self.concurrency:
+                if not self.end(worker, op, done):
+                    break
+                if (raised or done.type is Type.INFO) and worker.thread < self.concurrency:
                     await self.close(worker)
                 elif worker.op is not None:
                     await asyncio.sleep(0)  # a client that never waits must not keep the loop for itself
