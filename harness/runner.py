@@ -1,20 +1,26 @@
-"""The runner: the story of a run, the same in both worlds.
+"""The story of a run, the same in both worlds.
 
-    run    1 read the plan: system, workload, timetable of faults     story   4 the world comes up
-           2 make the folder                                                  5 load and faults, until the time is over
-           3 pick the world and its loop, tell the story                      6 heal, and look whether it is whole
-           9 judge the history                                                7 last reads
-          10 results.json, report.html                                        8 logs, the world goes down
+     1  the plan becomes a system, a workload and a timetable of faults      bad input stops here, before anything is made
+     2  a folder is made
+     3  the world comes up
+     4  clients and nemesis run until the time limit                         history.jsonl and faults.jsonl grow meanwhile
+     5  everything is healed, and looked at
+     6  last reads
+     7  logs are fetched, the world goes down                                also after an error or Ctrl-C
+     8  the history is read back and judged
+     9  results.json, report.html
+    10  one verdict
 
-Whatever happens on the way, step 8 is reached and the history kept; a run that was interrupted is judged by what it
-recorded, and can no longer end VALID.
+What is judged is the file that was written, not what was in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,280 +31,250 @@ from harness.client import ChannelError, Client
 from harness.generator import Generator, any_of, clients, nemesis, op, phases, stagger, time_limit
 from harness.interpreter import interpret
 from harness.nemesis.client import HEAL, NemesisClient
-from harness.nemesis.schedule import Stroke, nemesis_ops, timetable
+from harness.nemesis.schedule import nemesis_ops, timetable
 from harness.plan import Plan, PlanError, dump_plan, repeat_command
-from harness.recorder import FileSink, Recorder
-from harness.results import Happened, results
-from harness.system import SystemUnderTest, find_system
+from harness.recorder import FileSink, Recorder, Sink
+from harness.results import results_of
+from harness.system import SystemFault, SystemUnderTest, find_system
 from harness.workload import Workload, find_workload
 from harness.worlds import World, WorldError
 from harness.worlds.sim import SimLoop, SimWorld, stream
-from harness.worlds.sim.net import NetOptions
 
 Progress = Callable[[float, int, Sequence[str]], None]
-"""(seconds since the start, operations so far, the faults that go on)"""
+"""(seconds of the run, records so far, kinds of fault going on)"""
 
-PROGRESS_S: Final = 0.25
-READY_S_MAX: Final = 30.0  # for all nodes to serve again after the heal
-READY_POLL_S: Final = 0.1
-SIM_GRACE_S: Final = 600.0  # virtual time beyond the plan's, for the heal and the last reads
+SETTLE_S_MAX: Final = 20.0
+SETTLE_POLL_S: Final = 0.05
+TICK_S: Final = 0.1  # of real time, between two calls of Progress
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run left: its folder, what is in results.json, and the verdict."""
+    """What a run left."""
 
     folder: Path
     results: dict[str, Any]
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class SimRun:
-    """A run in the simulator that touched no disk."""
+class WatchedSink:
+    """A sink that tells somebody how far the run is, now and then."""
 
-    history: History
-    faults: list[dict[str, Any]]
-    results: dict[str, Any]
-    verdict: Verdict
-    logs: dict[str, str]
+    def __init__(self, sink: Sink, tell: Callable[[int], None]) -> None:
+        self._sink, self._tell = sink, tell
+        self._lines = 0
+        self._last = 0.0
+
+    def write(self, lines: bytes) -> None:
+        """Pass on."""
+        self._sink.write(lines)
+        self._lines += lines.count(b"\n")
+        now = time.monotonic()
+        if now - self._last >= TICK_S:
+            self._last = now
+            self._tell(self._lines)
+
+    def close(self) -> None:
+        """Pass on."""
+        self._sink.close()
 
 
-@dataclass(slots=True)
-class Prepared:
-    """A plan with its names looked up and its options checked."""
+class Story:
+    """One run: its parts, and the steps that need a loop."""
 
-    plan: Plan
-    system: SystemUnderTest
-    workload: Workload
-    strokes: tuple[Stroke, ...]
+    def __init__(self, plan: Plan, world: str) -> None:
+        self.plan = plan
+        self.kind = world
+        nodes = plan.node_names
+        given = {"concurrency": plan.concurrency, "rate": plan.rate, "time_limit_s": plan.time_limit_s, "op_timeout_ms": plan.op_timeout_ms}  # fmt: skip
+        try:
+            self.system: SystemUnderTest = find_system(plan.system)(plan.system_options, nodes)
+            self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
+        except KeyError as error:
+            raise PlanError(str(error.args[0])) from None
+        strokes = timetable(plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis"))
+        self.faults = nemesis_ops(strokes, plan.time_limit_s)
+        self.doubts: list[str] = []
+        self.environment: dict[str, Any] = {}
+        self.logs: dict[str, str] = {}
+        self.nemesis: NemesisClient | None = None
+        self.world: World | None = None
 
     def generator(self) -> Generator:
-        """Load beside faults, then the heal, then the last reads."""
-        plan, load = self.plan, self.workload.generator
-        if plan.rate:
-            load = stagger(1 / plan.rate, load)
-        faults = nemesis_ops(self.strokes, plan.time_limit_s)
-        main = time_limit(plan.time_limit_s, any_of(clients(load), nemesis(faults)))
+        """Load and faults side by side; then the heal; then the last reads."""
+        load = self.workload.generator
+        if self.plan.rate:
+            load = stagger(1 / self.plan.rate, load)
+        limit_s = self.plan.time_limit_s
+        main = any_of(clients(time_limit(limit_s, load)), nemesis(self.faults))
         return phases(main, nemesis(op(HEAL)), clients(self.workload.final))
 
+    async def connect(self, node: str, process: int) -> Client:
+        """A client of the workload on a node."""
+        assert self.world is not None
+        return self.workload.client(await self.world.dial(node))
 
-def prepare(plan: Plan) -> Prepared:
-    """Look up the system and the workload, check every option, draw the timetable. Raises PlanError."""
-    NetOptions.parse(plan.sim)
-    try:
-        make_system, make_workload = find_system(plan.system), find_workload(plan.workload)
-    except KeyError as error:
-        raise PlanError(str(error.args[0])) from None
-    given = {
-        "concurrency": plan.concurrency,
-        "rate": plan.rate,
-        "time_limit_s": plan.time_limit_s,
-        "op_timeout_ms": plan.op_timeout_ms,
-    }
-    strokes = timetable(
-        plan.faults, nodes=plan.node_names, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
-    )
-    system = make_system(plan.system_options, plan.node_names)
-    return Prepared(plan, system, make_workload({**plan.options, **given}), strokes)
+    async def late(self) -> list[str]:
+        """The nodes that do not serve, after they had `SETTLE_S_MAX` to come back."""
+        assert self.world is not None
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_S_MAX
+        left = list(self.world.nodes)
+        while left and loop.time() < deadline:
+            if await self.serves(left[0]):
+                left.pop(0)
+            else:
+                await asyncio.sleep(SETTLE_POLL_S)
+        return left
 
-
-@dataclass(slots=True)
-class Story:
-    """One run in one world: steps 4 to 8."""
-
-    prepared: Prepared
-    world: World
-    recorder: Recorder
-    write_fault: Callable[[bytes], None]
-    progress: Progress | None = None
-    problems: list[str] = field(default_factory=list)
-    logs: dict[str, str] = field(default_factory=dict)
-    failure: WorldError | None = None  # the world did not come up
-    faults: list[dict[str, Any]] = field(default_factory=list)
-
-    async def tell(self) -> None:
-        """Tell it to its end. An interruption is noted, not passed on."""
-        try:
-            await self.world.up()
-            await self._load()
-        except WorldError as error:
-            self.failure = error
-            self.problems.append(f"the world failed: {error}")
-        except asyncio.CancelledError:
-            self.problems.append("interrupted before its end")
-        finally:
-            await self._down()
-
-    async def _load(self) -> None:
-        """Steps 5 to 7: one generator, so that processes are numbered through."""
-        plan, loop = self.prepared.plan, asyncio.get_running_loop()
-        start_s = loop.time()
-        demon = NemesisClient(
-            self.world,
-            now_ns=lambda: int((loop.time() - start_s) * 1e9),
-            write=self.write_fault,
-            ready=self._not_ready,
-            shifts_clocks=any(fault.kind == "clock" for fault in plan.faults),
-        )
-        self.faults = demon.records
-        over = False
-
-        def tick() -> None:
-            if not over and self.progress is not None:
-                self.progress(loop.time() - start_s, self.recorder.count, demon.active_words())
-                loop.call_later(PROGRESS_S, tick)
-
-        tick()
-        try:
-            await interpret(
-                self.prepared.generator(),
-                connect=self._connect,
-                nodes=self.world.nodes,
-                concurrency=plan.concurrency,
-                recorder=self.recorder,
-                nemesis=demon,
-                op_timeout_ms=plan.op_timeout_ms,
-                rng=stream(plan.seed, "generator"),
-            )
-        finally:
-            over = True
-            demon.abandon()
-            self.problems += demon.problems
-
-    async def _connect(self, node: str, process: int) -> Client:
-        return self.prepared.workload.client(await self.world.dial(node))
-
-    async def _not_ready(self) -> list[str]:
-        """The nodes that do not serve, after they had time to."""
-        loop, late = asyncio.get_running_loop(), []
-        deadline = loop.time() + READY_S_MAX
-        for node in self.world.nodes:
-            while not await self._is_ready(node):
-                if loop.time() > deadline:
-                    late.append(node)
-                    break
-                await asyncio.sleep(READY_POLL_S)
-        return late
-
-    async def _is_ready(self, node: str) -> bool:
-        try:
+    async def serves(self, node: str) -> bool:
+        """Whether a node is ready, as it says itself."""
+        assert self.world is not None
+        with suppress(ChannelError):
             channel = await self.world.dial(node)
-        except ChannelError:
-            return False
-        try:
-            return await self.prepared.system.ready(channel)
-        except ChannelError:
-            return False
-        finally:
-            await channel.close()
+            try:
+                return await self.system.ready(channel)
+            finally:
+                await channel.close()
+        return False
 
-    async def _down(self) -> None:
-        """Fetch what is left to read, then leave nothing behind."""
+    async def play(self, world: World, history: Sink, faults: Callable[[bytes], None]) -> None:
+        """Steps 3 to 7."""
+        self.world = world
+        recorder = Recorder(history)
         try:
-            self.logs = dict(await self.world.logs())
-        except WorldError as error:
-            self.problems.append(f"the logs could not be fetched: {error}")
+            await world.up()
+            loop = asyncio.get_running_loop()
+            start_s = loop.time()
+            self.nemesis = NemesisClient(
+                world, now_ns=lambda: round((loop.time() - start_s) * 1e9), write=faults, ready=self.late,
+                shifts_clocks=any(fault.kind == "clock" for fault in self.plan.faults),
+            )  # fmt: skip
+            await interpret(
+                self.generator(), connect=self.connect, nodes=world.nodes, concurrency=self.plan.concurrency,
+                recorder=recorder, nemesis=self.nemesis, op_timeout_ms=self.plan.op_timeout_ms,
+                rng=stream(self.plan.seed, "generator"),
+            )  # fmt: skip
+            self.doubts += self.nemesis.problems
+        finally:
+            recorder.close()
+            if self.nemesis is not None:
+                self.nemesis.abandon()
+            await self.leave(world)
+
+    async def leave(self, world: World) -> None:
+        """Step 7. What goes wrong here must not hide what went wrong before."""
         try:
-            await self.world.down()
+            self.logs = dict(await world.logs())
+            self.environment = dict(world.environment())
         except WorldError as error:
-            self.problems.append(f"the world could not be taken down: {error}")
+            self.doubts.append(f"the logs could not be fetched: {error}")
+        try:
+            await world.down()
+        except WorldError as error:
+            self.doubts.append(f"the world did not go down cleanly: {error}")
 
 
 def run(
-    plan: Plan, *, world: str, out: Path, progress: Progress | None = None, inventory: Path | None = None
+    plan: Plan,
+    *,
+    world: str,
+    out: Path = Path("runs"),
+    progress: Progress | None = None,
+    inventory: Path | None = None,
 ) -> RunOutcome:
-    """Run a plan and leave a run folder in `out`. Raises PlanError, and WorldError if the world did not come up."""
-    prepared = prepare(plan)
-    hosts = None
-    if world == "hosts":
-        hosts = load_inventory(inventory, len(plan.node_names))
-    elif world != "sim":
-        raise PlanError(f"there is no world {world!r}; use sim or hosts")
+    """Run a plan and judge it. Raises PlanError (bad input) and WorldError (the infrastructure); the folder stays."""
+    story = Story(plan, world)
+    make_world = world_maker(story, inventory)
     folder = runs.create(out, plan.name, plan.seed)
     runs.write_text(folder / "plan.toml", dump_plan(plan))
-    recorder, faults = Recorder(FileSink(folder / "history.jsonl")), FileSink(folder / "faults.jsonl")
-
-    def begin(place: World) -> Story:
-        return Story(prepared, place, recorder, faults.write, progress)
-
-    try:
-        story = tell_sim(prepared, begin) if hosts is None else tell_hosts(prepared, begin, hosts)
-    finally:
-        recorder.close()
-        faults.close()
-    runs.write_logs(folder, story.logs)
     command = repeat_command(folder / "plan.toml", world, plan.seed)
-    about = {
-        **runs.environment(),
-        "world": dict(story.world.environment()),
-        "seed": plan.seed,
-        "command": command,
-    }
-    runs.write_json(folder / "environment.json", {**about, "system": dict(prepared.system.describe())})
-    happened = Happened(world, story.faults, story.problems, command)
-    table, verdict = results(plan, History.load(folder / "history.jsonl"), happened)
-    runs.write_json(folder / "results.json", table)
-    if story.failure is not None and recorder.count == 0:
-        raise story.failure
-    from harness.report.page import write_report
+    failure: BaseException | None = None
+    with (folder / "faults.jsonl").open("wb", buffering=0) as faults:
+        sink = watched(FileSink(folder / "history.jsonl"), story, progress)
+        try:
+            perform(story, make_world, sink, faults.write)
+        except (Exception, KeyboardInterrupt) as error:
+            failure = error
+            story.doubts.insert(0, "interrupted" if isinstance(error, KeyboardInterrupt) else f"the run broke off: {error}")
+        finally:
+            sink.close()
+    runs.write_logs(folder, story.logs)
+    runs.write_json(
+        folder / "environment.json",
+        {**runs.environment(), "command": command, "seed": plan.seed, "world": world, "system": story.system.describe(), **story.environment},
+    )  # fmt: skip
+    verdict, results = judge_folder(story, folder, command)
+    if failure is not None and not isinstance(failure, KeyboardInterrupt):
+        raise failure
+    return RunOutcome(folder, results, verdict)
 
+
+def judge_folder(story: Story, folder: Path, command: str) -> tuple[Verdict, dict[str, Any]]:
+    """Steps 8 to 10."""
+    from harness.report import write_report
+
+    history = History.load(folder / "history.jsonl")
+    records = story.nemesis.records if story.nemesis is not None else []
+    verdict, results = results_of(story.plan, history, records, story.doubts, world=story.kind, command=command)
+    runs.write_json(folder / "results.json", results)
     write_report(folder)
-    return RunOutcome(folder, table, verdict)
+    return verdict, results
 
 
-def simulate_run(plan: Plan, seed: int | None = None, *, judge: bool = True) -> SimRun:
-    """Run a plan in the simulator, in memory only. `judge=False` leaves `results` empty and the verdict UNKNOWN."""
-    plan = plan if seed is None else replace(plan, seed=seed)
-    prepared = prepare(plan)
-    recorder = Recorder(None, keep=True)
-    story = tell_sim(prepared, lambda place: Story(prepared, place, recorder, lambda line: None))
-    if story.failure is not None:
-        raise story.failure
-    history = History.from_ops(recorder.ops)
-    table: dict[str, Any] = {}
-    verdict = Verdict.UNKNOWN
-    if judge:
-        table, verdict = results(plan, history, Happened("sim", story.faults, story.problems))
-    return SimRun(history, story.faults, table, verdict, story.logs)
+def watched(sink: Sink, story: Story, progress: Progress | None) -> Sink:
+    """The sink, telling `progress` how far the run is."""
+    if progress is None:
+        return sink
+    tell = progress
+    started: list[float] = []
+
+    def say(lines: int) -> None:
+        now = asyncio.get_running_loop().time()
+        started.append(now)
+        tell(now - started[0], lines // 2, story.nemesis.active_words() if story.nemesis is not None else ())
+
+    return WatchedSink(sink, say)
 
 
-def tell_sim(prepared: Prepared, begin: Callable[[World], Story]) -> Story:
-    """On a loop of virtual time. Ctrl-C ends it where it is; there is nothing to take down."""
-    plan = prepared.plan
-    loop = SimLoop(time_virtual_s_max=plan.time_limit_s + SIM_GRACE_S)
-    story = begin(SimWorld(prepared.system, plan.sim, plan.seed, loop=loop))
-    try:
-        loop.run_until_complete(story.tell())
-    except KeyboardInterrupt:
-        story.problems.append("interrupted before its end")
-    finally:
-        loop.close()
-    return story
+def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | None], World]:
+    """How this run's world is made. Looks at the inventory now, so that a bad one is refused before anything is made."""
+    plan = story.plan
+    if story.kind == "sim":
 
+        def simulated(loop: SimLoop | None) -> World:
+            assert loop is not None
+            return SimWorld(story.system, plan.sim, plan.seed, loop=loop)
 
-def load_inventory(path: Path | None, count: int) -> Any:
-    """The hosts to run on. Raises PlanError."""
+        return simulated
+    if story.kind != "hosts":
+        raise PlanError(f"there is no world {story.kind!r}; use sim or hosts")
+    if inventory is None:
+        raise PlanError("the world hosts needs an inventory; make hosts with `quorate hosts up`, or give --inventory")
     from harness.provision import load
-
-    if path is None:
-        raise PlanError(
-            "the world hosts needs an inventory; make one with `quorate hosts up`, or give --inventory FILE"
-        )
-    inventory = load(path)
-    inventory.first(count)
-    return inventory
-
-
-def tell_hosts(prepared: Prepared, begin: Callable[[World], Story], inventory: Any) -> Story:
-    """On a real loop. The first Ctrl-C is taken as a cancellation, after which the world is still taken down."""
     from harness.worlds.hosts import HostsWorld
 
-    shifts = any(fault.kind == "clock" for fault in prepared.plan.faults)
+    hosts = load(inventory)
+    shift_clocks = any(fault.kind == "clock" for fault in plan.faults)
+    return lambda _: HostsWorld(story.system, hosts, shift_clocks=shift_clocks)
 
-    async def main() -> Story:
-        story = begin(HostsWorld(prepared.system, inventory, shift_clocks=shifts))
-        await story.tell()
-        return story
 
-    return asyncio.run(main())
+def perform(
+    story: Story,
+    make_world: Callable[[SimLoop | None], World],
+    history: Sink,
+    faults: Callable[[bytes], Any],
+) -> None:
+    """Play the story on the loop that its world needs."""
+    try:
+        if story.kind == "sim":
+            loop = SimLoop()
+            try:
+                loop.run_until_complete(story.play(make_world(loop), history, faults))
+            finally:
+                loop.close()
+        else:
+            with asyncio.Runner() as runner:
+                runner.run(story.play(make_world(None), history, faults))
+    except SystemFault as error:
+        raise WorldError(str(error)) from error
