@@ -161,7 +161,7 @@ def merge_row(row: Row, ran: Sequence[Ran]) -> Shown:
         "worst_staleness_versions": max((one.get("worst_staleness_versions") or 0 for one in stale), default=0),
         "p50_ms": quantile(latencies, 0.50),
         "p99_ms": quantile(latencies, 0.99),
-        "availability": mean([(one.results.get("availability") or {}).get("under_faults") for one in ran]),
+        "availability": mean([(one.results.get("availability") or {}).get("under_partitions") for one in ran]),
         "core": (best.results.get("core") or {}).get("ops") if guilty else None,
     }  # fmt: skip
     return Shown(
