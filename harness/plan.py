@@ -145,8 +145,12 @@ class _Reader:
         plan = Plan(
             **values,
             system=system["name"],
-            system_options={key: self.plain(value, key) for key, value in system.items() if key != "name"},
-            options={key: self.plain(value, key) for key, value in self.table(table, "options").items()},
+            system_options={
+                key: self.plain(value, key, "system") for key, value in system.items() if key != "name"
+            },
+            options={
+                key: self.plain(value, key, "options") for key, value in self.table(table, "options").items()
+            },
             faults=self.faults(table.get("faults", [])),
             sim=self.options(self.table(table, "sim"), SIM_OPTIONS, "sim"),
             hosts=self.options(self.table(table, "hosts"), HOSTS_OPTIONS, "hosts"),
@@ -271,7 +275,7 @@ class _Reader:
             self.refuse(key, section, f"must be a finite number, not {value!r}")
         return value
 
-    def plain(self, value: Any, key: str) -> Any:
+    def plain(self, value: Any, key: str, section: str) -> Any:
         """A value that can be written back: no dates."""
         for item in _leaves(value):
             if not isinstance(item, str | int | float | bool):
@@ -308,7 +312,7 @@ WORDS = {
 def nearest(word: Any, names: Iterable[str], *, told: bool = False) -> str:
     """`; did you mean …?` if a name is near, else the list of names (unless they were told already)."""
     names = tuple(names)
-    near = get_close_matches(str(word), names, n=1)
+    near = get_close_matches(str(word), names, n=1, cutoff=0.7)
     if near:
         return f"; did you mean {near[0]!r}?"
     return "" if told else f"; there are {', '.join(names)}"
