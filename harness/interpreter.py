@@ -23,11 +23,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from checkers.op import Op, Type
-from harness.client import Client, outcome_of
+from harness.client import Client
+from harness.completion import InterpreterError, after_error, check_completion, describe
+from harness.deadlines import Deadlines
 from harness.generator import (
     NEMESIS,
     PENDING,
@@ -46,10 +47,6 @@ FAREWELL_S = 5.0  # how long clients may take to close at the end
 
 Connect = Callable[[str, int], Awaitable[Client]]
 """(node, process) -> a client connected to the node. Whatever it raises means: no client."""
-
-
-class InterpreterError(Exception):
-    """A client broke its contract, so the history could not be trusted. A crash of the harness, never a verdict."""
 
 
 async def interpret(
@@ -116,7 +113,6 @@ class _Run:
         self.concurrency = concurrency
         self.recorder = recorder
         self.nemesis = nemesis
-        self.timeout_s = timeout_s
         self.rng = rng
         first = first_context(concurrency, rng, nemesis=nemesis is not None)
         self.threads = self.free = first.threads
@@ -129,10 +125,7 @@ class _Run:
         self.now_ns = 0
         self.timer: asyncio.TimerHandle | None = None
         self.timer_ns = -1
-        self.alarm: asyncio.TimerHandle | None = None
-        self.deadlines: deque[tuple[float, _Worker, int]] = (
-            deque()
-        )  # all time limits are alike: first in, first out
+        self.deadlines = Deadlines(timeout_s, self.loop.time, self.loop.call_at, self.expire)
         self.tasks: list[asyncio.Task[None]] = []
         self.workers = [self.hire(thread) for thread in range(len(self.processes))]
 
@@ -217,7 +210,7 @@ class _Run:
         worker.sent = False
         worker.number += 1
         if thread < self.concurrency:
-            self.set_deadline(worker)
+            self.deadlines.watch(worker)
         if worker.wake is not None:
             worker.wake.set_result(None)
             worker.wake = None
@@ -274,38 +267,14 @@ class _Run:
 
     # ---- time limits --------------------------------------------------------------------------------------------
 
-    def set_deadline(self, worker: _Worker) -> None:
-        """Watch over an operation. One timer serves all."""
-        deadlines = self.deadlines
-        while deadlines and deadlines[0][1].number != deadlines[0][2]:
-            deadlines.popleft()
-        deadlines.append((self.loop.time() + self.timeout_s, worker, worker.number))
-        if self.alarm is None:
-            self.alarm = self.loop.call_at(deadlines[0][0], self.on_alarm)
-
-    def on_alarm(self) -> None:
-        """End what has taken too long; look again at the next deadline."""
-        self.alarm = None
-        now_s = self.loop.time() + SLACK_NS / 1e9
-        while self.deadlines and not self.over.done():
-            deadline_s, worker, number = self.deadlines[0]
-            if worker.op is not None and worker.number == number and not worker.stopped:
-                if deadline_s > now_s:
-                    self.alarm = self.loop.call_at(deadline_s, self.on_alarm)
-                    return
-                self.deadlines.popleft()
-                self.expire(worker, worker.op)
-            else:
-                self.deadlines.popleft()
-
     def expire(self, worker: _Worker, op: Op) -> None:
         """Take the thread away from a worker that is too slow; it closes its client when it can."""
         self.dismiss(worker)
         self.workers[worker.thread] = self.hire(worker.thread)
         if worker.sent:
-            self.end(worker, op, op.info(f"time-out after {self.timeout_s * 1e3:g} ms"))
+            self.end(worker, op, op.info(f"time-out after {self.deadlines.timeout_s * 1e3:g} ms"))
         else:
-            done = op.fail(f"no client: no connection within {self.timeout_s * 1e3:g} ms")
+            done = op.fail(f"no client: no connection within {self.deadlines.timeout_s * 1e3:g} ms")
             self.end(worker, op, done, self.rest_of(worker.thread))
 
     def rest_of(self, thread: int) -> float:
@@ -348,7 +317,9 @@ class _Run:
                 try:
                     done = await client.invoke(op)
                 except (Exception, asyncio.CancelledError) as error:
-                    done, raised = self.outcome(worker, op, error), True
+                    if worker.stopped:
+                        raise
+                    done, raised = after_error(op, error, client.errors), True
                 if worker.stopped:
                     break
                 if not self.end(worker, op, done):
@@ -377,13 +348,6 @@ class _Run:
         self.refusals[worker.thread] = 0
         return not worker.stopped
 
-    def outcome(self, worker: _Worker, op: Op, error: BaseException) -> Op:
-        """What an error of the client means for the operation."""
-        if worker.stopped or worker.client is None:
-            raise error
-        surely_not = outcome_of(error, worker.client.errors) is Type.FAIL
-        return op.fail(describe(error)) if surely_not else op.info(describe(error))
-
     async def close(self, worker: _Worker) -> None:
         """Give the client back. What goes wrong now has no bearing on the history."""
         client, worker.client = worker.client, None
@@ -395,9 +359,9 @@ class _Run:
         """Cancel timers and workers, and wait, not for ever, until the clients are closed."""
         if not self.over.done():
             self.over.cancel()
-        for handle in (self.timer, self.alarm):
-            if handle is not None:
-                handle.cancel()
+        self.deadlines.cancel()
+        if self.timer is not None:
+            self.timer.cancel()
         for worker in self.workers:
             self.dismiss(worker)
         left = [task for task in self.tasks if not task.done()]
@@ -421,32 +385,6 @@ class _Run:
             await closed
             patience.cancel()
         self.recorder.flush()
-
-
-def describe(error: BaseException) -> str:
-    """An error as the history records it."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def check_completion(op: Op, done: Op) -> None:
-    """Raise InterpreterError unless `done` completes `op`."""
-    if not isinstance(done, Op):
-        raise InterpreterError(
-            f"the client answered {op.f!r} of process {op.process!r} with {done!r}, which is no Op"
-        )
-    if done.type is Type.INVOKE:
-        raise InterpreterError(
-            f"the client returned {op.f!r} of process {op.process!r} without ok, fail or info"
-        )
-    if done.process == op.process and done.f == op.f and done.key == op.key:
-        return
-    for name in ("process", "f", "key"):
-        called, returned = getattr(op, name), getattr(done, name)
-        if called != returned:
-            raise InterpreterError(
-                f"the client was called with {name} {called!r} and answered with {name} {returned!r} (operation "
-                f"{op.index}, {op.f!r}); make the completion with op.ok, op.fail or op.info"
-            )
 
 
 __all__ = ["NEMESIS", "Connect", "InterpreterError", "interpret"]

@@ -280,7 +280,7 @@ class _Reader:
         for item in _leaves(value):
             if not isinstance(item, str | int | float | bool):
                 self.refuse(
-                    key, "", f"must be made of text, numbers, true and false, lists and tables, not {item!r}"
+                    key, section, f"must be made of text, numbers, true and false, lists and tables, not {item!r}"
                 )
         return value
 
@@ -312,7 +312,7 @@ WORDS = {
 def nearest(word: Any, names: Iterable[str], *, told: bool = False) -> str:
     """`; did you mean …?` if a name is near, else the list of names (unless they were told already)."""
     names = tuple(names)
-    near = get_close_matches(str(word), names, n=1, cutoff=0.7)
+    near = get_close_matches(str(word), names, n=1, cutoff=0.75)
     if near:
         return f"; did you mean {near[0]!r}?"
     return "" if told else f"; there are {', '.join(names)}"
