@@ -280,7 +280,9 @@ class _Reader:
         for item in _leaves(value):
             if not isinstance(item, str | int | float | bool):
                 self.refuse(
-                    key, section, f"must be made of text, numbers, true and false, lists and tables, not {item!r}"
+                    key,
+                    section,
+                    f"must be made of text, numbers, true and false, lists and tables, not {item!r}",
                 )
         return value
 

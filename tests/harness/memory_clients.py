@@ -15,11 +15,11 @@ from harness.recorder import MemorySink, Recorder
 from harness.worlds.sim.loop import simulate as on_virtual_time
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """Listed as FAIL."""
 
 
-class Lost(Exception):  # noqa: N818
+class Lost(Exception):
     """Listed nowhere."""
 
 
