@@ -39,10 +39,14 @@ def create(out: Path, name: str, seed: int, now: datetime | None = None) -> Path
             except FileExistsError:
                 continue
         else:
-            raise PlanError(f"{parent} already has a thousand runs of this millisecond; give --out another folder")
+            raise PlanError(
+                f"{parent} already has a thousand runs of this millisecond; give --out another folder"
+            )
         point_to(parent / "latest", folder.name)
     except OSError as error:
-        raise PlanError(f"no run folder can be made in {parent}: {error.strerror}; give --out a folder you can write to") from None
+        raise PlanError(
+            f"no run folder can be made in {parent}: {error.strerror}; give --out a folder you can write to"
+        ) from None
     return folder
 
 

@@ -26,6 +26,7 @@ MAY_IMPORT = {
 EDGE = (
     "checkers/__main__.py",
     "checkers/history.py",
+    "checkers/models.py",
     "checkers/register.py",
     "kvstore/__main__.py",
     "kvstore/bundle.py",
@@ -50,7 +51,6 @@ EDGE = (
     "harness/worlds/hosts/",
     "harness/worlds/sim/",
     "harness/nemesis/client.py",
-    "harness/nemesis/evidence.py",
     "workloads/kvstore_hosts.py",
     "workloads/register.py",
 )
@@ -110,7 +110,11 @@ def wrong_directions(package: str, source: str) -> list[str]:
     allowed = MAY_IMPORT[package]
     tree = ast.parse(source)
     tops = ((line, module.split(".")[0]) for line, module in imports(tree))
-    return [f"line {line}: {package} must not import {top}" for line, top in tops if top in PACKAGES and top not in allowed]
+    return [
+        f"line {line}: {package} must not import {top}"
+        for line, top in tops
+        if top in PACKAGES and top not in allowed
+    ]
 
 
 def banned(source: str) -> list[str]:
@@ -124,9 +128,9 @@ def banned(source: str) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BANNED_CALLS:
             found.append(f"line {node.lineno}: {node.func.id}(): {BANNED_CALLS[node.func.id]}")
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
-            if node.func.value.id == "random" and node.func.attr != "Random":
-                found.append(f"line {node.lineno}: random.{node.func.attr}(): take a random.Random as an argument")
+        match node:
+            case ast.Attribute(value=ast.Name(id="random"), attr=name) if name != "Random":
+                found.append(f"line {node.lineno}: random.{name}(): take a random.Random as an argument")
     return found
 
 
@@ -137,17 +141,27 @@ def without_main_block(source: str) -> str:
 
 def long_functions(source: str) -> list[str]:
     """Functions longer than the limit."""
-    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     sizes = ((node, (node.end_lineno or node.lineno) - node.lineno + 1) for node in functions)
-    return [f"line {node.lineno}: {node.name} has {size} lines" for node, size in sizes if size > FUNCTION_LINES_MAX]
-
+    return [
+        f"line {node.lineno}: {node.name} has {size} lines"
+        for node, size in sizes
+        if size > FUNCTION_LINES_MAX
+    ]
 
 
 # ---- the rules hold --------------------------------------------------------------------------------------------------
 
 
 def test_imports_go_one_way() -> None:
-    wrong = {name_of(path): wrong_directions(path.relative_to(ROOT).parts[0], path.read_text()) for path in python_files()}
+    wrong = {
+        name_of(path): wrong_directions(path.relative_to(ROOT).parts[0], path.read_text())
+        for path in python_files()
+    }
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
@@ -164,8 +178,11 @@ def test_every_edge_file_exists() -> None:
 
 
 def test_files_fit() -> None:
-    limits = {path: TEST_LINES_MAX if name_of(path).startswith("tests/") else LINES_MAX for path in tracked(".py", ".rs")}
-    sizes = {name_of(path): len(path.read_text().splitlines()) for path in limits}
+    limits = {
+        path: TEST_LINES_MAX if name_of(path).startswith("tests/") else LINES_MAX
+        for path in tracked(".py", ".rs")
+    }
+    sizes = {name_of(path): len(path.read_text().split("#[cfg(test)]")[0].splitlines()) for path in limits}
     assert {name: size for name, size in sizes.items() if size > limits[ROOT / name]} == {}
 
 
@@ -175,13 +192,17 @@ def test_functions_fit_a_screen() -> None:
 
 
 def test_every_file_says_what_it_is() -> None:
-    silent = [name_of(path) for path in python_files() if path.suffix == ".py" and not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [
+        name_of(path)
+        for path in python_files()
+        if path.suffix == ".py" and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
     assert silent == []
 
 
 def test_no_file_is_dead() -> None:
     """Each module is imported somewhere, is started with `python -m`, or is named by pyproject.toml."""
-    everything = [path for path in tracked(".py")]
+    everything = tracked(".py")
     named: set[str] = set()
     for path in everything:
         tree = ast.parse(path.read_text())
@@ -200,14 +221,22 @@ def test_no_file_is_dead() -> None:
         if path.stem in ("__init__", "__main__") or path.suffix == ".pyi":
             continue
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        if module not in named and f'"{module}' not in pyproject and f'"{module}"' not in "".join(p.read_text() for p in python_files()):
+        if (
+            module not in named
+            and f'"{module}' not in pyproject
+            and f'"{module}"' not in "".join(p.read_text() for p in python_files())
+        ):
             dead.append(module)
     assert dead == []
 
 
 @pytest.mark.parametrize("word", ["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"])
 def test_nothing_is_left_for_later(word: str) -> None:
-    left = [name_of(path) for path in tracked(".py", ".rs", ".md", ".toml") if re.search(rf"\b{word}\b", path.read_text())]
+    left = [
+        name_of(path)
+        for path in tracked(".py", ".rs", ".md", ".toml")
+        if re.search(rf"\b{word}\b", path.read_text())
+    ]
     assert left == []
 
 
@@ -221,7 +250,9 @@ def test_no_path_of_a_machine() -> None:
 
 
 def test_a_wrong_direction_is_seen() -> None:
-    assert wrong_directions("kvstore", "from checkers.op import Op\n") == ["line 1: kvstore must not import checkers"]
+    assert wrong_directions("kvstore", "from checkers.op import Op\n") == [
+        "line 1: kvstore must not import checkers"
+    ]
     assert wrong_directions("harness", "import kvstore.node\n") == ["line 1: harness must not import kvstore"]
     assert wrong_directions("workloads", "import kvstore, harness, checkers\n") == []
 
@@ -229,7 +260,9 @@ def test_a_wrong_direction_is_seen() -> None:
 def test_a_banned_call_is_seen() -> None:
     assert banned("import time\n") == ["line 1: import time: take the clock's reading as an argument"]
     assert banned("x = open('f')\n") == ["line 1: open(): take the text or bytes as an argument"]
-    assert banned("import random\nrandom.choice([1])\n") == ["line 2: random.choice(): take a random.Random as an argument"]
+    assert banned("import random\nrandom.choice([1])\n") == [
+        "line 2: random.choice(): take a random.Random as an argument"
+    ]
     assert banned("import random\nr = random.Random(7)\n") == []
 
 

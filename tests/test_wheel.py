@@ -27,7 +27,18 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one wheel and one sdist."""
     out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "maturin", "build", "--quiet", "--release", "--sdist", "--out", str(out), cwd=ROOT)
+    run(
+        sys.executable,
+        "-m",
+        "maturin",
+        "build",
+        "--quiet",
+        "--release",
+        "--sdist",
+        "--out",
+        str(out),
+        cwd=ROOT,
+    )
     return out
 
 
@@ -36,7 +47,18 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, installed into a folder of its own (its dependencies are those of this environment)."""
     target = tmp_path_factory.mktemp("installed")
     (wheel,) = built.glob("*.whl")
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel), cwd=target)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(target),
+        str(wheel),
+        cwd=target,
+    )
     return target
 
 
@@ -52,7 +74,8 @@ def test_wheel_holds_packages_and_types_and_no_rust(built: Path) -> None:
 
 def test_sdist_holds_the_rust_sources(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
-    names = tarfile.open(sdist).getnames()
+    with tarfile.open(sdist) as archive:
+        names = archive.getnames()
     assert any(name.endswith("checkers/core/src/lib.rs") for name in names)
 
 
@@ -72,11 +95,15 @@ def test_installed_command_checks_a_history(installed: Path, tmp_path: Path) -> 
         "harness.cli.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
     )
     assert str(installed) in done.stderr
     answer = json.loads(done.stdout)
-    assert (done.returncode, answer["verdict"], answer["anomaly"]) == (1, "invalid", "stale-read")
+    assert (done.returncode, answer["verdict"], answer["anomaly"]) == (1, "invalid", "lost-write")
 
 
 def test_installed_command_has_its_workloads_and_systems(installed: Path, tmp_path: Path) -> None:

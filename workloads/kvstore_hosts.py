@@ -81,7 +81,7 @@ def node_toml(node: str, addresses: Mapping[str, str], options: Mapping[str, Any
     }
     bucket = {name: options[name] for name in BUCKET_OPTIONS if options.get(name) is not None}
     peers = {peer: f"{address}:{PEER_PORT}" for peer, address in addresses.items() if peer != node}
-    lines = _lines(top) + ["", "[peers]", *_lines(peers), "", "[bucket]", *_lines(bucket)]
+    lines = [*_lines(top), "", "[peers]", *_lines(peers), "", "[bucket]", *_lines(bucket)]
     text = "\n".join(lines) + "\n"
     from_toml(text, f"the configuration of {node}")
     return text

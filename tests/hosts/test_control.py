@@ -57,7 +57,7 @@ def test_an_upload_to_a_full_disk_is_an_error_and_leaves_the_old_file(first: Con
 
 
 def test_a_command_that_hangs_is_given_up(first: Connection) -> None:
-    with pytest.raises(ControlError, match="gave no answer to `sleep 60` within 0.3 s"):
+    with pytest.raises(ControlError, match=r"gave no answer to `sleep 60` within 0.3 s"):
         first.run("sleep", "60", timeout_s=0.3)
     assert first.run("echo", "still here").stdout == "still here\n"
 
@@ -110,5 +110,5 @@ def test_a_host_with_another_key_is_refused(five: Inventory, tmp_path: Path) -> 
     lines = [line.replace(*second) for line in known.splitlines() if line.startswith(f"{second[0]} ")]
     (tmp_path / "known").write_text("\n".join(lines) + "\n")
     connection = Connection(dataclasses.replace(five.hosts[0], known_hosts=str(tmp_path / "known")))
-    with pytest.raises(ControlError, match="refuses SSH.*check it, then add it"):
+    with pytest.raises(ControlError, match=r"refuses SSH.*check it, then add it"):
         connection.run("true")

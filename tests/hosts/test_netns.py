@@ -147,7 +147,7 @@ def test_a_bad_name_is_refused(bad: str) -> None:
 
 def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(netns.TOOLS, "no-such-tool", "no-such-package")
-    with pytest.raises(WorldError, match="local hosts need no-such-tool.*install no-such-package"):
+    with pytest.raises(WorldError, match=r"local hosts need no-such-tool.*install no-such-package"):
         netns.up(name, 1)
     assert traces(name) == []
 

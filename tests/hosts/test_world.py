@@ -216,7 +216,7 @@ def test_down_leaves_no_process_and_no_file(five: Inventory) -> None:
 
 
 def test_more_nodes_than_hosts_is_bad_input(five: Inventory) -> None:
-    with pytest.raises(PlanError, match="the plan wants 6 nodes and cluster .* has 5 hosts"):
+    with pytest.raises(PlanError, match=r"the plan wants 6 nodes and cluster .* has 5 hosts"):
         HostsWorld(TinySystem([f"n{number}" for number in range(1, 7)]), five)
 
 

@@ -112,7 +112,8 @@ class HostsWorld:
         places = [self._deployment.directory, self._deployment.data_directory, self._deployment.log_file]
         places = [self._path(node, place) for place in places] + [RUN_DIRECTORY]
         for place in places:
-            assert place.count("/") >= 2 and ".." not in place, f"refusing to remove {place}"
+            assert place.count("/") >= 2, f"refusing to remove {place}"
+            assert ".." not in place, f"refusing to remove {place}"
         connection.shell(f"rm -rf {shlex.join(places)}")
 
     def _daemon(self, node: str) -> Daemon:
