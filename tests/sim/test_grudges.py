@@ -1,0 +1,78 @@
+"""Each shape cuts what its drawing says, for any number of nodes and any draw."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.nemesis.grudges import SHAPES, bridge, complete, halves, isolate, majorities_ring, one_way
+from harness.nemesis.schedule import how_many, nemesis_ops, timetable
+from harness.plan import FaultPlan
+
+NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
+SEEDS = st.integers(0, 10_000).map(random.Random)
+
+
+@given(NODES, SEEDS, st.sampled_from(sorted(SHAPES)))
+def test_nobody_drops_itself_and_something_is_cut(nodes: list[str], rng: random.Random, shape: str) -> None:
+    grudge = SHAPES[shape](nodes, rng)
+    assert all(dst not in sources and sources <= set(nodes) for dst, sources in grudge.items())
+    assert any(grudge.values())
+
+
+@given(NODES, SEEDS)
+def test_halves_and_isolate_are_symmetric(nodes: list[str], rng: random.Random) -> None:
+    for grudge in (halves(nodes, rng), isolate(nodes, rng)):
+        assert all(dst in grudge[src] for dst, sources in grudge.items() for src in sources)
+
+
+@given(NODES, SEEDS)
+def test_in_a_majorities_ring_each_sees_a_majority_and_no_two_the_same(
+    nodes: list[str], rng: random.Random
+) -> None:
+    seen = [frozenset(nodes) - sources for sources in majorities_ring(nodes, rng).values()]
+    assert all(len(view) == len(nodes) // 2 + 1 for view in seen)
+    assert len(set(seen)) == len(nodes)
+
+
+@given(NODES, SEEDS)
+def test_a_bridge_is_one_node_that_sees_all(nodes: list[str], rng: random.Random) -> None:
+    grudge = bridge(nodes, rng)
+    middle = set(nodes) - set(grudge)
+    assert len(middle) == 1
+    assert not any(middle & sources for sources in grudge.values())
+
+
+@given(NODES, SEEDS)
+def test_one_way_is_one_way(nodes: list[str], rng: random.Random) -> None:
+    grudge = one_way(nodes, rng)
+    assert not any(dst in grudge.get(src, ()) for dst, sources in grudge.items() for src in sources)
+
+
+def test_complete_cuts_between_groups_only() -> None:
+    assert complete([["a"], ["b", "c"]]) == {"a": {"b", "c"}, "b": {"a"}, "c": {"a"}}
+
+
+@pytest.mark.parametrize(("targets", "of_five"), [("one", 1), ("minority", 2), ("majority", 3), ("all", 5)])
+def test_how_many(targets: str, of_five: int) -> None:
+    assert how_many(targets, 5) == of_five
+
+
+def test_the_timetable_is_drawn_from_the_seed_alone() -> None:
+    faults = (
+        FaultPlan(kind="kill", start_s=1, every_s=4, for_s=2),
+        FaultPlan(kind="partition", start_s=2, every_s=4, for_s=1),
+    )
+    nodes = ("n1", "n2", "n3", "n4", "n5")
+    first, again = (
+        timetable(faults, nodes=nodes, time_limit_s=10, rng=random.Random("7/nemesis")) for _ in range(2)
+    )
+    assert first == again
+    assert [(stroke.kind, stroke.start_ns // 10**9) for stroke in first] == [
+        ("kill", 1), ("partition", 2), ("kill", 5), ("partition", 6), ("kill", 9),
+    ]  # fmt: skip
+    last = nemesis_ops(first, 10).ops[-1]
+    assert last[1] == "kill-start", "the stop at 11 s is left to the heal"

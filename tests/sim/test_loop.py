@@ -1,0 +1,154 @@
+"""The virtual-time loop and the network: order, refusal of the outside world, named errors instead of hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from harness.plan import PlanError
+from harness.worlds.sim.loop import (
+    FORBIDDEN,
+    ForbiddenInSimError,
+    SimDeadlockError,
+    SimLoop,
+    SimTimeLimitError,
+    simulate,
+)
+from harness.worlds.sim.net import LATENCIES, NetOptions, Network, delay_draw
+
+
+async def sleeper(log: list[str], name: str, delay_s: float) -> None:
+    await asyncio.sleep(delay_s)
+    log.append(f"{name}@{asyncio.get_running_loop().time():g}")
+
+
+def test_an_hour_passes_at_once_and_in_order() -> None:
+    log: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        tasks = [
+            loop.create_task(sleeper(log, name, delay_s))
+            for name, delay_s in (("c", 3600), ("a", 1), ("b", 1))
+        ]
+        for task in tasks:
+            await task
+
+    simulate(main())
+    assert log == ["a@1", "b@1", "c@3600"]
+
+
+def test_timeouts_work_on_it() -> None:
+    async def main() -> float:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await asyncio.sleep(10)
+        return asyncio.get_running_loop().time()
+
+    assert simulate(main()) == 5
+
+
+def test_waiting_for_nothing_is_an_error_and_no_hang() -> None:
+    async def main() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(SimDeadlockError, match="nothing is left to happen"):
+        simulate(main())
+
+
+def test_a_run_without_end_stops_at_its_limit() -> None:
+    async def main() -> None:
+        while True:
+            await asyncio.sleep(1)
+
+    with pytest.raises(SimTimeLimitError, match="60 virtual seconds"):
+        simulate(main(), time_virtual_s_max=60)
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_the_outside_world_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ForbiddenInSimError, match=name):
+        getattr(SimLoop(), name)()
+
+
+def test_an_error_in_a_callback_ends_the_run() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(1, lambda: 1 // 0)
+        await asyncio.sleep(10)
+
+    with pytest.raises(ZeroDivisionError):
+        simulate(main())
+
+
+def arrivals(options: NetOptions, count: int = 300) -> list[int]:
+    """Numbers sent in order over one link, in order of arrival."""
+    got: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimLoop)
+        network = Network(loop, random.Random(1), options)
+        network.attach("b", lambda src, number: got.append(number))
+        for number in range(count):
+            network.send("a", "b", number)
+        await asyncio.sleep(60)
+
+    simulate(main())
+    return got
+
+
+def test_a_link_keeps_order_unless_told_to_reorder() -> None:
+    assert arrivals(NetOptions(duplicate=0, reorder=0)) == list(range(300))
+    shuffled = arrivals(NetOptions(duplicate=0, reorder=1))
+    assert shuffled != list(range(300))
+    assert sorted(shuffled) == list(range(300))
+
+
+def test_loss_and_duplication() -> None:
+    assert len(arrivals(NetOptions(duplicate=1, reorder=0))) == 600
+    assert arrivals(NetOptions(loss=1)) == []
+
+
+def test_a_cut_is_one_way_counts_what_it_drops_and_is_mended() -> None:
+    got: list[str] = []
+
+    async def main() -> dict[str, int]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimLoop)
+        network = Network(loop, random.Random(1), NetOptions(duplicate=0))
+        for node in "ab":
+            network.attach(node, lambda src, text: got.append(text))
+        network.send("a", "b", "in flight")
+        network.cut([("a", "b")])
+        network.send("b", "a", "the other way")
+        await asyncio.sleep(1)
+        network.mend()
+        network.send("a", "b", "after")
+        await asyncio.sleep(1)
+        return network.dropped()
+
+    assert simulate(main()) == {"a->b": 1}
+    assert got == ["the other way", "after"]
+
+
+@pytest.mark.parametrize("latency", LATENCIES)
+def test_every_distribution_has_the_mean_it_was_given(latency: str) -> None:
+    draw = delay_draw(NetOptions(latency=latency, latency_ms=10, latency_ms_min=0), random.Random(3))
+    mean_ms = sum(draw() for _ in range(50_000)) / 50_000 * 1000
+    assert mean_ms == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("table", "word"),
+    [
+        ({"lag": 1}, "lag"),
+        ({"loss": 2}, "probability"),
+        ({"latency": "slow"}, "slow"),
+        ({"loss": True}, "number"),
+    ],
+)
+def test_bad_options_are_refused(table: dict[str, object], word: str) -> None:
+    with pytest.raises(PlanError, match=word):
+        NetOptions.parse(table)
