@@ -29,6 +29,8 @@ def sentence(history: History, anomaly: str, core: Sequence[int]) -> str:
     ops = [history.op(index) for index in core]
     if (stale := _stale(history, ops)) is not None:
         return f"{anomaly}: {stale}"
+    if (turned := _turned_back(history, ops)) is not None:
+        return f"{anomaly}: {turned}"
     told = ", ".join(_told(history, op) for op in ops)
     if anomaly in _MEANINGS:
         return f"{anomaly}: {_MEANINGS[anomaly]}: {told}"
@@ -56,6 +58,38 @@ def _stale(history: History, ops: list[Op]) -> str | None:
                     f"write {newer.value!r} (#{newer.index}, process {newer.process}) had been acknowledged "
                     f"{ago:.1f} ms before the read began"
                 )
+    return None
+
+
+def _turned_back(history: History, ops: list[Op]) -> str | None:
+    """The sentence of reads that go from a newer value back to an older one."""
+    reads = [
+        (op, end)
+        for op in ops
+        if op.f == "read" and (end := history.completion(op.index)) and end.type is Type.OK
+    ]
+    writes = {repr(op.value): op for op in ops if op.f == "write"}
+    for first, seen in reads:
+        for second, back in reads:
+            if seen.time_ns >= second.time_ns or repr(seen.value) == repr(back.value):
+                continue
+            told = (
+                f"read #{second.index} of key {second.key!r} by process {second.process} returned {back.value!r} although read "
+                f"#{first.index} (process {first.process}) had returned {seen.value!r} before it began"
+            )
+            newer, older = writes.get(repr(seen.value)), writes.get(repr(back.value))
+            done = None if older is None else history.completion(older.index)
+            ended = (
+                done is not None
+                and done.type is Type.OK
+                and newer is not None
+                and done.time_ns < newer.time_ns
+            )
+            if ended or (back.value is None and newer is not None):
+                return f"{told}, and {seen.value!r} was written after {back.value!r}"
+            for third, again in reads:
+                if back.time_ns < third.time_ns and repr(again.value) == repr(seen.value):
+                    return f"{told}, and read #{third.index} returned {seen.value!r} again; it was written only once"
     return None
 
 

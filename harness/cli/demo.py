@@ -18,7 +18,7 @@ def show_demo(folder: Path, *, json: bool) -> int:
     """Run it; the exit status says whether every row did what it is there to show."""
     rows = demo.load_rows()
     runs = sum(len(row.seeds) for row in rows)
-    with waiting(f"{len(rows)} configurations, {runs} simulated runs under partition", quiet=json) as tick:
+    with waiting(f"{len(rows)} configurations, {runs} simulated runs under faults", quiet=json) as tick:
         ran = demo.run_all(rows, folder, lambda done, of, what: tick(done / of, f"{done}/{of} {what}"))
     shown = list(demo.merge_all(rows, ran))
     target = folder / "demo"
