@@ -1,0 +1,157 @@
+"""Believe no checker: go over a certificate again, in plain Python that shares nothing with the code that made it.
+
+witness   w1 r1 w2 r2    replayed one by one through a register; never may an operation have returned before an earlier one was called
+core      w1 w2 r1       every order is tried; none may explain the operations
+
+Both functions return nothing when the certificate holds, and raise CertificateError with one sentence when it does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from checkers.history import History
+from checkers.op import MISSING, Type
+from checkers.verdict import Result
+
+CORE_MAX: Final = (
+    16  # trying every order of more takes too long; cores of compare-and-set chains may be that long
+)
+
+
+class CertificateError(ValueError):
+    """A certificate that proves nothing: one sentence with the operation at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One operation: what it saw (MISSING: it does not look), what it leaves (MISSING: it changes nothing), and when."""
+
+    index: int
+    key: Any
+    ok: bool
+    sees: Any
+    leaves: Any
+    call: int
+    end: float
+
+
+def validate_witness(history: History, witness: Result | Sequence[int]) -> None:
+    """Check a witness, of one key or of many key after key.
+
+    Each key in it must be complete, and in a merged Result (`parts`) no key of which something was read may be left out.
+    """
+    order = _ops(witness, "witness")
+    merged = isinstance(witness, Result) and bool(witness.parts)
+    values: dict[str, Any] = {}
+    latest: dict[str, int] = {}
+    seen: set[int] = set()
+    for index in order:
+        step = _step(history, index)
+        if step is None:
+            raise CertificateError(f"#{index} is in the witness, but it failed or is a read without a result")
+        if index in seen:
+            raise CertificateError(f"#{index} is in the witness twice")
+        seen.add(index)
+        key = repr(step.key)
+        value = values.get(key)
+        if step.sees is not MISSING and not _same(step.sees, value):
+            raise CertificateError(
+                f"#{index} saw {step.sees!r}, but in the witness's order the register holds {value!r}"
+            )
+        if step.leaves is not MISSING:
+            values[key] = step.leaves
+        latest[key] = max(latest.get(key, step.call), step.call)
+        if step.end < latest[key]:
+            raise CertificateError(
+                f"#{index} had returned before an operation that the witness puts first was called"
+            )
+    for missing in sorted(_must(history, set(latest), merged) - seen):
+        raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
+
+
+def validate_core(history: History, core: Result | Sequence[int]) -> None:
+    """Check that these operations, as a history of their own, are impossible for a register."""
+    order = _ops(core, "core")
+    steps = [step for step in (_step(history, index) for index in order) if step is not None]
+    if len(order) > CORE_MAX:
+        raise CertificateError(
+            f"the core has {len(order)} operations; more than {CORE_MAX} cannot be tried in every order"
+        )
+    if len({repr(history.op(index).key) for index in order}) > 1:
+        raise CertificateError("the core has operations of several keys; a core is about one key")
+    if (found := _explain(steps, None, frozenset())) is not None:
+        told = " ".join(f"#{index}" for index in found)
+        raise CertificateError(f"the core is possible, in this order: {told or 'nothing need have happened'}")
+
+
+def _ops(certificate: Result | Sequence[int], kind: str) -> Sequence[int]:
+    if not isinstance(certificate, Result):
+        return certificate
+    if certificate.certificate is None or certificate.certificate.kind != kind:
+        raise CertificateError(f"the result of '{certificate.checker}' carries no {kind}")
+    return certificate.certificate.ops
+
+
+def _step(history: History, index: int) -> _Step | None:
+    """The call at `index`; None if it cannot matter: it failed, or is a read of unknown result."""
+    call, end = history.op(index), history.completion(index)
+    if call.type is not Type.INVOKE:
+        raise CertificateError(f"#{index} is no call; certificates name calls")
+    ok = end is not None and end.type is Type.OK
+    if (end is not None and end.type is Type.FAIL) or (call.f == "read" and not ok):
+        return None
+    stop = end.time_ns if end is not None and ok else math.inf
+    if call.f == "read" and end is not None:
+        return _Step(index, call.key, ok, end.value, MISSING, call.time_ns, stop)
+    if call.f == "write":
+        return _Step(index, call.key, ok, MISSING, call.value, call.time_ns, stop)
+    if call.f == "cas":
+        return _Step(index, call.key, ok, call.value[0], call.value[1], call.time_ns, stop)
+    raise CertificateError(f"#{index} is {call.f!r}, which a register does not have")
+
+
+def _must(history: History, keys: set[str], merged: bool) -> set[int]:
+    """The ok operations that a witness has to contain: all of its keys and, if merged, all of each key that was read."""
+    wanted: dict[str, set[int]] = {}
+    read = set(keys)
+    for op in history:
+        if op.type is not Type.INVOKE or not isinstance(op.process, int):
+            continue
+        end = history.completion(op.index)
+        if end is None or end.type is not Type.OK:
+            continue
+        wanted.setdefault(repr(op.key), set()).add(op.index)
+        if merged and op.f != "write":
+            read.add(repr(op.key))
+    return {index for key, indices in wanted.items() if key in read for index in indices}
+
+
+def _explain(steps: list[_Step], value: Any, done: frozenset[int]) -> list[int] | None:
+    """An order of the rest that a register could have produced, or None. What is not ok may be left out."""
+    rest = [step for step in steps if step.index not in done]
+    if not any(step.ok for step in rest):
+        return []
+    first_end = min(step.end for step in rest)
+    for step in rest:
+        if step.call > first_end or (step.sees is not MISSING and not _same(step.sees, value)):
+            continue
+        after = value if step.leaves is MISSING else step.leaves
+        found = _explain(steps, after, done | {step.index})
+        if found is not None:
+            return [step.index, *found]
+    return None
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal and of one type, all the way down: 0, 0.0 and False are three values."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(item, b[name]) for name, item in a.items())
+    return bool(a == b) or (a != a and b != b)
