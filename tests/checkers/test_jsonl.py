@@ -1,0 +1,149 @@
+"""Operations survive the file exactly; a file that no recorder could have written is refused with its line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkers import MISSING, History, HistoryError, Op, Type, decode_line, encode_op, invoke
+
+SCALARS = st.one_of(
+    st.sampled_from(
+        [0, "", False, None, True, "0", 0.0, -0.0, 10**4000, -(2**64), "\ud800", "$x", float("inf"), "é\0\n"]
+    ),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+)
+NAMES = st.one_of(st.text(), st.sampled_from(["$bytes", "$dict", "$", "$float", "$int", "$map"]))
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner) | st.dictionaries(st.integers(), inner),
+    max_leaves=8,
+)
+
+
+def exact(value):
+    """A form in which 0, 0.0, -0.0, False and "0" differ, at any depth."""
+    if isinstance(value, list):
+        return [exact(item) for item in value]
+    if isinstance(value, dict):
+        return {(type(name), name): exact(item) for name, item in value.items()}
+    return type(value), value if isinstance(value, int) else repr(value)
+
+
+@given(VALUES | st.just(MISSING), VALUES, st.text() | st.none())
+def test_what_goes_in_comes_out(value, key, error):
+    call = Op(0, 5, 3, Type.INVOKE, "write", key, value)
+    end = Op(1, 7, 3, Type.INFO, "write", key, value, error)
+    for op, loaded in zip((call, end), History.from_ops([call, end]), strict=True):
+        line = encode_op(op)
+        assert line.count(b"\n") == 1
+        for back in (decode_line(line), loaded):
+            assert (exact(back.value), exact(back.key), back.error) == (exact(value), exact(key), op.error)
+            assert (back.index, back.time_ns, back.process, back.type, back.f) == (
+                op.index,
+                op.time_ns,
+                3,
+                op.type,
+                "write",
+            )
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), 1j])
+def test_a_value_without_a_form_is_refused(value):
+    with pytest.raises(HistoryError, match="has no JSON form"):
+        encode_op(invoke(1, "write", "x", value))
+
+
+@given(VALUES, VALUES)
+def test_values_get_one_number_exactly_if_they_are_the_same(a, b):
+    history = History.from_ops([invoke(1, "write", "x", a, time_ns=0), invoke(2, "write", "x", b, time_ns=1)])
+    ids = [history.columns.record(at)[5] for at in (0, 1)]
+    assert (ids[0] == ids[1]) == (exact(a) == exact(b))
+
+
+def lines(*ops):
+    return [encode_op(Op(at, at, *op)) for at, op in enumerate(ops)]
+
+
+GOOD = lines(
+    (1, Type.INVOKE, "write", "x", 1),
+    ("nemesis", Type.INVOKE, "kill-start"),
+    (1, Type.OK, "write", "x", 1),
+    ("nemesis", Type.INFO, "kill-start"),
+    (2, Type.INVOKE, "read", "x"),
+    (2, Type.OK, "read", "x", None),
+)
+
+
+def test_loading_a_file_equals_from_ops(tmp_path):
+    ops = [decode_line(line) for line in GOOD]
+    (tmp_path / "a.jsonl").write_bytes(b"".join(GOOD))
+    loaded, made = History.load(tmp_path / "a.jsonl"), History.from_ops(ops)
+    assert list(loaded) == list(made) == ops
+    made.dump(tmp_path / "b.jsonl")
+    assert (tmp_path / "b.jsonl").read_bytes() == b"".join(GOOD)
+    assert loaded.completion(0) == ops[2]
+    assert loaded.invocation(2) == ops[0]
+    assert loaded.completion(1) == ops[3]
+
+
+@pytest.mark.parametrize("cut", range(1, len(GOOD[-1]) - 1))
+def test_a_cut_last_line_is_dropped_with_a_warning(cut):
+    history = History.parse(b"".join(GOOD[:-1]) + GOOD[-1][:cut])
+    assert list(history) == [decode_line(line) for line in GOOD[:-1]]
+    assert "line 6" in history.warnings[0]
+    assert history.completion(4) is None
+
+
+def test_a_whole_last_line_without_newline_counts():
+    history = History.parse(b"".join(GOOD).rstrip(b"\n"))
+    assert (len(history), history.warnings) == (6, ())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"{", b"", b"[]", b"17", b'{"index":2}', GOOD[2].replace(b"ok", b"OK"), GOOD[2].replace(b'"f"', b'"g"'), b"\xff",
+     GOOD[2].rstrip() + b"x"],
+)  # fmt: skip
+def test_any_other_bad_line_is_refused_with_its_number(tmp_path, bad):
+    path = tmp_path / "h.jsonl"
+    path.write_bytes(b"".join([*GOOD[:2], bad.rstrip() + b"\n", *GOOD[3:]]))
+    with pytest.raises(HistoryError, match=r"h\.jsonl: line 3 "):
+        History.load(path)
+
+
+@pytest.mark.parametrize(
+    ("ops", "fault"),
+    [
+        ([(1, Type.OK, "read", "x", 1)], "line 1 completes nothing"),
+        ([(1, Type.INVOKE, "read", "x"), (1, Type.INVOKE, "read", "x")], "line 2 is a call .* still open"),
+        ([(1, Type.INVOKE, "read", "x"), (1, Type.OK, "read", "y", 1)], "line 2 completes call #0 with another"),
+        ([(1, Type.INVOKE, "read", "x"), (1, Type.OK, "write", "x", 1)], "line 2 completes call #0 with another"),
+        ([(1, Type.INVOKE, "read", "x"), (1, Type.INFO, "read", "x"), (1, Type.INVOKE, "read", "x")], "fresh process"),
+        ([(1, Type.INVOKE, "read", "x"), (1, Type.FAIL, "read", "x"), (1, Type.OK, "read", "x", 1)], "completes nothing"),
+    ],
+)  # fmt: skip
+def test_what_no_recorder_could_have_written_is_refused(ops, fault):
+    with pytest.raises(HistoryError, match=fault):
+        History.parse(b"".join(lines(*ops)))
+
+
+def test_a_tag_that_means_nothing_is_refused_when_the_value_is_looked_at():
+    history = History.parse(b"".join(GOOD).replace(b'"value":1', b'"value":{"$bytes":"?"}'))
+    with pytest.raises(HistoryError, match=r"the tag '\$bytes' cannot be read"):
+        history.op(2)
+
+
+def test_time_and_index_go_forward():
+    back = [invoke(1, "read", "x", time_ns=5, index=0), invoke(2, "read", "x", time_ns=4, index=1)]
+    with pytest.raises(HistoryError, match="line 2 goes back in time"):
+        History.from_ops(back)
+    with pytest.raises(HistoryError, match="line 1 has index 3"):
+        History.from_ops([invoke(1, "read", "x", time_ns=5, index=3)])
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(HistoryError, match=r"none\.jsonl: cannot be read"):
+        History.load(tmp_path / "none.jsonl")
