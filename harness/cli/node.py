@@ -1,6 +1,6 @@
 """`quorate node`: start one node of an installed system.
 
-A system that can run in the foreground registers `main(arguments) -> int` under the entry-point group `quorate.nodes`;
+A system that can run in the foreground registers `serve(config_path) -> int` under the entry-point group `quorate.nodes`;
 the harness knows none by name.
 """
 
@@ -14,7 +14,7 @@ from harness.plan import PlanError
 
 
 def start_node(config: Path, system: str) -> int:
-    """Hand over to the system's own main. Returns its exit status."""
+    """Hand over to the system. Returns its exit status."""
     readable(config)
     found = {point.name: point for point in entry_points(group="quorate.nodes")}
     if not system and len(found) == 1:
@@ -24,4 +24,4 @@ def start_node(config: Path, system: str) -> int:
         raise PlanError(
             f"no system {system!r} has a node to start (there are: {known}); name one with --system"
         )
-    return int(found[system].load()(["--config", str(config)]) or 0)
+    return int(found[system].load()(config))
