@@ -250,7 +250,7 @@ def test_a_drawing_is_read_as_drawn():
         (14, 1, Type.INVOKE, "read", "y"),
         (18, 3, Type.INVOKE, "cas", "x"),
         (24, 1, Type.FAIL, "read", "y"),
-        (30, 3, Type.OK, "cas", "x"),
+        (32, 3, Type.OK, "cas", "x"),
     ]
     assert history.op(4).value == [None, 2]
 
