@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from checkers.verdict import merge
 from harness import demo
@@ -29,6 +30,7 @@ def show_demo(folder: Path, *, json: bool) -> int:
         emit({"rows": [one.table for one in shown], "report": str(report)})
     else:
         print_table(shown)
+        print_surprises(shown)
         say(f"report: {report}")
     return merge(one.as_promised for one in shown).exit_status
 
@@ -42,40 +44,54 @@ def summary(rows: Sequence[demo.Row], runs: int) -> str:
     )
 
 
+WIDE = 120  # columns a terminal needs for the sentences to stand in the table; below that they follow it
+
+
 def print_table(shown: Sequence[demo.Shown]) -> None:
     """The table for people."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    console = out()
+    wide = console.width >= WIDE
     table = Table(
-        box=box.SIMPLE_HEAD,
-        title=TITLE,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-        show_lines=True,
-    )
-    table.add_column("configuration", no_wrap=True)
+        box=box.SIMPLE_HEAD, title=TITLE, title_justify="left", title_style="bold", pad_edge=False, show_lines=wide
+    )  # fmt: skip
+    table.add_column("configuration", no_wrap=wide)
     table.add_column("strongest\nclaim kept", no_wrap=True)
-    table.add_column("violation found", ratio=1, min_width=30)
-    for heading in ("stale\nreads", "worst\nstaleness", "p50 / p99\nms", "available\nunder partition"):
+    if wide:
+        table.add_column("violation found", ratio=1, min_width=30)
+    for heading in ("stale\nreads", "worst\nstaleness", "p50 / p99\nms", "available in\npartition"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in shown:
-        row = one.table
-        style = STYLES[
-            "valid" if row["strongest"] == "linearizable" else "unknown" if row["strongest"] else "invalid"
-        ]
-        table.add_row(
-            row["name"],
-            Text(row["strongest"] or "none", style=style),
-            Text(one.sentence),
-            words.percent(row["stale_fraction"]),
-            staleness_words(row).replace(", ", "\n"),
-            f"{words.number(row['p50_ms'])} / {words.number(row['p99_ms'])}",
-            words.percent(row["availability"]),
-        )
-    out().print(table)
+        table.add_row(*cells(one, wide=wide))
+    console.print(table)
+    if not wide:
+        for one in shown:
+            console.print(Text.assemble((f"{one.row.name}: ", "bold"), one.sentence))
+
+
+def cells(one: demo.Shown, *, wide: bool) -> list[Any]:
+    """One row of the table."""
+    from rich.text import Text
+
+    row = one.table
+    kept = row["strongest"]
+    style = STYLES["valid" if kept == "linearizable" else "unknown" if kept else "invalid"]
+    return [
+        row["name"],
+        Text(kept or "none", style=style),
+        *([Text(one.sentence)] if wide else []),
+        words.percent(row["stale_fraction"]),
+        staleness_words(row).replace(", ", "\n"),
+        f"{words.number(row['p50_ms'])} / {words.number(row['p99_ms'])}",
+        words.percent(row["availability"]),
+    ]
+
+
+def print_surprises(shown: Sequence[demo.Shown]) -> None:
+    """The rows that did not do what they are there to show."""
     for one in shown:
         if one.as_promised.value != "valid":
             breaks = f" and to break {one.row.breaks}" if one.row.breaks else ""
