@@ -61,9 +61,7 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)  # of the workload
     system_options: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[FaultPlan, ...] = ()
-    sim: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # latency_ms, latency = constant|uniform|exponential|lognormal, loss, duplicate, reorder
+    sim: Mapping[str, Any] = field(default_factory=dict)  # see SIM_OPTIONS
     hosts: Mapping[str, Any] = field(default_factory=dict)  # inventory = path
 
     @property
@@ -97,6 +95,8 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 SIM_OPTIONS: Mapping[str, Any] = {
     "latency": ("constant", "uniform", "exponential", "lognormal"),
     "latency_ms": float,
+    "latency_ms_min": float,
+    "client_latency_ms": float,
     "loss": float,
     "duplicate": float,
     "reorder": float,
