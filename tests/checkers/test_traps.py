@@ -89,6 +89,13 @@ TRAPS = {
            B: |--cas 2 1--|
            C:   |--r 2--|""",
     ),
+    "info cas in a circle, one value read": (
+        "cas-cycle",
+        """A: |--cas 1 2- - -
+           B: |--cas 3 1- - -
+           C: |--cas 2 3- - -
+           D:   |--r 2--|""",
+    ),
     "cas from a value nobody wrote": (
         "thin-air-cas",
         """A: |--cas 7 2--|

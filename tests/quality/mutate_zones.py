@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("zones.rs", "regular.rs")
+FILES = ("zones.rs", "zones/cores.rs", "regular.rs")
 COMPARISON = re.compile(r" (<=|>=|<|>|==|!=) ")
 TURNED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 TESTS = ("test_traps.py", "test_corpus.py", "test_validate.py", "test_laws.py", "test_fuzz_zones.py")

@@ -13,6 +13,8 @@
 //! References: Gibbons & Korach, Testing shared memories (1997); Golab, Li & Shah, PODC 2011. Chains of compare-and-set: Theorem 4.13 there.
 //! Every comparison has the strictness that closed intervals demand: do not "simplify" `<` to `<=`.
 
+mod cores;
+
 use crate::intern::NONE;
 use crate::register::{Act, Answer, Key, Op, Status, ALWAYS, NEVER, NIL};
 
@@ -157,13 +159,6 @@ impl<'a> Register<'a> {
         Ok(())
     }
 
-    fn unwritten(&self, at: u32, value: u32, anomaly: &'static str) -> Violation {
-        match self.failed[value as usize] {
-            NONE => (anomaly, self.closed(&[at])),
-            failed => ("aborted-read", self.closed(&[at, failed])),
-        }
-    }
-
     /// What a needed cas expects is needed too. Link old to new.
     fn close(&mut self) -> Result<(), Violation> {
         let mut work: Vec<u32> = (0..self.why.len() as u32)
@@ -261,42 +256,6 @@ impl<'a> Register<'a> {
         Ok(())
     }
 
-    /// `early` returned before `late` was called, but must come after it in their chain.
-    fn order_anomaly(&self, early: u32, late: u32) -> &'static str {
-        match (self.op(early).act, self.op(late).act) {
-            (_, Act::Write | Act::Cas) => "future-read",
-            (Act::Read, Act::Read) => "new-old-inversion",
-            (_, Act::Read) => "stale-read",
-        }
-    }
-
-    /// Needed values that no root reaches form a cycle of compare-and-set.
-    fn cycle(&self, zones: &[Zone]) -> Violation {
-        let mut reached = vec![false; self.why.len()];
-        for zone in zones {
-            let mut value = zone.root;
-            while value != NONE {
-                reached[value as usize] = true;
-                value = self.next[value as usize];
-            }
-        }
-        let start = (0..reached.len())
-            .find(|&v| self.why[v] != NONE && !reached[v])
-            .unwrap_or(0) as u32;
-        let (mut core, mut value) = (Vec::new(), start);
-        loop {
-            core.push(self.writer[value as usize]);
-            let why = self.op(self.why[value as usize]);
-            if why.status == Status::Ok {
-                core.push(self.why[value as usize]);
-            }
-            value = self.op(self.writer[value as usize]).old;
-            if value == start {
-                return ("cas-cycle", self.closed(&core));
-            }
-        }
-    }
-
     /// Test zones against each other. Returns the instant at which each backward zone can stand.
     fn conflicts(&self, zones: &[Zone]) -> Result<Vec<i64>, Violation> {
         let mut forward: Vec<&Zone> = zones.iter().filter(|zone| zone.forward()).collect();
@@ -321,76 +280,6 @@ impl<'a> Register<'a> {
             points.push(point);
         }
         Ok(points)
-    }
-
-    fn conflict(&self, a: &Zone, b: &Zone) -> Violation {
-        let mut seeds: Vec<u32> = [a.f_op, a.s_op, b.f_op, b.s_op]
-            .into_iter()
-            .filter(|&at| at != NONE)
-            .collect();
-        for zone in [a, b] {
-            if zone.root != NIL {
-                seeds.push(self.writer[zone.root as usize]);
-            }
-        }
-        let core = self.closed(&seeds);
-        if !b.forward() && b.ops == 1 {
-            return ("lost-write", core);
-        }
-        let stale = core.iter().any(|&read| self.stale(self.op(read), &core));
-        (if stale { "stale-read" } else { "new-old-inversion" }, core)
-    }
-
-    /// Did a write follow the read's own write and return before the read was called?
-    fn stale(&self, read: &Op, core: &[u32]) -> bool {
-        let ret = match read.new {
-            NIL => ALWAYS,
-            value => self.op(self.writer[value as usize]).ret,
-        };
-        let newer = |op: &Op| op.writes() && op.status == Status::Ok && ret < op.call && op.precedes(read);
-        read.act == Act::Read && core.iter().any(|&at| newer(self.op(at)))
-    }
-
-    /// The operations, and what they cannot be understood without: writers of what they saw, proof that an info write happened.
-    fn closed(&self, seeds: &[u32]) -> Vec<u32> {
-        let mut core: Vec<u32> = Vec::new();
-        let mut work: Vec<u32> = seeds.to_vec();
-        while let Some(at) = work.pop() {
-            if core.contains(&at) {
-                continue;
-            }
-            core.push(at);
-            let op = self.op(at);
-            let seen = if op.act == Act::Read { op.new } else { op.old };
-            if op.act != Act::Write
-                && op.status != Status::Fail
-                && seen != NIL
-                && self.writer[seen as usize] != NONE
-            {
-                work.push(self.writer[seen as usize]);
-            }
-        }
-        core.sort_unstable();
-        for at in core.clone() {
-            self.prove(at, &mut core);
-        }
-        core.sort_unstable();
-        core
-    }
-
-    /// Add what proves that the info write at `at` happened, unless a read in the core already does.
-    fn prove(&self, mut at: u32, core: &mut Vec<u32>) {
-        while self.op(at).writes() && self.op(at).status == Status::Info {
-            let value = self.op(at).new;
-            let read = |&at: &u32| self.op(at).act == Act::Read && self.op(at).new == value;
-            if core.iter().any(read) {
-                return;
-            }
-            at = self.why[value as usize];
-            if !core.contains(&at) {
-                core.push(at);
-            }
-        }
     }
 
     /// A linearization: chains by where they stand; in a chain each writer, then the reads of its value by call.
