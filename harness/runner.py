@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,9 @@ class Story:
             self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
         except KeyError as error:
             raise PlanError(str(error.args[0])) from None
-        strokes = timetable(plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis"))
+        strokes = timetable(
+            plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
+        )
         self.faults = nemesis_ops(strokes, plan.time_limit_s)
         self.doubts: list[str] = []
         self.environment: dict[str, Any] = {}
@@ -196,7 +198,9 @@ def run(
             perform(story, make_world, sink, faults.write)
         except (Exception, KeyboardInterrupt) as error:
             failure = error
-            story.doubts.insert(0, "interrupted" if isinstance(error, KeyboardInterrupt) else f"the run broke off: {error}")
+            story.doubts.insert(
+                0, "interrupted" if isinstance(error, KeyboardInterrupt) else f"the run broke off: {error}"
+            )
         finally:
             sink.close()
     runs.write_logs(folder, story.logs)
@@ -216,7 +220,9 @@ def judge_folder(story: Story, folder: Path, command: str) -> tuple[Verdict, dic
 
     history = History.load(folder / "history.jsonl")
     records = story.nemesis.records if story.nemesis is not None else []
-    verdict, results = results_of(story.plan, history, records, story.doubts, world=story.kind, command=command)
+    verdict, results = results_of(
+        story.plan, history, records, story.doubts, world=story.kind, command=command
+    )
     runs.write_json(folder / "results.json", results)
     write_report(folder)
     return verdict, results
@@ -250,7 +256,9 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
     if story.kind != "hosts":
         raise PlanError(f"there is no world {story.kind!r}; use sim or hosts")
     if inventory is None:
-        raise PlanError("the world hosts needs an inventory; make hosts with `quorate hosts up`, or give --inventory")
+        raise PlanError(
+            "the world hosts needs an inventory; make hosts with `quorate hosts up`, or give --inventory"
+        )
     from harness.provision import load
     from harness.worlds.hosts import HostsWorld
 
@@ -268,13 +276,24 @@ def perform(
     """Play the story on the loop that its world needs."""
     try:
         if story.kind == "sim":
-            loop = SimLoop()
-            try:
-                loop.run_until_complete(story.play(make_world(loop), history, faults))
-            finally:
-                loop.close()
+            simulate(lambda loop: story.play(make_world(loop), history, faults))
         else:
             with asyncio.Runner() as runner:
                 runner.run(story.play(make_world(None), history, faults))
     except SystemFault as error:
         raise WorldError(str(error)) from error
+
+
+def simulate(play: Callable[[SimLoop], Coroutine[Any, Any, None]]) -> None:
+    """Play on a loop of virtual time. After Ctrl-C the story still comes to its end, as on a real loop."""
+    loop = SimLoop()
+    task = loop.create_task(play(loop))
+    try:
+        loop.run_until_complete(task)
+    except KeyboardInterrupt:
+        task.cancel()
+        with suppress(asyncio.CancelledError, KeyboardInterrupt):
+            loop.run_until_complete(task)
+        raise
+    finally:
+        loop.close()

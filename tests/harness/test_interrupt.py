@@ -1,0 +1,43 @@
+"""Ctrl-C half way through a simulated run: what was recorded is kept and judged, and it can no longer be VALID."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.slow
+PATIENCE_S = 60.0
+
+
+def test_ctrl_c_keeps_and_judges_what_was_recorded(tmp_path: Path) -> None:
+    quorate = str(Path(sys.executable).parent / "quorate")
+    plan = str(ROOT / "examples" / "register.toml")
+    run = subprocess.Popen(
+        [quorate, "run", plan, "--time-limit", "100000", "--out", str(tmp_path), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    history = tmp_path / "register" / "latest" / "history.jsonl"
+    give_up = time.monotonic() + PATIENCE_S
+    while not (history.exists() and history.stat().st_size > 200_000):
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=PATIENCE_S)
+    assert (run.returncode, "Traceback" in err) == (2, False), err
+    results = json.loads(out)
+    assert results["outcome"] == "unknown"
+    assert "interrupted" in results["reason"]
+    assert results["levels"]["linearizable"]["verdict"] == "valid"
+    assert history.read_bytes().endswith(b"\n")
+    assert (tmp_path / "register" / "latest" / "report.html").exists()
+    faults = [json.loads(line) for line in (history.parent / "faults.jsonl").read_text().splitlines()]
+    assert all(fault["healed"] or fault["note"] for fault in faults)
