@@ -29,13 +29,21 @@ SCHEMA: Final = 1
 
 
 def results_of(
-    plan: Plan, history: History, faults: Sequence[Mapping[str, Any]], doubts: Sequence[str], *, world: str, command: str
+    plan: Plan,
+    history: History,
+    faults: Sequence[Mapping[str, Any]],
+    doubts: Sequence[str],
+    *,
+    world: str,
+    command: str,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Judge a run. `doubts` are reasons why it cannot be VALID, found while it ran."""
     judged = judge(history, plan.claims)
     numbers, stale = stats(history), staleness(history)
     windows = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults]
-    cuts = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults if fault["kind"] == "partition"]
+    cuts = [
+        (int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults if fault["kind"] == "partition"
+    ]
     available = availability(history, windows)
     verdict, reason = outcome(plan, judged.claims, numbers, faults, doubts)
     guilty = worst(judged.claims) or worst(judged.results)
@@ -106,4 +114,9 @@ def core_of(history: History, result: Result) -> dict[str, Any] | None:
         if end is not None and end.type is not Type.INVOKE:
             records.append(json.loads(encode_op(end)))
     records.sort(key=lambda record: int(record["index"]))
-    return {"ops": records, "drawing": draw_core(history, result), "sentence": result.reason, "anomaly": result.anomaly}
+    return {
+        "ops": records,
+        "drawing": draw_core(history, result),
+        "sentence": result.reason,
+        "anomaly": result.anomaly,
+    }

@@ -75,13 +75,17 @@ class Deployment:
 
     bundle: Callable[[], bytes]  # a tar.gz, unpacked into `directory`; made once for all nodes
     directory: str
-    files: Callable[[str, Mapping[str, str]], Mapping[str, bytes]]  # (node, {node: address}) -> {path: content}
+    files: Callable[
+        [str, Mapping[str, str]], Mapping[str, bytes]
+    ]  # (node, {node: address}) -> {path: content}
     command: Sequence[str]
     environment: Mapping[str, str]
     client_port: int
     data_directory: str
     log_file: str
-    requires: Callable[[Callable[[str], str]], None] = field(default=lambda run: None)  # probe a host, raise SystemFault
+    requires: Callable[[Callable[[str], str]], None] = field(
+        default=lambda run: None
+    )  # probe a host, raise SystemFault
 
 
 class SystemUnderTest(Protocol):

@@ -130,7 +130,9 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-Value = Simple | Failure | bytes | int | None | list["Value"] | dict[str, "Value"]  # dict: a RESP3 map, a flat array in RESP2
+Value = (
+    Simple | Failure | bytes | int | None | list["Value"] | dict[str, "Value"]
+)  # dict: a RESP3 map, a flat array in RESP2
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

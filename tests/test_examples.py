@@ -29,7 +29,9 @@ def commands(page: Path) -> list[str]:
 def quorate(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command line as it was installed beside this Python."""
     command = [str(Path(sys.executable).parent / "quorate"), *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,9 @@ def test_programs_run(path: Path, tmp_path: Path) -> None:
 
 def test_readme_shows_the_demo_as_it_is(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "quorate"), "demo", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"}
+    )
     assert done.returncode == 0, done.stderr
     shown = "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines())
     (block,) = re.findall(r"```text\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
