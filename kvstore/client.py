@@ -36,7 +36,7 @@ class StoreError(Exception):
         self.definite = errors.definite(code) if definite is None else definite
 
 
-class ChannelLost(Exception):  # noqa: N818 - what happened, as one says it
+class ChannelLost(Exception):
     """A request got no answer. `definite` is True only if the request surely never left this machine."""
 
     def __init__(self, message: str, *, definite: bool) -> None:
