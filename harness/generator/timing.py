@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from checkers.op import Op
 from harness.generator.base import PENDING, SLEEP, Emit, Generator, GeneratorError, GeneratorLike, Next, lift
 from harness.generator.context import Context
@@ -40,7 +38,7 @@ class Spaced(Generator, frozen=True):
             return result
         op, gen = result
         if self.next_ns is not None and op.time_ns < self.next_ns:
-            op = replace(op, time_ns=self.next_ns)
+            op = Op(op.index, self.next_ns, op.process, op.type, op.f, op.key, op.value, op.error)
         gap_ns = int(ctx.rng.random() * self.gap_ns) if self.by_lot else self.gap_ns
         return op, Spaced(self.gap_ns, self.by_lot, op.time_ns + gap_ns, gen)
 

@@ -176,7 +176,10 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
                 call, args, context, handle = ready.popleft()
                 if handle is not None and handle.dropped:
                     continue
-                self._run(call, args, context)
+                if context is None:
+                    call(*args)
+                else:
+                    context.run(call, *args)
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
                     raise failure
@@ -195,17 +198,13 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
                 )
             self._now = when
             self.steps += 1
-            self._run(call, args, context)
+            if context is None:
+                call(*args)
+            else:
+                context.run(call, *args)
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise failure
-
-    def _run(self, call: Call, args: tuple[Any, ...], context: contextvars.Context | None) -> None:
-        """Run one callback; what it raises ends the run."""
-        if context is None:
-            call(*args)
-        else:
-            context.run(call, *args)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """An error that nobody awaited: end the run with it."""

@@ -79,6 +79,7 @@ class Network:
         self._post = loop.post
         self._time = loop.time
         self._draw = rng.random
+        self._reorder = options.reorder
         self._delay = delay_draw(options, rng)
         self._deliver: dict[str, Callable[[str, Any], None]] = {}
         self._last: dict[tuple[str, str], float] = {}
@@ -101,10 +102,12 @@ class Network:
 
     def _post_one(self, src: str, dst: str, message: Any) -> None:
         delay = self._delay()
-        reorder = self.options.reorder
+        reorder = self._reorder
         if reorder < 1 and not (reorder and self._draw() < reorder):
             now, link = self._time(), (src, dst)
-            at = max(now + delay, self._last.get(link, 0.0))
+            at, last = now + delay, self._last.get(link, 0.0)
+            if at < last:
+                at = last
             self._last[link] = at
             delay = at - now
         self._post(delay, self._arrive, src, dst, message)
