@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -31,6 +32,8 @@ def run_plan(
     hosts = inventory_of(world, inventory, cluster, plan)
     from harness.runner import run
 
+    # Whoever ends a run politely gets what Ctrl-C gives: the hosts are left clean, and what was recorded is judged.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with waiting(f"{plan.name} in the world {world}, seed {plan.seed}", quiet=json) as tick:
 
         def progress(seconds: float, ops: int, active: Sequence[str]) -> None:
