@@ -95,15 +95,20 @@ impl Register<'_> {
         core
     }
 
-    /// Add what proves that the info write at `at` happened, unless a read in the core already does.
+    /// Add what proves that the info write at `at` happened, unless an operation in the core already saw its value.
     fn prove(&self, mut at: u32, core: &mut Vec<u32>) {
         while self.op(at).writes() && self.op(at).status == Status::Info {
             let value = self.op(at).new;
-            let read = |&at: &u32| self.op(at).act == Act::Read && self.op(at).new == value;
-            if core.iter().any(read) {
+            let saw = |op: &Op| match op.act {
+                Act::Read => op.new == value,
+                Act::Cas => op.old == value && op.status == Status::Ok,
+                Act::Write => false,
+            };
+            let why = self.why[value as usize]; // not known yet when two compare-and-sets are caught early
+            if why == NONE || core.iter().any(|&other| saw(self.op(other))) {
                 return;
             }
-            at = self.why[value as usize];
+            at = why;
             if !core.contains(&at) {
                 core.push(at);
             }
