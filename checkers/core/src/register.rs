@@ -22,7 +22,7 @@ pub enum Status {
     Info,
 }
 
-/// One call with what became of it. `new` is the value written, or read; `old` is what a compare-and-set expects.
+/// One call with what became of it. `new` is the value written, or read; `old` is what a compare-and-set expects, NIL in all else.
 #[derive(Clone, Copy, Debug)]
 pub struct Op {
     pub act: Act,
@@ -36,6 +36,14 @@ pub struct Op {
 impl Op {
     pub fn writes(&self) -> bool {
         self.act != Act::Read
+    }
+
+    /// The value that the operation looks at. NIL too if it looks at none.
+    pub fn seen(&self) -> u32 {
+        match self.act {
+            Act::Read => self.new,
+            Act::Write | Act::Cas => self.old,
+        }
     }
 
     /// Does the real time order put this wholly before the other? Intervals are closed: equal times are concurrent.

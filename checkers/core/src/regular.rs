@@ -157,9 +157,7 @@ impl Newest {
         latest.sort_by_key(|&at| key.ops[at as usize].ret);
         let rets = latest.iter().map(|&at| key.ops[at as usize].ret).collect();
         for n in 1..latest.len() {
-            if key.ops[latest[n] as usize].call < key.ops[latest[n - 1] as usize].call {
-                latest[n] = latest[n - 1];
-            }
+            latest[n] = latest[n].max(latest[n - 1]); // operations come in order of call
         }
         Newest { rets, latest }
     }

@@ -238,6 +238,7 @@ impl<'a> Register<'a> {
     }
 
     /// Add operations that must follow all that the zone has: `first` returns first of them, `last` is called last.
+    /// Of equals the zone keeps the one it has: a writer, which every core holds, rather than a read of its value.
     fn stage(&self, zone: &mut Zone, first: u32, last: u32) -> Result<(), Violation> {
         let (early, late) = (self.op(first), self.op(last));
         if early.ret < zone.s {

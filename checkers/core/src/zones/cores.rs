@@ -78,13 +78,9 @@ impl Register<'_> {
             }
             core.push(at);
             let op = self.op(at);
-            let seen = if op.act == Act::Read { op.new } else { op.old };
-            if op.act != Act::Write
-                && op.status != Status::Fail
-                && seen != NIL
-                && self.writer[seen as usize] != NONE
-            {
-                work.push(self.writer[seen as usize]);
+            let writer = self.writer[op.seen() as usize]; // NIL has none
+            if writer != NONE && op.status != Status::Fail {
+                work.push(writer);
             }
         }
         core.sort_unstable();
@@ -99,11 +95,7 @@ impl Register<'_> {
     fn prove(&self, mut at: u32, core: &mut Vec<u32>) {
         while self.op(at).writes() && self.op(at).status == Status::Info {
             let value = self.op(at).new;
-            let saw = |op: &Op| match op.act {
-                Act::Read => op.new == value,
-                Act::Cas => op.old == value && op.status == Status::Ok,
-                Act::Write => false,
-            };
+            let saw = |op: &Op| op.seen() == value && op.status == Status::Ok;
             let why = self.why[value as usize]; // not known yet when two compare-and-sets are caught early
             if why == NONE || core.iter().any(|&other| saw(self.op(other))) {
                 return;
