@@ -23,7 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ("zones.rs", "zones/cores.rs", "regular.rs", "register.rs")
 COMPARISON = re.compile(r" (<=|>=|<|>|==|!=) ")
 TURNED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
-TESTS = ("test_cores.py", "test_traps.py", "test_corpus.py", "test_validate.py", "test_fuzz_zones.py", "test_laws.py")
+TESTS = (
+    "test_cores.py",
+    "test_traps.py",
+    "test_corpus.py",
+    "test_validate.py",
+    "test_fuzz_zones.py",
+    "test_laws.py",
+)
 
 
 def mutants(name: str, text: str) -> Iterator[tuple[str, str, str, str]]:
