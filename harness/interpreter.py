@@ -34,8 +34,10 @@ from harness.generator import (
     PENDING,
     SLEEP,
     Context,
+    Generator,
     GeneratorError,
     GeneratorLike,
+    Next,
     first_context,
     lift,
 )
@@ -123,6 +125,8 @@ class _Run:
         self.over: asyncio.Future[None] = self.loop.create_future()
         self.start_s = self.loop.time()
         self.now_ns = 0
+        self.waits = first.waits  # cleared before each question
+        self.plan: tuple[Op, Generator] | None = None  # an answer that lies ahead, and holds until then
         self.timer: asyncio.TimerHandle | None = None
         self.timer_ns = -1
         self.deadlines = Deadlines(timeout_s, self.loop.time, self.loop.call_at, self.expire)
@@ -145,23 +149,27 @@ class _Run:
         """Ask the generator and start operations, until it has to wait."""
         self.read_clock()
         while self.free or not self.under_way:
-            result = self.gen.next_op(self.context())
+            result = self.plan or self.ask()
             if result is None:
                 if not self.under_way:
                     self.over.set_result(None)
                 return
             if result is PENDING:
                 if not self.under_way and not self.resting:
-                    raise GeneratorError(
-                        "the generator waits, but no operation is under way that could wake it"
-                    )
+                    raise GeneratorError("the generator waits, but nothing is under way that could wake it")
                 return
             op, after = result
             if op.time_ns - self.now_ns > SLACK_NS:
+                self.plan = None if self.waits.some else result
                 self.ask_again_at(op.time_ns)
                 return
-            self.gen = after
+            self.plan, self.gen = None, after
             self.begin(op)
+
+    def ask(self) -> Next:
+        """The generator's answer now; `waits` says whether to ask anew when a thread becomes free."""
+        self.waits.some = False
+        return self.gen.next_op(self.context())
 
     def read_clock(self) -> None:
         """The time since the start; it never goes back."""
@@ -173,10 +181,12 @@ class _Run:
         """Tell the generator, if it wants to know."""
         if self.gen.listens:
             self.gen = self.gen.update(self.context(), event)
+            self.plan = None
 
     def context(self) -> Context:
         """What the generator may know now."""
-        return Context(self.now_ns, self.free, self.threads, self.processes, self.concurrency, self.rng)
+        seen = (self.now_ns, self.free, self.threads, self.processes, self.concurrency)
+        return Context(*seen, self.rng, self.waits)
 
     def ask_again_at(self, time_ns: int) -> None:
         """Set the one timer."""

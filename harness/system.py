@@ -31,11 +31,8 @@ class SimulatedEnv(Protocol):
     rng: random.Random
     disk: dict[str, Any]  # survives crash and restart; what is in it is "on disk"
 
-    def mono_ms(self) -> float:
-        """Virtual monotonic time."""
-
-    def wall_ms(self) -> float:
-        """Virtual wall clock of this node, with its offset."""
+    def clock_ms(self) -> tuple[float, float]:
+        """Virtual monotonic time, and the virtual wall clock of this node with its offset."""
 
     def send(self, dst: str, message: Any) -> None:
         """Hand a message to the network, which may lose, delay, duplicate or reorder it."""

@@ -63,6 +63,7 @@ class Coordinator:
         self.timeouts = 0
         self.heard: dict[str, float] = {}  # when each peer last answered, in mono ms
         self._config = config
+        self._name = config.name
         self._ring = ring
         self._hlc = hlc
         self._overlay = overlay
@@ -151,11 +152,15 @@ class Coordinator:
         seen = message.tag.hlc
         if seen > self._hlc.last and self._hlc.credible(seen, self._moment.clock.wall_ms):
             self._hlc.observe(seen)  # a later write through this node must beat what it has seen
-        self.answer(src, message)
+        if src != self._name:
+            self.heard[src] = self._moment.clock.mono_ms
+        ask = self._asks.get(message.request)
+        if ask is not None and ask.answer(src, message):
+            self._check(ask)
 
-    def answer(self, src: str, message: QueryReply | StoreReply | BucketReply) -> None:
-        """A replica answered one of our questions."""
-        if src != self._config.name:
+    def answer(self, src: str, message: BucketReply) -> None:
+        """A member answered one of our questions about a bucket."""
+        if src != self._name:
             self.heard[src] = self._moment.clock.mono_ms
         ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):
@@ -163,7 +168,7 @@ class Coordinator:
 
     def refusal(self, src: str, message: Stale | Refused) -> None:
         """A replica refused one."""
-        if src != self._config.name:
+        if src != self._name:
             self.heard[src] = self._moment.clock.mono_ms
         ask = self._asks.get(message.request)
         if ask is not None and ask.refuse(src, message):

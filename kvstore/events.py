@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class Clock(NamedTuple):
+class Clock(msgspec.Struct, frozen=True, gc=False):
     """The time as the driver reads it just before a step."""
 
     mono_ms: float  # monotonic; for time-outs only

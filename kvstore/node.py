@@ -121,7 +121,6 @@ class Node:
         self._events: dict[type, Callable[[Any], None]] = {
             Command: self._command,
             Closed: self._closed,
-            Deliver: self._deliver,
             Fired: self._fired,
             Committed: self._committed,
         }
@@ -156,7 +155,11 @@ class Node:
         """What the node does about one event."""
         self.moment.clock = clock
         out = self._out = []
-        self._events[type(event)](event)
+        if type(event) is Deliver:
+            message = event.message
+            self._messages[type(message)](event.src, message)
+        else:
+            self._events[type(event)](event)
         local = self._local
         while local:
             message = local.popleft()
@@ -169,10 +172,6 @@ class Node:
         early, self._early = self._early, []
         for command in early:
             self._command(command)
-
-    def _deliver(self, event: Deliver) -> None:
-        message = event.message
-        self._messages[type(message)](event.src, message)
 
     # ---- sending, now or after a commit ----
 
@@ -187,10 +186,12 @@ class Node:
             self._out.append(Send(dst, message))
 
     def _send_after(self, dst: str, message: Message, ticket: int) -> None:
-        if ticket <= self.overlay.committed or self._eager:
-            self._send(dst, message)
-        else:
+        if ticket > self.overlay.committed and not self._eager:
             self._hold(ticket, lambda: self._send(dst, message))
+        elif dst == self.name:
+            self._local.append(message)
+        else:
+            self._out.append(Send(dst, message))
 
     def _hold(self, ticket: int, action: Callable[[], None]) -> None:
         held = self._held.get(ticket)

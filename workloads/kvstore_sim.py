@@ -57,7 +57,12 @@ class StoreNode:
 
     def on_message(self, src: str, message: object) -> None:
         """A peer's message."""
-        self._step(Deliver(src, message))  # type: ignore[arg-type]
+        env = self._env
+        effects = self._node.step(Clock(*env.clock_ms()), Deliver(src, message))  # type: ignore[arg-type]
+        if len(effects) == 1 and type(effects[0]) is Send:  # nearly always: an answer
+            env.send(effects[0].dst, effects[0].message)
+        elif effects:
+            self._perform(effects)
 
     def on_request(self, conn: int, request: int, command: Sequence[bytes]) -> None:
         """A client's command."""
@@ -73,11 +78,10 @@ class StoreNode:
         self._engine.crash(self._env.rng)
 
     def _clock(self) -> Clock:
-        env = self._env
-        return Clock(env.mono_ms(), env.wall_ms())
+        return Clock(*self._env.clock_ms())
 
     def _step(self, event: Event) -> None:
-        effects = self._node.step(self._clock(), event)
+        effects = self._node.step(Clock(*self._env.clock_ms()), event)
         if effects:
             self._perform(effects)
 

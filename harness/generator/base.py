@@ -6,7 +6,9 @@
 
     update(gen, ctx, event) ─► gen'   told of every invocation and every completion
 
-Asking decides nothing: as long as `gen'` is not kept, nothing has happened, and whoever asked may ask again. So a
+Asking decides nothing: as long as `gen'` is not kept, nothing has happened, and whoever asked may ask again. Or need
+not: an answer that lies ahead holds until then, unless `update` is called or `ctx.waits` says that a part was passed over
+that waits for a process (a combinator that passes over a PENDING part must set it). So a
 generator can be tested by listing all it gives, with no cluster, thread or clock (`simulate`). The idea and its words
 are those of Jepsen's generators.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from checkers.op import Op
 from harness.generator.base import PENDING, Generator, GeneratorLike, Next, several, soonest
 from harness.generator.context import Context
@@ -55,6 +57,7 @@ class Mix(Generator, frozen=True):
                 over.add(position)
             else:
                 gens[position] = result[1]
+                ctx.waits.some = ctx.waits.some or pending
                 left = tuple(gen for place, gen in enumerate(gens) if place not in over)
                 return result[0], Mix(
                     left, int(ctx.rng.random() * len(left)), any(gen.listens for gen in left)
@@ -99,6 +102,7 @@ class AnyOf(Generator, frozen=True):
                 candidates.append((result[0], result[1], position, 1))
         if not candidates:
             return PENDING if pending else None
+        ctx.waits.some = ctx.waits.some or pending
         op, gen, position = soonest(candidates, ctx)
         return op, AnyOf((*self.gens[:position], gen, *self.gens[position + 1 :]))
 
@@ -110,7 +114,10 @@ class AnyOf(Generator, frozen=True):
     @property
     def listens(self) -> bool:
         """If one of them does."""
-        return any(gen.listens for gen in self.gens)
+        return any(map(_LISTENS, self.gens))
+
+
+_LISTENS = attrgetter("listens")
 
 
 def same(left: tuple[Generator, ...], right: tuple[Generator, ...]) -> bool:

@@ -5,8 +5,8 @@
     free       1    0    1   …   1    1            a bit a thread; as an int, so that a copy costs nothing
 
 A process lives on thread `process % concurrency`. The nemesis has the thread after the last client's. A context is a
-value: `restrict` makes a smaller one, nothing changes one. Only its random generator has state; it is seeded, so
-the same questions in the same order get the same answers.
+value: `restrict` makes a smaller one, nothing changes one. Only its random generator and `waits` have state; the first
+is seeded, so the same questions in the same order get the same answers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,23 @@ import msgspec
 NEMESIS: Final = "nemesis"
 
 
+class Waits:
+    """Whether an answer passed over a part that waits: then the next completion may let that part go first.
+
+    any_of(delay(2, a), b)     b waits for a free process, a is due in two seconds: `some` is set
+    """
+
+    __slots__ = ("some",)
+
+    def __init__(self) -> None:
+        self.some = False
+
+
 class Context(msgspec.Struct, frozen=True):
-    """`time_ns` since the run began · `free` and `threads` bit masks · `processes` by thread · `concurrency` client threads."""
+    """`time_ns` since the run began · `free` and `threads` bit masks · `processes` by thread · `concurrency` client threads.
+
+    `waits` is where a combinator notes that it answered although one of its parts is pending.
+    """
 
     time_ns: int
     free: int
@@ -30,13 +45,16 @@ class Context(msgspec.Struct, frozen=True):
     processes: tuple[int | str, ...]
     concurrency: int
     rng: random.Random
+    waits: Waits = msgspec.field(default_factory=Waits)
 
     def restrict(self, mask: int) -> Context:
         """The same moment, seen by the threads of the mask only."""
         threads = self.threads & mask
         if threads == self.threads:
             return self
-        return Context(self.time_ns, self.free & mask, threads, self.processes, self.concurrency, self.rng)
+        return Context(
+            self.time_ns, self.free & mask, threads, self.processes, self.concurrency, self.rng, self.waits
+        )
 
     @property
     def client_threads(self) -> int:

@@ -93,6 +93,7 @@ class Keyed(Generator, frozen=True):
                 candidates.append((result[0], result[1], number, 1))
         if not candidates:
             return PENDING if pending else None
+        ctx.waits.some = ctx.waits.some or pending
         op, gen, number = soonest(candidates, ctx)
         groups[number] = Group(groups[number].key, gen)
         if op.key is None:

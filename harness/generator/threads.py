@@ -106,6 +106,7 @@ class Each(Generator, frozen=True):
                 candidates.append((result[0], result[1], thread, 1))
         if not candidates:
             return PENDING if pending else None
+        ctx.waits.some = ctx.waits.some or pending
         op, gen, thread = soonest(candidates, ctx)
         return op, self._with(ctx, thread, gen)
 
@@ -172,6 +173,7 @@ class Reserve(Generator, frozen=True):
                 candidates.append((result[0], result[1], position, mask.bit_count()))
         if not candidates:
             return PENDING if pending else None
+        ctx.waits.some = ctx.waits.some or pending
         op, gen, position = soonest(candidates, ctx)
         return op, self._with(position, gen)
 

@@ -22,15 +22,19 @@ from harness.generator import (
     Context,
     Generator,
     GeneratorError,
+    any_of,
     clients,
     delay,
+    keyed,
     limit,
     mix,
     nemesis,
     numbered,
+    on_update,
     op,
     phases,
     repeat,
+    reserve,
     sequence,
     sleep,
     time_limit,
@@ -290,6 +294,52 @@ def test_equal_seeds_give_equal_histories(seed: int) -> None:
     assert history() != b"".join(
         encode_op(each) for each in run(workload(), concurrency=4, rng=random.Random(seed + 100))
     )
+
+
+LATE = delay(0.5, repeat(READ, 2))  # one at once, one in half a second
+SOON = repeat(op("write", 1, 1), 4)
+
+
+@pytest.mark.parametrize(
+    ("both", "threads"),
+    [
+        (any_of(nemesis(LATE), clients(SOON)), 1),
+        (clients(reserve(1, SOON, LATE)), 2),
+        (clients(keyed(1, [1, 2], lambda key: SOON if key == 1 else LATE)), 2),
+        (clients(any_of(reserve(1, SOON, None), delay(0.5, repeat(READ, 2)))), 2),
+    ],
+    ids=["any_of", "reserve", "keyed", "nested"],
+)
+def test_a_part_that_waits_for_a_thread_is_not_held_up_by_one_that_lies_ahead(
+    both: Generator, threads: int
+) -> None:
+    ops = run(both, concurrency=threads, nemesis=MemoryClient(Store(), "n1", -1))
+    writes = [each.time_ns for each in ops if each.f == "write"]
+    reads = [each.time_ns for each in ops if each.f == "read"]
+    assert len(writes) == 8
+    assert max(writes) < 1e8
+    assert max(reads) >= 5e8
+
+
+def test_what_lies_ahead_is_asked_for_once() -> None:
+    asked: list[int] = []
+
+    def counting(number: int, ctx: Context) -> Generator:
+        asked.append(number)
+        return READ
+
+    ops = run(clients(delay(0.001, limit(50, numbered(counting)))), concurrency=4)
+    assert len(ops) == 100
+    assert len(asked) == 50
+
+
+def test_an_event_may_change_what_lies_ahead() -> None:
+    def react(gen: Generator, ctx: Context, event: Op) -> Generator:
+        return op("write", 1, 1) if event.type is Type.OK and event.f == "read" else gen
+
+    ops = run(clients(on_update(react, delay(30, repeat(READ)))))
+    assert brief(ops)[2:] == [(0, "invoke", "write", 1), (0, "ok", "write", 1)]
+    assert ops[-1].time_ns < 1e9
 
 
 def test_on_the_real_loop_and_into_a_file(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
     def __init__(self, *, time_virtual_s_max: float = 86_400.0) -> None:
         self.time_virtual_s_max = time_virtual_s_max
         self.steps = 0  # events taken from the heap so far
-        self._now = 0.0
+        self.now = 0.0  # virtual seconds since the loop was made
         self._number = 0
         self._heap: list[
             tuple[float, int, Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]
@@ -109,17 +109,17 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
     def post(self, delay_s: float, call: Call, *args: Any) -> None:
         """Call after a virtual delay. The cheap form of `call_later`: it cannot be cancelled."""
         self._number += 1
-        heappush(self._heap, (self._now + delay_s, self._number, call, args, None, None))
+        heappush(self._heap, (self.now + delay_s, self._number, call, args, None, None))
 
     # ---- asyncio's interface --------------------------------------------------------------------------------------
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
-        return self._now
+        return self.now
 
     def call_soon(self, callback: Call, *args: Any, context: contextvars.Context | None = None) -> SimHandle:
         """Call at the present time, after what is ready already."""
-        handle = SimHandle(self._now)
+        handle = SimHandle(self.now)
         self._ready.append((callback, args, context, handle))
         return handle
 
@@ -127,14 +127,14 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
         self, delay: float, callback: Call, *args: Any, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call after a virtual delay in seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self.call_at(self.now + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Call, *args: Any, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call at a virtual time; a time in the past means now."""
         self._number += 1
-        handle = SimHandle(max(when, self._now))
+        handle = SimHandle(max(when, self.now))
         heappush(self._heap, (handle.when(), self._number, callback, args, context, handle))
         return handle
 
@@ -187,7 +187,7 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
                 return
             if not heap:
                 raise SimDeadlockError(
-                    f"nothing is left to happen at {self._now:.3f} s, but the main coroutine still waits"
+                    f"nothing is left to happen at {self.now:.3f} s, but the main coroutine still waits"
                 )
             when, _, call, args, context, handle = heappop(heap)
             if handle is not None and handle.dropped:
@@ -196,7 +196,7 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
                 raise SimTimeLimitError(
                     f"the run passed its limit of {limit:g} virtual seconds without finishing"
                 )
-            self._now = when
+            self.now = when
             self.steps += 1
             if context is None:
                 call(*args)

@@ -66,7 +66,7 @@ def delay_draw(options: NetOptions, rng: random.Random) -> Callable[[], float]:
     if options.latency == "uniform":
         return lambda: max(2 * mean_s * draw(), low_s)
     if options.latency == "exponential":
-        return lambda: max(-mean_s * log(1.0 - draw()), low_s)
+        return lambda: delay if (delay := -mean_s * log(1.0 - draw())) > low_s else low_s
     return lambda: max(mean_s * exp(gauss(-0.5, 1.0)), low_s)  # the mean of exp(N(-1/2, 1)) is 1
 
 
@@ -77,12 +77,12 @@ class Network:
         self.options = options
         self.sent = 0
         self._post = loop.post
-        self._time = loop.time
+        self._loop = loop
         self._draw = rng.random
-        self._reorder = options.reorder
-        self._delay = delay_draw(options, rng)
+        self._loss, self._duplicate, self._reorder = options.loss, options.duplicate, options.reorder
+        self._delay_s = delay_draw(options, rng)
         self._deliver: dict[str, Callable[[str, Any], None]] = {}
-        self._last: dict[tuple[str, str], float] = {}
+        self._last_at: dict[tuple[str, str], float] = {}
         self._cut: dict[tuple[str, str], int] = {}  # messages dropped by each cut link
         self._dropped: dict[tuple[str, str], int] = {}  # by cuts that are mended
 
@@ -92,25 +92,24 @@ class Network:
 
     def send(self, src: str, dst: str, message: Any) -> None:
         """Send one message. An unknown `dst` is a bug of the sender."""
-        options = self.options
         self.sent += 1
-        if options.loss and self._draw() < options.loss:
+        if self._loss and self._draw() < self._loss:
             return
         self._post_one(src, dst, message)
-        if options.duplicate and self._draw() < options.duplicate:
+        if self._duplicate and self._draw() < self._duplicate:
             self._post_one(src, dst, message)
 
     def _post_one(self, src: str, dst: str, message: Any) -> None:
-        delay = self._delay()
-        reorder = self._reorder
+        delay_s, reorder = self._delay_s(), self._reorder
         if reorder < 1 and not (reorder and self._draw() < reorder):
-            now, link = self._time(), (src, dst)
-            at, last = now + delay, self._last.get(link, 0.0)
+            now, link, last_at = self._loop.now, (src, dst), self._last_at
+            at = now + delay_s
+            last = last_at.get(link, 0.0)
             if at < last:
                 at = last
-            self._last[link] = at
-            delay = at - now
-        self._post(delay, self._arrive, src, dst, message)
+            last_at[link] = at
+            delay_s = at - now
+        self._post(delay_s, self._arrive, src, dst, message)
 
     def _arrive(self, src: str, dst: str, message: Any) -> None:
         if self._cut and (src, dst) in self._cut:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from harness.system import SimulatedNode, SystemUnderTest
@@ -24,29 +25,22 @@ WALL_EPOCH_MS = 1_700_000_000_000.0  # what every wall clock shows at virtual ti
 class Incarnation:
     """What one start of a node may touch: `harness.system.SimulatedEnv`."""
 
-    __slots__ = ("_machine", "_network_send", "_post", "_time", "alive", "disk", "node", "rng")
+    __slots__ = ("_loop", "_machine", "_post", "alive", "disk", "node", "rng", "send")
 
     def __init__(self, machine: SimMachine) -> None:
         self._machine = machine
-        self._time = machine.loop.time
+        self._loop = machine.loop
         self._post = machine.loop.post
-        self._network_send = machine.network.send
+        self.send = partial(machine.network.send, machine.name)  # (dst, message): hand it to the network
         self.alive = True
         self.node = machine.name
         self.rng = machine.rng
         self.disk = machine.disk
 
-    def mono_ms(self) -> float:
-        """Virtual monotonic time."""
-        return self._time() * 1000
-
-    def wall_ms(self) -> float:
-        """This node's wall clock."""
-        return WALL_EPOCH_MS + self._time() * 1000 + self._machine.clock_offset_ms
-
-    def send(self, dst: str, message: Any) -> None:
-        """Hand a message to the network."""
-        self._network_send(self.node, dst, message)
+    def clock_ms(self) -> tuple[float, float]:
+        """Virtual monotonic time, and this node's wall clock."""
+        mono_ms = self._loop.now * 1000
+        return mono_ms, WALL_EPOCH_MS + mono_ms + self._machine.clock_offset_ms
 
     def reply(self, conn: int, request: int, value: Any) -> None:
         """Answer a client's request."""
