@@ -1,7 +1,9 @@
-"""The command line on hosts that cannot be used: one sentence that names host and remedy, 254 or 255, no trace, nothing left."""
+"""The command line on machines and hosts that cannot be used: one sentence that names host and remedy, 254 or 255, no trace, nothing left."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shlex
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.control import Connection
+from harness.doctor import MEND_CORE, MEND_TOOLS
 from harness.provision.inventory import Inventory
 
 QUORATE = str(Path(sys.executable).parent / "quorate")
@@ -115,3 +118,29 @@ def test_a_port_in_use(five: Inventory, tmp_path: Path, port: int) -> None:
         assert first.shell("ls -d /opt/quorate-store /run/quorate-node", check=False).stdout == ""
     finally:
         first.close()
+
+
+def on_a_broken_machine(*arguments: str) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr) where sshd is covered by a file that cannot be run, and the core by an empty one."""
+    found = importlib.util.find_spec("checkers._core")
+    assert found is not None
+    hide = f"mount --bind /dev/null /usr/sbin/sshd; mount --bind /dev/null {found.origin}"
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{hide}; exec "$@"', "sh", QUORATE, *arguments],
+        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "COLUMNS": "250"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.hosts
+@pytest.mark.slow
+def test_a_machine_without_sshd_and_core_is_told_so() -> None:
+    status, out, err = on_a_broken_machine("doctor")
+    assert (status, err) == (255, "")
+    lacks = [line for line in out.splitlines() if line.split()[0] in ("missing", "optional")]
+    assert any("sshd, for local hosts" in line and MEND_TOOLS in line for line in lacks)
+    assert any("compiled core" in line and MEND_CORE in line for line in lacks if "missing" in line)
+    status, out, err = on_a_broken_machine("check", __file__)
+    assert (status, out) == (255, "")
+    assert err.startswith("error: the compiled core of the checkers cannot be used (")
+    assert err.endswith("): `quorate doctor` says what to do\n")
