@@ -251,6 +251,8 @@ def test_a_host_is_not_cleared_while_a_cancelled_start_still_runs(five: Inventor
 def test_down_leaves_no_process_and_no_file(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
         assert "server.py" in on(five, "n1", "ps -ef")
+        await world.down()
+        await world.down()
 
     in_world(five, story)
     assert "server.py" not in on(five, "n1", "ps -ef")

@@ -55,6 +55,7 @@ class HostsWorld:
         self._counts: dict[str, int] = {}  # the last reading of rules that are gone
         self._cut: set[str] = set()  # nodes with rules of ours
         self._facts: dict[str, str] = {}
+        self._is_down = False
         self._offset_file = f"{RUN_DIRECTORY}/clock-offset"
 
     # ---- up and down ---------------------------------------------------------------------------------------------
@@ -73,10 +74,13 @@ class HostsWorld:
             await self._wait_ready(node, deadline)
 
     async def down(self) -> None:
-        """Stop, remove rules and files. Idempotent. Raises the first host's error after all hosts were tried.
+        """Stop, remove rules and files, hang up. A second call does nothing. Raises the first host's error after all hosts were tried.
 
         Once begun it comes to its end: a cancellation is heard only then.
         """
+        if self._is_down:
+            return
+        self._is_down = True
         await _to_its_end(asyncio.get_running_loop().run_in_executor(None, self._leave))
 
     def _leave(self) -> None:
