@@ -83,11 +83,17 @@ def test_clusters_are_listed_and_half_ones_have_a_remedy(tmp_path: Path) -> None
     assert "none is up" in found(on_a_bare_machine(tmp_path), "clusters").detail
 
 
-def test_the_command_prints_every_finding(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_every_finding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")  # nothing is wrapped
     assert status_of(["doctor", "--json"]) == 0, "what the tests need is there"
     said = json.loads(capsys.readouterr().out)
     assert said["ok"] is True
     assert {finding["name"] for finding in said["findings"]} >= {f"{tool}, for local hosts" for tool in TOOLS}
     assert status_of(["doctor"]) == 0
     table = capsys.readouterr().out
-    assert all(finding["name"] in table for finding in said["findings"])
+    lasting = [
+        each for each in said["findings"] if not each["name"].startswith("cluster")
+    ]  # others may come and go
+    assert [each["name"] for each in lasting if each["name"] not in table] == []
