@@ -14,9 +14,9 @@ A tuple comes back as a list: JSON has one sequence. Anything else (a set, an ob
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -140,24 +140,59 @@ def _plain_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
 
 
 def _untag(tag: str, inner: Any) -> Any:
-    """The value that `{tag: inner}` stands for."""
+    """The value that `{tag: inner}` stands for. A value has one text only, so what JSON can say itself is not tagged."""
+    untag = _UNTAG.get(tag)
+    if untag is None:
+        raise HistoryError(f"the tag {tag!r} is unknown; escape such a dict as {{'$dict': …}}")
     try:
-        if tag == "$bytes":
-            return base64.b64decode(inner, validate=True)
-        if tag == "$float":
-            if inner in ("nan", "inf", "-inf"):
-                return float(inner)
-        elif tag == "$int":
-            return int(inner, 16)
-        elif tag == "$dict":
-            return {name: decode_plain(item) for name, item in inner.items()}
-        elif tag == "$map":
-            return {_hashable(decode_plain(name)): decode_plain(item) for name, item in inner}
-    except (TypeError, ValueError, AttributeError, binascii.Error) as error:
+        return untag(inner)
+    except (TypeError, ValueError, AttributeError) as error:
         raise HistoryError(
             f"the tag {tag!r} cannot be read ({error}); write values with encode_value"
         ) from error
-    raise HistoryError(f"the tag {tag!r} with {inner!r} means nothing; escape such a dict as {{'$dict': …}}")
+
+
+def _untag_bytes(inner: Any) -> bytes:
+    value = base64.b64decode(inner, validate=True)
+    if base64.b64encode(value).decode() != inner:
+        raise ValueError("base64 with stray bits or padding")
+    return value
+
+
+def _untag_float(inner: Any) -> float:
+    if inner not in ("nan", "inf", "-inf"):
+        raise ValueError(f"{inner!r} is none of nan, inf, -inf")
+    return float(inner)
+
+
+def _untag_int(inner: Any) -> int:
+    value = int(inner, 16)
+    if value.bit_length() < _BITS_AS_DECIMAL or hex(value) != inner:
+        raise ValueError("only an integer too big for decimals is tagged")
+    return value
+
+
+def _untag_dict(inner: Any) -> dict[str, Any]:
+    if not any(name.startswith("$") for name in inner):
+        raise ValueError("no name in it begins with $")
+    return {name: decode_plain(item) for name, item in inner.items()}
+
+
+def _untag_map(inner: Any) -> dict[Any, Any]:
+    if not isinstance(inner, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in inner):
+        raise ValueError("it is no list of pairs")
+    if all(isinstance(name, str) for name, _ in inner):
+        raise ValueError("all its keys are text")
+    return {_hashable(decode_plain(name)): decode_plain(item) for name, item in inner}
+
+
+_UNTAG: Final[dict[str, Callable[[Any], Any]]] = {
+    "$bytes": _untag_bytes,
+    "$float": _untag_float,
+    "$int": _untag_int,
+    "$dict": _untag_dict,
+    "$map": _untag_map,
+}
 
 
 def _hashable(value: Any) -> Any:

@@ -18,10 +18,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import paramiko
 
@@ -188,7 +189,10 @@ NEVER_AGAIN: Final = (
 
 
 class Control:
-    """The connections to all hosts, and doing something on many of them at once."""
+    """The connections to all hosts, and doing something on many of them at once.
+
+    A thread cannot be cancelled. So calls are kept while they run, and who wants the last word on a host `settle`s first.
+    """
 
     def __init__(
         self, hosts: Mapping[str, Host], *, trace: Callable[[str], None] = lambda text: None
@@ -196,19 +200,27 @@ class Control:
         self.hosts = dict(hosts)
         self._connections = {node: Connection(host, trace) for node, host in hosts.items()}
         self._threads = ThreadPoolExecutor(max_workers=max(4, 2 * len(hosts)), thread_name_prefix="control")
+        self._calls: set[Future[Any]] = set()
 
     def __getitem__(self, node: str) -> Connection:
         return self._connections[node]
 
-    @property
-    def threads(self) -> ThreadPoolExecutor:
-        """Where blocking calls run, so that an event loop need not."""
-        return self._threads
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Run a blocking call in a thread, so that an event loop need not wait for it."""
+        future = self._threads.submit(call)
+        self._calls.add(future)
+        future.add_done_callback(self._calls.discard)
+        return future
+
+    def settle(self) -> None:
+        """Return when no call runs any more; those that had not begun never will. Each has a time limit of its own."""
+        calls = list(self._calls)
+        wait([call for call in calls if not call.cancel()])
 
     def each(self, call: Callable[[str, Connection], T], nodes: Sequence[str] | None = None) -> dict[str, T]:
         """Call for each node at once, in threads; wait for all; then raise the first node's error, if any."""
         chosen = tuple(self._connections if nodes is None else nodes)
-        futures = {node: self._threads.submit(call, node, self._connections[node]) for node in chosen}
+        futures = {node: self.submit(partial(call, node, self._connections[node])) for node in chosen}
         errors = [error for future in futures.values() if (error := future.exception()) is not None]
         if errors:
             raise errors[0]

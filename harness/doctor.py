@@ -11,15 +11,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from harness.provision.netns import SYSTEM_PATH, TOOLS
-from harness.provision.state import DISK_ROOT, STATE_ROOT, list_clusters
+from harness.provision.state import DISK_ROOT, STATE_ROOT, Cluster, list_clusters
 
+MEND_CORE: Final = "pip install --editable ."
 MEND_TOOLS: Final = "scripts/system-packages hosts"
-FAKETIME: Final = "/usr/lib/{0}/faketime/libfaketimeMT.so.1"
+FAKETIME: Final = "faketime/libfaketimeMT.so.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,20 @@ class Finding:
     needed: bool = True
 
 
-def diagnose() -> list[Finding]:
+def diagnose(
+    *,
+    path: str = SYSTEM_PATH,
+    files: Path = Path("/"),
+    user: int | None = None,
+    clusters: Sequence[Cluster] | None = None,
+) -> list[Finding]:
     """Look at everything. Changes nothing that lasts."""
-    findings = [_python(), _core(), *_tools(), _faketime(), _redis()]
-    root = _root()
+    findings = [_python(), _core(), *_tools(path), _faketime(files), _redis(path)]
+    root = _root(os.geteuid() if user is None else user)
     findings.append(root)
     if root.ok:
-        findings += [*_kernel(), _writable()]
-    return [*findings, *_leftovers()]
+        findings += [*_kernel(path), _writable()]
+    return [*findings, *_clusters(list_clusters() if clusters is None else clusters)]
 
 
 def _python() -> Finding:
@@ -52,41 +60,35 @@ def _core() -> Finding:
     try:
         importlib.import_module("checkers._core")
     except ImportError as error:
-        return Finding("compiled core of the checkers", False, str(error), "pip install --editable .")
+        return Finding("compiled core of the checkers", False, str(error), MEND_CORE)
     return Finding("compiled core of the checkers", True, "loads")
 
 
-def _root() -> Finding:
-    root = os.geteuid() == 0
+def _root(user: int) -> Finding:
+    root = user == 0
     detail = "this process is root" if root else "this process is not root, so local hosts cannot be made"
     return Finding("root, for local hosts", root, detail, "sudo quorate doctor", needed=False)
 
 
-def _tools() -> Iterator[Finding]:
+def _tools(path: str) -> Iterator[Finding]:
     for tool, package in TOOLS.items():
-        path = shutil.which(tool, path=SYSTEM_PATH)
-        yield Finding(
-            f"{tool}, for local hosts",
-            path is not None,
-            path or f"not found (package {package})",
-            MEND_TOOLS,
-            needed=False,
-        )
+        found = shutil.which(tool, path=path)
+        detail = found or f"not found (package {package})"
+        yield Finding(f"{tool}, for local hosts", found is not None, detail, MEND_TOOLS, needed=False)
 
 
-def _faketime() -> Finding:
-    machine = os.uname().machine
-    found = [path for path in (FAKETIME.format(f"{machine}-linux-gnu"), "/usr/lib64/faketime/libfaketimeMT.so.1",
-                               "/usr/local/lib/faketime/libfaketimeMT.so.1") if os.path.exists(path)]  # fmt: skip
+def _faketime(files: Path) -> Finding:
+    libraries = (f"usr/lib/{os.uname().machine}-linux-gnu", "usr/lib64", "usr/local/lib")
+    found = [str(place) for library in libraries if (place := files / library / FAKETIME).exists()]
     detail = found[0] if found else "not found: the clock fault cannot be used on local hosts"
     return Finding("libfaketime, for the clock fault on hosts", bool(found), detail, MEND_TOOLS, needed=False)
 
 
-def _redis() -> Finding:
-    path = shutil.which("redis-cli", path=SYSTEM_PATH)
-    detail = path or "not found: tests and benchmarks with Redis's own clients are left out"
+def _redis(path: str) -> Finding:
+    found = shutil.which("redis-cli", path=path)
+    detail = found or "not found: tests and benchmarks with Redis's own clients are left out"
     return Finding(
-        "redis-cli, for trying the store by hand", path is not None, detail, MEND_TOOLS, needed=False
+        "redis-cli, for trying the store by hand", found is not None, detail, MEND_TOOLS, needed=False
     )
 
 
@@ -106,25 +108,27 @@ EXTRA_TRIALS: Final = {
 }
 
 
-def _kernel() -> Iterator[Finding]:
+def _kernel(path: str) -> Iterator[Finding]:
     """Each feature, tried in namespaces of its own; their links, rules and mounts go with the shell."""
     for name, (script, mend) in TRIALS.items():
-        said = _try(script)
+        said = _try(script, path)
         yield Finding(f"kernel: {name}", said is None, said or "tried, works", mend, needed=False)
     for name, script in EXTRA_TRIALS.items():
-        said = _try(script)
+        said = _try(script, path)
         detail = "tried, works" if said is None else f"absent ({said}); nothing uses it yet"
         yield Finding(f"kernel: {name}", True, detail, needed=False)
 
 
-def _try(script: str) -> str | None:
+def _try(script: str, path: str) -> str | None:
     """Run a script in throw-away namespaces. None if it worked, otherwise what it said last."""
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
     try:
         done = subprocess.run(
             [*command, "sh", "-ec", script], capture_output=True, text=True, timeout=10, check=False,
-            env={"PATH": SYSTEM_PATH},
+            env={"PATH": path},
         )  # fmt: skip
+    except FileNotFoundError:
+        return f"cannot be tried without {command[0]}"
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if done.returncode == 0:
@@ -144,16 +148,14 @@ def _writable() -> Finding:
     return Finding("writable state directories", True, f"{STATE_ROOT} and {DISK_ROOT}")
 
 
-def _leftovers() -> Iterator[Finding]:
-    """Clusters of which something is left but which are not ready: an `up` or a `down` that was killed."""
-    broken = [cluster.name for cluster in list_clusters() if not cluster.ready]
-    if not broken:
-        yield Finding("nothing left of dead clusters", True, "none")
-    for name in broken:
-        yield Finding(
-            f"left of cluster {name}",
-            False,
-            "it is half up or half down",
-            f"quorate hosts down --name {name}",
-            needed=False,
-        )
+def _clusters(clusters: Sequence[Cluster]) -> Iterator[Finding]:
+    """Those that are up; and those of which something is left: an `up` or a `down` that was killed."""
+    if not clusters:
+        yield Finding("clusters of local hosts", True, "none is up, nothing is left of one", needed=False)
+    for cluster in clusters:
+        remove = f"quorate hosts down --name {cluster.name}"
+        if cluster.ready:
+            detail = f"up, {len(cluster.nodes)} hosts in {cluster.subnet}; `{remove}` removes them"
+        else:
+            detail = "it is half up or half down"
+        yield Finding(f"cluster {cluster.name}", cluster.ready, detail, remove, needed=False)

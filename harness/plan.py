@@ -24,6 +24,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.nemesis import grudges
 from harness.plan_toml import PlanError as PlanError
 from harness.plan_toml import read_toml, write_key, write_value
 
@@ -84,7 +85,7 @@ TOP = {
 TABLES = ("system", "options", "faults", "sim", "hosts")
 REQUIRED = ("name", "workload", "claims")
 FAULT_TIMES = ("start_s", "every_s", "for_s")
-SHAPES = ("halves", "isolate", "majorities-ring", "bridge", "one-way")
+SHAPES = tuple(grudges.SHAPES)
 TARGETS = ("one", "minority", "majority", "all")
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": {"shape": SHAPES},
@@ -174,6 +175,8 @@ class _Reader:
         for key in ("time_limit_s", "op_timeout_ms"):
             if not getattr(plan, key) > 0:
                 self.refuse(key, "", f"must be more than 0, not {getattr(plan, key)}")
+        if plan.nodes < 2 and any(fault.kind == "partition" for fault in plan.faults):
+            self.refuse("kind", "faults", "is a partition, which needs two nodes; raise nodes", "partition")
         for key in SHARES:
             if not 0 <= plan.sim.get(key, 0) <= 1:
                 self.refuse(key, "sim", f"is a share of the messages, 0 to 1, not {plan.sim[key]}")

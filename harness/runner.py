@@ -159,22 +159,25 @@ class Story:
             )  # fmt: skip
             self.doubts += self.nemesis.problems
         finally:
-            recorder.close()
-            if self.nemesis is not None:
-                self.nemesis.abandon()
-            await self.leave(world)
+            try:
+                recorder.close()
+                if self.nemesis is not None:
+                    self.nemesis.abandon()
+            finally:
+                await self.leave(world)
 
     async def leave(self, world: World) -> None:
-        """Step 7. What goes wrong here must not hide what went wrong before."""
+        """Step 7. What goes wrong here must not hide what went wrong before, nor keep the world from going down."""
         try:
             self.logs = dict(await world.logs())
             self.environment = dict(world.environment())
         except WorldError as error:
             self.doubts.append(f"the logs could not be fetched: {error}")
-        try:
-            await world.down()
-        except WorldError as error:
-            self.doubts.append(f"the world did not go down cleanly: {error}")
+        finally:  # also when a second Ctrl-C has come meanwhile
+            try:
+                await world.down()
+            except WorldError as error:
+                self.doubts.append(f"the world did not go down cleanly: {error}")
 
 
 def run(

@@ -37,6 +37,13 @@ def status_of(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return BROKEN
+    except ImportError as error:
+        if error.name != "checkers._core":
+            return status_of_error(error, debug="--debug" in arguments)
+        complain(
+            f"the compiled core of the checkers cannot be used ({error}): `quorate doctor` says what to do"
+        )
+        return BROKEN
     except Exception as error:
         return status_of_error(error, debug="--debug" in arguments)
     if status == 130:

@@ -194,7 +194,10 @@ def hosts_up(
 
 @hosts.command("down")
 def hosts_down(
-    name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate", json: Json = False
+    name: Annotated[
+        str | None, typer.Option(help="The name of the cluster; needed only if there are several.")
+    ] = None,
+    json: Json = False,
 ) -> int:
     """Remove every trace of a cluster, also after a crash."""
     from harness.cli.hosts import down

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.cli.console import emit, out, say, waiting
 from harness.provision import down as take_down
-from harness.provision import find_inventory, list_clusters
+from harness.provision import find_cluster, find_inventory, list_clusters
 from harness.provision import up as bring_up
 
 
@@ -33,8 +33,15 @@ def up(kind: str, count: int, name: str, *, json: bool) -> int:
     return 0
 
 
-def down(name: str, *, json: bool) -> int:
-    """Remove a cluster."""
+def down(name: str | None, *, json: bool) -> int:
+    """Remove a cluster; without a name, the only one."""
+    if name is None:
+        name = find_cluster()
+    if name is None:
+        emit({"cluster": None, "removed": False}) if json else say(
+            "there is no cluster, so nothing to remove"
+        )
+        return 0
     with waiting(f"removing the cluster {name}", quiet=json) as tick:
         take_down(name, log=lambda text: tick(0.5, text))
     emit({"cluster": name, "removed": True}) if json else say(f"cluster {name}: nothing is left of it")

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from harness.cli.console import STYLES, emit, out, readable, say, waiting
@@ -32,8 +33,7 @@ def run_plan(
     hosts = inventory_of(world, inventory, cluster, plan)
     from harness.runner import run
 
-    # Whoever ends a run politely gets what Ctrl-C gives: the hosts are left clean, and what was recorded is judged.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, end_politely)
     with waiting(f"{plan.name} in the world {world}, seed {plan.seed}", quiet=json) as tick:
 
         def progress(seconds: float, ops: int, active: Sequence[str]) -> None:
@@ -52,6 +52,15 @@ def run_plan(
         show(outcome.results, outcome.folder)
     status: int = outcome.verdict.exit_status
     return status
+
+
+def end_politely(_: int, frame: FrameType | None) -> None:
+    """SIGTERM gives what Ctrl-C gives: the hosts are left clean, and what was recorded is judged.
+
+    A script that starts us with `&` has SIGINT ignored, and asyncio leaves it so; SIGTERM ends us there too.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
 
 def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:

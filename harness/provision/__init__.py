@@ -22,6 +22,7 @@ __all__ = [
     "Inventory",
     "InventoryError",
     "down",
+    "find_cluster",
     "find_inventory",
     "list_clusters",
     "load",
@@ -42,6 +43,14 @@ def up(kind: str, name: str, count: int, *, log: Callable[[str], None] = lambda 
 def down(name: str, *, log: Callable[[str], None] = lambda text: None) -> None:
     """Remove every trace of a cluster made by `up`. Idempotent."""
     netns.down(name, log=log)
+
+
+def find_cluster() -> str | None:
+    """The only cluster of which there is any trace, None if there is none. Raises PlanError if there are several."""
+    names = [cluster.name for cluster in list_clusters()]
+    if len(names) > 1:
+        raise PlanError(f"there are several clusters ({', '.join(names)}): say which with --name")
+    return names[0] if names else None
 
 
 def find_inventory(name: str | None = None) -> Path:

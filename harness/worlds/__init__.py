@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.client import Channel
+if (
+    TYPE_CHECKING
+):  # the client needs the checkers and their compiled core, whose absence `quorate doctor` reports
+    from harness.client import Channel
 
 Grudge = Mapping[str, frozenset[str]]
 """Who drops whose packets: `{dst: {src, …}}`. One-way cuts are grudges that are not symmetric."""

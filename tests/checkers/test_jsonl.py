@@ -1,7 +1,9 @@
 """Operations survive the file exactly; a file that no recorder could have written is refused with its line."""
 
+import json
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers import MISSING, History, HistoryError, Op, Type, decode_line, encode_op, invoke
@@ -28,7 +30,7 @@ def exact(value):
     if isinstance(value, list):
         return [exact(item) for item in value]
     if isinstance(value, dict):
-        return {(type(name), name): exact(item) for name, item in value.items()}
+        return {(type(name), repr(name)): exact(item) for name, item in value.items()}
     return type(value), value if isinstance(value, int) else repr(value)
 
 
@@ -130,10 +132,70 @@ def test_what_no_recorder_could_have_written_is_refused(ops, fault):
         History.parse(b"".join(lines(*ops)))
 
 
-def test_a_tag_that_means_nothing_is_refused_when_the_value_is_looked_at():
-    history = History.parse(b"".join(GOOD).replace(b'"value":1', b'"value":{"$bytes":"?"}'))
-    with pytest.raises(HistoryError, match=r"the tag '\$bytes' cannot be read"):
-        history.op(2)
+BIG = hex(1 << 13_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('{"$bytes":5}', r"the tag \$bytes that cannot be read: 5; write values with encode_value"),
+        ('{"$bytes":"?"}', r'\$bytes that cannot be read: "\?"'),
+        ('{"$bytes":"AA"}', r"\$bytes"),
+        ('{"$bytes":"AAAA="}', r"\$bytes"),
+        ('{"$bytes":"AA=="," b":1}', r"other fields; a tag stands alone"),
+        ('{"$bytes":"AB=="}', r"\$bytes"),
+        ('{"$float":"one"}', r"\$float"),
+        ('{"$int":"0x5"}', r"\$int"),
+        ('{"$int":"' + BIG.upper() + '"}', r"\$int"),
+        ('{"$dict":{"a":1}}', r"\$dict"),
+        ('{"$dict":[1]}', r"\$dict"),
+        ('{"$map":[[1]]}', r"\$map"),
+        ('{"$map":[["a",1]]}', r"\$map"),
+        ('{"$map":[[{"a":1},1]]}', r"\$map"),
+        ('{"$map":[[[{"$dict":{"$a":1}}],1]]}', r"\$map"),
+        ('{"$frob":1}', r"the unknown tag \$frob; escape such a dict"),
+        ('[1,{"a":[{"\\u0024bytes":5}]}]', r"\$bytes"),
+        ('{"$dict":{"$bytes":{"$bytes":5}}}', r"\$bytes"),
+    ],
+)
+@pytest.mark.parametrize("field", ["value", "key"])
+def test_a_tag_that_means_nothing_is_refused_with_file_and_line(tmp_path, field, value, words):
+    bad = GOOD[2].replace(b'"value":1' if field == "value" else b'"key":"x"', f'"{field}":{value}'.encode())
+    path = tmp_path / "h.jsonl"
+    path.write_bytes(b"".join([*GOOD[:2], bad, *GOOD[3:]]))
+    with pytest.raises(HistoryError, match=rf"h\.jsonl: line 3 has .*{words}"):
+        History.load(path)
+    with pytest.raises(HistoryError, match=r"tag"):
+        decode_line(bad)
+
+
+TAGS = st.sampled_from(["$bytes", "$float", "$int", "$dict", "$map", "$no", "a"])
+TEXTS = st.sampled_from(
+    ["", "nan", "AA==", "AB==", "AAA=", "AAB=", "AAAA", "AA=A", "=AAA", "AA==AA==", "A+/9", "A-_9", BIG, "-" + BIG, "0x5", "x"]
+) | st.text("AQgw=+/", max_size=9)  # fmt: skip
+TAGGED = st.recursive(
+    TEXTS | st.integers(0, 2) | st.none(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TAGS, inner, max_size=2)
+    | st.lists(st.tuples(inner, inner), max_size=2).map(lambda pairs: {"$map": pairs}),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@given(TAGGED)
+@settings(max_examples=500)
+def test_both_readers_accept_the_same_and_agree_on_it(value):
+    line = GOOD[0].replace(b'"value":1', b'"value":' + json.dumps(value).encode())
+    try:
+        meant = decode_line(line)
+    except HistoryError:
+        with pytest.raises(HistoryError, match="line 1 has"):
+            History.parse(line)
+        return
+    history = History.parse(line)
+    assert exact(history.op(0).value) == exact(meant.value)
+    again = History.parse(line + encode_op(Op(1, 1, 7, Type.INVOKE, "write", "x", meant.value)))
+    ids = [again.columns.record(at)[5] for at in (0, 1)]
+    assert ids[0] == ids[1], "a value has one number, however it was written"
 
 
 def test_time_and_index_go_forward():

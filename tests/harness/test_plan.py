@@ -157,6 +157,7 @@ def test_broken_toml_is_named_by_line_and_column(text: str, where: str) -> None:
         ("every_s = 6.0", "start_s = -1", "p.toml:19: start_s must be 0 or more, not -1.0"),
         ("for_s = 3", "for_s = 0", "p.toml:20: for_s must be more than 0, not 0.0"),
         ("for_s = 3", "for_s = 9", "p.toml:20: for_s (9.0) must not exceed every_s (6.0)"),
+        ("nodes = 5", "nodes = 1", "p.toml:17: kind is a partition, which needs two nodes; raise nodes"),
         ("loss = 0.01", "loss = 1.5", "p.toml:29: loss is a share of the messages, 0 to 1, not 1.5"),
         ("loss = 0.01", "losss = 0.01", "p.toml:29: unknown key 'losss' in [sim]; did you mean 'loss'?"),
         ('"lognormal"', '"normal"', "p.toml:27: latency is 'normal', but must be one of constant"),
@@ -225,7 +226,7 @@ plans = st.builds(
         tuple
     ),
     seed=st.integers(),
-    nodes=st.integers(1, 99),
+    nodes=st.integers(2, 99),  # a partition needs two
     concurrency=st.integers(1, 99),
     rate=st.floats(0, 1e9),
     time_limit_s=times,

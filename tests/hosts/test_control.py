@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.control import Connection, ControlError
+from harness.control import Connection, Control, ControlError
 from harness.provision.inventory import Host, Inventory
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
@@ -112,3 +113,31 @@ def test_a_host_with_another_key_is_refused(five: Inventory, tmp_path: Path) -> 
     connection = Connection(dataclasses.replace(five.hosts[0], known_hosts=str(tmp_path / "known")))
     with pytest.raises(ControlError, match=r"refuses SSH.*check it, then add it"):
         connection.run("true")
+
+
+def test_settle_waits_for_what_runs_and_lets_nothing_more_begin(five: Inventory) -> None:
+    control = Control({"n1": five.hosts[0]})
+    begun = threading.Barrier(5)
+    hold, late, given_up = threading.Event(), threading.Event(), threading.Event()
+
+    def busy() -> str:
+        begun.wait(30)
+        return "done" if hold.wait(30) else "not let go"
+
+    try:
+        running = [control.submit(busy) for _ in range(4)]  # as many as one host has threads
+        queued = control.submit(late.set)
+        queued.add_done_callback(lambda _: given_up.set())
+        begun.wait(30)
+        settling = threading.Thread(target=control.settle)
+        settling.start()
+        assert given_up.wait(30)
+        assert settling.is_alive()
+        hold.set()
+        settling.join(30)
+        assert [call.done() and call.result() for call in running] == ["done"] * 4
+        assert queued.cancelled()
+        assert not late.is_set()
+    finally:
+        hold.set()
+        control.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -206,9 +207,52 @@ def test_what_a_crashed_run_left_is_cleared(five: Inventory) -> None:
     in_world(five, story)
 
 
+SLOW_MKDIR = """#!/bin/sh
+if [ "$*" = "-p /var/log" ]; then touch /tmp/starting; until [ -e /tmp/go ]; do sleep 0.02; done; fi
+exec /bin/mkdir "$@"
+"""
+TELLING_RM = """#!/bin/sh
+case "$*" in *" /opt/tiny "*) [ ! -e /tmp/starting ] || touch /tmp/cleared ;; esac
+exec /bin/rm "$@"
+"""
+
+
+def test_a_host_is_not_cleared_while_a_cancelled_start_still_runs(five: Inventory) -> None:
+    """n3 takes long over its start. Were it cleared meanwhile, the store would begin behind our back."""
+
+    async def cancelled() -> None:
+        world = HostsWorld(TinySystem(NODES), five)
+        coming_up = asyncio.create_task(world.up())
+        while not await asyncio.to_thread(on, five, "n3", "ls /tmp/starting 2>/dev/null"):
+            assert not coming_up.done()
+        coming_up.cancel()
+        going_down = asyncio.create_task(world.down())
+        for _ in range(10):
+            assert await asyncio.to_thread(on, five, "n3", "ls /tmp/cleared 2>/dev/null") == ""
+        going_down.cancel()  # a second Ctrl-C: heard when all is clear
+        await asyncio.to_thread(on, five, "n3", "touch /tmp/go")
+        with pytest.raises(asyncio.CancelledError):
+            await going_down
+        with pytest.raises(asyncio.CancelledError):
+            await coming_up
+
+    tools = {"mkdir": SLOW_MKDIR, "rm": TELLING_RM}
+    for tool, script in tools.items():
+        on(five, "n3", f"echo {shlex.quote(script)} >/usr/local/bin/{tool}; chmod 755 /usr/local/bin/{tool}")
+    try:
+        asyncio.run(cancelled())
+        assert on(five, "n3", "ls /tmp/cleared") == "/tmp/cleared\n"
+        assert all("server.py" not in on(five, node, "ps -ef") for node in NODES)
+    finally:
+        on(five, "n3", "touch /tmp/go; /bin/rm -f /usr/local/bin/mkdir /usr/local/bin/rm")
+        on(five, "n3", "rm -f /tmp/go /tmp/starting /tmp/cleared")
+
+
 def test_down_leaves_no_process_and_no_file(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
         assert "server.py" in on(five, "n1", "ps -ef")
+        await world.down()
+        await world.down()
 
     in_world(five, story)
     assert "server.py" not in on(five, "n1", "ps -ef")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.nemesis.grudges import SHAPES, bridge, complete, halves, isolate, majorities_ring, one_way
 from harness.nemesis.schedule import how_many, nemesis_ops, timetable
-from harness.plan import FaultPlan
+from harness.plan import TARGETS, FaultPlan
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
 SEEDS = st.integers(0, 10_000).map(random.Random)
@@ -59,6 +59,11 @@ def test_complete_cuts_between_groups_only() -> None:
 @pytest.mark.parametrize(("targets", "of_five"), [("one", 1), ("minority", 2), ("majority", 3), ("all", 5)])
 def test_how_many(targets: str, of_five: int) -> None:
     assert how_many(targets, 5) == of_five
+
+
+@given(st.sampled_from(TARGETS), st.integers(1, 50))
+def test_whatever_a_plan_may_aim_at_is_at_least_one_node_and_at_most_all(targets: str, count: int) -> None:
+    assert 1 <= how_many(targets, count) <= count
 
 
 def test_the_timetable_is_drawn_from_the_seed_alone() -> None:

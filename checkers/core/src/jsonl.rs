@@ -4,6 +4,7 @@
 //! Two values have the same canonical text exactly if they are equal and of the same type: `0`, `0.0`, `false`, `"0"` differ.
 
 mod strings;
+mod tags;
 
 use std::collections::BTreeMap;
 
@@ -50,7 +51,11 @@ impl Line {
     }
 
     fn fields(&mut self, line: &[u8], scratch: &mut Vec<u8>) -> Result<(), String> {
-        let mut reader = Reader { text: line, at: 0 };
+        let mut reader = Reader {
+            text: line,
+            at: 0,
+            escaped: false,
+        };
         reader.spaces();
         reader
             .expect(b'{')
@@ -142,6 +147,8 @@ impl Line {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    /// What comes next is inside `$dict`, where names that look like tags are names.
+    escaped: bool,
 }
 
 impl Reader<'_> {
@@ -282,6 +289,8 @@ impl Reader<'_> {
 
     fn object(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
         self.expect(b'{')?;
+        let escaped = std::mem::take(&mut self.escaped);
+        let mut tagged = false;
         let mut items = BTreeMap::new();
         self.spaces();
         if !self.take(b'}') {
@@ -292,6 +301,8 @@ impl Reader<'_> {
                 self.spaces();
                 self.expect(b':')?;
                 self.spaces();
+                tagged |= !escaped && tags::is_tag(&name);
+                self.escaped = tagged && name == b"\"$dict\"" && self.peek() == b'{';
                 self.value(&mut value, depth + 1)?;
                 items.insert(name, value);
                 self.spaces();
@@ -300,6 +311,9 @@ impl Reader<'_> {
                 }
                 self.expect(b',')?;
             }
+        }
+        if tagged {
+            tags::check(&mut items)?;
         }
         out.push(b'{');
         for (n, (name, value)) in items.into_iter().enumerate() {
@@ -317,24 +331,8 @@ impl Reader<'_> {
 
 /// The two parts of a canonical `[old,new]`, or None if the text is no array of two.
 pub fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let inner = text.strip_prefix(b"[")?.strip_suffix(b"]")?;
-    let (mut depth, mut quoted, mut escaped, mut commas) = (0, false, false, Vec::new());
-    for (at, &byte) in inner.iter().enumerate() {
-        if quoted {
-            quoted = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'"' => quoted = true,
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth -= 1,
-            b',' if depth == 0 => commas.push(at),
-            _ => {}
-        }
-    }
-    match commas.as_slice() {
-        &[at] => Some((&inner[..at], &inner[at + 1..])),
+    match tags::parts(text.starts_with(b"[").then_some(text)?).as_slice() {
+        &[old, new] => Some((old, new)),
         _ => None,
     }
 }

@@ -55,6 +55,7 @@ class HostsWorld:
         self._counts: dict[str, int] = {}  # the last reading of rules that are gone
         self._cut: set[str] = set()  # nodes with rules of ours
         self._facts: dict[str, str] = {}
+        self._is_down = False
         self._offset_file = f"{RUN_DIRECTORY}/clock-offset"
 
     # ---- up and down ---------------------------------------------------------------------------------------------
@@ -73,12 +74,23 @@ class HostsWorld:
             await self._wait_ready(node, deadline)
 
     async def down(self) -> None:
-        """Stop, remove rules and files. Idempotent. Raises the first host's error after all hosts were tried."""
+        """Stop, remove rules and files, hang up. A second call does nothing. Raises the first host's error after all hosts were tried.
+
+        Once begun it comes to its end: a cancellation is heard only then.
+        """
+        if self._is_down:
+            return
+        self._is_down = True
+        await _to_its_end(asyncio.get_running_loop().run_in_executor(None, self._leave))
+
+    def _leave(self) -> None:
+        """Clear every host, after what a cancelled step still does in its thread: it could start a process behind us."""
         try:
-            await self._each(lambda node, connection: self._clear(node, connection))
+            self._control.settle()
+            self._control.each(self._clear)
             self._cut.clear()
         finally:
-            await asyncio.get_running_loop().run_in_executor(None, self._control.close)
+            self._control.close()
 
     def _install(self, node: str, connection: Connection, bundle: bytes) -> None:
         """Check one host, clear it, and put bundle and files there."""
@@ -287,7 +299,7 @@ class HostsWorld:
     # ---- threads -------------------------------------------------------------------------------------------------
 
     async def _block(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._control.threads, call)
+        return await asyncio.wrap_future(self._control.submit(call))
 
     async def _on(self, node: str, call: Callable[[Connection], T]) -> T:
         return await self._block(lambda: call(self._control[node]))
@@ -303,6 +315,20 @@ class HostsWorld:
             if isinstance(answer, BaseException):
                 raise answer
         return dict(zip(chosen, answers, strict=True))  # type: ignore[arg-type]
+
+
+async def _to_its_end(future: asyncio.Future[T]) -> T:
+    """The future's result; if we are cancelled meanwhile, CancelledError, but not before the future is done."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        future.exception()  # looked at, so that asyncio does not complain that nobody did
+        raise cancelled
+    return future.result()
 
 
 def _ipv4(address: str) -> str:
