@@ -62,4 +62,5 @@ def staleness_words(row: Mapping[str, Any]) -> str:
     """`12.5 ms, 3 versions`; a dash where no read was stale."""
     if not row.get("worst_staleness_ms"):
         return "–"
-    return f"{words.number(row['worst_staleness_ms'])} ms, {words.number(row.get('worst_staleness_versions'))} versions"
+    versions = words.plural(row.get("worst_staleness_versions") or 0, "version")
+    return f"{words.number(row['worst_staleness_ms'])} ms, {versions}"

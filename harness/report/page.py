@@ -173,7 +173,7 @@ def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     )
     yield (
         "worst staleness",
-        f"{words.number(stale.get('worst_staleness_ms'))} ms, {words.number(stale.get('worst_staleness_versions'))} versions",
+        f"{words.number(stale.get('worst_staleness_ms'))} ms, {words.plural(stale.get('worst_staleness_versions') or 0, 'version')}",
     )
     yield "acknowledged over the whole run", words.percent(available.get("overall"))
     yield "acknowledged while a fault was active", words.percent(available.get("under_faults"))
