@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,15 @@ def measure(port: int, test: str, requests: int, clients: int) -> dict[str, str]
     return next(row for row in rows if row["test"] == test)
 
 
+def processor_s(cluster: LiveCluster) -> float:
+    """Processor time all nodes have used, user and system."""
+    ticks = 0
+    for process in cluster.running.values():
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", default="quorum")
@@ -54,12 +64,14 @@ def main() -> int:
                 cluster.wait_answering(name)
             port = cluster.ports["n1"]
             for test, target in TARGETS.items():
+                before_s = processor_s(cluster)
                 row = measure(port, test, options.requests, options.clients)
+                cost_us = 1e6 * (processor_s(cluster) - before_s) / options.requests
                 rate, p99_ms = float(row["rps"]), float(row["p99_latency_ms"])
                 met = met and rate >= target and p99_ms < P99_MS
                 print(
                     f"{test} {rate:7.0f}/s (target {target:.0f})   p50 {row['p50_latency_ms']} ms   "
-                    f"p99 {p99_ms} ms (target < {P99_MS:.0f})   {options.mode}, {options.clients} connections"
+                    f"p99 {p99_ms} ms (target < {P99_MS:.0f})   {cost_us:.0f} µs of processor an op   {options.mode}, {options.clients} connections"
                 )
             (info,) = ask(port, [b"INFO", b"stats"])
             assert isinstance(info, bytes)

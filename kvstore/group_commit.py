@@ -10,8 +10,9 @@ fsync is so cheap that batches stay small.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 from kvstore.admin import Metrics
 from kvstore.engine import Engine
@@ -37,7 +38,9 @@ class GroupCommit:
         self._committed = committed
         self._failed = failed
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._jobs: SimpleQueue[int | None] = SimpleQueue()  # the ticket that a sync will make durable
+        self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
+        self._thread.start()
         self._waiting: list[Write] = []
         self._busy = False
         self._started_at = 0.0
@@ -64,8 +67,19 @@ class GroupCommit:
         await self._idle.wait()
 
     def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown()
+        """End the thread, once the sync on its way is over."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        """The thread: sync, tell the loop, wait for the next. An executor's futures cost more than the rest of it."""
+        while (ticket := self._jobs.get()) is not None:
+            error: Exception | None = None
+            try:
+                self._engine.sync()
+            except Exception as failure:
+                error = failure
+            self._loop.call_soon_threadsafe(self._synced, error, ticket)
 
     def _commit(self) -> None:
         writes, self._waiting = self._waiting, []
@@ -77,12 +91,9 @@ class GroupCommit:
         except Exception as error:
             self._failed(error)
             return
-        syncing = self._loop.run_in_executor(self._thread, self._engine.sync)
-        ticket = writes[-1].ticket
-        syncing.add_done_callback(lambda done: self._synced(done, ticket))
+        self._jobs.put(writes[-1].ticket)
 
-    def _synced(self, done: asyncio.Future[None], ticket: int) -> None:
-        error = done.exception()
+    def _synced(self, error: Exception | None, ticket: int) -> None:
         if error is not None:
             self._failed(error)
             return
