@@ -79,9 +79,10 @@ class Reader:
             "##Inf": float("inf"), "##-Inf": float("-inf"), "##NaN": float("nan"),
         }  # fmt: skip
         self._buffer = ""
-        self._line, self._column = 1, 1  # where the buffer begins
+        self._begins = (1, 1)  # line and column of the buffer's first character
+        self._rescan()
         self._first = 0  # the token of the buffer that where() is about
-        self._begun = ""  # its place, if it was in an earlier buffer
+        self._begun = ""  # the place of what where() is about, if it was in an earlier buffer
 
     def where(self) -> str:
         """The place of the value that came last."""
@@ -156,6 +157,7 @@ class Reader:
         yield self._split()
 
     def _split(self) -> list[str]:
+        self._rescan()
         tokens: list[str] = _TOKEN.findall(self._buffer)
         while tokens and not tokens[-1]:
             tokens.pop()
@@ -163,20 +165,34 @@ class Reader:
 
     def _advance(self, size: int) -> None:
         """Forget the first characters of the buffer, but not how many lines they were."""
-        self._line, self._column = self._position(size)
+        if size < self._at:
+            self._rescan()
+        self._move(size)
         self._buffer = self._buffer[size:]
-        self._first = 0
+        self._begins, self._first = (self._line, self._column), 0
+        self._rescan()
 
-    def _position(self, at: int) -> tuple[int, int]:
-        lines = self._buffer.count("\n", 0, at)
-        column = at - self._buffer.rfind("\n", 0, at) if lines else self._column + at
-        return self._line + lines, column
+    def _rescan(self) -> None:
+        """Go back to the buffer's beginning."""
+        self._seen, self._at = 0, 0  # tokens and characters gone over
+        self._line, self._column = self._begins
+        self._scan = _TOKEN.finditer(self._buffer)
+
+    def _move(self, at: int) -> None:
+        """Go on to this character of the buffer."""
+        lines = self._buffer.count("\n", self._at, at)
+        self._column = at - self._buffer.rfind("\n", self._at, at) if lines else self._column + at - self._at
+        self._line += lines
+        self._at = at
 
     def _place(self, token: int) -> str:
-        """Line and column of a token. Tokens have no positions, as they are wanted for faults only: count again."""
-        found = next(islice(_TOKEN.finditer(self._buffer), token, None), None)
-        line, column = self._position(len(self._buffer) if found is None else found.start(1))
-        return f"line {line}, column {column}"
+        """Line and column of a token. Tokens have no positions, as few are asked for: go over them again, once."""
+        if token < self._seen:
+            self._rescan()
+        found = next(islice(self._scan, token - self._seen, None), None)
+        self._seen = token + 1
+        self._move(len(self._buffer) if found is None else found.start(1))
+        return f"line {self._line}, column {self._column}"
 
     def _wrong(self, token: int, text: str) -> HistoryError:
         return HistoryError(f"{self._place(token)}: {text}")

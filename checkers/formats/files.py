@@ -19,7 +19,7 @@ from checkers.formats.edn import Reader
 from checkers.formats.edn_text import write_op
 from checkers.formats.json_maps import Objects
 from checkers.formats.logs import Lines
-from checkers.formats.records import to_ops
+from checkers.formats.records import to_lines
 from checkers.history import History
 from checkers.jsonl import HistoryError, encode_op
 
@@ -112,15 +112,6 @@ def _texts(file: BinaryIO, head: bytes) -> Iterator[str]:
 
 def _lines(source: Source) -> Iterator[bytes]:
     """The operations as JSON lines, in pieces."""
-    ops = to_ops(source, source.where)
-    lines = map(encode_op, ops)
-    while True:
-        try:
-            piece = b"".join(islice(lines, _BATCH))
-        except RecursionError:
-            raise HistoryError(
-                f"{source.where()}: values are nested too deep; record something flatter"
-            ) from None
-        if not piece:
-            return
+    lines = to_lines(source, source.where)
+    while piece := b"".join(islice(lines, _BATCH)):
         yield piece

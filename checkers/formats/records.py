@@ -21,13 +21,13 @@ from typing import Any, Final
 
 from checkers.formats.edn import Keyword
 from checkers.formats.edn_text import write_value
-from checkers.jsonl import HistoryError
+from checkers.jsonl import HistoryError, encode_op
 from checkers.op import MISSING, Op, Type
 
 Record = dict[str, Any]
 NEMESIS: Final = "nemesis"
 TRANSACTION: Final = "txn"
-_TIME_MAX: Final = 1 << 62
+_INTEGER_MAX: Final = 1 << 62
 _TYPES: Final = {kind.word: kind for kind in Type}
 _MICRO: Final = frozenset(("r", "w", "append", "read", "write"))
 # Calls without an argument: under independent keys their value is [k nil].
@@ -38,8 +38,8 @@ _READS: Final = frozenset(
 _WRITES: Final = frozenset(("write", "put", "set", "cas", "add", "append", "enqueue", "push", "offer"))
 
 
-def to_ops(records: Iterable[Any], where: Callable[[], str]) -> Iterator[Op]:
-    """The operations of the records; `where` tells the place of the record that came last.
+def to_lines(records: Iterable[Any], where: Callable[[], str]) -> Iterator[bytes]:
+    """The operations of the records as JSON lines; `where` tells the place of the record that came last.
 
     Records are held back only until it is clear whether values are `[k v]`: the first read tells, or the first value that is no pair.
     """
@@ -49,10 +49,14 @@ def to_ops(records: Iterable[Any], where: Callable[[], str]) -> Iterator[Op]:
     pairing = _Pairing(keyed)
     for record, told in chain(head, ((record, "") for record in source)):
         try:
-            op = pairing.op(record)
+            line = encode_op(pairing.op(record))
         except HistoryError as error:
             raise HistoryError(f"{told or where()}: {error}") from None
-        yield op
+        except RecursionError:
+            raise HistoryError(
+                f"{told or where()}: values are nested too deep; record flatter ones"
+            ) from None
+        yield line
     if both := pairing.words & pairing.texts:
         word = min(both)
         raise HistoryError(
@@ -127,14 +131,14 @@ class _Pairing:
         """Go on by index and time."""
         index, time = record.get("index"), record.get("time")
         if index is not None:
-            if type(index) is not int or index <= self.index:
+            if type(index) is not int or not self.index < index < _INTEGER_MAX:
                 raise HistoryError(
                     f":index is {_shown(index)} after {self.index}; a growing integer expected: sort the records by it"
                 )
             self.index = index
         if time is None:
             self.time_ns += 1
-        elif type(time) is int and abs(time) < _TIME_MAX:
+        elif type(time) is int and abs(time) < _INTEGER_MAX:
             self.time_ns = max(self.time_ns + 1, time)
         else:
             raise HistoryError(f":time is {_shown(time)}; an integer of nanoseconds expected")
@@ -212,7 +216,7 @@ class _Pairing:
         return found[0]
 
     def _named(self, process: Any) -> None:
-        if process is not None and type(process) is not int:
+        if process is not None and not (type(process) is int and abs(process) < _INTEGER_MAX):
             raise HistoryError(f":process is {_shown(process)}; an integer or :nemesis expected")
         if self.unnamed is None:
             self.unnamed = process is None
@@ -265,5 +269,8 @@ def _shown(value: Any) -> str:
     """A value in a sentence, cut short."""
     if value is None or value is MISSING:
         return "absent"
-    text = f":{value}" if type(value) is Keyword else repr(value)
+    try:
+        text = f":{value}" if type(value) is Keyword else repr(value)
+    except (ValueError, RecursionError):
+        text = f"a {type(value).__name__} too big to show"
     return text if len(text) < 60 else text[:60] + "…"

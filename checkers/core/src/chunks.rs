@@ -23,7 +23,9 @@ impl<'py> Chunks<'py> {
     }
 
     fn rest(&self) -> &[u8] {
-        self.chunk.as_ref().map_or(&[], |chunk| &chunk.as_bytes()[self.at..])
+        self.chunk
+            .as_ref()
+            .map_or(&[], |chunk| &chunk.as_bytes()[self.at..])
     }
 }
 
