@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from checkers.formats.edn import Keyword, parse
@@ -19,6 +20,7 @@ LINE_MAX: Final = 1 << 24
 _OPERATION: Final = re.compile(
     r"[A-Z]+\s.*?jepsen\.util(?: -)?\s+(?P<process>:?[\w.-]+)\s+:(?P<type>\w+)\s+:(?P<f>\S+)(?:[\t ](?P<rest>.*))?"
 )
+_values: Final = lru_cache(maxsize=4096)(parse)  # a log repeats itself; nobody changes what comes out
 _OTHER: Final = re.compile(r"(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s(?!.*jepsen\.util).*")
 
 
@@ -56,8 +58,8 @@ class Lines:
 
     def _record(self, found: re.Match[str]) -> dict[str, Any]:
         try:
-            [process] = parse(found["process"])
-            values = parse(found["rest"] or "")
+            [process] = _values(found["process"])
+            values = _values(found["rest"] or "")
         except (HistoryError, ValueError) as error:
             fault = str(error).partition(": ")[2] or "one process expected"
             raise HistoryError(f"{self.where()}: {fault}") from None
