@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from checkers import HistoryError
@@ -40,6 +40,7 @@ def exact(value):
     return type(value), value if isinstance(value, int) else repr(value)
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(1, 9))
 @example({"#inst": [1]}, 1)
 def test_what_is_written_comes_back(value, size):
@@ -107,6 +108,7 @@ def test_what_is_no_edn_is_refused_with_its_place(text, fault):
         parse(text)
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet='[](){}#_"\\:;,^ 019.NMeak\n'), st.integers(1, 5))
 def test_any_text_is_values_or_a_history_error_and_pieces_do_not_matter(text, size):
     pieces = [text[at : at + size] for at in range(0, len(text), size)]

@@ -1,7 +1,7 @@
 """Jepsen's conventions: pairing, keys in values, times that run backwards, transactions; and what is refused, with its line."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers import MISSING, History, HistoryError, Op, Type, UnknownModel, Verdict, check, invoke
@@ -194,6 +194,7 @@ def test_a_format_there_is_not(read, tmp_path):
 VALUES = st.none() | st.integers() | st.text() | st.lists(st.integers()) | st.binary()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["write", "add", "a b"]), VALUES, VALUES, st.sampled_from(Type), st.text()),
@@ -235,6 +236,7 @@ GOOD = (
 ).encode()
 
 
+@settings(deadline=None)
 @given(
     st.binary()
     | st.lists(
