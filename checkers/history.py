@@ -64,7 +64,17 @@ class History:
     @classmethod
     def from_ops(cls, ops: Iterable[Op]) -> History:
         """The history of these records, in this order. An index of -1 means: the place in the order."""
-        return cls.parse(b"".join(map(encode_op, ops)))
+        return cls.stream(map(encode_op, ops))
+
+    @classmethod
+    def stream(cls, chunks: Iterable[bytes]) -> History:
+        """Read JSON lines from pieces of any size, without ever holding the whole text."""
+        try:
+            return cls(Columns.stream(iter(chunks)))
+        except HistoryError:
+            raise
+        except ValueError as error:
+            raise HistoryError(f"history: {error}") from None
 
     def dump(self, path: str | os.PathLike[str]) -> None:
         """Write the history as JSON lines."""

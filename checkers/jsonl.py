@@ -132,7 +132,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _plain_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
     """A dict: as it is, escaped when a key looks like a tag, or as sorted pairs when a key is not text."""
-    if all(type(name) is str for name in value):
+    if all(isinstance(name, str) for name in value):
         plain = {name: _plain(item, depth + 1) for name, item in value.items()}
         return {"$dict": plain} if any(name.startswith("$") for name in plain) else plain
     pairs = [[_plain(name, depth + 1), _plain(item, depth + 1)] for name, item in value.items()]

@@ -91,9 +91,18 @@ def run(
 @app.command()
 def check(
     files: Annotated[
-        list[Path], typer.Argument(help="Histories, one operation a line (JSONL).", metavar="FILE...")
+        list[Path],
+        typer.Argument(help="Histories: JSONL, Jepsen's EDN or log, elle-cli's JSON.", metavar="FILE..."),
     ],
     model: Annotated[str, typer.Option(help="What the operations are: register.")] = "register",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="How the files are written: jsonl, edn, json or log; auto looks.",
+            metavar="FORMAT",
+        ),
+    ] = "auto",
     json: Json = False,
 ) -> int:
     """Judge recorded histories: is there an order of the operations that a single copy could have produced?
@@ -104,11 +113,13 @@ def check(
 
       quorate check runs/register-under-faults/latest/history.jsonl
 
+      quorate check --format edn store/latest/history.edn
+
       quorate check --json *.jsonl | jq .verdict
     """
     from harness.cli.check import check_files
 
-    return check_files(files, model, json=json)
+    return check_files(files, model, form, json=json)
 
 
 @app.command()

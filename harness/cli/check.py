@@ -10,8 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from checkers.formats import AUTO, load
 from checkers.history import History
-from checkers.jsonl import encode_op
+from checkers.jsonl import HistoryError, encode_op
+from checkers.models import refuse_transactions
 from checkers.verdict import Result, Verdict, merge
 from harness.cli.console import STYLES, emit, out, readable, waiting
 from harness.plan import PlanError
@@ -35,7 +37,7 @@ def judge_named(model: str) -> None:
         raise PlanError(f"there is no model {model!r}; {hint}")
 
 
-def check_files(files: Sequence[Path], model: str, *, json: bool) -> int:
+def check_files(files: Sequence[Path], model: str, form: str = AUTO, *, json: bool) -> int:
     """Judge each file; the exit status is that of the worst verdict."""
     judge_named(model)
     for path in files:
@@ -46,7 +48,7 @@ def check_files(files: Sequence[Path], model: str, *, json: bool) -> int:
         for number, path in enumerate(files):
             tick(number / len(files), path.name)
             began = time.perf_counter()
-            history = History.load(path)
+            history = loaded(path, form)
             result = judge(history)
             seconds = time.perf_counter() - began
             verdicts.append(result.verdict)
@@ -55,6 +57,15 @@ def check_files(files: Sequence[Path], model: str, *, json: bool) -> int:
             else:
                 show(path, history, result, seconds)
     return merge(verdicts).exit_status
+
+
+def loaded(path: Path, form: str) -> History:
+    """The history in the file, its operations such as can be judged."""
+    history = load(path, form)
+    try:
+        return refuse_transactions(history)
+    except HistoryError as error:
+        raise HistoryError(f"{path}: {error}") from None
 
 
 def line_of(path: Path, model: str, history: History, result: Result, seconds: float) -> dict[str, Any]:

@@ -96,6 +96,19 @@ def test_a_corrupt_history_names_its_line(capsys: pytest.CaptureFixture[str], tm
     assert "line 2" in refused(capsys, "check", folder / "bad.jsonl")
 
 
+def test_check_reads_edn_and_refuses_what_it_cannot_judge(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "history.edn"
+    path.write_text("[{:process 0, :type :invoke, :f :read} {:process 0, :type :ok, :f :read, :value 7}]\n")
+    assert quorate(capsys, "check", path)[0] == 1
+    assert quorate(capsys, "check", path, "--format", "edn")[0] == 1
+    assert "history.edn: line 1" in refused(capsys, "check", path, "--format", "jsonl")
+    assert "there is no format 'xml'" in refused(capsys, "check", path, "--format", "xml")
+    path.write_text("{:process 0, :type :invoke, :value [[:r 1 nil]]}")
+    assert "history.edn: the operations are transactions" in refused(capsys, "check", path)
+
+
 def test_check_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from checkers.jsonl import encode_op
 

@@ -1,4 +1,5 @@
 //! `checkers._core`: the binding, and nothing but the binding.
+mod chunks;
 mod columns;
 mod intern;
 mod jsonl;
@@ -6,11 +7,12 @@ mod register;
 mod regular;
 mod zones;
 
+use chunks::Chunks;
 use columns::Columns;
 use intern::NONE;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyIterator};
 use register::{each_key, Act, Answer, Key, Status};
 use std::fs::File;
 use std::io::BufReader;
@@ -85,6 +87,17 @@ impl PyColumns {
     fn parse(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
         let columns = py.detach(|| Columns::read(data));
         columns.map(PyColumns).map_err(PyValueError::new_err)
+    }
+
+    /// Read JSON lines from an iterator over `bytes`, cut anywhere. What the iterator raises is passed on.
+    #[staticmethod]
+    fn stream(chunks: Bound<'_, PyIterator>) -> PyResult<Self> {
+        let mut source = Chunks::new(chunks);
+        let columns = Columns::read(&mut source);
+        match source.raised {
+            Some(error) => Err(error),
+            None => columns.map(PyColumns).map_err(PyValueError::new_err),
+        }
     }
 
     fn __len__(&self) -> usize {

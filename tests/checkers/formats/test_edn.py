@@ -1,0 +1,143 @@
+"""EDN values: what is written comes back, in pieces too; what is no EDN is a HistoryError with its place."""
+
+import math
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from checkers import HistoryError
+from checkers.formats.edn import Keyword, Reader, parse
+from checkers.formats.edn_text import write_value
+from checkers.jsonl import decode_value, encode_value
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**3900, 0.0, -0.0, float("inf"), "\ud800", "\n;\"\\", "#x", "1"]),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text() | st.sampled_from(["#inst", "#a/b", "#quorate/int", "#"]), inner)
+        | st.dictionaries(st.integers(), inner)
+    ),
+    max_leaves=8,
+)
+
+
+def exact(value):
+    """A form in which 0, 0.0, -0.0, False and "0" differ, at any depth."""
+    if isinstance(value, list):
+        return [exact(item) for item in value]
+    if isinstance(value, dict):
+        return {(type(name), name): exact(item) for name, item in value.items()}
+    return type(value), value if isinstance(value, int) else repr(value)
+
+
+@settings(deadline=None)
+@given(VALUES, st.integers(1, 9))
+@example({"#inst": [1]}, 1)
+def test_what_is_written_comes_back(value, size):
+    text = write_value(value)
+    assert "\n" not in text
+    assert exact(parse(text)) == [exact(value)]
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert exact(list(Reader(pieces))) == [exact(value)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{:f :cas, :value [1 2]} ; end", {"f": "cas", "value": [1, 2]}),
+        ("(1 2N -3 +4)", [1, 2, -3, 4]),
+        ("#{30 4 :a}", [4, 30, "a"]),
+        ("1.5M", 1.5),
+        ("1e3", 1000.0),
+        ('#inst "2015-01-01"', {"#inst": "2015-01-01"}),
+        ("#jepsen.history.Op{:index 0}", {"#jepsen.history.Op": {"index": 0}}),
+        ("#:a{:b 1 :c/d 2}", {"a/b": 1, "c/d": 2}),
+        ("[1 #_ {:x 2} 3 #_#_ 4 5]", [1, 3]),
+        ("{[1 [2]] true}", {(1, (2,)): True}),
+        (r"[\a \newline \u0041 \( \,]", ["a", "\n", "A", "(", ","]),
+        (r'"a\nb\u00e9\\"', "a\nbé\\"),
+        ('"two\nlines"', "two\nlines"),
+        (":can't-join", "can't-join"),
+        ("##-Inf", -math.inf),
+    ],
+)
+def test_what_clojure_writes(text, value):
+    assert exact(decode_value(encode_value(parse(text)))) == [exact(value)]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[1 2", r"line 1, column 1: the text ends inside this; it was cut off, '\]' expected"),
+        ("[1\n 2)", r"line 2, column 3: '\]' expected, not '\)'"),
+        ("]", "line 1, column 1: a value expected, not ']'"),
+        ('\n "abc', "line 2, column 2: a text begins here and is not closed"),
+        ("{:a 1 :b}", "column 9: a map has a key without a value"),
+        ("{:a 1 :a 2}", "the same key twice"),
+        ('{:a 1 "a" 2}', "the same key twice"),
+        ("{1 2, 1.0 3}", "the same key twice"),
+        ("#{1 1}", "the same element twice"),
+        ("{{} 1}", "a map as a key"),
+        ("1/2", "expected, not '1/2'"),
+        ("007", "expected, not '007'"),
+        ("@x", "expected, not '@x'"),
+        ("\xa0", "expected, not"),
+        ("1.00000000000000000001M", "has no exact form"),
+        ("9" * 5000, "more than 4,000 digits"),
+        (r'"\q"', "has an escape"),
+        (r"\lots", "a character such as"),
+        ("#", "ends inside this"),
+        ('# "a"', "a tag such as #inst expected"),
+        ('#quorate/bytes "?"', "cannot be read"),
+        ("[" * 100_000, "nested more than 150 deep"),
+        ("#a " * 100_000, "nested more than 150 deep"),
+    ],
+)
+def test_what_is_no_edn_is_refused_with_its_place(text, fault):
+    with pytest.raises(HistoryError, match=fault):
+        parse(text)
+
+
+@settings(deadline=None)
+@given(st.text() | st.text(alphabet='[](){}#_"\\:;,^ 019.NMeak\n'), st.integers(1, 5))
+def test_any_text_is_values_or_a_history_error_and_pieces_do_not_matter(text, size):
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert outcome([text]) == outcome(pieces)
+
+
+def outcome(pieces):
+    try:
+        return exact(list(Reader(pieces, spread=True)))
+    except HistoryError as error:
+        return str(error)
+
+
+def test_a_vector_is_spread_and_each_value_has_its_place():
+    reader = Reader(["[1\n ", "[2 ", "3]\n  4]"], spread=True)
+    assert [(value, reader.where()) for value in reader] == [
+        (1, "line 1, column 2"),
+        ([2, 3], "line 2, column 2"),
+        (4, "line 3, column 3"),
+    ]
+    with pytest.raises(HistoryError, match="line 1, column 5: nothing expected"):
+        list(Reader(["[1] 2"], spread=True))
+
+
+def test_an_integer_of_any_size_comes_back():
+    assert parse(write_value(-(2**20_000))) == [-(2**20_000)]
+
+
+def test_keywords_are_text_and_known_apart():
+    word, text = parse(':a "a"')
+    assert word == text
+    assert (type(word), type(text)) == (Keyword, str)
