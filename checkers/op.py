@@ -16,9 +16,10 @@ and take effect an hour after the client gave up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
+
+import msgspec
 
 
 class Type(IntEnum):
@@ -56,9 +57,8 @@ class Missing:
 MISSING: Final = Missing()
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One record of an operation: its call, or what came of it.
+class Op(msgspec.Struct, frozen=True, gc=False):
+    """One record of an operation: its call, or what came of it. `msgspec.structs.replace` makes a changed one.
 
     Fields: `index` position in the history, -1 until recorded · `time_ns` since the run began, monotonic ·
     `process` the logical client (an int), or a name such as `"nemesis"` · `f` the function: `read`, `write`, … or a

@@ -132,6 +132,9 @@ class SqliteEngine:
                 ) from None
             self._opened = opened.pop_all()
         self._find = self._reader.cursor()
+        self._share = False  # may reads share a snapshot?
+        self._held = False  # is there one?
+        self._old = False  # has something been committed since?
 
     def _prepare(self, file: Path) -> None:
         self._writer.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _TABLES)
@@ -143,13 +146,34 @@ class SqliteEngine:
                 f"wrote it, or choose another `data`."
             )
 
+    def share_reads(self) -> None:
+        """Let the reads from now on share one view of the file: a read of its own costs twice as much, for its locks."""
+        self._share = True
+
+    def release_reads(self) -> None:
+        """Give the view up. Do so soon: while it is held, the write-ahead log cannot begin anew."""
+        self._share = False
+        self._renew()
+
+    def _renew(self) -> None:
+        self._old = False
+        if self._held:
+            self._held = False
+            self._reader.execute("COMMIT")
+
     def get(self, bucket: str, key: bytes) -> Record | None:
         """The committed record, None when there is none. Raises CorruptRecord."""
+        if self._old:
+            self._renew()
+        if self._share and not self._held:
+            self._held = True
+            self._reader.execute("BEGIN")
         row = self._find.execute(_GET, (bucket, key)).fetchone()
         return None if row is None else _record(bucket, key, *row)
 
     def meta(self, name: str) -> bytes | None:
         """A committed fact about the node itself. Raises CorruptRecord."""
+        self._renew()
         row = self._find.execute("SELECT value, checksum FROM meta WHERE name = ?", (name,)).fetchone()
         if row is None:
             return None
@@ -163,6 +187,7 @@ class SqliteEngine:
 
         Raises CorruptRecord at the first damaged one.
         """
+        self._renew()
         with contextlib.closing(self._reader.cursor()) as cursor:
             for row in cursor.execute(_ALL):
                 yield _record(*row)
@@ -192,6 +217,7 @@ class SqliteEngine:
         with _named_failure():
             if self._writer.in_transaction:
                 self._writer.execute("COMMIT")
+        self._old = True  # set before anybody is told, so that whoever is told reads what was committed
 
     def commit(self, rows: Iterable[Row]) -> None:
         """`stage`, then `sync`."""

@@ -30,7 +30,7 @@ from typing import Any, NoReturn, cast
 from kvstore import admin, wire
 from kvstore.client_port import MAX_CLIENTS, ClientConnection
 from kvstore.config import NodeConfig
-from kvstore.engine import Engine
+from kvstore.engine import SqliteEngine
 from kvstore.events import (
     Clock,
     Close,
@@ -61,7 +61,7 @@ GC_THRESHOLD = 20_000  # objects between two collections; the usual 700 is for s
 class Server:
     """One node at work. Make it inside a running loop; `run` returns after SIGTERM or SIGINT."""
 
-    def __init__(self, config: NodeConfig, engine: Engine) -> None:
+    def __init__(self, config: NodeConfig, engine: SqliteEngine) -> None:
         self.config = config
         self.cluster = wire.cluster_id(config.members)
         self.metrics = admin.Metrics()
@@ -262,10 +262,12 @@ class Server:
     def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
+            self._engine.share_reads()
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
+        self._engine.release_reads()
         for link in self._links.values():
             link.flush()
         touched, self._touched = self._touched, {}

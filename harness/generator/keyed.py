@@ -12,10 +12,10 @@ part. Jepsen calls this independent/concurrent-generator.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from checkers.op import Op
 from harness.generator.base import PENDING, Generator, GeneratorError, GeneratorLike, Next, lift, soonest

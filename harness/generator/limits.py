@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from checkers.op import Op, Type
 from harness.generator.base import PENDING, Generator, GeneratorError, GeneratorLike, Next, lift

@@ -14,9 +14,9 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from checkers.op import Op, Type
 from harness.generator.base import PENDING, SLEEP, Generator, GeneratorError, GeneratorLike, lift

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from checkers.jsonl import encode_op
 from checkers.op import Op, Type

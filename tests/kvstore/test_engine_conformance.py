@@ -227,3 +227,30 @@ def test_a_foreign_file_is_refused_by_name(tmp_path: Path, spoil: Callable[[Path
     spoil(tmp_path / "store.sqlite3")
     with pytest.raises(SchemaError, match=said):
         SqliteEngine(tmp_path)
+
+
+def test_shared_reads_see_what_was_committed_before_anybody_is_told(tmp_path: Path) -> None:
+    with contextlib.closing(SqliteEngine(tmp_path)) as engine:
+        for hlc in range(1, 50):
+            engine.share_reads()
+            assert engine.get("b", b"other") is None  # the view is taken here, before the commit
+            engine.stage([record(hlc=hlc), Meta("fact", b"%d" % hlc)])
+            assert engine.get("b", b"k") == (record(hlc=hlc - 1) if hlc > 1 else None)
+            engine.sync()
+            assert engine.get("b", b"k") == record(hlc=hlc)
+            assert engine.meta("fact") == b"%d" % hlc
+            assert list(engine.records()) == [record(hlc=hlc)]
+            if hlc % 3 == 0:
+                engine.release_reads()
+
+
+def test_reads_that_share_a_view_for_a_turn_do_not_let_the_log_grow(tmp_path: Path) -> None:
+    with contextlib.closing(SqliteEngine(tmp_path)) as engine:
+        sizes = []
+        for hlc in range(1, 1500):
+            engine.share_reads()
+            engine.get("b", b"k")
+            engine.release_reads()
+            engine.commit([record(bytes([hlc % 251]), hlc=hlc, value=bytes(2000))])
+            sizes.append((tmp_path / "store.sqlite3-wal").stat().st_size)
+    assert max(sizes) <= 1.5 * max(sizes[:750])

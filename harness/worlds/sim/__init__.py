@@ -20,7 +20,7 @@ from typing import Any
 from harness.client import ChannelError
 from harness.system import SystemUnderTest
 from harness.worlds import Grudge, ProcessState, WorldError
-from harness.worlds.sim.channel import SimChannel
+from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import NetOptions, Network
 from harness.worlds.sim.node import SimMachine
@@ -52,6 +52,7 @@ class SimWorld:
         self._latency_s = self._options.client_latency_ms / 1000
         self._conn = 0
         self._channels: dict[int, SimChannel] = {}
+        self._timeouts = Timeouts(loop)
         self._machines = {
             node: SimMachine(
                 node,
@@ -97,7 +98,7 @@ class SimWorld:
         if machine.state == "gone":
             raise ChannelError(f"{node} refused the connection: no process", definite=True)
         self._conn += 1
-        channel = SimChannel(self._conn, machine, self._loop, self._latency_s, self._forget)
+        channel = SimChannel(self._conn, machine, self._loop, self._latency_s, self._timeouts, self._forget)
         self._channels[self._conn] = channel
         return channel
 

@@ -11,6 +11,7 @@ goes wrong is what goes wrong on a real socket: nobody answers in time, or the p
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,17 +20,50 @@ from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.node import SimMachine
 
 
+class Timeouts:
+    """The time limits of requests: a queue for each length, and one timer a queue.
+
+    Of one length, first in is first out. A timer a request would fill the loop's heap with requests answered long ago.
+    """
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+        self._queues: dict[float, deque[tuple[float, SimChannel, int]]] = {}
+
+    def watch(self, channel: SimChannel, request: int, timeout_s: float) -> None:
+        """Call `channel.expire(request, timeout_s)` when the time is over, if it still waits."""
+        queue = self._queues.setdefault(timeout_s, deque())
+        queue.append((self._loop.now + timeout_s, channel, request))
+        if len(queue) == 1:
+            self._loop.post(timeout_s, self._ring, timeout_s)
+
+    def _ring(self, timeout_s: float) -> None:
+        queue, now = self._queues[timeout_s], self._loop.now
+        while queue and (queue[0][0] <= now or not queue[0][1].waits_for(queue[0][2])):
+            _, channel, request = queue.popleft()
+            channel.expire(request, timeout_s)
+        if queue:
+            self._loop.post(queue[0][0] - now, self._ring, timeout_s)
+
+
 class SimChannel:
     """A connection to the process that ran on a machine when it was made."""
 
     def __init__(
-        self, conn: int, machine: SimMachine, loop: SimLoop, latency_s: float, forget: Callable[[int], None]
+        self,
+        conn: int,
+        machine: SimMachine,
+        loop: SimLoop,
+        latency_s: float,
+        timeouts: Timeouts,
+        forget: Callable[[int], None],
     ) -> None:
         self.conn = conn
         self.machine = machine
         self._pid = machine.pid
         self._loop = loop
         self._latency_s = latency_s
+        self._timeouts = timeouts
         self._forget = forget
         self._request = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -41,9 +75,8 @@ class SimChannel:
             raise ChannelError(f"not sent to {self.machine.name}: {self._why_closed}", definite=True)
         self._request = request = self._request + 1
         future = self._waiting[request] = self._loop.create_future()
-        post = self._loop.post
-        post(self._latency_s, self.machine.on_request, self.conn, request, command, self._pid)
-        post(timeout_s, self._expire, request, timeout_s)
+        self._loop.post(self._latency_s, self.machine.on_request, self.conn, request, command, self._pid)
+        self._timeouts.watch(self, request, timeout_s)
         try:
             return await future
         finally:
@@ -72,7 +105,12 @@ class SimChannel:
         if future is not None and not future.done():
             future.set_result(value)
 
-    def _expire(self, request: int, timeout_s: float) -> None:
+    def waits_for(self, request: int) -> bool:
+        """Whether the request has neither an answer nor an error yet."""
+        return request in self._waiting
+
+    def expire(self, request: int, timeout_s: float) -> None:
+        """Fail the request in doubt, if it still waits."""
         future = self._waiting.get(request)
         if future is not None and not future.done():
             text = f"no answer from {self.machine.name} within {timeout_s * 1000:g} ms"
