@@ -41,7 +41,7 @@ def linearizable(ops: Sequence[Simple]) -> bool:
 
 
 def explainable(model: str, ops: Sequence[Event]) -> bool:
-    """The same for any built-in model. An operation is `(f, value, result, status, call, ret)`."""
+    """The same for any built-in model. An operation is `(f, value, result, status, call, ret)`; open is info with a known result."""
     start, step = SPECS[model]
     ops = [op for op in ops if op[3] != "fail"]
     must = {n for n, op in enumerate(ops) if op[3] == "ok"}
@@ -55,7 +55,7 @@ def explainable(model: str, ops: Sequence[Event]) -> bool:
         for n, (f, value, result, status, call, _) in enumerate(ops):
             if n in done or any(m not in done and ops[m][5] < call for m in must):
                 continue
-            after = step(state, f, value, result if status == "ok" else MISSING)
+            after = step(state, f, value, MISSING if status == "info" else result)
             if after is not INCONSISTENT and search(done | {n}, after):
                 return True
         dead.add((done, state))

@@ -157,9 +157,7 @@ def _merged(history: History, answers: Sequence[dict[str, Any]]) -> Result:
         )
     first = next(part for part in parts.values() if part.verdict is verdict)
     reason = first.reason + (f" ({len(bad)} of {len(answers)} keys are bad)" if bad else "")
-    return Result(
-        "linearizable", verdict, reason, first.anomaly, first.key, first.certificate, stats, parts
-    )
+    return Result("linearizable", verdict, reason, first.anomaly, first.key, first.certificate, stats, parts)
 
 
 def _part(history: History, key: Any, answer: dict[str, Any]) -> Result:
@@ -195,6 +193,4 @@ def _part(history: History, key: Any, answer: dict[str, Any]) -> Result:
         f"{blocking.process}) returned explains it; the deepest orders without it end in {' or '.join(states)}"
     )
     core = Certificate("core", tuple(answer["ops"]))
-    return Result(
-        "linearizable", Verdict.INVALID, reason, "not-linearizable", key, core, stats
-    )
+    return Result("linearizable", Verdict.INVALID, reason, "not-linearizable", key, core, stats)

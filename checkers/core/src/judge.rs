@@ -128,12 +128,14 @@ fn answer(
         (said.word, said.reason) = ("unknown", reason);
         return (said, Vec::new(), None);
     }
-    let original = problem.ops.clone();
-    let original_index = index.clone();
     if budget.rules & R5 != 0 {
-        let kept = problem.settle();
+        let kept = problem.settle(false);
         problem.ops = kept.iter().map(|&at| problem.ops[at as usize]).collect();
         index = kept.iter().map(|&at| index[at as usize]).collect();
+    }
+    let unbound = problem.ops.clone();
+    if budget.rules & R5 != 0 {
+        problem.settle(true);
     }
     let mut limits = Limits {
         memory_bytes: budget.memory_bytes,
@@ -143,10 +145,10 @@ fn answer(
     let mut found = search(problem, model, budget.rules, &limits);
     said.minimal = true;
     if matches!(found.end, End::Invalid) && budget.rules & (R5 | R6) != 0 && problem.register.is_some() {
-        // R5 and R6 know the future, so they fail too early for an explanation
-        limits.states_max = limits.states_max.min(100_000 + 10 * found.states);
+        // R5 (b) and R6 know the future, so they fail too early for an explanation
+        limits.states_max = limits.states_max.min(20_000 + 10 * found.states);
         let plain = Problem {
-            ops: original,
+            ops: unbound,
             classes: problem.classes.clone(),
             register: problem.register,
             negative: problem.negative,
@@ -157,7 +159,6 @@ fn answer(
             let states = found.states + again.states;
             found = Found { states, ..again };
             *problem = plain;
-            index = original_index;
         }
     }
     let halt = finish(

@@ -59,8 +59,8 @@ impl Problem {
         &self.classes[self.ops[op as usize].class as usize]
     }
 
-    /// R5. Operations that are dropped or bound; the numbers of those left, in place.
-    pub fn settle(&mut self) -> Vec<u32> {
+    /// R5: the numbers of the operations that are left. `bind` is (b), which knows the future.
+    pub fn settle(&mut self, bind: bool) -> Vec<u32> {
         let Some(initial) = self.register else {
             return (0..self.ops.len() as u32).collect();
         };
@@ -89,7 +89,7 @@ impl Problem {
                     continue;
                 }
                 if let (Some(&first), Some(1)) = (seen.get(&made), written.get(&made)) {
-                    if first >= op.call {
+                    if bind && first >= op.call {
                         (op.must, op.ret) = (true, first);
                     }
                 }
