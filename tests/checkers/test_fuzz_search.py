@@ -20,7 +20,7 @@ FUNCTIONS = {
     "mutex": ("acquire", "release"),
     "counter": ("read", "add"),
     "grow-set": ("read", "add"),
-    "set": ("read", "add", "remove", "contains"),
+    "set": ("read", "read", "add", "remove", "contains"),
     "queue": ("enqueue", "dequeue"),
     "stack": ("push", "pop"),
     "priority-queue": ("insert", "poll"),

@@ -61,6 +61,9 @@ impl Budget {
     }
 }
 
+/// State and order of the deepest configurations.
+type Stuck = Vec<(u32, Vec<u32>)>;
+
 struct Cut {
     problem: Problem,
     index: Vec<u32>,
@@ -109,7 +112,7 @@ fn answer(
     model: &mut dyn Model,
     budget: &Budget,
     pulse: &dyn Fn() -> Result<(), Halt>,
-) -> (Answer, Vec<(u32, Vec<u32>)>, Option<Halt>) {
+) -> (Answer, Stuck, Option<Halt>) {
     let problem = &mut cut.problem;
     let useful = |op: &Op| op.must || !problem.classes[op.class as usize].readonly;
     let keep: Vec<usize> = (0..problem.ops.len())

@@ -176,7 +176,7 @@ impl<'a, M: Mask> Search<'a, M> {
             };
             frame.next += 1;
             tries += 1;
-            if tries % PULSE == 0 {
+            if tries.is_multiple_of(PULSE) {
                 (self.limits.pulse)()?;
             }
             let id = frame.node;

@@ -59,7 +59,7 @@ impl<M: Mask> Table<M> {
         };
         let last = self.blocks.last().expect("never empty");
         let room = if last.len() == last.capacity() {
-            last.capacity().max(4).min(BLOCK)
+            last.capacity().clamp(4, BLOCK)
         } else {
             0
         };
