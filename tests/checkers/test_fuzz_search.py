@@ -75,7 +75,7 @@ def returned(model, state, f, value):
 def random_history(rng, model):
     start, step = SPECS[model]
     state, ops, states = start, [], [start]
-    span, spoil = rng.choice((8, 20, 40)), rng.choice((0.3, 0.7))
+    span, spoil = rng.choice((8, 20, 40)), rng.choice((0.3, 0.7) if model != "set" else (0.7, 1.0))
     info, widen = rng.choice((0.0, 0.1, 0.4)), rng.choice((0, 1, 2, 6))
     for point in sorted(rng.randint(0, span) for _ in range(rng.randint(3, 8))):
         f = rng.choice(FUNCTIONS[model])
