@@ -136,9 +136,8 @@ impl Walk<'_> {
                 step.key,
                 |t| run.starts[t as usize] + row[t as usize],
                 |segment, newer| {
-                    if step.from == INITIAL {
-                        bad = bad.or(Some(newer));
-                    } else if newer != step.from && self.knew(newer, step.from) {
+                    let overwritten = || newer != step.from && self.knew(newer, step.from);
+                    if step.from == INITIAL || overwritten() {
                         bad = bad.or(Some(newer));
                     } else if convergence && newer != step.from && !self.knew(step.from, newer) {
                         let edge = (newer, step.from);
