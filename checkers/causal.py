@@ -18,9 +18,7 @@ _TESTED = "done by a session that knew of something"
 
 def check_causal(history: History) -> Result:
     """INVALID carries a bad pattern, edge by edge: cyclic-co, write-co-read, write-co-initial-read, or an unwritten value."""
-    return result_of(
-        "causal", history, history.columns.causal(False), tested_words=_TESTED, unwritten=True
-    )
+    return result_of("causal", history, history.columns.causal(False), tested_words=_TESTED, unwritten=True)
 
 
 def check_convergence(history: History) -> Result:

@@ -76,7 +76,9 @@ def judge(history: History, claims: Iterable[str] = ()) -> Judgement:
             raise ValueError(f"the claim {claim!r} is unknown; use one of {', '.join(LEVELS)}")
     results = {level: check(history) for level, check in LEVELS.items()}
     verdicts = {level: result.verdict for level, result in results.items()}
-    return Judgement(results, {claim: results[claim] for claim in claims}, maximal(verdicts), minimal(verdicts))
+    return Judgement(
+        results, {claim: results[claim] for claim in claims}, maximal(verdicts), minimal(verdicts)
+    )
 
 
 def maximal(verdicts: Mapping[str, Verdict]) -> list[str]:

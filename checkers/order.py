@@ -44,12 +44,17 @@ def result_of(checker: str, history: History, found: Found, *, tested_words: str
             certificate = Certificate("core", tuple(calls))
             return Result(checker, Verdict.INVALID, reason, anomaly, read.key, certificate, stats)
         return Result(
-            checker, Verdict.UNKNOWN, f"{reason}, so no order of writes can place it; see integrity", stats=stats
+            checker,
+            Verdict.UNKNOWN,
+            f"{reason}, so no order of writes can place it; see integrity",
+            stats=stats,
         )
     if doubt is not None:
         return Result(checker, Verdict.UNKNOWN, doubt, stats=stats)
     if not tested:
-        return Result(checker, Verdict.UNKNOWN, f"no read was {tested_words}, so nothing was tested", stats=stats)
+        return Result(
+            checker, Verdict.UNKNOWN, f"no read was {tested_words}, so nothing was tested", stats=stats
+        )
     reason = f"{tested} reads {tested_words}, in {sessions} sessions: none contradicts the claim '{checker}'"
     return Result(checker, Verdict.VALID, reason, stats=stats)
 
@@ -102,7 +107,9 @@ def told(history: History, edge: Edge) -> str:
         return f"{after} saw what {before} wrote"
     why = because(history, edge)
     if edge.after is None:
-        return f"{edge.name} puts {before} before what was read, but that was the value before any write ({why})"
+        return (
+            f"{edge.name} puts {before} before what was read, but that was the value before any write ({why})"
+        )
     return f"{edge.name} puts {before} before {after} ({why})"
 
 

@@ -5,11 +5,11 @@ import random
 
 import networkx as nx
 import pytest
+from session_oracle import causal, guaranteed
 
 from checkers import History, Verdict, invoke
 from checkers.levels import LEVELS, below, judge
 from checkers.order import graph
-from session_oracle import causal, guaranteed
 
 NAMES = {
     "read-your-writes": {"ryw"},
@@ -87,7 +87,9 @@ def validate_circle(history, result):
         assert edges[0].before == edges[-1].before
         assert edges[-2].after == edges[-1].after
     elif edges[-1].after is not None:
-        assert all(edge.after == then.before for edge, then in zip(edges, (*edges[1:], edges[0]), strict=True))
+        assert all(
+            edge.after == then.before for edge, then in zip(edges, (*edges[1:], edges[0]), strict=True)
+        )
 
 
 def validate_demand(edge, ops, so, rf, seen):
@@ -130,9 +132,14 @@ def test_weak_models_are_what_their_definitions_say():
             if not held:
                 validate_circle(history, result)
                 drawn = graph(history, result)
-                assert result.anomaly == "write-co-read" or not nx.is_directed_acyclic_graph(drawn), result.reason
+                assert result.anomaly == "write-co-read" or not nx.is_directed_acyclic_graph(drawn), (
+                    result.reason
+                )
         for level in LEVELS:
             if results[level].verdict is Verdict.VALID:
-                assert all(results[weaker].verdict is not Verdict.INVALID for weaker in below(level)), (level, run)
+                assert all(results[weaker].verdict is not Verdict.INVALID for weaker in below(level)), (
+                    level,
+                    run,
+                )
     for name, (bad, good) in seen.items():
         assert min(bad, good) > 0.05 * (bad + good), (name, bad, good)
