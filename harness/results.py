@@ -102,7 +102,7 @@ def worst(results: Mapping[str, Result]) -> Result | None:
     """The violation of the weakest guarantee: it is the gravest. One that needs no circle to tell it comes first."""
     bad = [result for result in results.values() if result.verdict is Verdict.INVALID]
     plain = [result for result in bad if result.certificate is None or not result.certificate.edges]
-    return (plain or bad or [None])[-1]
+    return (plain or bad)[-1] if bad else None
 
 
 def core_of(history: History, result: Result) -> dict[str, Any] | None:

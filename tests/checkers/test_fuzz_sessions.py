@@ -38,7 +38,7 @@ def random_run(rng):
         order.append(session)
     if rng.random() < 0.1:
         session, at = rng.choice([(s, n) for s, ops in enumerate(run) for n in range(len(ops))])
-        f, key, new, old = run[session][at]
+        f, key, _new, old = run[session][at]
         if f == "read":
             run[session][at] = (f, key, rng.choice(versions[key]), old)
     return run, order
@@ -79,7 +79,8 @@ def validate_circle(history, result):
         elif edge.name == "reads-from":
             assert rf(a, b) if b is not None else seen(a) is None
         elif edge.name == "conflict":
-            assert ops[a].key == ops[b].key and rf(b, why[-1])
+            assert ops[a].key == ops[b].key
+            assert rf(b, why[-1])
             assert all(so(c, d) or rf(c, d) for c, d in zip((a, *why), why, strict=False))
         else:
             validate_demand(edge, ops, so, rf, seen)
@@ -99,17 +100,23 @@ def validate_demand(edge, ops, so, rf, seen):
         return seen(read) is None if b is None else rf(b, read)
 
     if edge.name == "read-your-writes":
-        assert so(a, why[0]) and returned(why[0])
+        assert so(a, why[0])
+        assert returned(why[0])
     elif edge.name == "monotonic-reads":
-        assert rf(a, why[0]) and so(*why) and returned(why[1])
+        assert rf(a, why[0])
+        assert so(*why)
+        assert returned(why[1])
     elif edge.name == "monotonic-writes" and not why:
         assert so(a, b)
     elif edge.name == "writes-follow-reads" and len(why) == 1:
-        assert rf(a, why[0]) and (so(why[0], b) or why[0] == b)
+        assert rf(a, why[0])
+        assert so(why[0], b) or why[0] == b
     else:
         *first, c, reader, last = why
         assert so(a, c) if not first else rf(a, first[0]) and (so(first[0], c) or first[0] == c)
-        assert rf(c, reader) and so(reader, last) and returned(last)
+        assert rf(c, reader)
+        assert so(reader, last)
+        assert returned(last)
     assert b is None or ops[a].key == ops[b].key
 
 
