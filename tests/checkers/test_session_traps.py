@@ -59,7 +59,8 @@ TRAPS = {
 @pytest.mark.parametrize("name", TRAPS)
 def test_trap(name):
     drawing, expected = TRAPS[name]
-    results = judge(parse_drawing(drawing)).results
+    aligned = "\n".join(line.strip() for line in drawing.splitlines())
+    results = judge(parse_drawing(aligned)).results
     assert {level: results[level].verdict.value for level in expected} == expected
 
 
