@@ -1,6 +1,21 @@
-"""The ladder of guarantees for one register, strongest first.
+r"""The lattice of guarantees. What holds at a level holds at all below it; what fails at one fails at all above.
 
-linearizable  >  regular  >  integrity        what holds above holds below; what fails below fails above
+                      linearizable
+                     /            \
+               regular            causal-convergence
+              /       \          /                  \
+          safe    integrity  causal          session-guarantees
+                                            /                  \
+                                         pram            writes-follow-reads
+                                       /   |   \
+                       read-your-writes    |    monotonic-writes
+                                    monotonic-reads
+
+Only implications that are true are drawn. Causal consistency alone does not give the session guarantees in their one-order form: a session may
+read a, b, a if a and b are concurrent. A safe register may return garbage under a write, and the causal side knows no real time, so neither
+gives integrity. Real time counts equal instants as concurrent, sessions do not: for `linearizable` to give the causal side, a process must
+not start an operation at the very instant at which its last one ended.
+References: Lamport 1986; Bouajjani et al., POPL 2017; Viotti & Vukolić, Consistency in non-transactional distributed storage systems, 2016.
 """
 
 from __future__ import annotations
@@ -9,27 +24,48 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from checkers.causal import check_causal, check_convergence
 from checkers.history import History
 from checkers.integrity import check_integrity
 from checkers.register import check_linearizable
-from checkers.regular import check_regular
+from checkers.regular import check_regular, check_safe
+from checkers.sessions import CHECKS
 from checkers.verdict import Result, Verdict
 
+# Stronger before weaker. A new level is a line here and its place in IMPLIES.
 LEVELS: Final[Mapping[str, Callable[[History], Result]]] = {
     "linearizable": check_linearizable,
+    "causal-convergence": check_convergence,
+    "causal": check_causal,
+    **CHECKS,
     "regular": check_regular,
+    "safe": check_safe,
     "integrity": check_integrity,
 }
+# Each level, and those directly below it.
+IMPLIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "linearizable": ("regular", "causal-convergence"),
+    "causal-convergence": ("causal", "session-guarantees"),
+    "session-guarantees": ("pram", "writes-follow-reads"),
+    "pram": ("read-your-writes", "monotonic-reads", "monotonic-writes"),
+    "regular": ("safe", "integrity"),
+}
+
+
+def below(level: str) -> frozenset[str]:
+    """All levels that this one implies, itself not among them."""
+    direct = IMPLIES.get(level, ())
+    return frozenset(direct).union(*(below(weaker) for weaker in direct))
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Every level's Result, those that were claimed, the strongest VALID level and the weakest INVALID one."""
+    """Every level's Result, those that were claimed, the maximal VALID levels and the minimal INVALID ones, stronger first."""
 
     results: dict[str, Result]
     claims: dict[str, Result]
-    strongest: str | None
-    weakest_refuted: str | None
+    strongest: list[str]
+    weakest_refuted: list[str]
 
 
 def judge(history: History, claims: Iterable[str] = ()) -> Judgement:
@@ -39,11 +75,19 @@ def judge(history: History, claims: Iterable[str] = ()) -> Judgement:
         if claim not in LEVELS:
             raise ValueError(f"the claim {claim!r} is unknown; use one of {', '.join(LEVELS)}")
     results = {level: check(history) for level, check in LEVELS.items()}
-    valid = [level for level in LEVELS if results[level].verdict is Verdict.VALID]
-    refuted = [level for level in LEVELS if results[level].verdict is Verdict.INVALID]
+    verdicts = {level: result.verdict for level, result in results.items()}
     return Judgement(
-        results,
-        {claim: results[claim] for claim in claims},
-        valid[0] if valid else None,
-        refuted[-1] if refuted else None,
+        results, {claim: results[claim] for claim in claims}, maximal(verdicts), minimal(verdicts)
     )
+
+
+def maximal(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """The VALID levels that no other VALID level implies."""
+    valid = [level for level in LEVELS if verdicts.get(level) is Verdict.VALID]
+    return [level for level in valid if not any(level in below(other) for other in valid)]
+
+
+def minimal(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """The INVALID levels that imply no other INVALID level."""
+    refuted = [level for level in LEVELS if verdicts.get(level) is Verdict.INVALID]
+    return [level for level in refuted if not below(level).intersection(refuted)]

@@ -1,6 +1,9 @@
 """Weak regularity: no read returns a value that was surely overwritten before the read began.
 
 |--w1--|  |--w2--|   |--r 1--|     never
+
+A safe register keeps that only for reads that overlap no write; what the others return is free.
+Reference: Lamport, On interprocess communication, 1986.
 """
 
 from __future__ import annotations
@@ -13,3 +16,8 @@ from checkers.verdict import Result
 def check_regular(history: History) -> Result:
     """Judge every key; INVALID carries the read, its write and the write in between."""
     return merged("regular", history, history.columns.regular())
+
+
+def check_safe(history: History) -> Result:
+    """The same, but only of reads that overlap no write."""
+    return merged("safe", history, history.columns.safe())

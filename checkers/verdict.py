@@ -41,15 +41,30 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """One operation comes before another: by what rule, and the operations that show it. `after` None: the value before any write."""
+
+    before: int
+    after: int | None
+    name: str
+    because: tuple[int, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The edge as plain data."""
+        return {"before": self.before, "after": self.after, "name": self.name, "because": list(self.because)}
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """A proof that can be checked again.
 
     `ops` are indices of *invocations* in the history. For a witness they stand in linearization order and may be
-    long; for a core there are at most six for a register without compare-and-set.
+    long; for a core there are at most six for a register without compare-and-set. `edges` is the circle of a core that is one.
     """
 
     kind: Literal["witness", "core"]
     ops: Sequence[int]
+    edges: tuple[Edge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,8 @@ class Result:
             certificate = {"kind": self.certificate.kind, "size": len(self.certificate.ops)}
             if self.certificate.kind == "core":
                 certificate["ops"] = list(self.certificate.ops)
+                if self.certificate.edges:
+                    certificate["edges"] = [edge.as_json() for edge in self.certificate.edges]
         return {
             "checker": self.checker,
             "verdict": self.verdict.value,

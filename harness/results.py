@@ -20,12 +20,12 @@ from checkers.explain import draw_core
 from checkers.jsonl import encode_op
 from checkers.levels import judge
 from checkers.op import Type
-from checkers.staleness import staleness
+from checkers.staleness import atomicity, staleness
 from checkers.stats import availability, stats
 from checkers.verdict import Result, Verdict
 from harness.plan import Plan
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 
 def results_of(
@@ -59,6 +59,7 @@ def results_of(
         "strongest": judged.strongest,
         "weakest_refuted": judged.weakest_refuted,
         "staleness": dict(stale.stats),
+        "atomicity": dict(atomicity(history).stats),
         "stats": numbers.as_json(),
         "latency_ms": numbers.stats["latency_ms"],
         "availability": {**available, "under_partitions": availability(history, cuts)["under_faults"]},
@@ -98,9 +99,10 @@ def outcome(
 
 
 def worst(results: Mapping[str, Result]) -> Result | None:
-    """The violation of the weakest guarantee: it is the gravest."""
+    """The violation of the weakest guarantee: it is the gravest. One that needs no circle to tell it comes first."""
     bad = [result for result in results.values() if result.verdict is Verdict.INVALID]
-    return bad[-1] if bad else None
+    plain = [result for result in bad if result.certificate is None or not result.certificate.edges]
+    return (plain or bad)[-1] if bad else None
 
 
 def core_of(history: History, result: Result) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from typing import Any
 from checkers.op import MISSING, Op, Type
 from harness.plan import Plan, PlanError
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,16 @@ from typing import Any
 PROMISES = {
     "linearizable": "the store behaves as if there were one copy: once a write is acknowledged or a value was read, no later read returns something older",
     "regular": "a read returns the last acknowledged write, or one that is being written at that moment",
+    "safe": "a read that overlaps no write returns the last acknowledged write; what other reads return is free",
     "integrity": "a read only returns values that somebody wrote, never one from a failed write or from the future",
+    "causal-convergence": "every client sees effects after their causes, and all agree on one order of conflicting writes",
+    "causal": "every client sees effects after their causes: what it did, what it read, and what the writers of that knew",
+    "session-guarantees": "reads never go back behind what the client wrote or read, or behind what came before a write that it has read",
+    "pram": "reads never go back behind what the client wrote or read, or behind earlier writes of a client whose write it has read",
+    "read-your-writes": "after writing a value, a client reads nothing older",
+    "monotonic-reads": "after reading a value, a client reads nothing older",
+    "monotonic-writes": "who has read a client's write reads nothing older than what that client wrote before it",
+    "writes-follow-reads": "who has read a client's write reads nothing older than what that client had read before it",
 }
 FAULT_WORDS = {
     "partition": "network partitions",
@@ -38,9 +47,7 @@ GLOSSARY = {
     "N, R, W": "each key lives on N nodes; a read waits for R of them, a write for W",
     "partition": "some nodes cannot reach others, while clients can reach all",
     "bite": "a fault bit when it measurably did something: packets were dropped, a process was gone, a clock was off",
-    "linearizable": PROMISES["linearizable"],
-    "regular": PROMISES["regular"],
-    "integrity": PROMISES["integrity"],
+    **PROMISES,
 }
 
 

@@ -214,7 +214,7 @@ def test_what_zones_cannot_judge_is_unknown(drawing, why):
 def test_only_writes_test_nothing():
     judgement = judge(parse_drawing("A: |-w 1-| |-w 2-|"), ["regular"])
     assert {result.verdict for result in judgement.results.values()} == {Verdict.UNKNOWN}
-    assert (judgement.strongest, judgement.weakest_refuted) == (None, None)
+    assert (judgement.strongest, judgement.weakest_refuted) == ([], [])
 
 
 def test_an_operation_of_no_length_is_an_operation():

@@ -148,10 +148,10 @@ def results(
         "integrity": result("valid", "every value read had been written"),
     }
     return {
-        "schema": 1, "name": "quorum-under-faults", "world": "sim", "seed": 7, "outcome": outcome,
+        "schema": 2, "name": "quorum-under-faults", "world": "sim", "seed": 7, "outcome": outcome,
         "reason": {"invalid": sentence, "valid": "every claim held", "unknown": "the partition never bit"}[outcome],
         "claims": {"linearizable": levels["linearizable"]}, "levels": levels,
-        "strongest": "regular" if outcome == "invalid" else "linearizable", "weakest_refuted": "linearizable" if outcome == "invalid" else None,
+        "strongest": ["regular"] if outcome == "invalid" else ["linearizable"], "weakest_refuted": ["linearizable"] if outcome == "invalid" else [],
         "staleness": {"reads": 301, "stale_reads": 4, "stale_fraction": 4 / 301, "worst_staleness_ms": 42.5, "worst_staleness_versions": 2},
         "stats": {"by_f": {"read": {"ok": 301, "fail": 9, "info": 0}, "write": {"ok": 288, "fail": 11, "info": 1}}},
         "latency_ms": {"read": {"p50": 2.7, "p95": 12.0, "p99": 31.0, "max": 57.0}, "write": {"p50": 2.8, "p95": 12.5, "p99": 33.0, "max": 61.0}},

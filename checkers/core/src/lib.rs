@@ -1,7 +1,11 @@
 //! `checkers._core`: the binding, and nothing but the binding.
+mod causal;
 mod chunks;
 mod columns;
 mod custom;
+mod digraph;
+mod gamma;
+mod guarantees;
 mod intern;
 mod jsonl;
 mod judge;
@@ -9,6 +13,7 @@ mod models;
 mod register;
 mod regular;
 mod search;
+mod sessions;
 mod zones;
 
 use chunks::Chunks;
@@ -18,6 +23,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
 use register::{each_key, Act, Answer, Key, Status};
+use sessions::{Sessions, INITIAL};
 use std::fs::File;
 use std::io::BufReader;
 
@@ -33,15 +39,12 @@ fn judged<'py>(
     py: Python<'py>,
     columns: &Columns,
     check: impl Fn(&Key) -> Answer + Sync + Send,
+    observations: impl Fn(&Key) -> usize + Sync + Send,
 ) -> Vec<Judged<'py>> {
     let answers = py.detach(|| {
         let mut answers = Vec::new();
         each_key(columns, |key| {
-            let seen = key
-                .ops
-                .iter()
-                .filter(|op| op.status == Status::Ok && op.act != Act::Write)
-                .count();
+            let seen = observations(key);
             let (word, text, mut ops) = match check(key) {
                 Answer::Legal(ops) => ("valid", String::new(), ops),
                 Answer::Illegal { anomaly, core } => ("invalid", anomaly.to_string(), core),
@@ -57,6 +60,70 @@ fn judged<'py>(
     };
     answers.into_iter().map(shown).collect()
 }
+
+/// How many operations saw a value.
+fn observations(key: &Key) -> usize {
+    let saw = |op: &&register::Op| op.status == Status::Ok && op.act != Act::Write;
+    key.ops.iter().filter(saw).count()
+}
+
+/// anomaly ("" if none), edges (from, to or None for the initial value, kind, because), calls of an unwritten value's read, doubt,
+/// tested, sessions, operations. All steps as indices of calls.
+type Ordered = (
+    &'static str,
+    Vec<(u32, Option<u32>, &'static str, Vec<u32>)>,
+    Vec<u32>,
+    Option<String>,
+    u64,
+    usize,
+    usize,
+);
+
+/// Search a run by sessions, without the interpreter's lock.
+fn ordered(
+    py: Python<'_>,
+    columns: &Columns,
+    search: impl Fn(&Sessions) -> Result<causal::Found, String> + Sync,
+) -> Ordered {
+    py.detach(|| {
+        let run = Sessions::of(columns);
+        let (sessions, steps) = (run.count(), run.steps.len());
+        let (broken, tested, too_large) = match search(&run) {
+            Ok(found) => (found.broken, found.tested, None),
+            Err(reason) => (None, 0, Some(reason)),
+        };
+        let call = |at: u32| run.step(at).call;
+        let shown = |edge: causal::Edge| {
+            let to = (edge.to < INITIAL).then(|| call(edge.to));
+            (
+                call(edge.from),
+                to,
+                edge.kind,
+                edge.because.into_iter().map(call).collect(),
+            )
+        };
+        let doubt = too_large.or_else(|| run.doubt.clone());
+        let (unwritten, calls) = run.unwritten.clone().unwrap_or_default();
+        match broken {
+            Some(broken) => {
+                let edges = broken.edges.into_iter().map(shown).collect();
+                (broken.anomaly, edges, Vec::new(), doubt, tested, sessions, steps)
+            }
+            None => (unwritten, Vec::new(), calls, doubt, tested, sessions, steps),
+        }
+    })
+}
+
+/// key id, measured, observations, Delta and Gamma in ns, scores of values above 0 for each (i64).
+type Shifted<'py> = (
+    u32,
+    bool,
+    usize,
+    Option<i64>,
+    Option<i64>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+);
 
 type Record = (i64, u8, u32, u32, u32, Option<u32>, Option<u32>);
 
@@ -173,7 +240,7 @@ impl PyColumns {
 
     /// Linearizability by zones, key by key.
     fn zones<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(py, &self.0, zones::check)
+        judged(py, &self.0, zones::check, observations)
     }
 
     /// Linearizability by search with a built-in model. ValueError if there is no such model, or its first value does not fit.
@@ -213,12 +280,54 @@ impl PyColumns {
 
     /// Weak regularity, key by key.
     fn regular<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(py, &self.0, |key| regular::regular(key).0)
+        judged(py, &self.0, |key| regular::regular(key).0, observations)
     }
 
     /// Integrity, key by key.
     fn integrity<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(py, &self.0, |key| regular::integrity(key).0)
+        judged(py, &self.0, |key| regular::integrity(key).0, observations)
+    }
+
+    /// Safety, key by key; only reads that overlap no write count as observations.
+    fn safe<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
+        judged(py, &self.0, |key| regular::safe(key).0, regular::quiet_reads)
+    }
+
+    /// The session guarantees in the mask together: 1 RYW, 2 MR, 4 MW, 8 WFR.
+    fn guarantees(&self, py: Python<'_>, mask: u8) -> Ordered {
+        ordered(py, &self.0, |run| Ok(guarantees::search(run, mask)))
+    }
+
+    /// Causal consistency, or causal convergence.
+    fn causal(&self, py: Python<'_>, convergence: bool) -> Ordered {
+        ordered(py, &self.0, |run| causal::search(run, convergence))
+    }
+
+    /// Per key: id, whether it could be measured, Delta and Gamma in ns (None: no shift is enough), scores of values (i64), values.
+    fn shifts<'py>(&self, py: Python<'py>) -> Vec<Shifted<'py>> {
+        let found = py.detach(|| {
+            let mut found = Vec::new();
+            each_key(&self.0, |key| {
+                found.push((key.id, observations(key), gamma::shifts(key)))
+            });
+            found
+        });
+        let none = gamma::Shifts::default();
+        let shown = |(id, seen, shifts): &(u32, usize, Option<gamma::Shifts>)| {
+            let part = shifts.as_ref().unwrap_or(&none);
+            let scores = |list: &[i64]| bytes(py, list, i64::to_ne_bytes);
+            let (deltas, gammas) = (scores(&part.deltas), scores(&part.gammas));
+            (
+                *id,
+                shifts.is_some(),
+                *seen,
+                part.delta,
+                part.gamma,
+                deltas,
+                gammas,
+            )
+        };
+        found.iter().map(shown).collect()
     }
 
     /// Reads counted; per stale read: call index (u32), versions missed (u32), age in ns (i64); keys that could not be judged.

@@ -1,10 +1,12 @@
-//! Weaker promises of one register: regularity and integrity; and how stale reads were.
+//! Weaker promises of one register: regularity, safety and integrity; and how stale reads were.
 //!
 //! A read r of w's value is *definitely stale* if another acknowledged write w' lies wholly between: w.ret < w'.call and w'.ret < r.call.
 //!
 //! ```text
 //!   |--w1--|  |--w2--|   |--r 1--|        weakly regular registers never do this (multi-writer regularity)
 //! ```
+//! A safe register keeps this only for reads that overlap no write; the others may return anything, even what nobody wrote.
+//!
 //! References: Lamport 1986; Shao, Welch, Pierce & Lee 2011 (MWR1); staleness as in Golab et al., k-atomicity.
 
 use crate::intern::NONE;
@@ -104,6 +106,22 @@ pub fn integrity(key: &Key) -> (Answer, u32) {
 
 /// Integrity, and no read definitely stale.
 pub fn regular(key: &Key) -> (Answer, u32) {
+    weak(key, observed)
+}
+
+/// The same, but only of reads that no write is concurrent with: the others may return anything (Lamport's safe register).
+pub fn safe(key: &Key) -> (Answer, u32) {
+    let quiet = Quiet::of(key);
+    weak(key, |op| if quiet.is(op) { Some(op.new) } else { None })
+}
+
+/// How many reads a safe register says something about.
+pub fn quiet_reads(key: &Key) -> usize {
+    let quiet = Quiet::of(key);
+    key.ops.iter().filter(|op| quiet.is(op)).count()
+}
+
+fn weak(key: &Key, observed: impl Fn(&Op) -> Option<u32>) -> (Answer, u32) {
     if let Some(reason) = &key.strange {
         return (Answer::Unknown(reason.clone()), 0);
     }
@@ -141,6 +159,30 @@ fn answer(worst: Option<(&'static str, Vec<u32>)>) -> Answer {
     match worst {
         Some((anomaly, core)) => Answer::Illegal { anomaly, core },
         None => Answer::Legal(Vec::new()),
+    }
+}
+
+/// Writes that may have happened by call, each with the latest return so far.
+struct Quiet(Vec<(i64, i64)>);
+
+impl Quiet {
+    fn of(key: &Key) -> Quiet {
+        let writes = key
+            .ops
+            .iter()
+            .filter(|op| op.writes() && op.status != Status::Fail);
+        let mut times: Vec<(i64, i64)> = writes.map(|op| (op.call, op.ret)).collect();
+        for n in 1..times.len() {
+            times[n].1 = times[n].1.max(times[n - 1].1); // operations come in order of call
+        }
+        Quiet(times)
+    }
+
+    /// Is it a read that returned, with every write wholly before or wholly after it?
+    fn is(&self, op: &Op) -> bool {
+        let called = self.0.partition_point(|&(call, _)| call <= op.ret);
+        let over = called.checked_sub(1).is_none_or(|at| self.0[at].1 < op.call);
+        op.act == Act::Read && op.status == Status::Ok && over
     }
 }
 
