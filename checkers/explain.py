@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
 from checkers.history import History
 from checkers.op import MISSING, Op, Type
 from checkers.verdict import Result
 
+DRAWN_MAX: Final = 24  # operations
+LABEL_MAX: Final = 48  # characters of a value
 _MEANINGS = {
     "thin-air": "returned a value that nobody wrote",
     "aborted-read": "returned a value whose write had failed (or the client called it failed wrongly)",
@@ -108,6 +111,8 @@ def draw_core(history: History, result: Result) -> str:
     """The core's operations in lanes, one a process; columns stand for the order of times, not for lengths. "" without a core."""
     if result.certificate is None or result.certificate.kind != "core":
         return ""
+    if len(result.certificate.ops) > DRAWN_MAX:
+        return f"the core has {len(result.certificate.ops)} operations, too many to draw"
     ops = [history.op(index) for index in result.certificate.ops]
     ends = {op.index: history.completion(op.index) for op in ops}
     marks: list[tuple[int, int]] = [(op.time_ns, 0) for op in ops]
@@ -131,6 +136,9 @@ def draw_core(history: History, result: Result) -> str:
 
 
 def _label(op: Op, end: Op | None) -> str:
-    value = end.value if op.f == "read" and end is not None else op.value
+    returned = end is not None and end.type is Type.OK and end.value is not MISSING
+    value = end.value if end is not None and (op.f == "read" or returned) else op.value
     shown = "" if value is MISSING else f" {value!r}"
+    if len(shown) > LABEL_MAX:
+        shown = shown[:LABEL_MAX] + "…"
     return f"{op.f}{shown} #{op.index}" + (" fail" if end is not None and end.type is Type.FAIL else "")

@@ -94,7 +94,9 @@ def check(
         list[Path],
         typer.Argument(help="Histories: JSONL, Jepsen's EDN or log, elle-cli's JSON.", metavar="FILE..."),
     ],
-    model: Annotated[str, typer.Option(help="What the operations are: register.")] = "register",
+    model: Annotated[
+        str, typer.Option(help="What the operations are: register, set-full, bank …; a wrong name lists all.")
+    ] = "register",
     form: Annotated[
         str,
         typer.Option(

@@ -4,51 +4,39 @@ from __future__ import annotations
 
 import json as json_lines
 import time
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from checkers.bespoke.table import Model
 from checkers.formats import AUTO, load
 from checkers.history import History
 from checkers.jsonl import HistoryError, encode_op
-from checkers.models import refuse_transactions
+from checkers.models import UnknownModel, model_named, refuse_transactions
 from checkers.verdict import Result, Verdict, merge
 from harness.cli.console import STYLES, emit, out, readable, waiting
 from harness.plan import PlanError
 
-MODELS = {"register": "checkers.register:check_linearizable"}
 
-
-def judge_of(model: str) -> Callable[[History], Result]:
-    """What judges a history as this model. Raises PlanError for a model there is not."""
-    judge_named(model)
-    module, _, name = MODELS[model].partition(":")
-    judge: Callable[[History], Result] = getattr(import_module(module), name)
-    return judge
-
-
-def judge_named(model: str) -> None:
-    """Refuse a model there is not."""
-    if model not in MODELS:
-        near = get_close_matches(model, MODELS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(MODELS)}"
-        raise PlanError(f"there is no model {model!r}; {hint}")
+def judge_named(model: str) -> Model:
+    """The model, which knows how to judge. Raises PlanError for a model there is not."""
+    try:
+        return model_named(model)
+    except UnknownModel as error:
+        raise PlanError(str(error)) from None
 
 
 def check_files(files: Sequence[Path], model: str, form: str = AUTO, *, json: bool) -> int:
     """Judge each file; the exit status is that of the worst verdict."""
-    judge_named(model)
+    judge = judge_named(model).check
     for path in files:
         readable(path)
-    judge = judge_of(model)
     verdicts: list[Verdict] = []
     with waiting(f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}", quiet=json) as tick:
         for number, path in enumerate(files):
             tick(number / len(files), path.name)
             began = time.perf_counter()
-            history = loaded(path, form)
+            history = loaded(path, form, model)
             result = judge(history)
             seconds = time.perf_counter() - began
             verdicts.append(result.verdict)
@@ -59,11 +47,11 @@ def check_files(files: Sequence[Path], model: str, form: str = AUTO, *, json: bo
     return merge(verdicts).exit_status
 
 
-def loaded(path: Path, form: str) -> History:
+def loaded(path: Path, form: str, model: str) -> History:
     """The history in the file, its operations such as can be judged."""
     history = load(path, form)
     try:
-        return refuse_transactions(history)
+        return refuse_transactions(history, model)
     except HistoryError as error:
         raise HistoryError(f"{path}: {error}") from None
 

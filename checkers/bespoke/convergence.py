@@ -1,0 +1,114 @@
+"""convergence: when all is quiet, every replica holds the same.
+
+    digest   -> {"n1": "9f3a", "n2": "9f3a", "n3": "9f3a"}       asked of every node after the heal; null: the node did not answer
+    snapshot -> the same at any time
+    a node's part may also be {"digest": "9f3a", "delivered": [17, 18, …]}: the updates it has applied, by their values
+
+    diverged             the last digest has nodes that differ
+    sec-violation        two nodes had applied the same updates and did not hold the same (strong eventual consistency), at any time
+    missing-update       the last digest has a node without an acknowledged update
+
+All other operations may be in the history too. With `delivered`, every ok call other than a read must be in it by its value.
+
+From: Shapiro, Preguiça, Baquero, Zawirski, Conflict-free replicated data types (SSS 2011), definitions 2.2 and 2.3. Jepsen has no such checker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Final
+
+from checkers.bespoke.calls import OBSERVERS, Call, Unfit, named, plain, shown, token
+from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.history import History
+from checkers.op import MISSING
+from checkers.verdict import Result
+
+READS: Final = frozenset(("read", "final-read", "get", "poll"))
+_View = tuple[Hashable, frozenset[Hashable] | None]
+
+
+def check_convergence(history: History) -> Result:
+    """Compare the replicas in the last digest, and all that had the same updates."""
+    return judged("convergence", history, None, _judge)
+
+
+def _views(call: Call) -> dict[str, _View]:
+    """Each answering node's digest and updates. Raises Unfit."""
+    if not isinstance(call.result, dict):
+        raise Unfit(
+            f"{call.f} #{call.index} returned {shown(call.result)}; an object from node to digest expected"
+        )
+    found: dict[str, _View] = {}
+    for node, view in call.result.items():
+        if view is None:
+            continue
+        if not isinstance(view, dict):
+            found[str(node)] = (token(view), None)
+        elif "digest" in view and isinstance(view.get("delivered", []), list):
+            delivered = view.get("delivered")
+            seen = None if delivered is None else frozenset(map(token, delivered))
+            found[str(node)] = (token(view["digest"]), seen)
+        else:
+            raise Unfit(f"{call.f} #{call.index} has no digest of node {node}")
+    return found
+
+
+def _judge(calls: list[Call]) -> Outcome:
+    observed = [call for call in calls if call.f in OBSERVERS and call.ok]
+    digests = named(observed, "digest")
+    findings = _unequal(observed)
+    if not digests:
+        return Outcome("", findings, "no digest was taken, so whether the replicas agree was not tested")
+    last = digests[-1]
+    views = _views(last)
+    silent = sorted(str(node) for node, view in last.result.items() if view is None)
+    if len({digest for digest, _ in views.values()}) > 1:
+        told = ", ".join(f"{node} {shown(plain(digest))}" for node, (digest, _) in sorted(views.items()))
+        findings.append(Finding("diverged", f"in digest #{last.index} the nodes differ: {told}", [last]))
+    findings += _missing(calls, last, views)
+    untested = None
+    if len(views) < 2:
+        untested = f"digest #{last.index} has {len(views)} nodes; two at least are needed to compare"
+    elif silent:
+        untested = f"in digest #{last.index} these nodes did not answer: {', '.join(silent)}"
+    updates = [call for call in calls if call.f not in OBSERVERS | READS]
+    stats: dict[str, Any] = {
+        "digest-count": len(digests),
+        "node-count": len(views),
+        "update-count": len(updates),
+        "early-digest-diverged-count": sum(
+            len({digest for digest, _ in _views(call).values()}) > 1 for call in digests[:-1]
+        ),
+    }
+    return Outcome(f"{len(views)} nodes hold the same", findings, untested, stats)
+
+
+def _unequal(observed: list[Call]) -> list[Finding]:
+    """Views of the same updates with different digests."""
+    first: dict[frozenset[Hashable], tuple[Hashable, Call, str]] = {}
+    findings = []
+    for call in observed:
+        for node, (digest, seen) in sorted(_views(call).items()):
+            if seen is None:
+                continue
+            known, where, other = first.setdefault(seen, (digest, call, node))
+            if known != digest:
+                sentence = (
+                    f"{other} in {where.f} #{where.index} and {node} in {call.f} #{call.index} had applied the same "
+                    f"{len(seen)} updates and did not hold the same"
+                )
+                findings.append(Finding("sec-violation", sentence, [where, call]))
+    return findings
+
+
+def _missing(calls: list[Call], last: Call, views: dict[str, _View]) -> list[Finding]:
+    findings = []
+    for call in calls:
+        if call.f in OBSERVERS | READS or not call.before(last) or call.value is MISSING:
+            continue
+        for node, (_, seen) in sorted(views.items()):
+            if seen is not None and token(call.value) not in seen:
+                sentence = f"{call.f} {shown(call.value)} #{call.index} was acknowledged, and {node} has not applied it in digest #{last.index}"
+                findings.append(Finding("missing-update", sentence, [call, last]))
+    return findings

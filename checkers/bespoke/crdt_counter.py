@@ -1,0 +1,94 @@
+"""g-counter and pn-counter: every replica adds on its own; reads may lag, and in the end all agree on the sum.
+
+    read         within [subtractions called before it returned, additions called before it returned]: what was acknowledged may still be missing
+    final-read   after the faults are healed and the replicas had time to agree: the sum of the acknowledged adds, plus that of some subset of
+                 those whose outcome is unknown or that ran during the read (a bit set of reachable sums)
+
+From: Shapiro, Preguiça, Baquero, Zawirski, A comprehensive study of convergent and commutative replicated data types (2011), 3.1; Maelstrom's
+pn-counter workload. Mended: Jepsen's lower bound, all that was acknowledged so far, is wrong for a counter that is only eventually consistent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from checkers.bespoke.calls import Call, Unfit, integer, named
+from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.history import History
+from checkers.verdict import Result
+
+FUNCTIONS: Final = ("add", "read", "final-read")
+BITS_MAX: Final = 1 << 22
+
+
+def check_pn_counter(history: History) -> Result:
+    """Additions and subtractions."""
+    return judged("pn-counter", history, FUNCTIONS, _judge)
+
+
+def check_g_counter(history: History) -> Result:
+    """Additions only."""
+    return judged("g-counter", history, FUNCTIONS, _judge_growing)
+
+
+def _judge_growing(calls: list[Call]) -> Outcome:
+    for add in named(calls, "add"):
+        if integer(add.value, add) < 0:
+            raise Unfit(f"add #{add.index} is of {add.value}; a g-counter only grows: use 'pn-counter'")
+    return _judge(calls)
+
+
+def _judge(calls: list[Call]) -> Outcome:
+    adds = [add for add in named(calls, "add") if add.possible]
+    for add in adds:
+        integer(add.value, add)
+    reads = [read for read in named(calls, "read", "final-read") if read.ok]
+    findings, unsure = [], 0
+    for read in reads:
+        seen = [add for add in adds if add.call <= read.ret]
+        low = sum(min(0, add.value) for add in seen)
+        high = sum(max(0, add.value) for add in seen)
+        if not low <= integer(read.result, read) <= high:
+            sentence = f"{read.f} #{read.index} returned {read.result}; adds called before it returned make {low} to {high}"
+            findings.append(Finding("out-of-range", sentence, [read]))
+        elif read.f == "final-read":
+            reachable = _reachable(read, seen)
+            unsure += reachable is None
+            if reachable is False:
+                findings.append(_wrong_sum(read, seen))
+    finals = sum(read.f == "final-read" for read in reads)
+    untested = None
+    if not finals:
+        untested = "there is no final-read, so whether the replicas agree on the sum was not tested"
+    elif unsure:
+        untested = f"{unsure} final reads have adds of unknown outcome that are too large to try every sum"
+    stats = {"add-count": len(adds), "read-count": len(reads), "final-read-count": finals}
+    return Outcome(f"{finals} final reads are sums that are possible", findings, untested, stats)
+
+
+def _reachable(read: Call, seen: Sequence[Call]) -> bool | None:
+    """Is the value the sure adds plus some of the others? None: too large to try."""
+    sure = sum(add.value for add in seen if add.before(read))
+    maybe = [add.value for add in seen if not add.before(read)]
+    lowest = sum(min(0, value) for value in maybe)
+    want, width = read.result - sure - lowest, sum(map(abs, maybe))
+    if not 0 <= want <= width:
+        return False
+    if width > BITS_MAX:
+        return None
+    sums = 1
+    for value in maybe:
+        sums |= sums << abs(value)
+    return bool(sums >> want & 1)
+
+
+def _wrong_sum(read: Call, seen: Sequence[Call]) -> Finding:
+    sure = [add for add in seen if add.before(read)]
+    maybe = len(seen) - len(sure)
+    with_others = f", alone or with some of {maybe} others" if maybe else ""
+    total = sum(add.value for add in sure)
+    sentence = (
+        f"final-read #{read.index} returned {read.result}; the acknowledged adds make {total}{with_others}"
+    )
+    return Finding("wrong-sum", sentence, [*seen, read])

@@ -1,0 +1,82 @@
+"""lww: the last writer wins. Which acknowledged writes did it cost?
+
+    write v -> {"value": v, "version": [time, node]}      read, final-read -> the same, or null
+
+    skew loss     an acknowledged write was called after the winner's had returned, and lost all the same: its node's clock was behind
+    lost-write    a final-read has a version below that of an acknowledged write
+    unexpected, aborted-read, future-read     see `origins`
+
+A skew loss is what lww does under clock skew: counted in `skew-loss-count`, the greatest distance in `worst-skew-loss-ms`, and no violation.
+Versions are compared as the lists they are. Values are unique. A final-read is made after the heal, when the replicas had time to agree.
+
+From: Thomas, A majority consensus approach (TODS 1979), the Thomas write rule; Kingsbury, Call me maybe: Cassandra (2013), for the losses. Jepsen has
+no such checker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checkers.bespoke.calls import Call, Unfit, integer, named, shown, token
+from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.origins import Origins
+from checkers.history import History
+from checkers.verdict import Result
+
+_Version = tuple[int, str]
+
+
+def check_lww(history: History) -> Result:
+    """The final reads have the highest version; losses by skew are counted."""
+    return judged("lww", history, ("write", "read", "final-read"), _judge)
+
+
+def _version(call: Call) -> _Version | None:
+    """The version in an ok result; None for a read of nothing. Raises Unfit."""
+    if call.f != "write" and call.result is None:
+        return None
+    version = call.result.get("version") if isinstance(call.result, dict) else None
+    if not isinstance(version, list) or len(version) != 2:
+        raise Unfit(
+            f'{call.f} #{call.index} returned {shown(call.result)}; {{"value": …, "version": [time, node]}} expected'
+        )
+    return integer(version[0], call), str(version[1])
+
+
+def _judge(calls: list[Call]) -> Outcome:
+    writes = named(calls, "write")
+    origins = Origins.of(writes)
+    if again := next((found for found in origins.calls.values() if len(found) > 1), None):
+        raise Unfit(f"{shown(again[0].value)} is written twice; write each value once")
+    acked = [(write, version) for write in writes if write.ok and (version := _version(write))]
+    reads = [read for read in named(calls, "read", "final-read") if read.ok]
+    findings: list[Finding] = []
+    losses: dict[int, float] = {}
+    for read in reads:
+        version = _version(read)
+        value = None if version is None else token(read.result.get("value"))
+        if value is not None and (wrong := origins.wrong(value, read)) is not None:
+            findings.append(wrong)
+            continue
+        if read.f != "final-read":
+            continue
+        above = [one for one in acked if one[0].before(read) and (version is None or one[1] > version)]
+        if above:
+            write, high = max(above, key=lambda one: one[1])
+            sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {list(high)}"
+            findings.append(Finding("lost-write", sentence, [write, read]))
+        winner = origins.calls[value][0] if value is not None else None
+        for write, _ in acked:
+            if winner is not None and winner.before(write) and write.before(read):
+                losses[write.index] = (write.call - winner.ret) / 1e6
+    finals = named(reads, "final-read")
+    stats: dict[str, Any] = {
+        "acknowledged-count": len(acked),
+        "final-read-count": len(finals),
+        "skew-loss-count": len(losses),
+        "skew-losses": sorted(losses),
+        "worst-skew-loss-ms": max(losses.values(), default=0.0),
+    }
+    untested = None if finals else "there is no final-read, so which write won was not tested"
+    reason = f"{len(finals)} final reads have the highest version; {len(losses)} acknowledged writes lost to earlier ones"
+    return Outcome(reason, findings, untested, stats)

@@ -1,0 +1,106 @@
+"""or-set: add wins over a concurrent remove.
+
+    add v      remove v      read, final-read -> [v, …]       with tags: add {"value": v, "tag": t}, remove {"value": v, "seen": [t, …]}
+
+    lost         not in a final-read, though an acknowledged add was called after every remove of it had returned; with tags: though an
+                 acknowledged add's tag was seen by no remove
+    resurrected  with tags: in a final-read, though acknowledged removes had seen the tag of every add
+    unexpected, aborted-read, future-read     see `origins`
+
+A remove of unknown outcome never returns, so it rules the first rule out for its element. What neither rule demands is free. A final-read is
+made after the heal, when the replicas had time to agree.
+
+From: Shapiro, Preguiça, Baquero, Zawirski, A comprehensive study of CRDTs (2011), 3.3.5; Bieniusa et al., An optimized conflict-free replicated set
+(2012). Jepsen has no such checker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from checkers.bespoke.calls import Call, Unfit, argument, items, named, order, plain, shown, token
+from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.origins import Origins
+from checkers.history import History
+from checkers.verdict import Result
+
+
+def check_or_set(history: History) -> Result:
+    """Elements that must, and that must not be in the final reads."""
+    return judged("or-set", history, ("add", "remove", "read", "final-read"), _judge)
+
+
+def _element(call: Call) -> Hashable:
+    tagged = isinstance(call.value, dict) and "value" in call.value
+    return token(call.value["value"]) if tagged else argument(call)
+
+
+def _tag(add: Call) -> Hashable | None:
+    return token(add.value["tag"]) if isinstance(add.value, dict) and "tag" in add.value else None
+
+
+def _seen(remove: Call) -> frozenset[Hashable] | None:
+    if not isinstance(remove.value, dict) or "seen" not in remove.value:
+        return None
+    if not isinstance(remove.value["seen"], list):
+        raise Unfit(f"remove #{remove.index} has a `seen` that is no list of tags")
+    return frozenset(map(token, remove.value["seen"]))
+
+
+def _judge(calls: list[Call]) -> Outcome:
+    origins, removes = Origins(), dict[Hashable, list[Call]]()
+    for call in named(calls, "add"):
+        origins.calls.setdefault(_element(call), []).append(call)
+    for call in named(calls, "remove"):
+        if call.possible:
+            removes.setdefault(_element(call), []).append(call)
+    reads = [read for read in named(calls, "read", "final-read") if read.ok]
+    finals = named(reads, "final-read")
+    findings: list[Finding] = []
+    for read in finals:
+        shows = set(map(token, items(read)))
+        for value in order(origins.calls):
+            found = _fate(value, origins.possible(value), removes.get(value, []), read, value in shows)
+            if found is not None:
+                findings.append(found)
+    for read in reads:
+        for value, count in Counter(map(token, items(read))).items():
+            if (wrong := origins.wrong(value, read)) is not None:
+                findings.append(wrong)
+            if count > 1:
+                sentence = f"{read.f} #{read.index} returned {shown(plain(value))} {count} times"
+                findings.append(Finding("duplicate-element", sentence, [read]))
+    count = Counter(found.anomaly for found in findings)
+    stats: dict[str, Any] = {"element-count": len(origins.calls), "final-read-count": len(finals)}
+    stats |= {f"{name}-count": count[name] for name in ("lost", "resurrected", "unexpected")}
+    untested = None if finals else "there is no final-read, so what must be in the set was not tested"
+    return Outcome(f"{len(finals)} final reads show what they must", findings, untested, stats)
+
+
+def _fate(
+    value: Hashable, adds: Sequence[Call], removes: Sequence[Call], read: Call, there: bool
+) -> Finding | None:
+    """Must the element be there, or must it not? What is wrong, if either."""
+    removes = [remove for remove in removes if remove.call <= read.ret]
+    seen = [_seen(remove) for remove in removes]
+    tagged = all(_tag(add) is not None for add in adds) and None not in seen
+    covered: set[Hashable] = set().union(*(one for one in seen if one is not None))
+    surely = [tags for remove, tags in zip(removes, seen, strict=True) if remove.before(read)]
+    gone: set[Hashable] = set().union(*(one for one in surely if one is not None))
+    told = shown(plain(value))
+    if not there:
+        for add in adds:
+            free = tagged and _tag(add) not in covered
+            if add.before(read) and (free or all(remove.before(add) for remove in removes)):
+                sentence = f"add {told} #{add.index} was acknowledged and no remove can have seen it, but final-read #{read.index} lacks it"
+                return Finding("lost", sentence, [*removes, add, read])
+        return None
+    live = [add for add in adds if add.call <= read.ret]
+    if tagged and live and all(_tag(add) in gone for add in live):
+        sentence = (
+            f"every add of {told} was seen by an acknowledged remove, but final-read #{read.index} shows it"
+        )
+        return Finding("resurrected", sentence, [*live, *(one for one in removes if one.ok), read])
+    return None

@@ -1,0 +1,139 @@
+"""mv-register: concurrent writes stay side by side as siblings until a write that saw them replaces them.
+
+    write {"value": v, "seen": [a, b]}     the writer had read siblings a and b and passed their context on
+    read, final-read -> [v, w]             siblings; a final-read is made after the heal, when the replicas had time to agree
+
+    a is below v if v saw a, or saw something that a is below. Values are unique.
+
+    obsolete-sibling   a read shows a and v, and a is below v (this is how siblings explode)
+    lost-update        an acknowledged write is not in a final-read and not below anything in it
+    resurrection       mv-register-session: a session read only what is below something that it had read before
+    unexpected, aborted-read, future-read     see `origins`
+
+From: Shapiro et al., A comprehensive study of CRDTs (2011), 3.2.3; Preguiça, Baquero, Almeida, Fonte, Gonçalves, Dotted version vectors (2010).
+Jepsen has no such checker. Contexts themselves are opaque to the checker: what was read with them says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from checkers.bespoke.calls import Call, Unfit, items, named, plain, shown, token
+from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.origins import Origins
+from checkers.history import History
+from checkers.verdict import Result
+
+FUNCTIONS = ("write", "read", "final-read")
+
+
+def check_mv_register(history: History) -> Result:
+    """Siblings, and what the final reads must still show."""
+    return judged("mv-register", history, FUNCTIONS, lambda calls: _judge(calls, sessions=False))
+
+
+def check_mv_register_session(history: History) -> Result:
+    """The same, and a session never goes back: only for stores that promise it."""
+    return judged("mv-register-session", history, FUNCTIONS, lambda calls: _judge(calls, sessions=True))
+
+
+class _Versions:
+    """Writes by value, and what each has below it."""
+
+    def __init__(self, writes: list[Call]) -> None:
+        self.origins = Origins()
+        self._seen: dict[Hashable, list[Hashable]] = {}
+        self._below: dict[Hashable, frozenset[Hashable]] = {}
+        for write in writes:
+            if not isinstance(write.value, dict) or not isinstance(write.value.get("seen"), list):
+                raise Unfit(f'write #{write.index} has no {{"value": …, "seen": […]}}')
+            value = token(write.value.get("value"))
+            if value in self._seen:
+                raise Unfit(f"{shown(write.value)} is written twice; write each value once")
+            self._seen[value] = list(map(token, write.value["seen"]))
+            self.origins.calls[value] = [write]
+
+    def below(self, value: Hashable) -> frozenset[Hashable]:
+        """All that the value replaces, directly or not."""
+        if value not in self._below:
+            found: set[Hashable] = set()
+            stack = list(self._seen.get(value, ()))
+            while stack:
+                one = stack.pop()
+                if one not in found:
+                    found.add(one)
+                    stack += self._seen.get(one, ())
+            self._below[value] = frozenset(found)
+        return self._below[value]
+
+
+def _judge(calls: list[Call], *, sessions: bool) -> Outcome:
+    versions = _Versions(named(calls, "write"))
+    reads = [read for read in named(calls, "read", "final-read") if read.ok]
+    finals = named(reads, "final-read")
+    findings: list[Finding] = []
+    resurrected = _resurrections(reads, versions)
+    for read in finals:
+        findings += _lost(read, versions)
+    for read in reads:
+        values = [token(item) for item in items(read)]
+        findings += [wrong for value in values if (wrong := versions.origins.wrong(value, read)) is not None]
+        findings += _obsolete(read, values, versions)
+    if sessions:
+        findings += resurrected
+    stats: dict[str, Any] = {
+        "write-count": len(versions.origins.calls),
+        "read-count": len(reads),
+        "final-read-count": len(finals),
+        "max-sibling-count": max((len(read.result) for read in reads), default=0),
+        "resurrection-count": len(resurrected),
+    }
+    untested = None if finals else "there is no final-read, so lost updates were not tested"
+    return Outcome(
+        f"{len(finals)} final reads show or replace every acknowledged write", findings, untested, stats
+    )
+
+
+def _lost(read: Call, versions: _Versions) -> list[Finding]:
+    shows = set(map(token, items(read)))
+    covered = shows.union(*map(versions.below, shows))
+    findings = []
+    for value, (write,) in versions.origins.calls.items():
+        if write.before(read) and value not in covered:
+            sentence = (
+                f"write {shown(plain(value))} #{write.index} was acknowledged, and final-read #{read.index} shows neither it "
+                f"nor a write that saw it"
+            )
+            findings.append(Finding("lost-update", sentence, [write, read]))
+    return findings
+
+
+def _obsolete(read: Call, values: list[Hashable], versions: _Versions) -> list[Finding]:
+    findings = []
+    for newer in values:
+        for older in values:
+            if older in versions.below(newer) and newer in versions.origins.calls:
+                writes = [
+                    versions.origins.calls[one][0] for one in (older, newer) if one in versions.origins.calls
+                ]
+                sentence = f"{read.f} #{read.index} shows {shown(plain(older))} beside {shown(plain(newer))}, which had replaced it"
+                findings.append(Finding("obsolete-sibling", sentence, [*writes, read]))
+    return findings
+
+
+def _resurrections(reads: list[Call], versions: _Versions) -> list[Finding]:
+    """Reads of a session that show nothing but what is below something that it had read."""
+    findings = []
+    known: dict[int, tuple[set[Hashable], list[Call]]] = {}
+    for read in reads:
+        replaced, before = known.setdefault(read.process, (set(), []))
+        values = set(map(token, items(read)))
+        if values and values <= replaced:
+            writes = [call for one in values for call in versions.origins.calls.get(one, ())]
+            sentence = f"{read.f} #{read.index} of process {read.process} shows only what something it read before had replaced"
+            findings.append(Finding("resurrection", sentence, [*writes, *before, read]))
+        for value in values:
+            replaced |= versions.below(value)
+        before.append(read)
+    return findings
