@@ -1,7 +1,7 @@
 """The Rust core, as seen from Python. `checkers.history` is the only caller that others need."""
 
-from collections.abc import Iterator
-from typing import final
+from collections.abc import Callable, Iterator
+from typing import Any, final
 
 VERSION: str
 
@@ -27,3 +27,23 @@ class Columns:
     def integrity(self) -> list[tuple[int, str, str, bytes, int, int]]: ...
     def staleness(self) -> tuple[int, bytes, bytes, bytes, int]: ...
     def latencies(self) -> list[tuple[int, int, int, int, int, bytes]]: ...
+    def search(
+        self,
+        model: str,
+        initial: bytes | None,
+        deadline_ms: int | None,
+        memory_bytes: int,
+        states_max: int,
+        rules: int,
+        failed_cas: bool,
+    ) -> list[dict[str, Any]]: ...
+    def search_custom(
+        self,
+        model: object,
+        make: Callable[[int, int | None, int | None], object],
+        inconsistent: object,
+        deadline_ms: int | None,
+        memory_bytes: int,
+        states_max: int,
+        rules: int,
+    ) -> list[dict[str, Any]]: ...

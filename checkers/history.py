@@ -121,6 +121,10 @@ class History:
         """The function with this number in the columns."""
         return str(self._text("f", f_id))
 
+    def value(self, value_id: int) -> Any:
+        """The value with this number in the columns."""
+        return self._text("value", value_id)
+
     def _text(self, of: str, id_: int) -> Any:
         """An interned text decoded, remembered: there are few of them."""
         try:

@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from checkers.op import MISSING
+from checkers.search import INCONSISTENT
+from checkers.specs import SPECS
+
+Event = tuple[str, Any, Any, str, int, int]
 Simple = tuple[str, Any, Any, str, int, int]
 
 
@@ -33,3 +38,27 @@ def linearizable(ops: Sequence[Simple]) -> bool:
         return False
 
     return search(frozenset(), None)
+
+
+def explainable(model: str, ops: Sequence[Event]) -> bool:
+    """The same for any built-in model. An operation is `(f, value, result, status, call, ret)`; open is info with a known result."""
+    start, step = SPECS[model]
+    ops = [op for op in ops if op[3] != "fail"]
+    must = {n for n, op in enumerate(ops) if op[3] == "ok"}
+    dead: set[tuple[frozenset[int], Any]] = set()
+
+    def search(done: frozenset[int], state: Any) -> bool:
+        if must <= done:
+            return True
+        if (done, state) in dead:
+            return False
+        for n, (f, value, result, status, call, _) in enumerate(ops):
+            if n in done or any(m not in done and ops[m][5] < call for m in must):
+                continue
+            after = step(state, f, value, MISSING if status == "info" else result)
+            if after is not INCONSISTENT and search(done | {n}, after):
+                return True
+        dead.add((done, state))
+        return False
+
+    return search(frozenset(), start)

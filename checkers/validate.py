@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from checkers.history import History
 from checkers.op import MISSING, Type
+from checkers.search import INCONSISTENT
+from checkers.specs import SPECS
 from checkers.verdict import Result
 
 CORE_MAX: Final = (
@@ -70,6 +72,35 @@ def validate_witness(history: History, witness: Result | Sequence[int]) -> None:
                 f"#{index} had returned before an operation that the witness puts first was called"
             )
     for missing in sorted(_must(history, set(latest), merged) - seen):
+        raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
+
+
+def validate_order(history: History, model: str, witness: Result | Sequence[int]) -> None:
+    """Check a witness of any built-in model, of one key or of many key after key; each key in it must be complete."""
+    start, step = SPECS[model]
+    states: dict[str, Any] = {}
+    latest: dict[str, int] = {}
+    seen: set[int] = set()
+    for index in _ops(witness, "witness"):
+        call, end = history.op(index), history.completion(index)
+        if call.type is not Type.INVOKE or index in seen or (end is not None and end.type is Type.FAIL):
+            raise CertificateError(f"#{index} is no call, failed, or is in the witness twice")
+        seen.add(index)
+        ok, key = end is not None and end.type is Type.OK, repr(call.key)
+        result = end.value if end is not None and ok else MISSING
+        before = states.get(key, start)
+        after = step(before, call.f, call.value, result)
+        if after is INCONSISTENT:
+            raise CertificateError(
+                f"#{index} cannot happen where the witness puts it: the state is {before!r}"
+            )
+        states[key] = after
+        latest[key] = max(latest.get(key, call.time_ns), call.time_ns)
+        if end is not None and ok and end.time_ns < latest[key]:
+            raise CertificateError(
+                f"#{index} had returned before an operation that the witness puts first was called"
+            )
+    for missing in sorted(_must(history, set(latest), False) - seen):
         raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
 
 

@@ -331,10 +331,15 @@ impl Reader<'_> {
 
 /// The two parts of a canonical `[old,new]`, or None if the text is no array of two.
 pub fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    match tags::parts(text.starts_with(b"[").then_some(text)?).as_slice() {
-        &[old, new] => Some((old, new)),
+    match elements(text)?[..] {
+        [old, new] => Some((old, new)),
         _ => None,
     }
+}
+
+/// The elements of a canonical array, or None if the text is no array.
+pub fn elements(text: &[u8]) -> Option<Vec<&[u8]>> {
+    text.starts_with(b"[").then(|| tags::parts(text))
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! `checkers._core`: the binding, and nothing but the binding.
 mod chunks;
 mod columns;
+mod custom;
 mod intern;
 mod jsonl;
+mod judge;
+mod models;
 mod register;
 mod regular;
+mod search;
 mod zones;
 
 use chunks::Chunks;
@@ -170,6 +174,41 @@ impl PyColumns {
     /// Linearizability by zones, key by key.
     fn zones<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
         judged(py, &self.0, zones::check)
+    }
+
+    /// Linearizability by search with a built-in model. ValueError if there is no such model, or its first value does not fit.
+    #[pyo3(signature = (model, initial, deadline_ms, memory_bytes, states_max, rules, failed_cas))]
+    #[allow(clippy::too_many_arguments)]
+    fn search(
+        &self,
+        py: Python<'_>,
+        model: &str,
+        initial: Option<&[u8]>,
+        deadline_ms: Option<u64>,
+        memory_bytes: usize,
+        states_max: usize,
+        rules: u8,
+        failed_cas: bool,
+    ) -> PyResult<Vec<judge::Answer>> {
+        let budget = judge::Budget::new(deadline_ms, memory_bytes, states_max, rules, failed_cas);
+        judge::native(py, &self.0, model, initial, budget)
+    }
+
+    /// The same with a model in Python.
+    #[pyo3(signature = (model, make, inconsistent, deadline_ms, memory_bytes, states_max, rules))]
+    #[allow(clippy::too_many_arguments)]
+    fn search_custom(
+        &self,
+        model: &Bound<'_, PyAny>,
+        make: &Bound<'_, PyAny>,
+        inconsistent: &Bound<'_, PyAny>,
+        deadline_ms: Option<u64>,
+        memory_bytes: usize,
+        states_max: usize,
+        rules: u8,
+    ) -> PyResult<Vec<judge::Answer>> {
+        let budget = judge::Budget::new(deadline_ms, memory_bytes, states_max, rules, false);
+        judge::custom(&self.0, model, make, inconsistent, budget)
     }
 
     /// Weak regularity, key by key.

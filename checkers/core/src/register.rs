@@ -134,7 +134,7 @@ fn act(name: &[u8]) -> Act2 {
 }
 
 /// Clients' calls sorted by key, and where each key begins.
-fn by_key(columns: &Columns) -> (Vec<u32>, Vec<u32>) {
+pub fn by_key(columns: &Columns) -> (Vec<u32>, Vec<u32>) {
     let mut starts = vec![0u32; columns.keys.len() + 1];
     for at in 0..columns.len() {
         if columns.is_call(at) {

@@ -1,0 +1,335 @@
+//! From columns to the search and back: one problem per key, one answer each.
+
+use crate::columns::{Columns, INFO};
+use crate::custom::Custom;
+use crate::intern::NONE;
+use crate::models::{Kind, Native};
+use crate::register::{by_key, NEVER};
+use crate::search::problem::{Op, Problem};
+use crate::search::{search, End, Found, Halt, Limits, Model, R5, R6};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// What is said of one key. Numbers are indices of calls.
+#[derive(Default, IntoPyObject)]
+pub struct Answer {
+    pub key: u32,
+    pub word: &'static str,
+    /// Why it is unknown.
+    pub reason: String,
+    /// The witness, or the calls of the bad prefix.
+    pub ops: Vec<u32>,
+    pub size: usize,
+    pub observations: usize,
+    pub states: usize,
+    pub bytes: usize,
+    /// How many operations had to return, and how many did at the deepest.
+    pub returns: usize,
+    pub deepest: usize,
+    pub blocking: Option<u32>,
+    /// The prefix is the shortest bad one.
+    pub minimal: bool,
+    pub stuck: Vec<(String, Vec<u32>)>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Budget {
+    pub deadline: Option<Instant>,
+    pub memory_bytes: usize,
+    pub states_max: usize,
+    pub rules: u8,
+    pub failed_cas: bool,
+}
+
+impl Budget {
+    pub fn new(
+        deadline_ms: Option<u64>,
+        memory_bytes: usize,
+        states_max: usize,
+        rules: u8,
+        failed_cas: bool,
+    ) -> Budget {
+        Budget {
+            deadline: deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms)),
+            memory_bytes,
+            states_max,
+            rules,
+            failed_cas,
+        }
+    }
+}
+
+/// State and order of the deepest configurations.
+type Stuck = Vec<(u32, Vec<u32>)>;
+
+struct Cut {
+    problem: Problem,
+    index: Vec<u32>,
+    strange: Option<String>,
+    size: usize,
+}
+
+/// One key's operations; `class` reads a call.
+fn cut(
+    columns: &Columns,
+    calls: &[u32],
+    mut class: impl FnMut(usize) -> PyResult<Result<Option<u32>, String>>,
+) -> PyResult<Cut> {
+    let mut cut = Cut {
+        problem: Problem::default(),
+        index: Vec::new(),
+        strange: None,
+        size: calls.len(),
+    };
+    for &call in calls {
+        match class(call as usize)? {
+            Err(reason) => cut.strange = cut.strange.take().or(Some(reason)),
+            Ok(None) => {}
+            Ok(Some(class)) => {
+                let outcome = columns.outcome(call as usize);
+                let end = columns.pair[call as usize];
+                // a failed operation that has a class is a compare-and-set that observed
+                let must = outcome != INFO;
+                cut.problem.ops.push(Op {
+                    class,
+                    call: columns.time[call as usize],
+                    ret: if must { columns.time[end as usize] } else { NEVER },
+                    must,
+                });
+                cut.index.push(call);
+            }
+        }
+    }
+    Ok(cut)
+}
+
+/// Settle and search one key. States and orders of the deepest are for the caller to show.
+fn answer(
+    mut cut: Cut,
+    key: u32,
+    model: &mut dyn Model,
+    budget: &Budget,
+    pulse: &dyn Fn() -> Result<(), Halt>,
+) -> (Answer, Stuck, Option<Halt>) {
+    let problem = &mut cut.problem;
+    let useful = |op: &Op| op.must || !problem.classes[op.class as usize].readonly;
+    let keep: Vec<usize> = (0..problem.ops.len())
+        .filter(|&at| useful(&problem.ops[at]))
+        .collect();
+    problem.ops = keep.iter().map(|&at| problem.ops[at]).collect();
+    let mut index: Vec<u32> = keep.iter().map(|&at| cut.index[at]).collect();
+    let observes = |op: &&Op| op.must && problem.classes[op.class as usize].observes;
+    let mut said = Answer {
+        key,
+        size: cut.size,
+        observations: problem.ops.iter().filter(observes).count(),
+        ..Answer::default()
+    };
+    if let Some(reason) = cut.strange {
+        (said.word, said.reason) = ("unknown", reason);
+        return (said, Vec::new(), None);
+    }
+    if budget.rules & R5 != 0 {
+        let kept = problem.settle(false);
+        problem.ops = kept.iter().map(|&at| problem.ops[at as usize]).collect();
+        index = kept.iter().map(|&at| index[at as usize]).collect();
+    }
+    let unbound = problem.ops.clone();
+    if budget.rules & R5 != 0 {
+        problem.settle(true);
+    }
+    let mut limits = Limits {
+        memory_bytes: budget.memory_bytes,
+        states_max: budget.states_max,
+        pulse,
+    };
+    let mut found = search(problem, model, budget.rules, &limits);
+    said.minimal = true;
+    if matches!(found.end, End::Invalid) && budget.rules & (R5 | R6) != 0 && problem.register.is_some() {
+        // R5 (b) and R6 know the future, so they fail too early for an explanation
+        limits.states_max = limits.states_max.min(20_000 + 10 * found.states);
+        let plain = Problem {
+            ops: unbound,
+            classes: problem.classes.clone(),
+            register: problem.register,
+            negative: problem.negative,
+        };
+        let again = search(&plain, model, budget.rules & !(R5 | R6), &limits);
+        said.minimal = matches!(again.end, End::Invalid);
+        if said.minimal {
+            let states = found.states + again.states;
+            found = Found { states, ..again };
+            *problem = plain;
+        }
+    }
+    let halt = finish(
+        &mut said,
+        found.end,
+        &found.returns,
+        found.deepest,
+        problem,
+        &index,
+    );
+    (said.states, said.bytes) = (found.states, found.bytes);
+    let mut stuck = found.stuck;
+    stuck
+        .iter_mut()
+        .for_each(|(_, order)| order.iter_mut().for_each(|op| *op = index[*op as usize]));
+    (said, stuck, halt)
+}
+
+fn finish(
+    said: &mut Answer,
+    end: End,
+    returns: &[u32],
+    deepest: usize,
+    problem: &Problem,
+    index: &[u32],
+) -> Option<Halt> {
+    (said.returns, said.deepest) = (returns.len(), deepest);
+    let place = |op: u32| index[op as usize];
+    said.blocking = returns.get(deepest).map(|&op| place(op));
+    match end {
+        End::Valid(order) => {
+            said.word = "valid";
+            (said.blocking, said.deepest) = (None, returns.len());
+            said.ops = order.into_iter().map(place).collect();
+        }
+        End::Invalid => {
+            said.word = "invalid";
+            let last = problem.ops[returns[deepest] as usize].ret;
+            let inside = (0..problem.ops.len() as u32).filter(|&op| problem.ops[op as usize].call <= last);
+            said.ops = inside.map(place).collect();
+        }
+        End::Halted(halt) => {
+            said.word = "unknown";
+            said.reason = match &halt {
+                Halt::Deadline => "the deadline passed".into(),
+                Halt::Memory => "the memory budget is used up".into(),
+                Halt::States => "the budget of states is used up".into(),
+                Halt::Interrupted => "interrupted".into(),
+                Halt::Model { class, reason } => {
+                    let op = problem
+                        .ops
+                        .iter()
+                        .position(|op| op.class == *class)
+                        .map_or(NONE, |op| index[op]);
+                    said.blocking = Some(op);
+                    format!("at operation #{op}: {reason}")
+                }
+            };
+            return Some(halt);
+        }
+    }
+    None
+}
+
+/// The pulse: deadline and signals. An exception is left in `raised`.
+fn beat(budget: &Budget, raised: &Cell<Option<PyErr>>, signals: bool) -> Result<(), Halt> {
+    if signals {
+        if let Err(error) = Python::attach(|py| py.check_signals()) {
+            raised.set(Some(error));
+            return Err(Halt::Interrupted);
+        }
+    }
+    match budget.deadline {
+        Some(deadline) if Instant::now() >= deadline => Err(Halt::Deadline),
+        _ => Ok(()),
+    }
+}
+
+/// Judge every key with a built-in model, without the interpreter's lock.
+pub fn native(
+    py: Python<'_>,
+    columns: &Columns,
+    name: &str,
+    initial: Option<&[u8]>,
+    budget: Budget,
+) -> PyResult<Vec<Answer>> {
+    let (result, raised) = py.detach(|| {
+        let raised = Cell::new(None);
+        let result = native_keys(columns, name, initial, &budget, &|| beat(&budget, &raised, true));
+        (result, raised.into_inner())
+    });
+    match raised {
+        Some(error) => Err(error),
+        None => result,
+    }
+}
+
+fn native_keys(
+    columns: &Columns,
+    name: &str,
+    initial: Option<&[u8]>,
+    budget: &Budget,
+    pulse: &dyn Fn() -> Result<(), Halt>,
+) -> PyResult<Vec<Answer>> {
+    let (calls, starts) = by_key(columns);
+    let mut answers = Vec::new();
+    for key in 0..columns.keys.len() {
+        let calls = &calls[starts[key] as usize..starts[key + 1] as usize];
+        if calls.is_empty() {
+            continue;
+        }
+        let unknown = || PyValueError::new_err(format!("the model {name:?} is not built in"));
+        let mut model = Native::new(name, initial, columns)
+            .ok_or_else(unknown)?
+            .map_err(PyValueError::new_err)?;
+        let mut cut = cut(columns, calls, |call| {
+            Ok(model.read(columns, call, budget.failed_cas))
+        })?;
+        cut.problem.classes = model.classes.clone();
+        cut.problem.negative = model.has_failed_cas();
+        if matches!(model.kind, Kind::Register | Kind::CasRegister) {
+            cut.problem.register = Some(model.initial());
+        }
+        let (mut said, stuck, halt) = answer(cut, key as u32, &mut model, budget, pulse);
+        said.stuck = stuck
+            .into_iter()
+            .map(|(state, order)| (model.show(state, columns), order))
+            .collect();
+        answers.push(said);
+        if matches!(halt, Some(Halt::Interrupted)) {
+            break;
+        }
+    }
+    Ok(answers)
+}
+
+/// Judge every key with a model in Python.
+pub fn custom(
+    columns: &Columns,
+    model: &Bound<'_, PyAny>,
+    make: &Bound<'_, PyAny>,
+    inconsistent: &Bound<'_, PyAny>,
+    budget: Budget,
+) -> PyResult<Vec<Answer>> {
+    let raised = Cell::new(None);
+    let pulse = || beat(&budget, &raised, true);
+    let (calls, starts) = by_key(columns);
+    let mut object = Custom::new(model, make.clone(), inconsistent.clone(), &pulse)?;
+    let mut answers = Vec::new();
+    for key in 0..columns.keys.len() {
+        let calls = &calls[starts[key] as usize..starts[key + 1] as usize];
+        if calls.is_empty() {
+            continue;
+        }
+        let mut cut = cut(columns, calls, |call| object.read(columns, call).map(Ok))?;
+        cut.problem.classes = object.classes.clone();
+        let (mut said, stuck, halt) = answer(cut, key as u32, &mut object, &budget, &pulse);
+        said.stuck = stuck
+            .into_iter()
+            .map(|(state, order)| (object.show(state), order))
+            .collect();
+        answers.push(said);
+        if let Some(Halt::Interrupted) = halt {
+            return match object.raised.take().or(raised.take()) {
+                Some(error) => Err(error),
+                None => Ok(answers),
+            };
+        }
+    }
+    Ok(answers)
+}
