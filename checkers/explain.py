@@ -23,6 +23,14 @@ _MEANINGS = {
     "future-read": "returned a value before its write was called",
     "thin-air-cas": "replaced a value that nobody wrote",
     "double-cas": "two compare-and-sets replaced the same value; only one can have found it",
+    "false-failure": "a compare-and-set failed although the register held the value that it expected",
+    "future-take": "took a value before its add was called",
+    "aborted-take": "took a value whose add had failed (or the client called it failed wrongly)",
+    "double-take": "one value was taken twice",
+    "false-empty": "found nothing although there was something all the time",
+    "out-of-order": "what was added first was not taken first",
+    "not-last-in-first-out": "these values cannot have been on one stack",
+    "not-the-greatest": "took a value while a greater one was there all the time",
     "cas-cycle": "compare-and-sets that replace each other's values in a circle: none can have been first",
 }
 
@@ -103,7 +111,7 @@ def _told(history: History, op: Op) -> str:
     if end is None or end.type is not Type.OK:
         word = "failed" if end is not None and end.type is Type.FAIL else "outcome unknown"
         return f"{op.f} {op.value!r} #{op.index} by process {op.process} (called at {begin:.3f} ms, {word})"
-    value = end.value if op.f == "read" else op.value
+    value = end.value if op.value is MISSING else op.value
     return f"{op.f} {value!r} #{op.index} by process {op.process} ({begin:.3f} to {end.time_ns / 1e6:.3f} ms)"
 
 

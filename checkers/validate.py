@@ -75,28 +75,37 @@ def validate_witness(history: History, witness: Result | Sequence[int]) -> None:
         raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
 
 
-def validate_order(history: History, model: str, witness: Result | Sequence[int]) -> None:
-    """Check a witness of any built-in model, of one key or of many key after key; each key in it must be complete."""
+def validate_order(
+    history: History, model: str, witness: Result | Sequence[int], *, failed_cas: bool = False
+) -> None:
+    """Check a witness of any built-in model, of one key or of many key after key; each key in it must be complete.
+
+    With `failed_cas` it may hold failed compare-and-sets: each must have met another value than it expected.
+    """
     start, step = SPECS[model]
     states: dict[str, Any] = {}
     latest: dict[str, int] = {}
     seen: set[int] = set()
     for index in _ops(witness, "witness"):
         call, end = history.op(index), history.completion(index)
-        if call.type is not Type.INVOKE or index in seen or (end is not None and end.type is Type.FAIL):
+        failed = end is not None and end.type is Type.FAIL
+        saw = failed and failed_cas and call.f == "cas"
+        if call.type is not Type.INVOKE or index in seen or (failed and not saw):
             raise CertificateError(f"#{index} is no call, failed, or is in the witness twice")
         seen.add(index)
         ok, key = end is not None and end.type is Type.OK, repr(call.key)
         result = end.value if end is not None and ok else MISSING
         before = states.get(key, start)
         after = step(before, call.f, call.value, result)
+        if saw:
+            after = before if after is INCONSISTENT else INCONSISTENT
         if after is INCONSISTENT:
             raise CertificateError(
                 f"#{index} cannot happen where the witness puts it: the state is {before!r}"
             )
         states[key] = after
         latest[key] = max(latest.get(key, call.time_ns), call.time_ns)
-        if end is not None and ok and end.time_ns < latest[key]:
+        if end is not None and (ok or saw) and end.time_ns < latest[key]:
             raise CertificateError(
                 f"#{index} had returned before an operation that the witness puts first was called"
             )

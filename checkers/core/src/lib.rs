@@ -14,6 +14,7 @@ mod register;
 mod regular;
 mod search;
 mod sessions;
+mod special;
 mod zones;
 
 use chunks::Chunks;
@@ -240,7 +241,33 @@ impl PyColumns {
 
     /// Linearizability by zones, key by key.
     fn zones<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(py, &self.0, zones::check, observations)
+        judged(
+            py,
+            &self.0,
+            |key| zones::check(key, zones::Failed::Unsaid),
+            observations,
+        )
+    }
+
+    /// Linearizability of a cas-register by zones. `failed_cas`: a failed compare-and-set found another value.
+    fn cas_zones<'py>(&self, py: Python<'py>, failed_cas: bool) -> Vec<Judged<'py>> {
+        let failed = if failed_cas {
+            zones::Failed::Saw
+        } else {
+            zones::Failed::Silent
+        };
+        judged(py, &self.0, |key| zones::check(key, failed), observations)
+    }
+
+    /// Linearizability of another object with unique values, by the special cases. ValueError if there is none for the model.
+    fn special<'py>(&self, py: Python<'py>, model: &str) -> PyResult<Vec<Judged<'py>>> {
+        let answers = py.detach(|| special::check(&self.0, model));
+        let answers =
+            answers.ok_or_else(|| PyValueError::new_err(format!("{model:?} has no special case")))?;
+        let shown = |(id, word, text, ops, size, seen): special::Said| {
+            (id, word, text, bytes(py, &ops, u32::to_ne_bytes), size, seen)
+        };
+        Ok(answers.into_iter().map(shown).collect())
     }
 
     /// Linearizability by search with a built-in model. ValueError if there is no such model, or its first value does not fit.

@@ -174,7 +174,8 @@ fn extract(
         _ => Status::Info,
     };
     let end = columns.pair[call];
-    let ret = if status == Status::Ok {
+    let answered = status == Status::Ok || status == Status::Fail && act == Act::Cas;
+    let ret = if answered {
         columns.time[end as usize]
     } else {
         NEVER

@@ -14,6 +14,7 @@
 //! Every comparison has the strictness that closed intervals demand: do not "simplify" `<` to `<=`.
 
 mod cores;
+mod failed;
 
 use crate::intern::NONE;
 use crate::register::{Act, Answer, Key, Op, Status, ALWAYS, NEVER, NIL};
@@ -49,12 +50,23 @@ struct Register<'a> {
     needed: usize,
 }
 
+/// What a failed compare-and-set says.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Failed {
+    /// Nobody has said; one of them leaves the answer open.
+    Unsaid,
+    /// Nothing: it may have failed for any reason.
+    Silent,
+    /// The value was another one than it expected.
+    Saw,
+}
+
 /// Judge one key. The witness lists operations in order; the core is closed: impossible on its own.
-pub fn check(key: &Key) -> Answer {
+pub fn check(key: &Key, failed: Failed) -> Answer {
     if let Some(reason) = &key.strange {
         return Answer::Unknown(reason.clone());
     }
-    match judge(key) {
+    match judge(key, failed) {
         Ok(answer) => answer,
         Err((anomaly, core)) => Answer::Illegal { anomaly, core },
     }
@@ -62,7 +74,7 @@ pub fn check(key: &Key) -> Answer {
 
 type Violation = (&'static str, Vec<u32>);
 
-fn judge(key: &Key) -> Result<Answer, Violation> {
+fn judge(key: &Key, failed: Failed) -> Result<Answer, Violation> {
     let mut register = Register::new(key);
     let failed_cas = register.collect(&key.index);
     register.map_reads()?;
@@ -72,13 +84,28 @@ fn judge(key: &Key) -> Result<Answer, Violation> {
     register.close()?;
     let zones = register.zones()?;
     let points = register.conflicts(&zones)?;
-    if let Some(cas) = failed_cas {
-        let index = key.index[cas as usize];
-        let reason =
-            format!("cas #{index} failed, which says what the value was not; that needs the general search");
-        return Ok(Answer::Unknown(reason));
+    let lost =
+        |cas: u32, why: &str| Answer::Unknown(format!("cas #{} failed, {why}", key.index[cas as usize]));
+    match (failed, failed_cas.last()) {
+        (Failed::Unsaid, Some(&cas)) => {
+            return Ok(lost(
+                cas,
+                "which says what the value was not; that needs the general search",
+            ))
+        }
+        (Failed::Saw, Some(_)) => register.refute(&zones, &failed_cas)?,
+        _ => return Ok(Answer::Legal(register.witness(&zones, &points))),
     }
-    Ok(Answer::Legal(register.witness(&zones, &points)))
+    let placed = register.place(&register.witness(&zones, &points), &failed_cas);
+    Ok(placed.map_or_else(
+        |cas| {
+            lost(
+                cas,
+                "and no order found lets the value be another then; use the general search",
+            )
+        },
+        Answer::Legal,
+    ))
 }
 
 impl<'a> Register<'a> {
@@ -102,15 +129,15 @@ impl<'a> Register<'a> {
         &self.ops[at as usize]
     }
 
-    /// Find each value's writer. Returns a failed cas, if there is one.
-    fn collect(&mut self, index: &[u32]) -> Option<u32> {
-        let mut failed_cas = None;
+    /// Find each value's writer. Returns the failed compare-and-sets.
+    fn collect(&mut self, index: &[u32]) -> Vec<u32> {
+        let mut failed_cas = Vec::new();
         for (at, op) in self.ops.iter().enumerate().filter(|(_, op)| op.writes()) {
             let value = op.new as usize;
             if op.status == Status::Fail {
                 self.failed[value] = at as u32;
                 if op.act == Act::Cas {
-                    failed_cas = Some(at as u32);
+                    failed_cas.push(at as u32);
                 }
                 continue;
             }

@@ -1,0 +1,38 @@
+"""Linearizability in polynomial time, for objects whose values are added once (`core/src/special.rs`, `core/src/zones/failed.rs`).
+
+    check_special(history, "queue")            also stack, priority-queue, cas-register
+
+VALID has a witness, INVALID a core. Where a key does not meet what the method needs, its answer is UNKNOWN, and the reason begins with
+"not applicable" and says why: the general search (`checkers.search`) is for that key. So does a failed compare-and-set that cannot be placed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from checkers.history import History
+from checkers.register import merged
+from checkers.verdict import Result, Verdict
+
+SPECIAL: Final = ("cas-register", "queue", "stack", "priority-queue")
+NOT_APPLICABLE: Final = "not applicable"
+
+
+def check_special(history: History, model: str, *, failed_cas: bool = False) -> Result:
+    """Judge every key. ValueError if there is no special case for the model.
+
+    `failed_cas` says that a failed compare-and-set found another value, and did not fail for any other reason.
+    """
+    if model != "cas-register":
+        return merged("linearizable", history, history.columns.special(model))
+    answers = [
+        (key, word, f"{NOT_APPLICABLE}: {text}" if word == "unknown" else text, ops, size, seen)
+        for key, word, text, ops, size, seen in history.columns.cas_zones(failed_cas)
+    ]
+    return merged("linearizable", history, answers)
+
+
+def applicable(result: Result) -> bool:
+    """Did the method apply to every key that was tested?"""
+    parts = result.parts.values()
+    return not any(part.verdict is Verdict.UNKNOWN and f"{NOT_APPLICABLE}:" in part.reason for part in parts)
