@@ -267,7 +267,7 @@ fn searched(key: &Key) -> Option<Shifts> {
             for (op, old) in work.ops.iter_mut().zip(&key.ops) {
                 *op = shifted(*old, shift, by);
             }
-            match zones::check(&work) {
+            match zones::check(&work, zones::Failed::Unsaid) {
                 Answer::Legal(_) => Some(true),
                 Answer::Illegal { .. } => Some(false),
                 Answer::Unknown(_) => None,
