@@ -32,9 +32,11 @@ struct Item {
 /// key id, "valid" | "invalid" | "unknown", anomaly or reason, indices of calls, operations, observations.
 pub type Said = (u32, &'static str, String, Vec<u32>, usize, usize);
 
+type Judge = fn(&values::Values) -> Result<Vec<u32>, Answer>;
+
 /// Judge every key; None if there is no special case for the model.
 pub fn check(columns: &Columns, model: &str) -> Option<Vec<Said>> {
-    let (add, take, judge): (&[u8], &[u8], fn(&values::Values) -> Result<Vec<u32>, Answer>) = match model {
+    let (add, take, judge): (&[u8], &[u8], Judge) = match model {
         "queue" => (b"\"enqueue\"", b"\"dequeue\"", queue::order),
         "stack" => (b"\"push\"", b"\"pop\"", stack::order),
         "priority-queue" => (b"\"insert\"", b"\"poll\"", priority::order),

@@ -5,7 +5,7 @@
 use super::cover;
 use super::values::{illegal, Value, Values};
 use crate::intern::NONE;
-use crate::register::{Answer, NEVER};
+use crate::register::Answer;
 
 pub fn order(all: &Values) -> Result<Vec<u32>, Answer> {
     let points = all.empty_points()?;
@@ -61,7 +61,7 @@ fn find(free: &mut [u32], mut at: usize) -> usize {
 fn refused(values: &[&Value], rank: usize) -> Answer {
     let value = values[rank];
     let greater = values[..rank].iter().enumerate().map(|(at, v)| (v.ar, v.rc, at));
-    let chain = cover::chain(greater, value.rc, value.rr.min(NEVER));
+    let chain = cover::chain(greater, value.rc, value.rr);
     let core = chain.into_iter().chain([rank]).flat_map(|at| values[at].ops());
     illegal("not-the-greatest", core.collect())
 }

@@ -75,6 +75,8 @@ fn settle(values: &[&Value], points: &[i64]) -> Result<Vec<Stay>, ()> {
     let mut stays = vec![(0, 0, NONE); values.len()];
     let (mut found, mut turn) = (vec![0u8; values.len()], 0);
     let mut first: Vec<usize> = points.iter().map(|&point| not_before(point)).collect();
+    first.sort_unstable();
+    first.dedup(); // an instant is used once
     while turn < values.len() as u32 {
         let Some(at) = first.pop().or_else(|| held.free()) else {
             return Err(());
