@@ -1,5 +1,7 @@
 """Each checker convicts a store that is broken in one named way, passes a good one, and says UNKNOWN where nothing was tested."""
 
+from pathlib import Path
+
 import pytest
 from histories import NONE, one_by_one
 
@@ -159,6 +161,14 @@ def test_every_model_has_a_broken_store_and_an_empty_history_tests_nothing():
     assert {model for model, _, _ in BROKEN} == set(MODELS) - {"register"}
     for model in MODELS:
         assert check(History.from_ops([]), model).verdict is Verdict.UNKNOWN
+
+
+def test_the_docs_have_a_row_for_every_model_and_its_anomalies():
+    text = (Path(__file__).parents[3] / "docs" / "checkers.md").read_text()
+    table = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert list(table) == list(MODELS)
+    assert [(model, anomaly) for model, anomaly, _ in BROKEN if f"`{anomaly}`" not in table[model]] == []
+    assert all(model.shape in table[name] and model.meaning in table[name] for name, model in MODELS.items())
 
 
 def test_an_unknown_model_lists_those_there_are():
