@@ -17,7 +17,8 @@ def main(arguments: list[str]) -> int:
         *arguments, _, form = arguments
     if len(arguments) != 2:
         forms = "|".join((AUTO, *FORMATS))
-        print(f"usage: python -m checkers {'|'.join(MODELS)} FILE [--format {forms}]", file=sys.stderr)
+        print(f"usage: python -m checkers MODEL FILE [--format {forms}]", file=sys.stderr)
+        print(f"models: {', '.join(MODELS)}", file=sys.stderr)
         return 254
     model, path = arguments
     try:

@@ -40,8 +40,8 @@ def refuse_transactions(history: History, model: str) -> History:
     functions = {history.function(at) for at in range(history.columns.sizes()[1])}
     if "txn" in functions and not model_named(model).transactions:
         raise HistoryError(
-            "the operations are transactions ('txn'), and as such transactions are not checked yet; give single operations, "
-            "or the model 'long-fork'"
+            "the operations are transactions ('txn'), and transactions are not checked yet; give single operations, "
+            "or use the model 'long-fork'"
         )
     return history
 

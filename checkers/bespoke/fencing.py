@@ -99,7 +99,7 @@ def _double_held(calls: Sequence[Call]) -> int:
             holds.append((start.ret, call.call, start.process))
     holds.sort()
     last, count = -1.0, 0
-    for start, end, _ in holds:
-        count += start < last
+    for begin, end, _ in holds:
+        count += begin < last
         last = max(last, end)
     return count

@@ -18,6 +18,7 @@ Mended: sends are compared in real time and not only within a process.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from checkers.bespoke.calls import Call, Unfit, argument, integer, named, plain, shown, token
@@ -106,7 +107,7 @@ def _unordered(seen: Sequence[tuple[Call, list[_Record]]], known: dict[int, Call
         offsets = [offset for offset, _ in records]
         if call.f == "read" and offsets and places[offsets[0]] > 0:
             findings.append(_gap(call, ordered[0], known))
-        for one, two in zip(offsets, offsets[1:], strict=False):
+        for one, two in pairwise(offsets):
             if two <= one:
                 sentence = f"{call.f} #{call.index} returned offset {two} after {one}"
                 findings.append(Finding("nonmonotonic-poll", sentence, [call]))

@@ -72,9 +72,9 @@ def _judge(calls: list[Call]) -> Outcome:
             if count > 1:
                 sentence = f"{read.f} #{read.index} returned {shown(plain(value))} {count} times"
                 findings.append(Finding("duplicate-element", sentence, [read]))
-    count = Counter(found.anomaly for found in findings)
+    by_name = Counter(found.anomaly for found in findings)
     stats: dict[str, Any] = {"element-count": len(origins.calls), "final-read-count": len(finals)}
-    stats |= {f"{name}-count": count[name] for name in ("lost", "resurrected", "unexpected")}
+    stats |= {f"{name}-count": by_name[name] for name in ("lost", "resurrected", "unexpected")}
     untested = None if finals else "there is no final-read, so what must be in the set was not tested"
     return Outcome(f"{len(finals)} final reads show what they must", findings, untested, stats)
 
