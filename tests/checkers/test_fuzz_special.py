@@ -38,14 +38,14 @@ def random_history(rng, model, size=8):
             state = step(state, take, MISSING, found)
     takes = [at for at, op in enumerate(ops) if op[0] == take]
     roll = rng.random()
-    if len(takes) > 1 and roll < 0.4:
+    if len(takes) > 1 and roll < 0.55:
         first, second = rng.sample(takes, 2)
         a, b = ops[first], ops[second]
         ops[first], ops[second] = (*a[:2], b[2], *a[3:]), (*b[:2], a[2], *b[3:])
-    elif takes and roll < 0.5:
+    elif takes and roll < 0.65:
         at = rng.choice(takes)
         ops[at] = (*ops[at][:2], rng.choice([None, 1, 2]), *ops[at][3:])
-    elif roll < 0.7:
+    elif roll < 0.85:
         at, by = rng.randrange(len(ops)), rng.randint(-9, 9)
         ops[at] = (*ops[at][:4], ops[at][4] + by, ops[at][5] + by)
     return ops

@@ -12,6 +12,9 @@ use super::{Register, Violation, Zone};
 use crate::intern::NONE;
 use crate::register::{ALWAYS, NEVER, NIL};
 
+/// An instant and the operation that sets it.
+type Bound = (i64, u32);
+
 impl Register<'_> {
     /// Is there a failed one that surely met the value that it expected?
     pub(super) fn refute(&self, zones: &[Zone], failed: &[u32]) -> Result<(), Violation> {
@@ -31,7 +34,7 @@ impl Register<'_> {
     }
 
     /// Per value the open stretch in which the register surely held it, with the operations that bound it.
-    fn sure(&self, zones: &[Zone]) -> (Vec<(i64, u32)>, Vec<(i64, u32)>) {
+    fn sure(&self, zones: &[Zone]) -> (Vec<Bound>, Vec<Bound>) {
         let mut from = vec![(NEVER, NONE); self.why.len()];
         let mut to = vec![(ALWAYS, NONE); self.why.len()];
         for zone in zones {
