@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from histories import NONE, one_by_one
+from msgspec.structs import replace
 
 from checkers import History, UnknownModel, Verdict, check
 from checkers.models import MODELS
@@ -146,7 +147,7 @@ def test_a_broken_store_is_convicted(model, anomaly, ops):
     )
     core = set(result.certificate.ops)
     kept = [op for op in history if op.index in core or (op.type.word != "invoke" and history.invocation(op.index).index in core)]  # fmt: skip
-    alone = History.from_ops(type(op)(-1, *[getattr(op, name) for name in op.__slots__[1:]]) for op in kept)
+    alone = History.from_ops(replace(op, index=-1) for op in kept)
     assert check(alone, model).verdict is Verdict.INVALID
 
 
