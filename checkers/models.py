@@ -5,19 +5,48 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import Final
 
 from checkers.bespoke.table import BESPOKE, Model
 from checkers.formats import AUTO, load
 from checkers.history import History
 from checkers.jsonl import HistoryError
-from checkers.register import check_linearizable
+from checkers.linearizable import check_object
 from checkers.verdict import Result
 
+_SHAPES: Final[Mapping[str, str]] = {
+    "register": "read -> v; write v; cas [old, new]",
+    "cas-register": "read -> v; write v; cas [old, new]",
+    "multi-register": 'txn [["read", k, null], ["write", k, v], …]',
+    "mutex": "acquire; release",
+    "linearizable-counter": "add n; read -> n",
+    "grow-set": "add v; read -> [v, …]",
+    "linearizable-set": "add v; remove v; contains v -> [v, there]; read -> [v, …]",
+    "fifo-queue": "enqueue v; dequeue -> v or null",
+    "stack": "push v; pop -> v or null",
+    "priority-queue": "insert n; poll -> the greatest n or null",
+    "append-list": "append v; read -> [v, …]",
+    "kv": "get -> text; put text; append text",
+}
+_OBJECTS: Final[Mapping[str, str]] = {
+    "linearizable-counter": "counter",
+    "linearizable-set": "set",
+    "fifo-queue": "queue",
+}  # where a bespoke checker has the object's own name
+_SAME: Final = "Each key behaves like a single copy."
+
 MODELS: Final[Mapping[str, Model]] = {
-    "register": Model(
-        check_linearizable, "read -> v; write v; cas [old, new]", "Each key behaves like a single copy."
-    ),
+    **{
+        name: Model(
+            partial(check_object, model=_OBJECTS.get(name, name)),
+            shape,
+            _SAME,
+            name == "multi-register",
+            True,
+        )
+        for name, shape in _SHAPES.items()
+    },
     **BESPOKE,
 }
 

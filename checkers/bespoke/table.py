@@ -20,18 +20,21 @@ from checkers.bespoke.set_full import check_set_full, check_set_full_linearizabl
 from checkers.bespoke.sets import check_set
 from checkers.bespoke.siblings import check_mv_register, check_mv_register_session
 from checkers.bespoke.unique_ids import check_unique_ids
-from checkers.history import History
 from checkers.verdict import Result
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One row: the checker, the shape of the operations, and one sentence. `transactions`: may they be 'txn'?"""
+    """One row: the checker, the shape of the operations, and one sentence. `transactions`: may they be 'txn'?
 
-    check: Callable[[History], Result]
+    `is_object`: it is an object with a sequential meaning, and `check` takes an engine and a budget too.
+    """
+
+    check: Callable[..., Result]
     shape: str
     meaning: str
     transactions: bool = False
+    is_object: bool = False
 
 
 _ADD_READ = "add v; read -> [v, …]"

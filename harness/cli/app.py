@@ -105,6 +105,15 @@ def check(
             metavar="FORMAT",
         ),
     ] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, polynomial or search; for objects with a sequential meaning.")
+    ] = "auto",
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds a search may take; UNKNOWN after that.", metavar="S")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="Megabytes a search may use a key; UNKNOWN after that.", metavar="MB")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Judge recorded histories: is there an order of the operations that a single copy could have produced?
@@ -121,7 +130,7 @@ def check(
     """
     from harness.cli.check import check_files
 
-    return check_files(files, model, form, json=json)
+    return check_files(files, model, form, engine=engine, timeout_s=timeout, memory_mb=memory, json=json)
 
 
 @app.command()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json as json_lines
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from checkers.bespoke.table import Model
 from checkers.formats import AUTO, load
 from checkers.history import History
 from checkers.jsonl import HistoryError, encode_op
+from checkers.linearizable import EngineError
 from checkers.models import UnknownModel, model_named, refuse_transactions
+from checkers.search import Budget
 from checkers.verdict import Result, Verdict, merge
 from harness.cli.console import STYLES, emit, out, readable, waiting
 from harness.plan import PlanError
@@ -26,9 +29,43 @@ def judge_named(model: str) -> Model:
         raise PlanError(str(error)) from None
 
 
-def check_files(files: Sequence[Path], model: str, form: str = AUTO, *, json: bool) -> int:
+def judge_with(
+    model: str, engine: str, timeout_s: float | None, memory_mb: float | None
+) -> Callable[[History], Result]:
+    """How to judge a history. Raises PlanError for a model or an engine there is not, or that does not fit the model."""
+    named = judge_named(model)
+    if not named.is_object:
+        if engine != "auto" or timeout_s is not None or memory_mb is not None:
+            text = f"the model {model!r} is checked in one way, which needs no budget"
+            raise PlanError(f"{text}; leave --engine, --timeout and --memory out")
+        return named.check
+    for option, given in (("--timeout", timeout_s), ("--memory", memory_mb)):
+        if given is not None and not given > 0:
+            raise PlanError(f"{option} {given:g} leaves nothing to work with; give a number above 0")
+    limits = Budget(
+        deadline_ms=round(1000 * timeout_s) if timeout_s is not None else Budget().deadline_ms,
+        memory_mb=memory_mb if memory_mb is not None else Budget().memory_mb,
+    )
+    judge = partial(named.check, engine=engine, budget=limits)
+    try:
+        judge(History.from_ops([]))  # refuses what cannot be, before any file is read
+    except EngineError as error:
+        raise PlanError(str(error)) from None
+    return judge
+
+
+def check_files(
+    files: Sequence[Path],
+    model: str,
+    form: str = AUTO,
+    *,
+    engine: str = "auto",
+    timeout_s: float | None = None,
+    memory_mb: float | None = None,
+    json: bool,
+) -> int:
     """Judge each file; the exit status is that of the worst verdict."""
-    judge = judge_named(model).check
+    judge = judge_with(model, engine, timeout_s, memory_mb)
     for path in files:
         readable(path)
     verdicts: list[Verdict] = []
@@ -62,10 +99,12 @@ def line_of(path: Path, model: str, history: History, result: Result, seconds: f
         "file": str(path),
         "model": model,
         "verdict": result.verdict.value,
+        "path": result.stats.get("path"),
         "seconds": round(seconds, 6),
         "ops": count_calls(history),
         "anomaly": result.anomaly,
         "core": core_ops(history, result),
+        "reason": result.reason,
     }
 
 

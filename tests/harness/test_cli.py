@@ -118,7 +118,17 @@ def test_check_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str], tmp
     lines = [json.loads(line) for line in stdout.splitlines()]
     assert status == 1
     assert len(lines) == 2
-    assert set(lines[0]) == {"file", "model", "verdict", "seconds", "ops", "anomaly", "core"}
+    assert set(lines[0]) == {
+        "file",
+        "model",
+        "verdict",
+        "path",
+        "seconds",
+        "ops",
+        "anomaly",
+        "core",
+        "reason",
+    }
     assert (lines[0]["verdict"], lines[0]["ops"]) == ("invalid", 4)
     assert {op["index"] for op in lines[0]["core"]} <= set(range(8))
 

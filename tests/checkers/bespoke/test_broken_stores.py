@@ -7,6 +7,7 @@ from histories import NONE, one_by_one
 from msgspec.structs import replace
 
 from checkers import History, UnknownModel, Verdict, check
+from checkers.bespoke.table import BESPOKE
 from checkers.models import MODELS
 
 R = NONE  # a call without an argument
@@ -129,7 +130,7 @@ UNTESTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("model", [name for name in MODELS if name != "register"])
+@pytest.mark.parametrize("model", list(BESPOKE))
 def test_a_good_store_passes(model):
     result = check(one_by_one(*GOOD[model]), model)
     assert (result.verdict, result.certificate) == (Verdict.VALID, None), result.reason
@@ -159,7 +160,7 @@ def test_what_was_not_tested_is_unknown(model, ops, why):
 
 
 def test_every_model_has_a_broken_store_and_an_empty_history_tests_nothing():
-    assert {model for model, _, _ in BROKEN} == set(MODELS) - {"register"}
+    assert {model for model, _, _ in BROKEN} == set(BESPOKE)
     for model in MODELS:
         assert check(History.from_ops([]), model).verdict is Verdict.UNKNOWN
 

@@ -1,0 +1,84 @@
+"""Linearizability of every built-in object, key by key: the polynomial case where it applies, else the search.
+
+    register, cas-register          zones (`core/src/zones.rs`)    ─┐ a key for which the case does not apply
+    queue, stack, priority-queue    covers (`core/src/special.rs`) ─┼──► search (`core/src/search.rs`), within its budget
+    every other object              ────────────────────────────────┘
+
+Which way each key went is in its part's `stats["path"]`; the Result's own says `polynomial`, `search` or `both`. Sound because keys are
+independent (locality, Herlihy and Wing 1990, theorem 1) and both ways decide the same question.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from typing import Final
+
+from checkers.history import History
+from checkers.register import check_linearizable
+from checkers.search import NATIVE, Budget, check_model
+from checkers.special import SPECIAL, check_special
+from checkers.verdict import Certificate, Result, Verdict, merge
+
+ENGINES: Final = ("auto", "polynomial", "search")
+POLYNOMIAL: Final = ("register", *SPECIAL)
+
+
+class EngineError(ValueError):
+    """There is no such engine, or it cannot judge the object; the sentence says which can."""
+
+
+def check_object(history: History, model: str, engine: str = "auto", budget: Budget | None = None) -> Result:
+    """Judge every key as the built-in object `model`. EngineError."""
+    if engine not in ENGINES:
+        raise EngineError(f"there is no engine {engine!r}; use one of {', '.join(ENGINES)}")
+    if model not in NATIVE:
+        raise EngineError(f"{model!r} is no object with a sequential meaning; there are {', '.join(NATIVE)}")
+    if engine == "polynomial" and model not in POLYNOMIAL:
+        raise EngineError(f"no polynomial case for {model!r}; use the engine search, or auto")
+    if engine == "search" or model not in POLYNOMIAL:
+        return _labelled(check_model(history, _searched_as(model), budget=budget), "search")
+    first = check_linearizable(history) if model == "register" else check_special(history, model)
+    first = _labelled(first, "polynomial")
+    if engine == "polynomial" or first.verdict is not Verdict.UNKNOWN or not first.parts:
+        return first
+    return _joined(first, _labelled(check_model(history, _searched_as(model), budget=budget), "search"))
+
+
+def _searched_as(model: str) -> str:
+    """The search's model: a register may have compare-and-sets."""
+    return "cas-register" if model == "register" else model
+
+
+def _labelled(result: Result, path: str) -> Result:
+    """The result, its parts too, with the path that was taken."""
+    parts = {name: replace(part, stats={**part.stats, "path": path}) for name, part in result.parts.items()}
+    return replace(result, stats={**result.stats, "path": path}, parts=parts)
+
+
+def _joined(first: Result, searched: Result) -> Result:
+    """The polynomial answers, and the search's for the keys that had none."""
+    parts = dict(first.parts)
+    for name, part in first.parts.items():
+        if part.verdict is Verdict.UNKNOWN and name in searched.parts:
+            parts[name] = searched.parts[name]
+    verdict = merge(part.verdict for part in parts.values())
+    ways = {part.stats["path"] for part in parts.values()}
+    stats = {
+        **first.stats,
+        "keys_bad": sum(part.verdict is Verdict.INVALID for part in parts.values()),
+        "keys_unknown": sum(part.verdict is Verdict.UNKNOWN for part in parts.values()),
+        "states": searched.stats.get("states", 0),
+        "path": "both" if len(ways) > 1 else ways.pop(),
+    }
+    if verdict is Verdict.VALID:
+        ops = array("I")
+        for part in parts.values():
+            ops.extend(part.certificate.ops if part.certificate is not None else ())
+        reason = f"{stats['ops']} operations on {len(parts)} keys: each key's are linearizable"
+        witness = Certificate("witness", ops) if ops else None
+        return replace(first, verdict=verdict, reason=reason, certificate=witness, stats=stats, parts=parts)
+    worst = next(part for part in parts.values() if part.verdict is verdict)
+    bad = stats["keys_bad"]
+    reason = worst.reason + (f" ({bad} of {stats['keys']} keys are bad)" if bad else "")
+    return Result(first.checker, verdict, reason, worst.anomaly, worst.key, worst.certificate, stats, parts)
