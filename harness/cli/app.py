@@ -134,6 +134,30 @@ def check(
 
 
 @app.command()
+def compare(
+    file: Annotated[Path, typer.Argument(help="A history of reads and writes of registers.", metavar="FILE")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", help="How the file is written: jsonl, edn, json or log; auto looks.", metavar="FORMAT"
+        ),
+    ] = "auto",
+    json: Json = False,
+) -> int:
+    """Judge a history by every level, from safe to linearizable: which is the strongest it kept?
+
+    The exit status is 1 if a level is refuted.
+
+    Example:
+
+      quorate compare runs/register-under-faults/latest/history.jsonl
+    """
+    from harness.cli.compare import compare_file
+
+    return compare_file(file, form, json=json)
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")], json: Json = False
 ) -> int:

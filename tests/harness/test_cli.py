@@ -109,6 +109,29 @@ def test_check_reads_edn_and_refuses_what_it_cannot_judge(
     assert "history.edn: the operations are transactions" in refused(capsys, "check", path)
 
 
+def test_compare_shows_every_level_and_both_ends(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from checkers.jsonl import encode_op
+    from checkers.levels import LEVELS
+
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b"".join(encode_op(op) for op in run_folders.core_ops()))
+    status, stdout, _ = quorate(capsys, "compare", path, "--json")
+    line = json.loads(stdout)
+    assert status == 1
+    assert list(line["levels"]) == list(LEVELS)
+    assert line["levels"]["linearizable"]["verdict"] == "invalid"
+    assert "linearizable" not in line["strongest"]
+    assert line["weakest_refuted"]
+    assert all(line["levels"][level]["verdict"] == "valid" for level in line["strongest"])
+    status, stdout, _ = quorate(capsys, "compare", path)
+    assert status == 1
+    assert "INVALID" in stdout
+    assert f"strongest kept: {', '.join(line['strongest'])}" in stdout
+    status, _, stderr = quorate(capsys, "compare", tmp_path / "absent.jsonl")
+    assert status == 254
+    assert "absent.jsonl" in stderr
+
+
 def test_check_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from checkers.jsonl import encode_op
 
