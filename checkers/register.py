@@ -13,6 +13,7 @@ from checkers.explain import sentence
 from checkers.history import History
 from checkers.verdict import Certificate, Result, Verdict, merge
 
+UNTESTED = {"safe": "no read succeeded that had no write of its key beside it, so nothing was tested"}
 Judged = tuple[int, str, str, bytes, int, int]
 
 
@@ -41,7 +42,9 @@ def merged(checker: str, history: History, judged: Sequence[Judged]) -> Result:
         "ops": sum(answer[4] for answer in judged),
     }
     if not parts:
-        reason = "no read succeeded, so nothing was tested; run longer, or look why the reads fail"
+        reason = UNTESTED.get(
+            checker, "no read succeeded, so nothing was tested; run longer, or look why the reads fail"
+        )
         return Result(checker, verdict, reason, stats=stats)
     if verdict is Verdict.VALID:
         ops = array("I")

@@ -12,13 +12,13 @@ from typing import Any
 
 from checkers.formats import AUTO
 from checkers.levels import IMPLIES, Judgement, judge
-from checkers.verdict import merge
+from checkers.verdict import Verdict
 from harness.cli.check import count_calls, loaded
 from harness.cli.console import STYLES, emit, out, readable, waiting
 
 
 def compare_file(path: Path, form: str = AUTO, *, json: bool) -> int:
-    """Judge every level; the exit status is 1 if one is refuted, 2 if none is, but one is undecided, else 0."""
+    """Judge every level; the exit status is 1 if one is refuted, 0 if one is kept and none refuted, else 2."""
     readable(path)
     with waiting(f"judging {path.name}", quiet=json) as tick:
         history = loaded(path, form, "register")
@@ -28,7 +28,10 @@ def compare_file(path: Path, form: str = AUTO, *, json: bool) -> int:
         emit(line_of(path, count_calls(history), judged))
     else:
         show(path, count_calls(history), judged)
-    return merge(result.verdict for result in judged.results.values()).exit_status
+    end = (
+        Verdict.INVALID if judged.weakest_refuted else Verdict.VALID if judged.strongest else Verdict.UNKNOWN
+    )
+    return end.exit_status
 
 
 def line_of(path: Path, ops: int, judged: Judgement) -> dict[str, Any]:
