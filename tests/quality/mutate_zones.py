@@ -29,6 +29,9 @@ TESTS = (
     "test_corpus.py",
     "test_validate.py",
     "test_fuzz_zones.py",
+    "test_fuzz_special.py",
+    "test_fuzz_shifts.py",
+    "test_safe_ties.py",
     "test_laws.py",
 )
 
