@@ -43,7 +43,8 @@ import msgspec
 
 from kvstore import bugs as seeded
 
-MODES = ("eventual", "quorum", "monotonic", "register")
+CLASSES = {"eventual": "lww", "quorum": "lww", "monotonic": "lww", "register": "register"}
+MODES = tuple(CLASSES)
 READ_REPAIRS = ("none", "async", "blocking")
 CLOCKS = ("hlc", "wall")
 DEFAULT_BUCKET = "default"
@@ -66,6 +67,11 @@ class BucketConfig(msgspec.Struct, frozen=True, gc=False):
     r: int
     w: int
     read_repair: str
+
+    @property
+    def kind(self) -> str:
+        """The bucket's class, which says how two versions of a key become one (`kvstore.absorb`)."""
+        return CLASSES[self.mode]
 
 
 class NodeConfig(msgspec.Struct, frozen=True):

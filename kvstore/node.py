@@ -7,7 +7,8 @@
 Rule 1. What must not precede durability is kept under its ticket in `_held`, until `Committed`.
 Rule 2. Nothing is coordinated before this life's incarnation and clock lease are durable.
 Rule 3. A message to this node itself takes the same way as any other, without the network.
-Rule 4. One timer is outstanding, for the earliest deadline; ops that are done are skipped.
+Rule 4. One timer is outstanding, for the earliest deadline; ops that are done are skipped. Every part of the
+        node that does something later gives `schedule` an instant and a call.
 """
 
 from __future__ import annotations
@@ -107,13 +108,13 @@ class Node:
             send=self._send,
             hold=self._hold,
             emit=self.emit,
-            schedule=self._schedule,
+            schedule=self.schedule,
         )
         self._out: list[Effect] = []
         self._local: deque[Message] = deque()  # to this node itself
         self._held: dict[int, list[Callable[[], None]]] = {}
         self._early: list[Command] = []  # came before `ready`
-        self._deadlines: list[tuple[float, int, Op | None]] = []  # a heap; None is the heartbeat
+        self._deadlines: list[tuple[float, int, Op | Callable[[], None]]] = []  # a heap
         self._order = 0
         self._pings = 0
         self._timer = 0
@@ -252,9 +253,10 @@ class Node:
 
     # ---- time ----
 
-    def _schedule(self, at: float, op: Op | None) -> None:
+    def schedule(self, at: float, what: Op | Callable[[], None]) -> None:
+        """At that instant of the monotonic clock (ms) expire the op, or make the call."""
         self._order += 1
-        heappush(self._deadlines, (at, self._order, op))
+        heappush(self._deadlines, (at, self._order, what))
         if at < self._timer_at:
             self._arm(at)
 
@@ -269,12 +271,19 @@ class Node:
             return
         self._timer_at = _NEVER
         now, heap = self.moment.clock.mono_ms, self._deadlines
-        while heap and (heap[0][0] <= now or (heap[0][2] is not None and heap[0][2].done)):
-            op = heappop(heap)[2]
-            if op is None:
-                self._heartbeat()
-            elif not op.done:
-                self.coordinator.expire(op)
+        while heap:
+            at, _, what = heap[0]
+            if type(what) is Op:
+                if at > now and not what.done:
+                    break
+                heappop(heap)
+                if not what.done:
+                    self.coordinator.expire(what)
+            elif at > now:
+                break
+            else:
+                heappop(heap)
+                what()  # type: ignore[operator]
         if heap and heap[0][0] < self._timer_at:
             self._arm(heap[0][0])
 
@@ -285,7 +294,7 @@ class Node:
             self._out.append(Send(peer, ping))
         self.coordinator.renew()
         jitter = 0.9 + 0.2 * self.rng.random()
-        self._schedule(self.moment.clock.mono_ms + self.config.heartbeat_ms * jitter, None)
+        self.schedule(self.moment.clock.mono_ms + self.config.heartbeat_ms * jitter, self._heartbeat)
 
     def _pong(self, src: str, message: Pong) -> None:
         self.coordinator.heard[src] = self.moment.clock.mono_ms

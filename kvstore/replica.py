@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvstore.absorb import absorb
 from kvstore.buckets import Buckets
 from kvstore.events import NO_TAG, Clock, CorruptRecord, Effect, Log, Meta, Record
 from kvstore.hlc import HybridClock, to_ms
@@ -84,7 +85,7 @@ class Replica:
             self._send(src, QueryReply(message.request, record.tag, record.value), ticket)
 
     def store(self, src: str, message: Store | Repair) -> None:
-        """Keep the version unless there is one at least as new; acknowledge what is durable then."""
+        """Absorb the version; acknowledge what is durable then."""
         tag = message.tag
         if self._refused(src, message, tag.hlc):
             return
@@ -93,12 +94,18 @@ class Replica:
         except CorruptRecord as error:
             self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
             return
+        bucket = self._buckets.opened.get(message.bucket)
+        if bucket is None:
+            text = f'bucket "{message.bucket}" is not open at this replica'
+            self._send(src, Refused(message.request, "NOQUORUM", text), 0)
+            return
         self._hlc.observe(tag.hlc)
-        if current is None or tag > current.tag:
-            write = self._overlay.write(Record(message.bucket, message.key, tag, message.value))
+        kept = absorb(bucket.kind, current, Record(message.bucket, message.key, tag, message.value))
+        if kept is not None:
+            write = self._overlay.write(kept)
             self._emit(write)
-            ticket = write.ticket
-        else:
+            ticket, tag = write.ticket, kept.tag
+        elif current is not None:
             if tag == current.tag and message.value != current.value:
                 self._emit(Log(f"invariant broken: two values under one tag {tag} of key {message.key!r}"))
             tag = current.tag
