@@ -8,11 +8,13 @@ from checkers.history import History
 from checkers.jsonl import HistoryError, decode_line, encode_op
 from checkers.models import MODELS, UnknownModel, check
 from checkers.op import MISSING, Missing, Op, Type, invoke
+from checkers.search import Budget
 from checkers.verdict import Certificate, Result, Verdict, merge
 
 __all__ = [
     "MISSING",
     "MODELS",
+    "Budget",
     "Certificate",
     "History",
     "HistoryError",

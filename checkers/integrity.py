@@ -7,6 +7,6 @@ from checkers.register import merged
 from checkers.verdict import Result
 
 
-def check_integrity(history: History) -> Result:
+def check_integrity(history: History, *, threads: int | None = None) -> Result:
     """Judge every key; INVALID carries the read and, if there is one, its impossible write."""
-    return merged("integrity", history, history.columns.integrity())
+    return merged("integrity", history, history.columns.integrity(threads or 0))

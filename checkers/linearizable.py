@@ -38,7 +38,11 @@ def check_object(history: History, model: str, engine: str = "auto", budget: Bud
         raise EngineError(f"no polynomial case for {model!r}; use the engine search, or auto")
     if engine == "search" or model not in POLYNOMIAL:
         return _labelled(check_model(history, _searched_as(model), budget=budget), "search")
-    first = check_linearizable(history) if model == "register" else check_special(history, model)
+    threads = budget.threads if budget is not None else None
+    if model == "register":
+        first = check_linearizable(history, threads=threads)
+    else:
+        first = check_special(history, model, threads=threads)
     first = _labelled(first, "polynomial")
     if engine == "polynomial" or first.verdict is not Verdict.UNKNOWN or not first.parts:
         return first

@@ -13,6 +13,7 @@ from checkers.formats import AUTO, load
 from checkers.history import History
 from checkers.jsonl import HistoryError
 from checkers.linearizable import check_object
+from checkers.search import Budget
 from checkers.verdict import Result
 
 _SHAPES: Final[Mapping[str, str]] = {
@@ -75,8 +76,19 @@ def refuse_transactions(history: History, model: str) -> History:
     return history
 
 
-def check(source: str | os.PathLike[str] | History, model: str = "register", form: str = AUTO) -> Result:
-    """Judge a history, or the file of one in any format. UnknownModel, or HistoryError for a file that cannot be trusted."""
+def check(
+    source: str | os.PathLike[str] | History,
+    model: str = "register",
+    form: str = AUTO,
+    *,
+    budget: Budget | None = None,
+) -> Result:
+    """Judge a history, or the file of one in any format. UnknownModel, or HistoryError for a file that cannot be trusted.
+
+    `budget` says what an object's check may use (time, memory, threads); ValueError for a model that is checked in one pass and takes none.
+    """
     judge = model_named(model)
-    history = source if isinstance(source, History) else load(source, form)
-    return judge.check(refuse_transactions(history, model))
+    if budget is not None and not judge.is_object:
+        raise ValueError(f"the model {model!r} is checked in one way, which needs no budget; leave it out")
+    history = refuse_transactions(source if isinstance(source, History) else load(source, form), model)
+    return judge.check(history, budget=budget) if judge.is_object else judge.check(history)

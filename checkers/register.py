@@ -17,9 +17,12 @@ UNTESTED = {"safe": "no read succeeded that had no write of its key beside it, s
 Judged = tuple[int, str, str, bytes, int, int]
 
 
-def check_linearizable(history: History) -> Result:
-    """Judge every key. VALID has a witness (key after key), INVALID the core of one bad key, UNKNOWN a reason."""
-    return merged("linearizable", history, history.columns.zones())
+def check_linearizable(history: History, *, threads: int | None = None) -> Result:
+    """Judge every key. VALID has a witness (key after key), INVALID the core of one bad key, UNKNOWN a reason.
+
+    `threads`, here and in all that judges by key: how many keys at once; None means one per core. The answer does not depend on it.
+    """
+    return merged("linearizable", history, history.columns.zones(threads or 0))
 
 
 def merged(checker: str, history: History, judged: Sequence[Judged]) -> Result:

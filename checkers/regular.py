@@ -13,11 +13,11 @@ from checkers.register import merged
 from checkers.verdict import Result
 
 
-def check_regular(history: History) -> Result:
+def check_regular(history: History, *, threads: int | None = None) -> Result:
     """Judge every key; INVALID carries the read, its write and the write in between."""
-    return merged("regular", history, history.columns.regular())
+    return merged("regular", history, history.columns.regular(threads or 0))
 
 
-def check_safe(history: History) -> Result:
+def check_safe(history: History, *, threads: int | None = None) -> Result:
     """The same, but only of reads that overlap no write."""
-    return merged("safe", history, history.columns.safe())
+    return merged("safe", history, history.columns.safe(threads or 0))

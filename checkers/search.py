@@ -73,11 +73,16 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a search may use: time for all keys together, memory and configurations for each key."""
+    """What a search may use: time and memory for all keys together, configurations for each key, keys at once.
+
+    `threads` None means one per core. The answer does not depend on it: a key for which its share of the memory was too little is
+    searched again alone.
+    """
 
     deadline_ms: int | None = 60_000
     memory_mb: float = 2048.0
     states_max: int = 4_000_000_000
+    threads: int | None = None
 
 
 def check_model(
@@ -100,7 +105,14 @@ def check_model(
             initial = [[name, value] for name, value in initial.items()]
         first = None if initial is MISSING else _canonical(initial)
         answers = history.columns.search(
-            model, first, limits.deadline_ms, memory, limits.states_max, rules, failed_cas
+            model,
+            first,
+            limits.deadline_ms,
+            memory,
+            limits.states_max,
+            rules,
+            failed_cas,
+            limits.threads or 0,
         )
     else:
         make = partial(_call, history)

@@ -18,16 +18,18 @@ SPECIAL: Final = ("cas-register", "queue", "stack", "priority-queue")
 NOT_APPLICABLE: Final = "not applicable"
 
 
-def check_special(history: History, model: str, *, failed_cas: bool = False) -> Result:
+def check_special(
+    history: History, model: str, *, failed_cas: bool = False, threads: int | None = None
+) -> Result:
     """Judge every key. ValueError if there is no special case for the model.
 
     `failed_cas` says that a failed compare-and-set found another value, and did not fail for any other reason.
     """
     if model != "cas-register":
-        return merged("linearizable", history, history.columns.special(model))
+        return merged("linearizable", history, history.columns.special(model, threads or 0))
     answers = [
         (key, word, f"{NOT_APPLICABLE}: {text}" if word == "unknown" else text, ops, size, seen)
-        for key, word, text, ops, size, seen in history.columns.cas_zones(failed_cas)
+        for key, word, text, ops, size, seen in history.columns.cas_zones(failed_cas, threads or 0)
     ]
     return merged("linearizable", history, answers)
 

@@ -35,10 +35,10 @@ class Shifts:
     gammas_ns: Sequence[int]
 
 
-def shifts(history: History) -> tuple[list[Shifts], int]:
+def shifts(history: History, *, threads: int | None = None) -> tuple[list[Shifts], int]:
     """Delta and Gamma of each key that was read. Second: keys that could not be measured, as their values are not unique."""
     found, skipped = [], 0
-    for key_id, measured, observations, delta, gamma, *packed in history.columns.shifts():
+    for key_id, measured, observations, delta, gamma, *packed in history.columns.shifts(threads or 0):
         if not measured:
             skipped += 1
         elif observations:
@@ -57,9 +57,9 @@ def spread_ms(ordered: Sequence[int]) -> dict[str, float]:
     return {**quantiles, "max": ordered[-1] / 1e6}
 
 
-def atomicity(history: History) -> Result:
+def atomicity(history: History, *, threads: int | None = None) -> Result:
     """Delta and Gamma: over the keys, over the scores of all values, and per key in `parts`. VALID only says that they were measured."""
-    found, skipped = shifts(history)
+    found, skipped = shifts(history, threads=threads)
     parts = {
         str(one.key) if isinstance(one.key, int) else repr(one.key): Result(
             "atomicity",
@@ -94,9 +94,9 @@ def atomicity(history: History) -> Result:
     return Result("atomicity", Verdict.VALID, f"{len(found)} keys were measured", stats=stats, parts=parts)
 
 
-def staleness(history: History) -> Result:
+def staleness(history: History, *, threads: int | None = None) -> Result:
     """Numbers in `stats`; VALID only says that they could be measured."""
-    reads, _, packed_versions, packed_ages, skipped = history.columns.staleness()
+    reads, _, packed_versions, packed_ages, skipped = history.columns.staleness(threads or 0)
     versions, ages = array("I"), array("q")
     versions.frombytes(packed_versions)
     ages.frombytes(packed_ages)

@@ -4,12 +4,14 @@ use crate::columns::{Columns, INFO};
 use crate::custom::Custom;
 use crate::intern::NONE;
 use crate::models::{Kind, Native};
+use crate::parallel;
 use crate::register::{by_key, NEVER};
 use crate::search::problem::{Op, Problem};
 use crate::search::{search, End, Found, Halt, Limits, Model, R5, R6};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is said of one key. Numbers are indices of calls.
@@ -226,76 +228,134 @@ fn finish(
     None
 }
 
-/// The pulse: deadline and signals. An exception is left in `raised`.
-fn beat(budget: &Budget, raised: &Cell<Option<PyErr>>, signals: bool) -> Result<(), Halt> {
-    if signals {
-        if let Err(error) = Python::attach(|py| py.check_signals()) {
-            raised.set(Some(error));
-            return Err(Halt::Interrupted);
-        }
-    }
+/// Has the time passed?
+fn late(budget: &Budget) -> Result<(), Halt> {
     match budget.deadline {
         Some(deadline) if Instant::now() >= deadline => Err(Halt::Deadline),
         _ => Ok(()),
     }
 }
 
-/// Judge every key with a built-in model, without the interpreter's lock.
+/// What the signals say, if this is the thread that gets them. An exception is left in `raised`.
+fn signals(raised: &Mutex<Option<PyErr>>) -> Result<(), Halt> {
+    Python::attach(|py| py.check_signals()).map_err(|error| {
+        raised
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
+        Halt::Interrupted
+    })
+}
+
+/// Clients' calls key by key: the keys that have any, and where each one's calls are.
+struct Calls {
+    keys: Vec<u32>,
+    calls: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+impl Calls {
+    fn of(columns: &Columns) -> Calls {
+        let (calls, starts) = by_key(columns);
+        let keys = (0..columns.keys.len()).filter(|&key| starts[key] < starts[key + 1]);
+        Calls {
+            keys: keys.map(|key| key as u32).collect(),
+            calls,
+            starts,
+        }
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        (0..self.keys.len()).map(|n| self.part(n).len()).collect()
+    }
+
+    fn part(&self, n: usize) -> &[u32] {
+        let key = self.keys[n] as usize;
+        &self.calls[self.starts[key] as usize..self.starts[key + 1] as usize]
+    }
+}
+
+/// Judge every key with a built-in model, without the interpreter's lock; so many keys at once, 0 for one per core.
+///
+/// Keys that run beside each other share the memory; one for which its share was too little is tried again alone, so that the answer
+/// does not depend on the number of threads.
 pub fn native(
     py: Python<'_>,
     columns: &Columns,
     name: &str,
     initial: Option<&[u8]>,
     budget: Budget,
+    threads: usize,
 ) -> PyResult<Vec<Answer>> {
-    let (result, raised) = py.detach(|| {
-        let raised = Cell::new(None);
-        let result = native_keys(columns, name, initial, &budget, &|| beat(&budget, &raised, true));
-        (result, raised.into_inner())
+    let (raised, stop) = (Mutex::new(None), AtomicBool::new(false));
+    let answers = py.detach(|| {
+        let work = Calls::of(columns);
+        let sizes = work.sizes();
+        let workers = parallel::workers(&sizes, threads);
+        let share = Budget {
+            memory_bytes: budget.memory_bytes / workers,
+            ..budget
+        };
+        let alone = || signals(&raised).and_then(|()| late(&budget));
+        let beside = || {
+            if stop.load(Ordering::Relaxed) {
+                Err(Halt::Interrupted)
+            } else {
+                late(&budget)
+            }
+        };
+        let pulse: &(dyn Fn() -> Result<(), Halt> + Sync) = if workers == 1 { &alone } else { &beside };
+        let watch = &mut || {
+            stop.store(
+                signals(&raised).is_err() || stop.load(Ordering::Relaxed),
+                Ordering::Relaxed,
+            )
+        };
+        let one = |n: usize, budget: &Budget, pulse: &dyn Fn() -> Result<(), Halt>| {
+            native_key(columns, work.keys[n], work.part(n), name, initial, budget, pulse)
+        };
+        let mut answers = parallel::watched(&sizes, workers, || (), |(), n| one(n, &share, pulse), watch);
+        for (n, answer) in answers.iter_mut().enumerate() {
+            if workers > 1 && matches!(answer, Ok((_, Some(Halt::Memory)))) {
+                *answer = one(n, &budget, &alone);
+            }
+        }
+        answers
     });
-    match raised {
-        Some(error) => Err(error),
-        None => result,
+    if let Some(error) = raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
     }
+    answers
+        .into_iter()
+        .map(|answer| answer.map(|(said, _)| said))
+        .collect()
 }
 
-fn native_keys(
+fn native_key(
     columns: &Columns,
+    key: u32,
+    calls: &[u32],
     name: &str,
     initial: Option<&[u8]>,
     budget: &Budget,
     pulse: &dyn Fn() -> Result<(), Halt>,
-) -> PyResult<Vec<Answer>> {
-    let (calls, starts) = by_key(columns);
-    let mut answers = Vec::new();
-    for key in 0..columns.keys.len() {
-        let calls = &calls[starts[key] as usize..starts[key + 1] as usize];
-        if calls.is_empty() {
-            continue;
-        }
-        let unknown = || PyValueError::new_err(format!("the model {name:?} is not built in"));
-        let mut model = Native::new(name, initial, columns)
-            .ok_or_else(unknown)?
-            .map_err(PyValueError::new_err)?;
-        let mut cut = cut(columns, calls, |call| {
-            Ok(model.read(columns, call, budget.failed_cas))
-        })?;
-        cut.problem.classes = model.classes.clone();
-        cut.problem.negative = model.has_failed_cas();
-        if matches!(model.kind, Kind::Register | Kind::CasRegister) {
-            cut.problem.register = Some(model.initial());
-        }
-        let (mut said, stuck, halt) = answer(cut, key as u32, &mut model, budget, pulse);
-        said.stuck = stuck
-            .into_iter()
-            .map(|(state, order)| (model.show(state, columns), order))
-            .collect();
-        answers.push(said);
-        if matches!(halt, Some(Halt::Interrupted)) {
-            break;
-        }
+) -> PyResult<(Answer, Option<Halt>)> {
+    let unknown = || PyValueError::new_err(format!("the model {name:?} is not built in"));
+    let mut model = Native::new(name, initial, columns)
+        .ok_or_else(unknown)?
+        .map_err(PyValueError::new_err)?;
+    let mut cut = cut(columns, calls, |call| {
+        Ok(model.read(columns, call, budget.failed_cas))
+    })?;
+    cut.problem.classes = model.classes.clone();
+    cut.problem.negative = model.has_failed_cas();
+    if matches!(model.kind, Kind::Register | Kind::CasRegister) {
+        cut.problem.register = Some(model.initial());
     }
-    Ok(answers)
+    let (mut said, stuck, halt) = answer(cut, key, &mut model, budget, pulse);
+    let shown = |(state, order)| (model.show(state, columns), order);
+    said.stuck = stuck.into_iter().map(shown).collect();
+    Ok((said, halt))
 }
 
 /// Judge every key with a model in Python.
@@ -306,26 +366,23 @@ pub fn custom(
     inconsistent: &Bound<'_, PyAny>,
     budget: Budget,
 ) -> PyResult<Vec<Answer>> {
-    let raised = Cell::new(None);
-    let pulse = || beat(&budget, &raised, true);
-    let (calls, starts) = by_key(columns);
+    let raised = Mutex::new(None);
+    let pulse = || signals(&raised).and_then(|()| late(&budget));
+    let work = Calls::of(columns);
     let mut object = Custom::new(model, make.clone(), inconsistent.clone(), &pulse)?;
     let mut answers = Vec::new();
-    for key in 0..columns.keys.len() {
-        let calls = &calls[starts[key] as usize..starts[key + 1] as usize];
-        if calls.is_empty() {
-            continue;
-        }
-        let mut cut = cut(columns, calls, |call| object.read(columns, call).map(Ok))?;
+    for (n, &key) in work.keys.iter().enumerate() {
+        let mut cut = cut(columns, work.part(n), |call| object.read(columns, call).map(Ok))?;
         cut.problem.classes = object.classes.clone();
-        let (mut said, stuck, halt) = answer(cut, key as u32, &mut object, &budget, &pulse);
+        let (mut said, stuck, halt) = answer(cut, key, &mut object, &budget, &pulse);
         said.stuck = stuck
             .into_iter()
             .map(|(state, order)| (object.show(state), order))
             .collect();
         answers.push(said);
         if let Some(Halt::Interrupted) = halt {
-            return match object.raised.take().or(raised.take()) {
+            let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return match object.raised.take().or(raised) {
                 Some(error) => Err(error),
                 None => Ok(answers),
             };

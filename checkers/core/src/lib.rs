@@ -9,8 +9,10 @@ mod guarantees;
 mod intern;
 mod jsonl;
 mod judge;
+mod keyed;
 mod models;
 mod ordered;
+mod parallel;
 mod register;
 mod regular;
 mod search;
@@ -21,53 +23,18 @@ mod zones;
 use chunks::Chunks;
 use columns::Columns;
 use intern::NONE;
+use keyed::{bytes, judged, observations, Judged};
 use ordered::{ordered, Ordered};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
-use register::{each_key, Act, Answer, Key, Status};
+use register::judge_keys;
 use std::fs::File;
 use std::io::BufReader;
 
 /// A history on this side of the border. Read only, so that any number of threads may check it.
 #[pyclass(frozen, name = "Columns")]
 struct PyColumns(Columns);
-
-/// key id, "valid" | "invalid" | "unknown", anomaly or reason, indices of calls as u32, operations, observations.
-type Judged<'py> = (u32, &'static str, String, Bound<'py, PyBytes>, usize, usize);
-
-/// Judge every key without the interpreter's lock.
-fn judged<'py>(
-    py: Python<'py>,
-    columns: &Columns,
-    check: impl Fn(&Key) -> Answer + Sync + Send,
-    observations: impl Fn(&Key) -> usize + Sync + Send,
-) -> Vec<Judged<'py>> {
-    let answers = py.detach(|| {
-        let mut answers = Vec::new();
-        each_key(columns, |key| {
-            let seen = observations(key);
-            let (word, text, mut ops) = match check(key) {
-                Answer::Legal(ops) => ("valid", String::new(), ops),
-                Answer::Illegal { anomaly, core } => ("invalid", anomaly.to_string(), core),
-                Answer::Unknown(reason) => ("unknown", reason, Vec::new()),
-            };
-            ops.iter_mut().for_each(|at| *at = key.index[*at as usize]);
-            answers.push((key.id, word, text, ops, key.ops.len(), seen));
-        });
-        answers
-    });
-    let shown = |(id, word, text, ops, size, seen): (u32, &'static str, String, Vec<u32>, usize, usize)| {
-        (id, word, text, bytes(py, &ops, u32::to_ne_bytes), size, seen)
-    };
-    answers.into_iter().map(shown).collect()
-}
-
-/// How many operations saw a value.
-fn observations(key: &Key) -> usize {
-    let saw = |op: &&register::Op| op.status == Status::Ok && op.act != Act::Write;
-    key.ops.iter().filter(saw).count()
-}
 
 /// key id, measured, observations, Delta and Gamma in ns, scores of values above 0 for each (i64).
 type Shifted<'py> = (
@@ -80,19 +47,16 @@ type Shifted<'py> = (
     Bound<'py, PyBytes>,
 );
 
-type Record = (i64, u8, u32, u32, u32, Option<u32>, Option<u32>);
+/// Reads, then per stale read its call, versions and age; keys left out.
+type Stale<'py> = (
+    u64,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    u32,
+);
 
-fn bytes<'py, T: Copy, const N: usize>(
-    py: Python<'py>,
-    items: &[T],
-    encode: fn(T) -> [u8; N],
-) -> Bound<'py, PyBytes> {
-    let mut out = Vec::with_capacity(items.len() * N);
-    items
-        .iter()
-        .for_each(|&item| out.extend_from_slice(&encode(item)));
-    PyBytes::new(py, &out)
-}
+type Record = (i64, u8, u32, u32, u32, Option<u32>, Option<u32>);
 
 fn optional(id: u32) -> Option<u32> {
     (id != NONE).then_some(id)
@@ -193,29 +157,34 @@ impl PyColumns {
         })
     }
 
-    /// Linearizability by zones, key by key.
-    fn zones<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(
-            py,
-            &self.0,
-            |key| zones::check(key, zones::Failed::Unsaid),
-            observations,
-        )
+    /// Linearizability by zones, key by key. `threads` here and below: how many keys at once, 0 for one per core.
+    #[pyo3(signature = (threads = 0))]
+    fn zones<'py>(&self, py: Python<'py>, threads: usize) -> Vec<Judged<'py>> {
+        let check = |key: &_| zones::check(key, zones::Failed::Unsaid);
+        judged(py, &self.0, threads, check, observations)
     }
 
     /// Linearizability of a cas-register by zones. `failed_cas`: a failed compare-and-set found another value.
-    fn cas_zones<'py>(&self, py: Python<'py>, failed_cas: bool) -> Vec<Judged<'py>> {
+    #[pyo3(signature = (failed_cas, threads = 0))]
+    fn cas_zones<'py>(&self, py: Python<'py>, failed_cas: bool, threads: usize) -> Vec<Judged<'py>> {
         let failed = if failed_cas {
             zones::Failed::Saw
         } else {
             zones::Failed::Silent
         };
-        judged(py, &self.0, |key| zones::check(key, failed), observations)
+        judged(
+            py,
+            &self.0,
+            threads,
+            |key| zones::check(key, failed),
+            observations,
+        )
     }
 
     /// Linearizability of another object with unique values, by the special cases. ValueError if there is none for the model.
-    fn special<'py>(&self, py: Python<'py>, model: &str) -> PyResult<Vec<Judged<'py>>> {
-        let answers = py.detach(|| special::check(&self.0, model));
+    #[pyo3(signature = (model, threads = 0))]
+    fn special<'py>(&self, py: Python<'py>, model: &str, threads: usize) -> PyResult<Vec<Judged<'py>>> {
+        let answers = py.detach(|| special::check(&self.0, model, threads));
         let answers =
             answers.ok_or_else(|| PyValueError::new_err(format!("{model:?} has no special case")))?;
         let shown = |(id, word, text, ops, size, seen): special::Said| {
@@ -225,7 +194,7 @@ impl PyColumns {
     }
 
     /// Linearizability by search with a built-in model. ValueError if there is no such model, or its first value does not fit.
-    #[pyo3(signature = (model, initial, deadline_ms, memory_bytes, states_max, rules, failed_cas))]
+    #[pyo3(signature = (model, initial, deadline_ms, memory_bytes, states_max, rules, failed_cas, threads = 0))]
     #[allow(clippy::too_many_arguments)]
     fn search(
         &self,
@@ -237,9 +206,10 @@ impl PyColumns {
         states_max: usize,
         rules: u8,
         failed_cas: bool,
+        threads: usize,
     ) -> PyResult<Vec<judge::Answer>> {
         let budget = judge::Budget::new(deadline_ms, memory_bytes, states_max, rules, failed_cas);
-        judge::native(py, &self.0, model, initial, budget)
+        judge::native(py, &self.0, model, initial, budget, threads)
     }
 
     /// The same with a model in Python.
@@ -260,18 +230,33 @@ impl PyColumns {
     }
 
     /// Weak regularity, key by key.
-    fn regular<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(py, &self.0, |key| regular::regular(key).0, observations)
+    #[pyo3(signature = (threads = 0))]
+    fn regular<'py>(&self, py: Python<'py>, threads: usize) -> Vec<Judged<'py>> {
+        judged(py, &self.0, threads, |key| regular::regular(key).0, observations)
     }
 
     /// Integrity, key by key.
-    fn integrity<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(py, &self.0, |key| regular::integrity(key).0, observations)
+    #[pyo3(signature = (threads = 0))]
+    fn integrity<'py>(&self, py: Python<'py>, threads: usize) -> Vec<Judged<'py>> {
+        judged(
+            py,
+            &self.0,
+            threads,
+            |key| regular::integrity(key).0,
+            observations,
+        )
     }
 
     /// Safety, key by key; only reads that overlap no write count as observations.
-    fn safe<'py>(&self, py: Python<'py>) -> Vec<Judged<'py>> {
-        judged(py, &self.0, |key| regular::safe(key).0, regular::quiet_reads)
+    #[pyo3(signature = (threads = 0))]
+    fn safe<'py>(&self, py: Python<'py>, threads: usize) -> Vec<Judged<'py>> {
+        judged(
+            py,
+            &self.0,
+            threads,
+            |key| regular::safe(key).0,
+            regular::quiet_reads,
+        )
     }
 
     /// The session guarantees in the mask together: 1 RYW, 2 MR, 4 MW, 8 WFR.
@@ -285,14 +270,10 @@ impl PyColumns {
     }
 
     /// Per key: id, whether it could be measured, Delta and Gamma in ns (None: no shift is enough), scores of values (i64), values.
-    fn shifts<'py>(&self, py: Python<'py>) -> Vec<Shifted<'py>> {
-        let found = py.detach(|| {
-            let mut found = Vec::new();
-            each_key(&self.0, |key| {
-                found.push((key.id, observations(key), gamma::shifts(key)))
-            });
-            found
-        });
+    #[pyo3(signature = (threads = 0))]
+    fn shifts<'py>(&self, py: Python<'py>, threads: usize) -> Vec<Shifted<'py>> {
+        let measure = |key: &register::Key| (key.id, observations(key), gamma::shifts(key));
+        let found = py.detach(|| judge_keys(&self.0, threads, measure));
         let none = gamma::Shifts::default();
         let shown = |(id, seen, shifts): &(u32, usize, Option<gamma::Shifts>)| {
             let part = shifts.as_ref().unwrap_or(&none);
@@ -312,30 +293,30 @@ impl PyColumns {
     }
 
     /// Reads counted; per stale read: call index (u32), versions missed (u32), age in ns (i64); keys that could not be judged.
-    fn staleness<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> (
-        u64,
-        Bound<'py, PyBytes>,
-        Bound<'py, PyBytes>,
-        Bound<'py, PyBytes>,
-        u32,
-    ) {
+    #[pyo3(signature = (threads = 0))]
+    fn staleness<'py>(&self, py: Python<'py>, threads: usize) -> Stale<'py> {
         let (reads, at, versions, ages, skipped) = py.detach(|| {
             let (mut reads, mut skipped) = (0, 0);
             let (mut at, mut versions, mut ages) = (Vec::new(), Vec::new(), Vec::new());
-            each_key(&self.0, |key| match regular::staleness(key) {
-                None => skipped += 1,
-                Some((stale, count)) => {
-                    reads += count;
-                    for read in stale {
-                        at.push(key.index[read.at as usize]);
-                        versions.push(read.versions);
-                        ages.push(read.age);
-                    }
+            let count = |key: &register::Key| {
+                let (mut stale, reads) = regular::staleness(key)?;
+                stale
+                    .iter_mut()
+                    .for_each(|read| read.at = key.index[read.at as usize]);
+                Some((stale, reads))
+            };
+            for found in judge_keys(&self.0, threads, count) {
+                let Some((stale, count)) = found else {
+                    skipped += 1;
+                    continue;
+                };
+                reads += count;
+                for read in stale {
+                    at.push(read.at);
+                    versions.push(read.versions);
+                    ages.push(read.age);
                 }
-            });
+            }
             (reads, at, versions, ages, skipped)
         });
         let word = u32::to_ne_bytes;

@@ -2,6 +2,7 @@
 
 use crate::columns::{Columns, FAIL, OK};
 use crate::intern::NONE;
+use crate::parallel::over;
 
 pub const NEVER: i64 = i64::MAX;
 pub const ALWAYS: i64 = i64::MIN;
@@ -72,29 +73,86 @@ pub enum Answer {
 
 /// Call `visit` with each key in order of first appearance.
 pub fn each_key(columns: &Columns, mut visit: impl FnMut(&Key)) {
-    let names: Vec<Act2> = (0..columns.fs.len() as u32)
-        .map(|f| act(columns.fs.text(f)))
-        .collect();
-    let (calls, starts) = by_key(columns);
-    let mut local = vec![NONE; columns.values.len()];
-    let mut touched = Vec::new();
-    let nil = columns.values.find(b"null");
-    let mut key = Key::default();
-    for id in 0..columns.keys.len() {
-        let calls = &calls[starts[id] as usize..starts[id + 1] as usize];
-        if calls.is_empty() {
-            continue;
+    let cuts = Cuts::of(columns);
+    let mut cutter = cuts.cutter();
+    (0..cuts.sizes.len()).for_each(|n| visit(cutter.cut(n)));
+}
+
+/// What `judge` says of each key, in order of first appearance; so many threads at once, 0 for one per core.
+pub fn judge_keys<T: Send>(columns: &Columns, threads: usize, judge: impl Fn(&Key) -> T + Sync) -> Vec<T> {
+    let cuts = Cuts::of(columns);
+    over(
+        &cuts.sizes,
+        threads,
+        || cuts.cutter(),
+        |cutter, n| judge(cutter.cut(n)),
+    )
+}
+
+/// Where each key's calls are.
+struct Cuts<'a> {
+    columns: &'a Columns,
+    acts: Vec<Option<Act>>,
+    nil: Option<u32>,
+    keys: Vec<u32>,
+    sizes: Vec<usize>,
+    calls: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+impl Cuts<'_> {
+    fn of(columns: &Columns) -> Cuts<'_> {
+        let (calls, starts) = by_key(columns);
+        let size = |id: u32| (starts[id as usize + 1] - starts[id as usize]) as usize;
+        let keys: Vec<u32> = (0..columns.keys.len() as u32)
+            .filter(|&id| size(id) > 0)
+            .collect();
+        Cuts {
+            columns,
+            acts: (0..columns.fs.len() as u32)
+                .map(|f| act(columns.fs.text(f)))
+                .collect(),
+            nil: columns.values.find(b"null"),
+            sizes: keys.iter().map(|&id| size(id)).collect(),
+            keys,
+            calls,
+            starts,
         }
-        key.id = id as u32;
+    }
+
+    fn cutter(&self) -> Cutter<'_> {
+        Cutter {
+            cuts: self,
+            local: vec![NONE; self.columns.values.len()],
+            touched: Vec::new(),
+            key: Key::default(),
+        }
+    }
+}
+
+/// Cuts out one key after the other; keeps its memory between them.
+struct Cutter<'a> {
+    cuts: &'a Cuts<'a>,
+    /// Per value of the history its number in the key, NONE between keys.
+    local: Vec<u32>,
+    touched: Vec<u32>,
+    key: Key,
+}
+
+impl Cutter<'_> {
+    fn cut(&mut self, n: usize) -> &Key {
+        let (cuts, key, local, touched) = (self.cuts, &mut self.key, &mut self.local, &mut self.touched);
+        key.id = cuts.keys[n];
         key.ops.clear();
         key.index.clear();
         key.strange = None;
         key.values = 1;
-        if let Some(nil) = nil {
+        if let Some(nil) = cuts.nil {
             local[nil as usize] = NIL;
             touched.push(nil);
         }
-        for &call in calls {
+        let (begin, end) = (cuts.starts[key.id as usize], cuts.starts[key.id as usize + 1]);
+        for &call in &cuts.calls[begin as usize..end as usize] {
             let mut dense = |value: u32| {
                 let slot = &mut local[value as usize];
                 if *slot == NONE {
@@ -104,12 +162,8 @@ pub fn each_key(columns: &Columns, mut visit: impl FnMut(&Key)) {
                 }
                 *slot
             };
-            match extract(
-                columns,
-                call as usize,
-                names[columns.f[call as usize] as usize],
-                &mut dense,
-            ) {
+            let act = cuts.acts[cuts.columns.f[call as usize] as usize];
+            match extract(cuts.columns, call as usize, act, &mut dense) {
                 Ok(op) => {
                     key.ops.push(op);
                     key.index.push(call);
@@ -117,14 +171,12 @@ pub fn each_key(columns: &Columns, mut visit: impl FnMut(&Key)) {
                 Err(reason) => key.strange = key.strange.take().or(Some(reason)),
             }
         }
-        visit(&key);
         touched.drain(..).for_each(|value| local[value as usize] = NONE);
+        &self.key
     }
 }
 
-type Act2 = Option<Act>;
-
-fn act(name: &[u8]) -> Act2 {
+fn act(name: &[u8]) -> Option<Act> {
     match name {
         b"\"read\"" => Some(Act::Read),
         b"\"write\"" => Some(Act::Write),
@@ -159,7 +211,7 @@ pub fn by_key(columns: &Columns) -> (Vec<u32>, Vec<u32>) {
 fn extract(
     columns: &Columns,
     call: usize,
-    act: Act2,
+    act: Option<Act>,
     dense: &mut impl FnMut(u32) -> u32,
 ) -> Result<Op, String> {
     let Some(act) = act else {

@@ -11,6 +11,7 @@ mod values;
 
 use crate::columns::{Columns, FAIL, OK};
 use crate::intern::NONE;
+use crate::parallel::over;
 use crate::register::{by_key, Answer, Status, NEVER};
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,8 +35,8 @@ pub type Said = (u32, &'static str, String, Vec<u32>, usize, usize);
 
 type Judge = fn(&values::Values) -> Result<Vec<u32>, Answer>;
 
-/// Judge every key; None if there is no special case for the model.
-pub fn check(columns: &Columns, model: &str) -> Option<Vec<Said>> {
+/// Judge every key, so many at once, 0 for one per core; None if there is no special case for the model.
+pub fn check(columns: &Columns, model: &str, threads: usize) -> Option<Vec<Said>> {
     let (add, take, judge): (&[u8], &[u8], Judge) = match model {
         "queue" => (b"\"enqueue\"", b"\"dequeue\"", queue::order),
         "stack" => (b"\"push\"", b"\"pop\"", stack::order),
@@ -49,17 +50,15 @@ pub fn check(columns: &Columns, model: &str) -> Option<Vec<Said>> {
     };
     let roles: Vec<Option<Act>> = (0..columns.fs.len() as u32).map(role).collect();
     let (calls, starts) = by_key(columns);
-    let mut slots = vec![NONE; columns.values.len()];
-    let mut answers = Vec::new();
-    for key in 0..columns.keys.len() {
+    let size = |key: usize| (starts[key + 1] - starts[key]) as usize;
+    let keys: Vec<usize> = (0..columns.keys.len()).filter(|&key| size(key) > 0).collect();
+    let sizes: Vec<usize> = keys.iter().map(|&key| size(key)).collect();
+    let judge_key = |slots: &mut Vec<u32>, n: usize| {
+        let key = keys[n];
         let calls = &calls[starts[key] as usize..starts[key + 1] as usize];
-        if calls.is_empty() {
-            continue;
-        }
         let found = items(columns, &roles, calls).and_then(|(items, index)| {
             let seen = items.iter().filter(|item| saw(item)).count();
-            let values =
-                values::Values::collect(columns, &items, &index, &mut slots, model == "priority-queue");
+            let values = values::Values::collect(columns, &items, &index, slots, model == "priority-queue");
             let order = values.and_then(|values| judge(&values));
             order
                 .map(|order| (order, index.clone(), seen))
@@ -76,9 +75,14 @@ pub fn check(columns: &Columns, model: &str) -> Option<Vec<Said>> {
             }
             Err((Answer::Legal(order), index, seen)) => ("valid", String::new(), place(order, &index), seen),
         };
-        answers.push((key as u32, word, text, ops, calls.len(), seen));
-    }
-    Some(answers)
+        (key as u32, word, text, ops, calls.len(), seen)
+    };
+    Some(over(
+        &sizes,
+        threads,
+        || vec![NONE; columns.values.len()],
+        judge_key,
+    ))
 }
 
 fn saw(item: &Item) -> bool {
