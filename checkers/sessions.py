@@ -31,9 +31,9 @@ MASKS: Final[Mapping[str, int]] = {
 }
 
 
-def check_guarantee(name: str, history: History) -> Result:
+def check_guarantee(name: str, history: History, *, threads: int | None = None) -> Result:
     """INVALID carries writes that would each have to come before the other, and what each session saw of it."""
-    found = history.columns.guarantees(MASKS[name])
+    found = history.columns.guarantees(MASKS[name], threads or 0)
     return result_of(name, history, found, tested_words=f"bound by {name}", unwritten=False)
 
 

@@ -14,6 +14,7 @@ from checkers.models import MODELS
 from checkers.register import check_linearizable
 from checkers.regular import check_regular, check_safe
 from checkers.search import check_model
+from checkers.sessions import MASKS, check_guarantee
 from checkers.staleness import atomicity, staleness
 
 THREADS = (1, 2, 7)
@@ -50,6 +51,14 @@ def test_threads_change_no_answer(judge):
     assert judge(history) == first
     if judge is check_linearizable:
         assert 0 < first.stats["keys_bad"] < 60
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_threads_change_no_answer_of_the_guarantees(name):
+    history = busy(keys=60, ops=20_000, seed=4)
+    first, *others = [check_guarantee(name, history, threads=threads) for threads in THREADS]
+    assert all(other == first for other in others)
+    assert first.stats["reads_tested"] > 100
 
 
 def test_threads_change_no_answer_of_the_search():

@@ -260,8 +260,9 @@ impl PyColumns {
     }
 
     /// The session guarantees in the mask together: 1 RYW, 2 MR, 4 MW, 8 WFR.
-    fn guarantees(&self, py: Python<'_>, mask: u8) -> Ordered {
-        ordered(py, &self.0, |run| Ok(guarantees::search(run, mask)))
+    #[pyo3(signature = (mask, threads = 0))]
+    fn guarantees(&self, py: Python<'_>, mask: u8, threads: usize) -> Ordered {
+        ordered(py, &self.0, |run| Ok(guarantees::search(run, mask, threads)))
     }
 
     /// Causal consistency, or causal convergence.
