@@ -331,7 +331,7 @@ pub fn native(
         .collect()
 }
 
-fn native_key(
+pub(crate) fn native_key(
     columns: &Columns,
     key: u32,
     calls: &[u32],

@@ -4,6 +4,8 @@ mod chunks;
 mod columns;
 mod custom;
 mod digraph;
+#[cfg(test)]
+mod fuzz;
 mod gamma;
 mod guarantees;
 mod intern;

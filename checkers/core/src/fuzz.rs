@@ -1,0 +1,126 @@
+//! Random and exhaustive small histories: every checker against two oracles that share no code with it.
+//!
+//! ```text
+//!   generate ─► history ─► JSON lines ─► columns ─► zones, special cases, search with any reductions ─┐
+//!                  └─────► oracle (every order), wgl (list of events) ────────────────────────────────┴─► judging: equal, certificates hold
+//! ```
+//! `cargo test fuzz` runs a small number; `QUORATE_FUZZ=10000000 cargo test --release fuzz -- --nocapture` a large one and prints the shares.
+//! `QUORATE_SEED` chooses others. A failure prints the history.
+mod generate;
+mod history;
+mod judging;
+mod oracle;
+mod rng;
+mod wgl;
+
+use generate::{Shape, CONTENTS};
+use history::{Model, MODELS};
+use judging::{some_rules, Batch, Count};
+use rng::Rng;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const BATCH: usize = 50;
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+/// Run the batches, as many at a time as there are processors. What a batch holds depends on the seed and its number only.
+fn batches<T: Default + Send>(
+    count: u64,
+    run: impl Fn(u64) -> T + Sync,
+    join: impl Fn(&mut T, T) + Sync,
+) -> T {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut total = T::default();
+        loop {
+            let batch = next.fetch_add(1, Ordering::Relaxed);
+            if batch >= count {
+                return total;
+            }
+            join(&mut total, run(batch));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut total = T::default();
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => join(&mut total, part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        total
+    })
+}
+
+/// Per model, and per content of registers.
+#[derive(Default)]
+struct Table(Vec<(String, Count)>);
+
+impl Table {
+    fn add(&mut self, name: &str, count: &Count) {
+        match self.0.iter_mut().find(|(other, _)| other == name) {
+            Some((_, total)) => total.add(count),
+            None => self.0.push((name.into(), count.clone())),
+        }
+    }
+
+    fn join(&mut self, other: Table) {
+        other.0.iter().for_each(|(name, count)| self.add(name, count));
+    }
+
+    /// Print the shares, and see that neither verdict is rare.
+    fn show(&mut self, what: &str) {
+        self.0.sort_by(|a, b| a.0.cmp(&b.0));
+        let (mut all, mut rare) = (Count::default(), None);
+        for (name, count) in &self.0 {
+            let share = |part: u64, of: u64| 100.0 * part as f64 / of.max(1) as f64;
+            let illegal = share(count.illegal, count.histories);
+            let left = share(count.left, count.asked);
+            println!(
+                "{what} {name:28} {:>10} histories, {illegal:4.1} % illegal, {left:4.1} % left to the search",
+                count.histories
+            );
+            if !name.contains(' ') {
+                rare =
+                    rare.or((!(15.0..=80.0).contains(&illegal) && count.histories >= 1000).then_some(name));
+                all.add(count);
+            }
+        }
+        let illegal = 100.0 * all.illegal as f64 / all.histories.max(1) as f64;
+        println!(
+            "{what} all: {} histories, {illegal:.1} % illegal, no mismatch",
+            all.histories
+        );
+        assert_eq!(rare, None, "one verdict is rare");
+    }
+}
+
+#[test]
+fn random_histories() {
+    let (seed, total) = (number("QUORATE_SEED", 1), number("QUORATE_FUZZ", 100_000));
+    let run = |batch: u64| {
+        let mut rng = Rng::new(seed, batch);
+        let rng = &mut rng;
+        let model = match rng.below(16) {
+            0..=1 => Model::Register,
+            2..=5 => Model::CasRegister,
+            other => MODELS[other - 4],
+        };
+        let shape = Shape::random(rng, model);
+        let histories: Vec<_> = (0..BATCH)
+            .map(|_| generate::history(rng, model, &shape, 9))
+            .collect();
+        let count = Batch::of(model, &histories).judge(&some_rules(rng));
+        let mut table = Table::default();
+        table.add(model.name(), &count);
+        table.add(&format!("{} {}", model.name(), CONTENTS[shape.content]), &count);
+        table
+    };
+    let mut table = batches(total.div_ceil(BATCH as u64), run, Table::join);
+    println!("seed {seed}");
+    table.show("random");
+}
