@@ -31,7 +31,8 @@ format: $(VENV)/.built ## format Python and Rust in place
 	$(BIN)/ruff check --fix .
 	cd checkers/core && cargo fmt
 
-nightly: $(VENV)/.built ## the long versions: 1,000,000 fuzzed histories, 2,000 seeds a mode, mutation of the zone checker
+nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000 seeds a mode, mutation of the zone checker
+	cd checkers/core && QUORATE_FUZZ=10000000 cargo test --quiet --no-default-features fuzz -- --nocapture
 	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/checkers -k fuzz
 	QUORATE_SEEDS=2000 $(BIN)/pytest tests/sim -k violations
 	$(BIN)/python tests/quality/mutate_zones.py
