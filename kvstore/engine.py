@@ -10,7 +10,7 @@ the loop's thread.
 
 Rule 1. No lower version ever replaces a higher one: the guard is in the engine (`excluded.tag >= tag`), so
 that a late message, a bug above or a second writer cannot undo a newer write. The same version may be written
-again; that mends a damaged record.
+again; that mends a damaged record. Removing a record for good (Erase) obeys the same guard.
 Rule 2. Every record carries a checksum of all it holds. A mismatch raises CorruptRecord, never "not found".
 Rule 3. A failed sync is final. After a failed fsync the kernel may have dropped the pages and a second fsync
 would report success for data that is gone (PostgreSQL's "fsyncgate"); the process must end.
@@ -26,16 +26,18 @@ import os
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from kvstore.events import CorruptRecord, Meta, Reader, Record, Tag
+from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Tag
+from kvstore.ring import partition_of
 
-SCHEMA = 1  # raise it when the tables below change their meaning
+SCHEMA = 2  # raise it when the tables below change their meaning
 _NO_VALUE = 0xFFFF_FFFF  # the length that says "tombstone"
 
-Row = Record | Meta
+Row = Record | Meta | Erase
 
 
 class EngineError(Exception):
@@ -95,17 +97,22 @@ _TABLES = """
         name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS records (
-        bucket TEXT NOT NULL, key BLOB NOT NULL, tag BLOB NOT NULL, value BLOB, checksum INTEGER NOT NULL,
-        PRIMARY KEY (bucket, key)
+        bucket TEXT NOT NULL, partition INTEGER NOT NULL, key BLOB NOT NULL, tag BLOB NOT NULL, value BLOB,
+        checksum INTEGER NOT NULL, PRIMARY KEY (bucket, partition, key)
     ) WITHOUT ROWID;
 """
 _PUT = """
-    INSERT INTO records VALUES (?, ?, ?, ?, ?) ON CONFLICT (bucket, key) DO UPDATE
+    INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (bucket, partition, key) DO UPDATE
     SET tag = excluded.tag, value = excluded.value, checksum = excluded.checksum
     WHERE excluded.tag >= records.tag
 """
-_GET = "SELECT tag, value, checksum FROM records WHERE bucket = ? AND key = ?"
-_ALL = "SELECT bucket, key, tag, value, checksum FROM records ORDER BY bucket, key"
+_ERASE = "DELETE FROM records WHERE bucket = ? AND partition = ? AND key = ? AND tag <= ?"
+_GET = "SELECT tag, value, checksum FROM records WHERE bucket = ? AND partition = ? AND key = ?"
+_ALL = "SELECT bucket, key, tag, value, checksum FROM records ORDER BY bucket, partition, key"
+_SCAN = """
+    SELECT key, tag, value, checksum FROM records
+    WHERE bucket = ? AND partition = ? AND key {after} ? ORDER BY key LIMIT ?
+"""
 
 
 class SqliteEngine:
@@ -168,7 +175,7 @@ class SqliteEngine:
         if self._share and not self._held:
             self._held = True
             self._reader.execute("BEGIN")
-        row = self._find.execute(_GET, (bucket, key)).fetchone()
+        row = self._find.execute(_GET, (bucket, partition_of(key), key)).fetchone()
         return None if row is None else _record(bucket, key, *row)
 
     def meta(self, name: str) -> bytes | None:
@@ -183,7 +190,7 @@ class SqliteEngine:
         return value
 
     def records(self) -> Iterator[Record]:
-        """Every committed record, ordered by bucket and key.
+        """Every committed record, ordered by bucket, partition and key.
 
         Raises CorruptRecord at the first damaged one.
         """
@@ -192,25 +199,34 @@ class SqliteEngine:
             for row in cursor.execute(_ALL):
                 yield _record(*row)
 
+    def scan(self, bucket: str, partition: int, after: bytes | None, limit: int) -> list[Record | Damaged]:
+        """At most `limit` committed records of one partition, by key, beginning behind `after`."""
+        self._renew()
+        query = _SCAN.format(after=">=" if after is None else ">")
+        with contextlib.closing(self._reader.cursor()) as cursor:
+            rows = cursor.execute(query, (bucket, partition, after or b"", limit)).fetchall()
+        found: list[Record | Damaged] = []
+        for key, *rest in rows:
+            try:
+                found.append(_record(bucket, key, *rest))
+            except CorruptRecord:
+                found.append(Damaged(bucket, key))
+        return found
+
+    def buckets(self) -> list[str]:
+        """Every bucket that has a committed record, sorted."""
+        self._renew()
+        with contextlib.closing(self._reader.cursor()) as cursor:
+            return [name for (name,) in cursor.execute("SELECT DISTINCT bucket FROM records ORDER BY bucket")]
+
     def stage(self, rows: Iterable[Row]) -> None:
-        """Write rows into the open transaction."""
-        records: list[tuple[str, bytes, bytes, bytes | None, int]] = []
-        facts: list[tuple[str, bytes, int]] = []
-        for row in rows:
-            if isinstance(row, Record):
-                tag = pack_tag(row.tag)
-                records.append(
-                    (row.bucket, row.key, tag, row.value, checksum(row.bucket, row.key, tag, row.value))
-                )
-            else:
-                facts.append((row.name, row.value, checksum("", row.name.encode(), b"", row.value)))
+        """Write rows into the open transaction, in order."""
         with _named_failure():
             if not self._writer.in_transaction:
                 self._writer.execute("BEGIN IMMEDIATE")
-            if records:
-                self._writer.executemany(_PUT, records)
-            if facts:
-                self._writer.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", facts)
+            for kind, group in groupby(rows, type):
+                statement, bound = _STATEMENTS[kind]
+                self._writer.executemany(statement, map(bound, group))
 
     def sync(self) -> None:
         """Commit the open transaction; returns after its fsync."""
@@ -230,6 +246,27 @@ class SqliteEngine:
             self._writer.execute("ROLLBACK")
         self._find.close()
         self._opened.close()
+
+
+def _put(row: Record) -> tuple[object, ...]:
+    tag = pack_tag(row.tag)
+    crc = checksum(row.bucket, row.key, tag, row.value)
+    return row.bucket, partition_of(row.key), row.key, tag, row.value, crc
+
+
+def _erase(row: Erase) -> tuple[object, ...]:
+    return row.bucket, partition_of(row.key), row.key, pack_tag(row.tag)
+
+
+def _fact(row: Meta) -> tuple[object, ...]:
+    return row.name, row.value, checksum("", row.name.encode(), b"", row.value)
+
+
+_STATEMENTS: dict[type, tuple[str, Callable[[Any], tuple[object, ...]]]] = {
+    Record: (_PUT, _put),
+    Erase: (_ERASE, _erase),
+    Meta: ("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", _fact),
+}
 
 
 def _record(bucket: str, key: bytes, tag: bytes, value: bytes | None, found: int) -> Record:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from random import Random
 
 from kvstore.engine import Row
-from kvstore.events import CorruptRecord, Meta, Record
+from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record
+from kvstore.ring import partition_of
 
 
 class MemoryEngine:
@@ -25,6 +26,7 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self._records: dict[tuple[str, bytes], Record] = {}
+        self._keys: dict[tuple[str, int], set[bytes]] = {}  # the keys of each partition
         self._meta: dict[str, bytes] = {}
         self._staged: list[tuple[Row, ...]] = []
         self._corrupt: set[tuple[str, bytes]] = set()
@@ -40,14 +42,27 @@ class MemoryEngine:
         return self._meta.get(name)
 
     def records(self) -> Iterator[Record]:
-        """Every committed record, ordered by bucket and key.
+        """Every committed record, ordered by bucket, partition and key.
 
         Raises CorruptRecord at the first damaged one.
         """
-        for bucket, key in sorted(self._records):
+        for bucket, key in sorted(self._records, key=_place):
             record = self.get(bucket, key)
             assert record is not None
             yield record
+
+    def scan(self, bucket: str, partition: int, after: bytes | None, limit: int) -> list[Record | Damaged]:
+        """At most `limit` committed records of one partition, by key, beginning behind `after`."""
+        here = self._keys.get((bucket, partition), set())
+        keys = sorted(key for key in here if after is None or key > after)
+        return [
+            Damaged(bucket, key) if (bucket, key) in self._corrupt else self._records[bucket, key]
+            for key in keys[:limit]
+        ]
+
+    def buckets(self) -> list[str]:
+        """Every bucket that has a committed record, sorted."""
+        return sorted({bucket for bucket, _ in self._records})
 
     def stage(self, rows: Iterable[Row]) -> None:
         """Write rows as one batch that a crash may yet lose."""
@@ -82,6 +97,7 @@ class MemoryEngine:
     def wipe(self) -> None:
         """Forget everything: the disk was replaced by an empty one."""
         self._records.clear()
+        self._keys.clear()
         self._meta.clear()
         self._staged.clear()
         self._corrupt.clear()
@@ -98,6 +114,17 @@ class MemoryEngine:
                 continue
             place = (row.bucket, row.key)
             old = self._records.get(place)
-            if old is None or row.tag >= old.tag:
+            if isinstance(row, Erase):
+                if old is not None and old.tag <= row.tag:
+                    del self._records[place]
+                    self._keys[row.bucket, partition_of(row.key)].discard(row.key)
+                    self._corrupt.discard(place)
+            elif old is None or row.tag >= old.tag:
+                if old is None:
+                    self._keys.setdefault((row.bucket, partition_of(row.key)), set()).add(row.key)
                 self._records[place] = row
                 self._corrupt.discard(place)
+
+
+def _place(place: tuple[str, bytes]) -> tuple[str, int, bytes]:
+    return place[0], partition_of(place[1]), place[1]

@@ -58,6 +58,21 @@ class Meta(msgspec.Struct, frozen=True, gc=False, array_like=True):
     value: bytes
 
 
+class Erase(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Physical removal of a record whose tag is at most this one: not a deletion, which is a tombstone, but its end."""
+
+    bucket: str
+    key: bytes
+    tag: Tag
+
+
+class Damaged(msgspec.Struct, frozen=True, gc=False):
+    """The place of a record that does not match its checksum, where a scan met it."""
+
+    bucket: str
+    key: bytes
+
+
 class CorruptRecord(Exception):
     """A stored record does not match its checksum: answer ERROR, never "not found"."""
 
@@ -72,7 +87,13 @@ class Reader(Protocol):
         """A committed fact about the node itself."""
 
     def records(self) -> Iterable[Record]:
-        """Every committed record, ordered by bucket and key."""
+        """Every committed record, ordered by bucket, partition and key."""
+
+    def scan(self, bucket: str, partition: int, after: bytes | None, limit: int) -> list[Record | Damaged]:
+        """At most `limit` committed records of one partition, by key, beginning behind `after`. Never raises for damage."""
+
+    def buckets(self) -> list[str]:
+        """Every bucket that has a committed record, sorted."""
 
 
 # ---- events -------------------------------------------------------------------------------------------------------
@@ -174,7 +195,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     """Make these durable, together, then report `Committed(ticket)`. Tickets grow by one."""
 
     ticket: int
-    rows: tuple[Record | Meta, ...]
+    rows: tuple[Record | Meta | Erase, ...]
 
 
 class Log(msgspec.Struct, frozen=True, gc=False):

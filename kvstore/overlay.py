@@ -9,7 +9,9 @@ holds for "I have it" after a Store, for "I had it already" after its double, an
 
 from __future__ import annotations
 
-from kvstore.events import Meta, Reader, Record, Write
+from collections.abc import Iterable
+
+from kvstore.events import CorruptRecord, Erase, Meta, Reader, Record, Write
 
 
 class Overlay:
@@ -19,8 +21,8 @@ class Overlay:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._records: dict[tuple[str, bytes], tuple[Record, int]] = {}
-        self._written: dict[int, tuple[str, bytes]] = {}
+        self._records: dict[tuple[str, bytes], tuple[Record | None, int]] = {}
+        self._written: dict[int, tuple[tuple[str, bytes], ...]] = {}
         self.ticket = 0  # the newest write
         self.committed = 0  # everything up to here is durable
 
@@ -36,8 +38,30 @@ class Overlay:
         ticket = self.ticket = self.ticket + 1
         ident = (record.bucket, record.key)
         self._records[ident] = (record, ticket)
-        self._written[ticket] = ident
+        self._written[ticket] = (ident,)
         return Write(ticket, (record,))
+
+    def write_rows(self, rows: Iterable[Record | Erase | Meta]) -> Write:
+        """Several rows that become durable together. An erased record is gone at once, unless it is newer."""
+        ticket = self.ticket = self.ticket + 1
+        kept, idents = [], []
+        for row in rows:
+            if not isinstance(row, Meta):
+                ident = (row.bucket, row.key)
+                if isinstance(row, Erase) and self._newer(row):
+                    continue
+                self._records[ident] = (None if isinstance(row, Erase) else row, ticket)
+                idents.append(ident)
+            kept.append(row)
+        self._written[ticket] = tuple(idents)
+        return Write(ticket, tuple(kept))
+
+    def _newer(self, erase: Erase) -> bool:
+        try:
+            record, _ = self.get(erase.bucket, erase.key)
+        except CorruptRecord:
+            return False  # the engine's own guard decides
+        return record is not None and record.tag > erase.tag
 
     def write_meta(self, *facts: Meta) -> Write:
         """The same for facts about the node itself."""
@@ -47,7 +71,8 @@ class Overlay:
     def commit(self, ticket: int) -> None:
         """Everything up to `ticket` is durable."""
         for each in range(self.committed + 1, ticket + 1):
-            ident = self._written.pop(each, None)
-            if ident is not None and self._records[ident][1] == each:
-                del self._records[ident]
+            for ident in self._written.pop(each, ()):
+                found = self._records.get(ident)
+                if found is not None and found[1] == each:
+                    del self._records[ident]
         self.committed = max(self.committed, ticket)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from kvstore.engine import Engine, EngineError, SchemaError, SqliteEngine, pack_tag, unpack_tag
 from kvstore.engine_memory import MemoryEngine
-from kvstore.events import CorruptRecord, Meta, Record, Tag
+from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record, Tag
+from kvstore.ring import PARTITIONS, partition_of
 
 
 class Disk:
@@ -73,7 +74,10 @@ RECORDS = st.builds(
     Record, st.sampled_from(["a", "b", "bé"]), st.sampled_from([b"", b"k", b"\0", b"\xff"]), TAGS,
     st.none() | st.binary(max_size=20),
 )  # fmt: skip
-ROWS = st.lists(RECORDS | st.builds(Meta, st.sampled_from(["x", "y"]), st.binary(max_size=5)), max_size=4)
+ERASES = RECORDS.map(lambda each: Erase(each.bucket, each.key, each.tag))
+ROWS = st.lists(
+    RECORDS | ERASES | st.builds(Meta, st.sampled_from(["x", "y"]), st.binary(max_size=5)), max_size=4
+)
 STEPS = st.lists(st.tuples(st.sampled_from(["stage", "commit", "reopen"]), ROWS), max_size=12)
 
 
@@ -83,7 +87,9 @@ def contents(engine: Engine) -> tuple[list[Record], bytes | None, bytes | None]:
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
-def test_both_engines_read_the_same_after_any_steps(steps: list[tuple[str, list[Record | Meta]]]) -> None:
+def test_both_engines_read_the_same_after_any_steps(
+    steps: list[tuple[str, list[Record | Erase | Meta]]],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         disks = Disk("sqlite", Path(folder)), Disk("memory", Path(folder))
         engines = [disk.open() for disk in disks]
@@ -97,6 +103,7 @@ def test_both_engines_read_the_same_after_any_steps(steps: list[tuple[str, list[
                     for engine in engines:
                         engine.stage(rows) if step == "stage" else engine.commit(rows)
                 assert contents(engines[0]) == contents(engines[1])
+                assert engines[0].buckets() == engines[1].buckets()
                 for row in rows:
                     if isinstance(row, Record):
                         assert engines[0].get(row.bucket, row.key) == engines[1].get(row.bucket, row.key)
@@ -129,7 +136,7 @@ def test_reopened_twice_reads_the_same(disk: Disk) -> None:
         engine.stage([record(b"lost")])
     for _ in range(2):
         with opened(disk) as engine:
-            assert contents(engine) == (rows, b"1", None)
+            assert contents(engine) == (sorted(rows, key=lambda each: partition_of(each.key)), b"1", None)
 
 
 def test_a_lower_version_never_replaces_a_higher_one(disk: Disk) -> None:
@@ -138,6 +145,40 @@ def test_a_lower_version_never_replaces_a_higher_one(disk: Disk) -> None:
         engine.commit([record(hlc=1, value=b"old")])
         engine.commit([record(hlc=2, node="n0", value=b"old")])
         assert engine.get("b", b"k") == record(hlc=2, value=b"new")
+
+
+def test_an_erased_record_is_gone_unless_it_is_newer(disk: Disk) -> None:
+    with opened(disk) as engine:
+        engine.commit([record(b"gone"), record(b"newer", hlc=2)])
+        engine.commit([Erase("b", key, Tag(1, "n1", 1)) for key in (b"gone", b"newer", b"never")])
+        assert list(engine.records()) == [record(b"newer", hlc=2)]
+        engine.commit([record(b"gone", hlc=1), Erase("b", b"gone", Tag(9, "", 0)), record(b"gone", hlc=1)])
+        assert engine.get("b", b"gone") == record(b"gone", hlc=1)  # rows of one batch take effect in order
+
+
+def test_scans_of_all_partitions_page_through_every_record_once(disk: Disk) -> None:
+    rows = [record(b"{%d}%d" % (tag, n)) for tag in range(3) for n in range(7)]
+    with opened(disk) as engine:
+        engine.commit([*rows, Record("other", b"{0}0", Tag(1, "n1", 1), b"v")])
+        found = []
+        for partition in range(PARTITIONS):
+            after = None
+            while page := engine.scan("b", partition, after, 3):
+                assert len(page) <= 3
+                assert {partition_of(each.key) for each in page} == {partition}
+                found += page
+                after = page[-1].key
+        assert found == list(engine.records())[: len(rows)]
+        assert sorted(found, key=lambda each: each.key) == sorted(rows, key=lambda each: each.key)
+
+
+def test_a_scan_names_the_damaged_record_and_goes_on(disk: Disk) -> None:
+    with opened(disk) as engine:
+        engine.commit([record(b"{t}1"), record(b"{t}2"), record(b"{t}3")])
+    disk.damage("b", b"{t}2")
+    with opened(disk) as engine:
+        found = engine.scan("b", partition_of(b"{t}"), None, 10)
+        assert found == [record(b"{t}1"), Damaged("b", b"{t}2"), record(b"{t}3")]
 
 
 def test_a_damaged_record_is_an_error_until_it_is_written_again(disk: Disk) -> None:
@@ -168,7 +209,7 @@ def test_a_crash_keeps_what_was_synced_and_a_prefix_of_the_rest(steps: list[str]
             engine.sync()
             synced = staged
     lost = engine.crash(Random(seed))
-    kept = [each.key for each in engine.records()]
+    kept = sorted(each.key for each in engine.records())
     assert kept == [number.to_bytes() for number in range(staged - lost)]
     assert len(kept) >= synced
 
