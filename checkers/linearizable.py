@@ -20,7 +20,7 @@ from checkers.search import NATIVE, Budget, check_model
 from checkers.special import SPECIAL, check_special
 from checkers.verdict import Certificate, Result, Verdict, merge
 
-ENGINES: Final = ("auto", "polynomial", "search")
+ENGINES: Final = ("auto", "polynomial", "search", "knossos")
 POLYNOMIAL: Final = ("register", *SPECIAL)
 
 
@@ -34,6 +34,10 @@ def check_object(history: History, model: str, engine: str = "auto", budget: Bud
         raise EngineError(f"there is no engine {engine!r}; use one of {', '.join(ENGINES)}")
     if model not in NATIVE:
         raise EngineError(f"{model!r} is no object with a sequential meaning; there are {', '.join(NATIVE)}")
+    if engine == "knossos":
+        from checkers.knossos import check_knossos
+
+        return check_knossos(history, model, budget)
     if engine == "polynomial" and model not in POLYNOMIAL:
         raise EngineError(f"no polynomial case for {model!r}; use the engine search, or auto")
     if engine == "search" or model not in POLYNOMIAL:

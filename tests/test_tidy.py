@@ -27,6 +27,7 @@ EDGE = (
     "checkers/__main__.py",
     "checkers/formats/files.py",
     "checkers/history.py",
+    "checkers/knossos.py",
     "checkers/models.py",
     "checkers/register.py",
     "kvstore/__main__.py",

@@ -106,7 +106,7 @@ def check(
         ),
     ] = "auto",
     engine: Annotated[
-        str, typer.Option(help="auto, polynomial or search; for objects with a sequential meaning.")
+        str, typer.Option(help="auto, polynomial, search or knossos; for objects with a sequential meaning.")
     ] = "auto",
     timeout: Annotated[
         float | None, typer.Option(help="Seconds a search may take; UNKNOWN after that.", metavar="S")
