@@ -2,9 +2,11 @@ r"""The lattice of guarantees. What holds at a level holds at all below it; what
 
                       linearizable
                      /            \
-               regular            causal-convergence
-              /       \          /                  \
-          safe    integrity  causal          session-guarantees
+               regular             sequential
+              /       \                |
+          safe    integrity    causal-convergence
+                                /              \
+                             causal     session-guarantees
                                             /                  \
                                          pram            writes-follow-reads
                                        /   |   \
@@ -29,12 +31,14 @@ from checkers.history import History
 from checkers.integrity import check_integrity
 from checkers.register import check_linearizable
 from checkers.regular import check_regular, check_safe
+from checkers.sequential import check_sequential
 from checkers.sessions import CHECKS
 from checkers.verdict import Result, Verdict
 
 # Stronger before weaker. A new level is a line here and its place in IMPLIES.
 LEVELS: Final[Mapping[str, Callable[[History], Result]]] = {
     "linearizable": check_linearizable,
+    "sequential": check_sequential,
     "causal-convergence": check_convergence,
     "causal": check_causal,
     **CHECKS,
@@ -44,7 +48,8 @@ LEVELS: Final[Mapping[str, Callable[[History], Result]]] = {
 }
 # Each level, and those directly below it.
 IMPLIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "linearizable": ("regular", "causal-convergence"),
+    "linearizable": ("regular", "sequential"),
+    "sequential": ("causal-convergence",),
     "causal-convergence": ("causal", "session-guarantees"),
     "session-guarantees": ("pram", "writes-follow-reads"),
     "pram": ("read-your-writes", "monotonic-reads", "monotonic-writes"),

@@ -14,6 +14,7 @@ from checkers.history import History
 from checkers.jsonl import HistoryError
 from checkers.linearizable import check_object
 from checkers.search import Budget
+from checkers.sequential import check_sequential
 from checkers.verdict import Result
 
 _SHAPES: Final[Mapping[str, str]] = {
@@ -48,6 +49,12 @@ MODELS: Final[Mapping[str, Model]] = {
         )
         for name, shape in _SHAPES.items()
     },
+    "sequential": Model(
+        check_sequential,
+        "read -> v; write v; cas [old, new]",
+        "All keys together behave like a single copy, seen by each process in its own order.",
+        is_object=True,
+    ),
     **BESPOKE,
 }
 

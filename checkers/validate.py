@@ -113,6 +113,30 @@ def validate_order(
         raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
 
 
+def validate_sequential(history: History, witness: Result | Sequence[int]) -> None:
+    """Check an order of all keys' operations: each process's own is kept, every register replays, no ok operation is left out."""
+    values: dict[str, Any] = {}
+    latest: dict[int | str, int] = {}
+    seen: set[int] = set()
+    for index in _ops(witness, "witness"):
+        step, process = _step(history, index), history.op(index).process
+        if step is None or index in seen:
+            raise CertificateError(f"#{index} failed, is a read without a result, or is in the witness twice")
+        seen.add(index)
+        if index < latest.get(process, index):
+            raise CertificateError(f"#{index} stands after an operation that process {process} did later")
+        latest[process] = index
+        value = values.get(repr(step.key))
+        if step.sees is not MISSING and not _same(step.sees, value):
+            raise CertificateError(
+                f"#{index} saw {step.sees!r}, but where it stands the register holds {value!r}"
+            )
+        if step.leaves is not MISSING:
+            values[repr(step.key)] = step.leaves
+    for missing in sorted(_must(history, {repr(op.key) for op in history}, False) - seen):
+        raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
+
+
 def validate_core(history: History, core: Result | Sequence[int]) -> None:
     """Check that these operations, as a history of their own, are impossible for a register."""
     order = _ops(core, "core")

@@ -68,8 +68,30 @@ impl Interner {
         self.table[slot]
     }
 
+    /// Bytes that it may take once one more text of this length is in it, growing included: an array that grows is there twice for a moment.
+    pub fn bytes_after(&self, length: usize) -> usize {
+        let room = |len: usize, more: usize, capacity: usize| {
+            if len + more <= capacity {
+                capacity
+            } else {
+                capacity + (capacity * 2).max(len + more)
+            }
+        };
+        let table = self.table.len();
+        let grown = if (self.ends.len() + 1) * 2 > table {
+            (table * 2).max(16)
+        } else {
+            table
+        };
+        room(self.arena.len(), length, self.arena.capacity())
+            + room(self.ends.len(), 1, self.ends.capacity()) * size_of::<usize>()
+            + grown * size_of::<u32>()
+    }
+
     fn grow(&mut self) {
-        self.table = vec![NONE; (self.table.len() * 2).max(16)];
+        let size = (self.table.len() * 2).max(16);
+        self.table = Vec::new(); // the old one is not needed to make the new one
+        self.table = vec![NONE; size];
         for id in 0..self.ends.len() as u32 {
             let slot = self.slot(self.text(id));
             self.table[slot] = id;

@@ -229,7 +229,7 @@ fn finish(
 }
 
 /// Has the time passed?
-fn late(budget: &Budget) -> Result<(), Halt> {
+pub fn late(budget: &Budget) -> Result<(), Halt> {
     match budget.deadline {
         Some(deadline) if Instant::now() >= deadline => Err(Halt::Deadline),
         _ => Ok(()),
@@ -237,7 +237,7 @@ fn late(budget: &Budget) -> Result<(), Halt> {
 }
 
 /// What the signals say, if this is the thread that gets them. An exception is left in `raised`.
-fn signals(raised: &Mutex<Option<PyErr>>) -> Result<(), Halt> {
+pub fn signals(raised: &Mutex<Option<PyErr>>) -> Result<(), Halt> {
     Python::attach(|py| py.check_signals()).map_err(|error| {
         raised
             .lock()

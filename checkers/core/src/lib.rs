@@ -18,6 +18,7 @@ mod parallel;
 mod register;
 mod regular;
 mod search;
+mod sequential;
 mod sessions;
 mod special;
 mod zones;
@@ -270,6 +271,19 @@ impl PyColumns {
     /// Causal consistency, or causal convergence.
     fn causal(&self, py: Python<'_>, convergence: bool) -> Ordered {
         ordered(py, &self.0, |run| causal::search(run, convergence))
+    }
+
+    /// Sequential consistency of the registers together.
+    #[pyo3(signature = (deadline_ms, memory_bytes, states_max))]
+    fn sequential(
+        &self,
+        py: Python<'_>,
+        deadline_ms: Option<u64>,
+        memory_bytes: usize,
+        states_max: usize,
+    ) -> PyResult<sequential::said::Said> {
+        let budget = judge::Budget::new(deadline_ms, memory_bytes, states_max, 0, false);
+        sequential::said::judge(py, &self.0, budget)
     }
 
     /// Per key: id, whether it could be measured, Delta and Gamma in ns (None: no shift is enough), scores of values (i64), values.
