@@ -17,7 +17,7 @@ from typing import Any
 from kvstore.config import NodeConfig
 from kvstore.errors import definite
 from kvstore.events import Effect, Failure, Meta, Tag, Value
-from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op
+from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, Pause
 from kvstore.hlc import HybridClock
 from kvstore.messages import (
     BucketReply,
@@ -40,8 +40,8 @@ LEASE = "clock_lease"
 class Coordinator:
     """Runs the ops of one node's clients.
 
-    `send(dst, message)` sends at once, `hold(ticket, action)` acts after a commit, `schedule(at_ms, op)` sees to
-    it that `expire(op)` is called at its deadline.
+    `send(dst, message)` sends at once, `hold(ticket, action)` acts after a commit, `schedule(at_ms, what)`
+    makes a call then, or `expire(op)` at an op's deadline.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Coordinator:
         send: Callable[[str, Message], None],
         hold: Callable[[int, Callable[[], None]], None],
         emit: Callable[[Effect], None],
-        schedule: Callable[[float, Op], None],
+        schedule: Callable[[float, Op | Callable[[], None]], None],
     ) -> None:
         self.running = 0  # ops in progress
         self.failures = 0
@@ -107,12 +107,19 @@ class Coordinator:
                         continue
                     if value is None:
                         return  # until the lease is durable
+                elif type(step) is Pause:
+                    self._pause(op, step.ms)
+                    return
                 elif not self._ask(op, step):  # type: ignore[arg-type]
                     return
         except StopIteration:
             self._end(op)
         except GaveUpError as gave_up:
             self._fail(op, gave_up.code, gave_up.text)
+
+    def _pause(self, op: Op, ms: float) -> None:
+        at = self._moment.clock.mono_ms + ms
+        self._schedule(at, lambda: None if op.done else self._resume(op))
 
     def _ask(self, op: Op, ask: Ask) -> bool:
         """Send a question; True if the flow need not wait."""

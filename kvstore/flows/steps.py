@@ -8,6 +8,7 @@ top to bottom; `kvstore.node` runs it:
     newest(ask)             # if that cannot be, or the deadline has passed
     yield ask.rest()        # resumes when all have answered, or the deadline has passed; never raises
     tag = yield Issue(0)    # a new tag whose clock lease is durable
+    yield Pause(ms)         # resumes after so long
 
 Decision: requests go to all replicas at once, reads as well, and the first `need` answers count. A read thus
 costs N messages and not R, but it needs no failure detector to choose whom to ask, has no second attempt
@@ -75,7 +76,16 @@ class Issue:
         self.after = after
 
 
-Flow = Generator[Ask | Issue, Any, None]
+class Pause:
+    """Wait so many milliseconds, or until the deadline."""
+
+    __slots__ = ("ms",)
+
+    def __init__(self, ms: float) -> None:
+        self.ms = ms
+
+
+Flow = Generator[Ask | Issue | Pause, Any, None]
 
 
 class Op:
