@@ -62,6 +62,11 @@ class Model(Protocol):
     """A sequential object. States are hashable, and never changed in place.
 
     It may also have `readonly(call) -> bool`: true only if in every state the call is refused or changes nothing. The search is faster for it.
+
+    Code that runs past the deadline gets an exception (a BaseException) at its next bytecode, and again every 50 ms while it catches that; the
+    answer is UNKNOWN and names the model and the call. What does not run bytecode cannot be ended: a call into C that does not come back, such as a
+    long `re` match, a `sleep`, or waiting for a lock. Without a deadline nothing is ended. Memory: a state counts as its `__sizeof__`, with tuples
+    and frozensets right inside it, and 300 bytes.
     """
 
     def init(self) -> Hashable:

@@ -107,7 +107,63 @@ def test_a_step_that_raises_is_named():
     result = check_model(recorded([[write(1, 0, 1), read(1, 2, 3)]]), Broken("register"))
     assert result.verdict is Verdict.UNKNOWN
     assert "#0" in result.reason
-    assert "KeyError: 'shelf'" in result.reason
+    assert "step of Broken raised KeyError: 'shelf'" in result.reason
+
+
+def forever():
+    while True:
+        pass
+
+
+def stubborn():
+    while True:
+        try:
+            forever()
+        except BaseException:
+            stubborn.caught += 1
+            if stubborn.caught == 3:
+                raise
+
+
+@pytest.mark.parametrize("loop", [forever, stubborn])
+def test_a_step_that_never_returns_is_ended_and_named(loop):
+    class Endless(Mirror):
+        def step(self, state, call):
+            return loop() if call.value == 2 else super().step(state, call)
+
+    stubborn.caught = 0
+    histories = [[write(1, 0, 1), write(2, 2, 3), read(2, 4, 5)], [write(1, 0, 1), read(1, 2, 3)]]
+    history = recorded(histories)
+    result = check_model(history, Endless("register"), budget=Budget(deadline_ms=100))
+    assert result.verdict is Verdict.UNKNOWN
+    blocking = result.parts["0"].stats["blocking"]
+    assert history.op(blocking).value == 2
+    assert f"#{blocking}" in result.reason
+    assert "step of Endless" in result.reason
+    assert "deadline" in result.parts["1"].reason
+    assert sum(range(10_000)) == 49_995_000  # nothing is raised late
+
+
+@pytest.mark.parametrize("where", ["init", "readonly", "__hash__"])
+def test_no_other_method_of_a_model_may_hang(where):
+    class State:
+        def __hash__(self):
+            return forever() if where == "__hash__" else 1
+
+    class Endless(Mirror):
+        def init(self):
+            return forever() if where == "init" else super().init()
+
+        def readonly(self, call):
+            return where == "readonly" and forever()
+
+        def step(self, state, call):
+            return State()
+
+    history = recorded([[write(1, 0, 1), read(1, 2, 3)]])
+    result = check_model(history, Endless("register"), budget=Budget(deadline_ms=100))
+    assert result.verdict is Verdict.UNKNOWN
+    assert "Endless" in result.reason
 
 
 def test_an_interrupt_passes_through():

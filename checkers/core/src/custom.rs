@@ -6,17 +6,20 @@ use crate::columns::{Columns, FAIL, OK};
 use crate::intern::NONE;
 use crate::search::problem::Class;
 use crate::search::{Halt, Model};
+use crate::watchdog::OutOfTime;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-/// What a state and a remembered step take, roughly; the user's objects cannot be measured.
-const STATE_BYTES: usize = 400;
+/// What remembering a state and a step takes, beside the state itself.
+const STATE_BYTES: usize = 300;
 const STEP_BYTES: usize = 40;
 
 pub struct Custom<'py, 'a> {
     pub classes: Vec<Class>,
     py: Python<'py>,
+    name: String,
     step: Bound<'py, PyAny>,
     make: Bound<'py, PyAny>,
     readonly: Option<Bound<'py, PyAny>>,
@@ -27,8 +30,27 @@ pub struct Custom<'py, 'a> {
     known: HashMap<(u32, u32, u32), u32>,
     memo: HashMap<(u32, u32), u32>,
     pulse: &'a dyn Fn() -> Result<(), Halt>,
+    bytes: usize,
     /// A KeyboardInterrupt and the like, to be raised again.
     pub raised: Option<PyErr>,
+}
+
+/// Shorter than this a step is not to blame for the deadline.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// Bytes of a state, and of the tuples and sets right inside it; what else is inside, states mostly share.
+fn weight(state: &Bound<'_, PyAny>) -> usize {
+    let holds =
+        |item: &Bound<'_, PyAny>| item.is_instance_of::<PyTuple>() || item.is_instance_of::<PyFrozenSet>();
+    let own = |item: &Bound<'_, PyAny>| {
+        let size = item
+            .call_method0("__sizeof__")
+            .and_then(|size| size.extract::<usize>());
+        size.unwrap_or(0)
+    };
+    let items = holds(state).then(|| state.try_iter().ok()).flatten();
+    let inside = items.into_iter().flatten().flatten().filter(holds);
+    own(state) + inside.map(|item| own(&item)).sum::<usize>()
 }
 
 impl<'py, 'a> Custom<'py, 'a> {
@@ -43,6 +65,7 @@ impl<'py, 'a> Custom<'py, 'a> {
         let mut custom = Custom {
             classes: Vec::new(),
             py,
+            name: model.get_type().name()?.to_string(),
             step: model.getattr("step")?,
             make,
             readonly: model.getattr_opt("readonly")?,
@@ -53,6 +76,7 @@ impl<'py, 'a> Custom<'py, 'a> {
             known: HashMap::new(),
             memo: HashMap::new(),
             pulse,
+            bytes: 0,
             raised: None,
         };
         custom.state(model.getattr("init")?.call0()?)?;
@@ -65,6 +89,7 @@ impl<'py, 'a> Custom<'py, 'a> {
         }
         let id = self.states.len() as u32;
         self.ids.set_item(&state, id)?;
+        self.bytes += STATE_BYTES + weight(&state);
         self.states.push(state);
         Ok(id)
     }
@@ -130,14 +155,30 @@ impl Model for Custom<'_, '_> {
         if let Some(&next) = self.memo.get(&(state, class)) {
             return Ok(next);
         }
+        let begin = Instant::now();
         let next = match self.call(state, class) {
             Ok(next) => next,
+            Err(error) if error.is_instance_of::<OutOfTime>(self.py) => {
+                if begin.elapsed() < SLOW {
+                    return Err(Halt::Deadline);
+                }
+                let reason = format!(
+                    "the deadline passed while step of {} ran, for {:.1} s by then",
+                    self.name,
+                    begin.elapsed().as_secs_f64()
+                );
+                return Err(Halt::Model { class, reason });
+            }
             Err(error) if !error.is_instance_of::<pyo3::exceptions::PyException>(self.py) => {
                 self.raised = Some(error);
                 return Err(Halt::Interrupted);
             }
             Err(error) => {
-                let reason = format!("in state {}, step raised {error}", self.show(state));
+                let reason = format!(
+                    "in state {}, step of {} raised {error}",
+                    self.show(state),
+                    self.name
+                );
                 return Err(Halt::Model { class, reason });
             }
         };
@@ -147,6 +188,6 @@ impl Model for Custom<'_, '_> {
     }
 
     fn bytes(&self) -> usize {
-        self.states.len() * STATE_BYTES + self.memo.capacity() * STEP_BYTES
+        self.bytes + self.memo.capacity() * STEP_BYTES
     }
 }

@@ -1,7 +1,6 @@
 //! From columns to the search and back: one problem per key, one answer each.
 
 use crate::columns::{Columns, INFO};
-use crate::custom::Custom;
 use crate::intern::NONE;
 use crate::models::{Kind, Native};
 use crate::parallel;
@@ -13,6 +12,9 @@ use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// What one operation takes beside configurations: itself with and without R5, its numbers, the facts about its value.
+const OP_BYTES: usize = 100;
 
 /// What is said of one key. Numbers are indices of calls.
 #[derive(Default, IntoPyObject)]
@@ -64,17 +66,17 @@ impl Budget {
 }
 
 /// State and order of the deepest configurations.
-type Stuck = Vec<(u32, Vec<u32>)>;
+pub type Stuck = Vec<(u32, Vec<u32>)>;
 
-struct Cut {
-    problem: Problem,
+pub struct Cut {
+    pub problem: Problem,
     index: Vec<u32>,
     strange: Option<String>,
     size: usize,
 }
 
 /// One key's operations; `class` reads a call.
-fn cut(
+pub fn cut(
     columns: &Columns,
     calls: &[u32],
     mut class: impl FnMut(usize) -> PyResult<Result<Option<u32>, String>>,
@@ -108,7 +110,7 @@ fn cut(
 }
 
 /// Settle and search one key. States and orders of the deepest are for the caller to show.
-fn answer(
+pub fn answer(
     mut cut: Cut,
     key: u32,
     model: &mut dyn Model,
@@ -129,10 +131,26 @@ fn answer(
         observations: problem.ops.iter().filter(observes).count(),
         ..Answer::default()
     };
-    if let Some(reason) = cut.strange {
+    let least = problem.ops.len() * OP_BYTES;
+    let too_small = (least > budget.memory_bytes).then(|| {
+        format!(
+            "the memory budget is too small for {} operations, which take {} MB before any search",
+            cut.size,
+            least / 1_000_000
+        )
+    });
+    if let Some(reason) = cut.strange.or(too_small) {
         (said.word, said.reason) = ("unknown", reason);
-        return (said, Vec::new(), None);
+        return (
+            said,
+            Vec::new(),
+            (least > budget.memory_bytes).then_some(Halt::Memory),
+        );
     }
+    let budget = &Budget {
+        memory_bytes: budget.memory_bytes - least,
+        ..*budget
+    };
     if budget.rules & R5 != 0 {
         let kept = problem.settle(false);
         problem.ops = kept.iter().map(|&at| problem.ops[at as usize]).collect();
@@ -174,7 +192,7 @@ fn answer(
         problem,
         &index,
     );
-    (said.states, said.bytes) = (found.states, found.bytes);
+    (said.states, said.bytes) = (found.states, found.bytes + least);
     let mut stuck = found.stuck;
     stuck
         .iter_mut()
@@ -248,14 +266,14 @@ pub fn signals(raised: &Mutex<Option<PyErr>>) -> Result<(), Halt> {
 }
 
 /// Clients' calls key by key: the keys that have any, and where each one's calls are.
-struct Calls {
-    keys: Vec<u32>,
+pub struct Calls {
+    pub keys: Vec<u32>,
     calls: Vec<u32>,
     starts: Vec<u32>,
 }
 
 impl Calls {
-    fn of(columns: &Columns) -> Calls {
+    pub fn of(columns: &Columns) -> Calls {
         let (calls, starts) = by_key(columns);
         let keys = (0..columns.keys.len()).filter(|&key| starts[key] < starts[key + 1]);
         Calls {
@@ -269,7 +287,7 @@ impl Calls {
         (0..self.keys.len()).map(|n| self.part(n).len()).collect()
     }
 
-    fn part(&self, n: usize) -> &[u32] {
+    pub fn part(&self, n: usize) -> &[u32] {
         let key = self.keys[n] as usize;
         &self.calls[self.starts[key] as usize..self.starts[key + 1] as usize]
     }
@@ -356,37 +374,4 @@ pub(crate) fn native_key(
     let shown = |(state, order)| (model.show(state, columns), order);
     said.stuck = stuck.into_iter().map(shown).collect();
     Ok((said, halt))
-}
-
-/// Judge every key with a model in Python.
-pub fn custom(
-    columns: &Columns,
-    model: &Bound<'_, PyAny>,
-    make: &Bound<'_, PyAny>,
-    inconsistent: &Bound<'_, PyAny>,
-    budget: Budget,
-) -> PyResult<Vec<Answer>> {
-    let raised = Mutex::new(None);
-    let pulse = || signals(&raised).and_then(|()| late(&budget));
-    let work = Calls::of(columns);
-    let mut object = Custom::new(model, make.clone(), inconsistent.clone(), &pulse)?;
-    let mut answers = Vec::new();
-    for (n, &key) in work.keys.iter().enumerate() {
-        let mut cut = cut(columns, work.part(n), |call| object.read(columns, call).map(Ok))?;
-        cut.problem.classes = object.classes.clone();
-        let (mut said, stuck, halt) = answer(cut, key, &mut object, &budget, &pulse);
-        said.stuck = stuck
-            .into_iter()
-            .map(|(state, order)| (object.show(state), order))
-            .collect();
-        answers.push(said);
-        if let Some(Halt::Interrupted) = halt {
-            let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return match object.raised.take().or(raised) {
-                Some(error) => Err(error),
-                None => Ok(answers),
-            };
-        }
-    }
-    Ok(answers)
 }

@@ -21,6 +21,8 @@ mod search;
 mod sequential;
 mod sessions;
 mod special;
+mod watchdog;
+mod watched;
 mod zones;
 
 use chunks::Chunks;
@@ -229,7 +231,7 @@ impl PyColumns {
         rules: u8,
     ) -> PyResult<Vec<judge::Answer>> {
         let budget = judge::Budget::new(deadline_ms, memory_bytes, states_max, rules, false);
-        judge::custom(&self.0, model, make, inconsistent, budget)
+        watched::custom(&self.0, model, make, inconsistent, budget)
     }
 
     /// Weak regularity, key by key.
