@@ -6,6 +6,8 @@ Each class of bucket has its own rule, and each rule is commutative, associative
 matter by which way, how often and in which order versions arrive.
 
     lww, register    the greater tag stays
+    cas              the greater ballot stays, as an accept that comes late: the acceptor (`kvstore.acceptor.take_in`)
+                     takes it only if it has promised nothing higher
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ def greater_tag(mine: Record | None, theirs: Record) -> Record | None:
     return theirs if mine is None or theirs.tag > mine.tag else None
 
 
-RULES: dict[str, Rule] = {"lww": greater_tag, "register": greater_tag}
+RULES: dict[str, Rule] = {"lww": greater_tag, "register": greater_tag, "cas": greater_tag}
 
 
 def absorb(kind: str, mine: Record | None, theirs: Record) -> Record | None:

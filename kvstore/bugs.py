@@ -34,6 +34,32 @@ TABLE: dict[str, Bug] = {
         "linearizable",
         "concurrent writers",
     ),
+    "cas.read_no_accept": Bug(
+        "a cas read returns the newest accepted state without making sure that a majority holds it",
+        "linearizable",
+        "message loss",
+    ),
+    "cas.fail_no_accept": Bug(
+        "a condition that is false is answered after the prepare round, whoever holds the state it saw",
+        "linearizable",
+        "message loss",
+    ),
+    "cas.retry_reports_second_outcome": Bug(
+        "a proposer whose accept found no quorum evaluates the operation again and reports that outcome,"
+        " though the first may have taken effect",
+        "linearizable",
+        "lost acknowledgements",
+    ),
+    "cas.promise_not_persisted": Bug(
+        "an acceptor keeps its promises in memory only",
+        "linearizable",
+        "crash and restart",
+    ),
+    "retry.duplicate_apply": Bug(
+        "the request id of a command is ignored, so a retry takes effect again",
+        "linearizable",
+        "time-outs and clients that retry",
+    ),
     "ack_before_fsync": Bug(
         "a replica acknowledges before its storage has committed",
         "linearizable",

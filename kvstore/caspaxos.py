@@ -86,18 +86,27 @@ class Random(Protocol):
 class Ballots:
     """Ballots and pauses of one life of one node. `incarnation` must be durable before the first ballot leaves."""
 
-    __slots__ = ("_counter", "_incarnation", "_node", "_rng")
+    __slots__ = ("_counter", "_incarnation", "_now", "_requests", "_rng", "node")
 
-    def __init__(self, node: str, incarnation: int, rng: Random) -> None:
-        self._node = node
+    def __init__(self, node: str, incarnation: int, rng: Random, now: Callable[[], int] = lambda: 0) -> None:
+        self.node = node
         self._incarnation = incarnation
         self._rng = rng
+        self._now = (
+            now  # some clock: a ballot near it seldom is below another node's. It spares rounds, never safety
+        )
         self._counter = 0
+        self._requests = incarnation << 32
 
-    def next(self, after: Tag = NO_TAG, hint: int = 0) -> Tag:
-        """A ballot greater than `after` and all issued before. `hint`, such as the time, spares rounds, never safety."""
-        self._counter = max(self._counter, after.hlc, hint) + 1
-        return Tag(self._counter, self._node, self._incarnation)
+    def next(self, after: Tag = NO_TAG) -> Tag:
+        """A ballot greater than `after` and all issued before."""
+        self._counter = max(self._counter + 1, after.hlc + 1, self._now())
+        return Tag(self._counter, self.node, self._incarnation)
+
+    def number(self) -> int:
+        """A number for a request of this node's own, greater than all before, those of earlier lives too."""
+        self._requests += 1
+        return self._requests
 
     def backoff_ms(self, tries: int) -> float:
         """How long to stay away after losing for the `tries`-th time (from 0): random, doubling, 2 to 64 ms."""
@@ -127,7 +136,6 @@ def propose(
     accept: Callable[[Tag, bytes | None], Ask],
     *,
     chosen: Callable[[Ask, Tag], bool] = same_ballot,
-    hint: int = 0,
     bugs: frozenset[str] = frozenset(),
 ) -> Generator[Ask | Pause, Any, bytes | None]:
     """Bring `change` about; returns the state that was chosen, and the change knows what it made of it.
@@ -140,7 +148,7 @@ def propose(
     for tries in count():
         if tries:
             yield Pause(ballots.backoff_ms(tries - 1))
-        ballot = ballots.next(after, hint)
+        ballot = ballots.next(after)
         ask = prepare(ballot)
         try:
             yield ask

@@ -1,7 +1,7 @@
 """The commands that read and write data. One row of the table each; see `kvstore.session`.
 
-Compatibility is by refusal, never by silence: what a bucket cannot promise (SET with NX, XX, EX or GET) is
-answered WRONGCLASS.
+Compatibility is by refusal, never by silence: what a bucket cannot promise (SET with EX, and with NX, XX or GET
+unless its mode is cas) is answered WRONGCLASS.
 
     KV.GET key [CL one|quorum|all | R n] [TIMEOUT ms]        -> {values: [v] or [], tag}
     KV.PUT key value [CL ... | W n] [TIMEOUT ms]             -> {tag, acks}
@@ -14,89 +14,40 @@ R and W override the bucket's own counts, never the promise of its mode.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from kvstore.config import BucketConfig, majority
+from kvstore import commands_cas
+from kvstore.envelope import opened
 from kvstore.errors import definite
-from kvstore.events import NO_TAG, Failure, Tag, Value
-from kvstore.flows import inspect, lww, register
+from kvstore.events import Failure, Value
+from kvstore.flows import cas, inspect, lww, register
 from kvstore.flows.steps import Flow, Op
+from kvstore.launching import Shape, launch, new_op, parse_options, put_result, tag_bytes, wanted
 from kvstore.messages import QueryReply, Refused
-from kvstore.ring import partition_of
-from kvstore.session import LATER, OK, Later, RefusalError, Session, command, current, positive, text
+from kvstore.session import LATER, OK, Later, RefusalError, Session, command
 
 if TYPE_CHECKING:
     from kvstore.node import Node
 
-KEY_MAX = 64 * 1024
-
-
-def tag_text(tag: Tag) -> str | None:
-    """A tag for people and tests: time@node.incarnation; None for a key never written."""
-    return None if tag == NO_TAG else f"{tag.hlc}@{tag.node}.{tag.incarnation}"
-
-
-# ---- launching ---------------------------------------------------------------------------------------------
-
-Shape = Callable[[Op], Value]
-
-_READS: dict[str, Callable[[Op], Flow]] = {"register": register.read}
-_WRITES: dict[str, Callable[[Op], Flow]] = {"register": register.write}
-_DELETES: dict[str, Callable[[Op], Flow]] = {"register": register.write}
-
-
-def _op(node: Node, session: Session, key: bytes, shape: Shape, **more: Any) -> Op:
-    if len(key) > KEY_MAX:
-        raise RefusalError("BADARG", f"the key has {len(key)} bytes; at most {KEY_MAX} are allowed")
-    value = more.get("value")
-    if value is not None and len(value) > node.config.max_value_bytes:
-        limit = node.config.max_value_bytes
-        raise RefusalError("BADARG", f"the value has {len(value)} bytes; at most {limit} are allowed")
-    bucket = current(node, session)
-    partition = partition_of(key)
-    return Op(bucket, key, partition, node.ring.preferences(bucket.n)[partition], shape, **more)
-
-
-def _launch(
-    node: Node,
-    session: Session,
-    op: Op,
-    flow: Callable[[Op], Flow],
-    timeout_ms: float = 0.0,
-    report: Callable[[Op, Value], None] | None = None,
-) -> Later:
-    need = max(op.r, op.w) if op.writes and op.bucket.mode == "register" else op.w if op.writes else op.r
-    if need > len(op.replicas):
-        have = len(op.replicas)
-        raise RefusalError(
-            "UNAVAILABLE", f"this needs {need} replicas and the cluster has {have} for the key"
-        )
-    if node.coordinator.running >= node.config.max_requests:
-        raise RefusalError("OVERLOADED", f"{node.coordinator.running} requests are in progress")
-    node.coordinator.launch(op, flow, report or partial(answer_with, node, session), timeout_ms)
-    return LATER
-
-
-def answer_with(node: Node, session: Session, op: Op, value: Value) -> None:
-    """The op's value is the command's answer."""
-    node.respond(session, value)
+_READS: dict[str, Callable[[Op], Flow]] = {"register": register.read, "cas": cas.read}
+_WRITES: dict[str, Callable[[Op], Flow]] = {"register": register.write, "cas": cas.write}
+_DELETES: dict[str, Callable[[Op], Flow]] = {"register": register.write, "cas": cas.delete}
 
 
 def _read(node: Node, session: Session, key: bytes, shape: Shape) -> tuple[Op, Callable[[Op], Flow]]:
-    op = _op(node, session, key, shape)
+    op = new_op(node, session, key, shape)
     return op, _READS.get(op.bucket.mode, lww.read)
 
 
 def _write(
     node: Node, session: Session, key: bytes, shape: Shape, value: bytes
 ) -> tuple[Op, Callable[[Op], Flow]]:
-    op = _op(node, session, key, shape, value=value, writes=True)
+    op = new_op(node, session, key, shape, value=value, writes=True)
     return op, _WRITES.get(op.bucket.mode, lww.write)
 
 
 def _delete(node: Node, session: Session, key: bytes, shape: Shape) -> tuple[Op, Callable[[Op], Flow]]:
-    op = _op(node, session, key, shape, writes=True)
+    op = new_op(node, session, key, shape, writes=True)
     return op, _DELETES.get(op.bucket.mode, lww.delete)
 
 
@@ -123,7 +74,7 @@ class Batch:
         for index, (op, flow) in enumerate(ops):
             op.index = index
             try:
-                _launch(self._node, self._session, op, flow, report=self._part)
+                launch(self._node, self._session, op, flow, report=self._part)
             except RefusalError as refusal:
                 self._part(op, refusal.failure)
         return LATER
@@ -174,18 +125,15 @@ def _sum(values: list[Value]) -> Value:
 @command("GET", 2, 2)
 def get(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """GET key."""
-    return _launch(node, session, *_read(node, session, args[1], _value))
+    return launch(node, session, *_read(node, session, args[1], _value))
 
 
 @command("SET", 3, 0)
 def set_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """SET key value. Its conditions and expiry need promises these buckets do not make."""
+    """SET key value. Its conditions are in `kvstore.commands_cas`."""
     if len(args) > 3:
-        option, mode = text(args[3]).upper(), current(node, session).mode
-        if option not in {"EX", "PX", "EXAT", "PXAT", "NX", "XX", "GET", "KEEPTTL"}:
-            raise RefusalError("BADARG", f"SET has no option '{option}'")
-        raise RefusalError("WRONGCLASS", f"mode {mode} cannot do SET with {option}; use plain SET")
-    return _launch(node, session, *_write(node, session, args[1], _ok, args[2]))
+        return commands_cas.set_with(node, session, args)
+    return launch(node, session, *_write(node, session, args[1], _ok, args[2]))
 
 
 @command("UNLINK", 2, 0)
@@ -193,7 +141,7 @@ def set_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later
 def del_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """DEL key...: how many of them existed. Each key is an op of its own."""
     if len(args) == 2:
-        return _launch(node, session, *_delete(node, session, args[1], _existed))
+        return launch(node, session, *_delete(node, session, args[1], _existed))
     ops = [_delete(node, session, key, _existed) for key in dict.fromkeys(args[1:])]
     return Batch(node, session, len(ops), _sum).run(ops)
 
@@ -203,6 +151,16 @@ def exists(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
     """EXISTS key...: how many of them exist; a key named twice counts twice."""
     ops = [_read(node, session, key, _present) for key in args[1:]]
     return Batch(node, session, len(ops), _sum).run(ops)
+
+
+def _length(op: Op) -> Value:
+    return len(op.value or b"")
+
+
+@command("STRLEN", 2, 2)
+def strlen(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
+    """STRLEN key: the length of the value, 0 if there is none."""
+    return launch(node, session, *_read(node, session, args[1], _length))
 
 
 @command("MGET", 2, 0)
@@ -225,67 +183,20 @@ def mset(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later
 # ---- our own -----------------------------------------------------------------------------------------------
 
 
-class Options(NamedTuple):
-    """What follows the fixed arguments of a KV command."""
-
-    level: str | None  # CL
-    replicas: int | None  # R or W
-    timeout_ms: float
-
-
-def _options(args: tuple[bytes, ...], count: bytes | None) -> Options:
-    level, number, timeout_ms = None, None, 0.0
-    if len(args) % 2:
-        raise RefusalError("BADARG", f"option '{text(args[-1])}' has no value")
-    for option, value in zip(args[::2], args[1::2], strict=True):
-        name = option.upper()
-        if name == b"CL":
-            level = text(value).lower()
-            if level not in {"one", "quorum", "all"}:
-                raise RefusalError("BADARG", f"CL '{level}' is not known; choose one, quorum or all")
-        elif name == b"TIMEOUT":
-            timeout_ms = float(positive("TIMEOUT", value))
-        elif count is not None and name == count:
-            number = positive(text(count), value)
-        else:
-            raise RefusalError("BADARG", f"option '{text(option)}' is not known here")
-    if level is not None and number is not None:
-        raise RefusalError("BADARG", "CL and a count exclude each other; give one")
-    return Options(level, number, timeout_ms)
-
-
-def _wanted(bucket: BucketConfig, options: Options, usual: int, other: int) -> int:
-    """How many replicas a request waits for; `other` is the bucket's count for the other direction."""
-    if options.replicas is None and options.level is None:
-        return usual
-    n = bucket.n
-    count = options.replicas or {"one": 1, "quorum": majority(n), "all": n}[options.level or ""]
-    if count > n:
-        raise RefusalError("BADARG", f"{count} is more than n = {n} of bucket {bucket.name}; choose 1 to {n}")
-    if bucket.mode == "register" and count < majority(n):
-        raise RefusalError("WRONGCLASS", f"mode register needs a majority: {majority(n)} to {n}, not {count}")
-    if bucket.mode == "monotonic" and count + other <= n:
-        raise RefusalError(
-            "WRONGCLASS", f"mode monotonic needs R + W > {n}: {n - other + 1} to {n}, not {count}"
-        )
-    return count
+def _with_rid(op: Op, options: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Take RID out of the options."""
+    op.rid, rest = commands_cas.request_id(options)
+    if op.rid is not None and op.bucket.mode != "cas":
+        raise RefusalError("WRONGCLASS", f"mode {op.bucket.mode} cannot do RID; use a bucket of mode cas")
+    return rest
 
 
 def _versions(op: Op) -> Value:
-    return {"values": [] if op.value is None else [op.value], "tag": _ascii(op.tag)}
-
-
-def _ascii(tag: Tag) -> bytes | None:
-    shown = tag_text(tag)
-    return None if shown is None else shown.encode()
-
-
-def _put_result(op: Op) -> Value:
-    return {"tag": _ascii(op.tag), "acks": op.acks}
+    return {"values": [] if op.value is None else [op.value], "tag": tag_bytes(op.tag)}
 
 
 def _del_result(op: Op) -> Value:
-    return {"tag": _ascii(op.tag), "acks": op.acks, "existed": int(op.existed)}
+    return {"tag": tag_bytes(op.tag), "acks": op.acks, "existed": int(op.existed)}
 
 
 @command("KV.GET", 2, 6)
@@ -293,41 +204,43 @@ def kv_get(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
     """KV.GET key [CL one|quorum|all | R n] [TIMEOUT ms]."""
     op, flow = _read(node, session, args[1], _versions)
     if len(args) == 2:
-        return _launch(node, session, op, flow)
-    options = _options(args[2:], b"R")
-    op.r = _wanted(op.bucket, options, op.r, op.bucket.w)
-    return _launch(node, session, op, flow, options.timeout_ms)
+        return launch(node, session, op, flow)
+    options = parse_options(args[2:], b"R")
+    op.r = wanted(op.bucket, options, op.r, op.bucket.w)
+    return launch(node, session, op, flow, options.timeout_ms)
 
 
-@command("KV.PUT", 3, 7)
+@command("KV.PUT", 3, 9)
 def kv_put(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """KV.PUT key value [CL one|quorum|all | W n] [TIMEOUT ms]."""
-    op, flow = _write(node, session, args[1], _put_result, args[2])
+    """KV.PUT key value [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
+    op, flow = _write(node, session, args[1], put_result, args[2])
     if len(args) == 3:
-        return _launch(node, session, op, flow)
-    options = _options(args[3:], b"W")
-    op.w = _wanted(op.bucket, options, op.w, op.bucket.r)
-    return _launch(node, session, op, flow, options.timeout_ms)
+        return launch(node, session, op, flow)
+    options = parse_options(_with_rid(op, args[3:]), b"W")
+    op.w = wanted(op.bucket, options, op.w, op.bucket.r)
+    return launch(node, session, op, flow, options.timeout_ms)
 
 
-@command("KV.DEL", 2, 6)
+@command("KV.DEL", 2, 8)
 def kv_del(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """KV.DEL key [CL one|quorum|all | W n] [TIMEOUT ms]."""
+    """KV.DEL key [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
     op, flow = _delete(node, session, args[1], _del_result)
-    options = _options(args[2:], b"W")
-    op.w = _wanted(op.bucket, options, op.w, op.bucket.r)
-    return _launch(node, session, op, flow, options.timeout_ms)
+    options = parse_options(_with_rid(op, args[2:]), b"W")
+    op.w = wanted(op.bucket, options, op.w, op.bucket.r)
+    return launch(node, session, op, flow, options.timeout_ms)
 
 
 def _raw_result(op: Op) -> Value:
     ask = op.waiting
     assert ask is not None
+    assert ask.op is not None
     shown: dict[str, Value] = {}
     for replica in ask.replicas:
         reply = ask.answers.get(replica) or ask.refusals.get(replica)
         if type(reply) is QueryReply:
-            values: list[Value] = [] if reply.value is None else [reply.value]
-            shown[replica] = {"values": values, "tag": _ascii(reply.tag)}
+            value = opened(reply.value).value if ask.op.bucket.kind == "cas" else reply.value
+            values: list[Value] = [] if value is None else [value]
+            shown[replica] = {"values": values, "tag": tag_bytes(reply.tag)}
         elif reply is None:
             shown[replica] = {"error": b"no answer in time"}
         else:
@@ -341,9 +254,9 @@ def _raw_result(op: Op) -> Value:
 @command("KV.RAW", 2, 4)
 def kv_raw(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """KV.RAW key [TIMEOUT ms]: what every replica holds, repairs nothing."""
-    options = _options(args[2:], None)
+    options = parse_options(args[2:], None)
     if options.level is not None:
         raise RefusalError("BADARG", "KV.RAW asks all replicas; leave CL out")
-    op = _op(node, session, args[1], _raw_result)
+    op = new_op(node, session, args[1], _raw_result)
     op.r = 1
-    return _launch(node, session, op, inspect.raw, options.timeout_ms)
+    return launch(node, session, op, inspect.raw, options.timeout_ms)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kvstore.commands import answer_with
 from kvstore.config import BucketConfig, ConfigError, bucket, majority
+from kvstore.envelope import opened
 from kvstore.events import Close, Failure, Simple, UseProtocol, Value
 from kvstore.flows import inspect
 from kvstore.flows.steps import Op
+from kvstore.launching import answer_with
 from kvstore.ring import partition_of, slot_of
 from kvstore.session import LATER, OK, TABLE, Later, RefusalError, Session, command, current, positive, text
 
@@ -191,7 +192,12 @@ def time_(node: Node, session: Session, args: Args) -> Value | Later:
 def dbsize(node: Node, session: Session, args: Args) -> Value | Later:
     """DBSIZE: keys of this bucket with a live version on this node. Walks the storage."""
     name = current(node, session).name
-    return sum(1 for record in node.reader.records() if record.bucket == name and record.value is not None)
+    enveloped = current(node, session).kind == "cas"
+    return sum(
+        1
+        for record in node.reader.records()
+        if record.bucket == name and (opened(record.value) if enveloped else record).value is not None
+    )
 
 
 @command("SELECT", 2, 2)

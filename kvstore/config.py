@@ -5,9 +5,10 @@
     quorum      one phase, W=majority    R=majority, repair later     later reads meet acknowledged writes
     monotonic   one phase, W=majority    R=majority, repair first     + no read goes back behind another
     register    query, then store (ABD)  query, then write back       linearizable per key
+    cas         prepare, accept          query; accept if in doubt    linearizable per key, conditions and counters too
 
 The first three order versions by the coordinator's clock alone (last writer wins), which loses acknowledged
-writes when clocks disagree. In `register` both quorums are majorities at least: a smaller R or W is
+writes when clocks disagree. In `register` and `cas` both quorums are majorities at least: a smaller R or W is
 refused, not obeyed.
 
 A configuration is TOML:
@@ -43,8 +44,9 @@ import msgspec
 
 from kvstore import bugs as seeded
 
-CLASSES = {"eventual": "lww", "quorum": "lww", "monotonic": "lww", "register": "register"}
+CLASSES = {"eventual": "lww", "quorum": "lww", "monotonic": "lww", "register": "register", "cas": "cas"}
 MODES = tuple(CLASSES)
+ATOMIC = ("register", "cas")  # linearizable per key, by majorities
 READ_REPAIRS = ("none", "async", "blocking")
 CLOCKS = ("hlc", "wall")
 DEFAULT_BUCKET = "default"
@@ -124,19 +126,23 @@ def bucket(
     where = f'bucket "{name}"'
     if not name or any(c.isspace() for c in name):
         raise ConfigError(f'The bucket name "{name}" is empty or has spaces; choose a name such as "cart".')
+    if name.startswith("!"):
+        raise ConfigError(
+            f'The bucket name "{name}" begins with "!", as the store\'s own do; choose another.'
+        )
     _choice(where, "mode", mode, MODES)
     if type(n) is not int or not 1 <= n <= 32:
         raise ConfigError(f"In {where}, n = {n!r} is not a count of replicas; choose n between 1 and 32.")
     usual = 1 if mode == "eventual" else majority(n)
     r = _count(where, "r", usual if r is None else r, n)
     w = _count(where, "w", usual if w is None else w, n)
-    if mode == "register" and min(r, w) < majority(n):
+    if mode in ATOMIC and min(r, w) < majority(n):
         raise ConfigError(
-            f"In {where}, r = {r} and w = {w} with n = {n}: mode register needs majorities, so choose both "
+            f"In {where}, r = {r} and w = {w} with n = {n}: mode {mode} needs majorities, so choose both "
             f"between {majority(n)} and {n}, or leave them out."
         )
     if read_repair is None:
-        read_repair = {"monotonic": "blocking", "register": "none"}.get(mode, "async")
+        read_repair = {"monotonic": "blocking", "register": "none", "cas": "none"}.get(mode, "async")
     _choice(where, "read_repair", read_repair, READ_REPAIRS)
     if mode == "monotonic" and read_repair != "blocking":
         raise ConfigError(
@@ -148,9 +154,9 @@ def bucket(
             f"In {where}, r = {r} and w = {w} with n = {n}: mode monotonic needs r + w > n, so that every "
             f"read meets what an earlier one repaired; raise one of them, or leave both out."
         )
-    if mode == "register" and read_repair != "none":
+    if mode in ATOMIC and read_repair != "none":
         raise ConfigError(
-            f"In {where}, mode register writes back in its own read, so read_repair = "
+            f"In {where}, mode {mode} writes back in its own read, so read_repair = "
             f'"{read_repair}" has no meaning; leave it out.'
         )
     return BucketConfig(name, mode, n, r, w, read_repair)

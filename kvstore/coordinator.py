@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kvstore.caspaxos import Ballots
 from kvstore.config import NodeConfig
 from kvstore.errors import definite
 from kvstore.events import Effect, Failure, Meta, Tag, Value
-from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, Pause
+from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, Pause, Turn
 from kvstore.hlc import HybridClock
+from kvstore.lines import Lines
 from kvstore.messages import (
     BucketReply,
     Message,
@@ -30,11 +32,13 @@ from kvstore.messages import (
     Store,
     StoreReply,
 )
+from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
 from kvstore.ring import Ring
 
 LEASE = "clock_lease"
+RESEND_MS = 100.0  # an op that others may wait for asks those who are silent again
 
 
 class Coordinator:
@@ -51,6 +55,7 @@ class Coordinator:
         hlc: HybridClock,
         overlay: Overlay,
         moment: Moment,
+        ballots: Ballots,
         incarnation: int,
         *,
         send: Callable[[str, Message], None],
@@ -73,6 +78,8 @@ class Coordinator:
         self._hold = hold
         self._emit = emit
         self._schedule = schedule
+        self._ballots = ballots
+        self._lines = Lines()
         self._asks: dict[int, Ask] = {}
         self._requests = incarnation << 32  # unique over all lives of this node
         self._lease = hlc.lease  # the newest one written, durable or not
@@ -86,6 +93,7 @@ class Coordinator:
         """Coordinate an op; `report` gets its value or Failure, once. Check `max_requests` before."""
         self.running += 1
         op.bugs = self._config.bugs
+        op.ballots = self._ballots
         op.report = report
         op.deadline = self._moment.clock.mono_ms + (timeout_ms or self._config.request_timeout_ms)
         op.flow = flow(op)
@@ -107,8 +115,12 @@ class Coordinator:
                         continue
                     if value is None:
                         return  # until the lease is durable
+                elif type(step) is Turn:
+                    if not self._lines.enter(op):
+                        return  # until the one before is done
+                    self._nudge(op)
                 elif type(step) is Pause:
-                    self._pause(op, step.ms)
+                    self._call_later(step.ms, op, self._resume)
                     return
                 elif not self._ask(op, step):  # type: ignore[arg-type]
                     return
@@ -117,9 +129,19 @@ class Coordinator:
         except GaveUpError as gave_up:
             self._fail(op, gave_up.code, gave_up.text)
 
-    def _pause(self, op: Op, ms: float) -> None:
+    def _call_later(self, ms: float, op: Op, call: Callable[[Op], None]) -> None:
         at = self._moment.clock.mono_ms + ms
-        self._schedule(at, lambda: None if op.done else self._resume(op))
+        self._schedule(at, lambda: None if op.done else call(op))
+
+    def _nudge(self, op: Op) -> None:
+        """Ask those who are silent once more, now and then while the op lasts. Doubles do no harm."""
+        ask = op.waiting
+        if ask is not None:
+            message = self._message(op, ask, ask.request)
+            for replica in ask.replicas:
+                if replica not in ask.answers and replica not in ask.refusals:
+                    self._send(replica, message)
+        self._call_later(RESEND_MS, op, self._nudge)
 
     def _ask(self, op: Op, ask: Ask) -> bool:
         """Send a question; True if the flow need not wait."""
@@ -144,11 +166,13 @@ class Coordinator:
         kind = ask.kind
         left_ms = op.deadline - self._moment.clock.mono_ms
         if kind is Query:
-            writes = op.bucket.mode == "register"
+            writes = op.bucket.mode == "register"  # the clock orders
             hlc = self._hlc.peek(self._moment.clock.wall_ms) if writes else 0
             return Query(request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, hlc)
+        if kind is Prepare:
+            return Prepare(request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag)
         op.mutated = True
-        if kind is Store or kind is Repair:
+        if kind is Store or kind is Repair or kind is Accept:
             return kind(
                 request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag, ask.value
             )
@@ -165,15 +189,15 @@ class Coordinator:
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
-    def answer(self, src: str, message: BucketReply) -> None:
-        """A member answered one of our questions about a bucket."""
+    def answer(self, src: str, message: Promise | Accepted | BucketReply) -> None:
+        """An acceptor answered, or a member one of our questions about a bucket."""
         if src != self._name:
             self.heard[src] = self._moment.clock.mono_ms
         ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
-    def refusal(self, src: str, message: Stale | Refused) -> None:
+    def refusal(self, src: str, message: Stale | Refused | Nack) -> None:
         """A replica refused one."""
         if src != self._name:
             self.heard[src] = self._moment.clock.mono_ms
@@ -240,6 +264,11 @@ class Coordinator:
         op.done = True
         del op.flow  # op and generator refer to each other; spare the garbage collector
         self.running -= 1
+        if op.turn:
+            next_op = self._lines.leave(op)
+            if next_op is not None:
+                self._nudge(next_op)
+                self._resume(next_op)
 
     def expire(self, op: Op) -> None:
         """The deadline of an op has passed."""
@@ -250,18 +279,23 @@ class Coordinator:
                 self._resume(op)
                 return
         self.timeouts += 1
-        got = f"{len(ask.answers)} of {ask.need} replicas" if ask is not None else "storage has not"
+        got = "storage, or an operation on the same key before this one, has not"
+        if ask is not None:
+            got = f"{len(ask.answers)} of {ask.need} replicas"
         code = "NOQUORUM" if op.writes and not op.mutated else "TIMEOUT"
         self._resume(op, error=GaveUpError(code, f"{got} answered in time"))
 
 
 def _refused_by(ask: Ask) -> GaveUpError:
     """Why a quorum is hopeless: the refusals' own code if they agree, else NOQUORUM."""
-    replies = list(ask.refusals.values())
-    codes = {"STALE" if type(reply) is Stale else reply.code for reply in replies}
-    code = codes.pop() if len(codes) == 1 else "NOQUORUM"
-    texts = [
-        f"{replica}: ring epoch {reply.epoch}" if type(reply) is Stale else f"{replica}: {reply.text}"
-        for replica, reply in ask.refusals.items()
-    ]
-    return GaveUpError(code, "refused by " + "; ".join(texts))
+    codes, texts = set(), []
+    for replica, reply in ask.refusals.items():
+        if type(reply) is Stale:
+            code, text = "STALE", f"ring epoch {reply.epoch}"
+        elif type(reply) is Nack:
+            code, text = "NOQUORUM", "a higher ballot is promised"
+        else:
+            code, text = reply.code, reply.text
+        codes.add(code)
+        texts.append(f"{replica}: {text}")
+    return GaveUpError(codes.pop() if len(codes) == 1 else "NOQUORUM", "refused by " + "; ".join(texts))

@@ -108,7 +108,7 @@ class Request:
     def apply(self, value: bytes | None) -> bytes | Keep | None:
         """Evaluate it on this state. Raises GaveUpError when the same client has since made another change."""
         state = opened(value)
-        done = state.last(self.rid.who)
+        done = None if self._attempts else state.last(self.rid.who)  # after a try, `settled` has been asked
         if done is not None and done.number >= self.rid.number:
             self._found(state, done)
             return KEEP

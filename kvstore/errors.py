@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+CASFAIL = "CASFAIL"
+
 
 class Row(NamedTuple):
     """One error code."""
@@ -37,6 +39,7 @@ TABLE: dict[str, Row] = {
     "NOQUORUM": Row(True, "too many replicas refused before any change was sent"),
     "STALE": Row(True, "the replicas know another ring epoch; no change was sent"),
     "CLOCKSKEW": Row(True, "clocks are too far apart; no change was sent"),
+    CASFAIL: Row(True, "the condition was false, in the order of all operations; nothing was changed"),
     "TIMEOUT": Row(False, "not enough replicas answered in time; a write may or may yet take effect"),
     "INDEFINITE": Row(False, "the write may or may yet take effect"),
 }

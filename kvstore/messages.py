@@ -23,6 +23,7 @@ import msgspec
 
 from kvstore.config import BucketConfig
 from kvstore.events import Tag
+from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 
 
 class Query(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=1):
@@ -146,6 +147,11 @@ Message = (
     | BucketOffer
     | BucketOpen
     | BucketReply
+    | Prepare
+    | Promise
+    | Accept
+    | Accepted
+    | Nack
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

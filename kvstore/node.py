@@ -18,9 +18,11 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from kvstore import commands, commands_admin, session
+from kvstore import commands, commands_admin, commands_cas, session
+from kvstore.acceptor import Acceptor
 from kvstore.buckets import META as BUCKETS
 from kvstore.buckets import Buckets
+from kvstore.caspaxos import Ballots
 from kvstore.config import NodeConfig
 from kvstore.coordinator import LEASE, Coordinator
 from kvstore.events import (
@@ -57,14 +59,15 @@ from kvstore.messages import (
     Store,
     StoreReply,
 )
+from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
 
-_FILLED_BY = (commands, commands_admin)  # importing them fills session.TABLE
+_FILLED_BY = (commands, commands_admin, commands_cas)  # importing them fills session.TABLE
 
 INCARNATION = "incarnation"
-TICK_MS = 10.0  # timers are no finer than this
+TICK_MS = 1.0  # timers are no finer than this
 _NEVER = float("inf")
 
 
@@ -98,12 +101,17 @@ class Node:
         self.replica = Replica(
             ring, hlc, self.overlay, self.buckets, self.moment, send=self._send_after, emit=self.emit
         )
+        self.acceptor = Acceptor(
+            self.overlay, config.bugs, refused=self.replica.refused, send=self._send_after, emit=self.emit
+        )
+        self.replica.acceptor = self.acceptor
         self.coordinator = Coordinator(
             config,
             ring,
             hlc,
             self.overlay,
             self.moment,
+            Ballots(self.name, self.incarnation, rng, lambda: int(self.moment.clock.wall_ms)),
             self.incarnation,
             send=self._send,
             hold=self._hold,
@@ -125,13 +133,21 @@ class Node:
             Fired: self._fired,
             Committed: self._committed,
         }
-        self._messages: dict[type, Callable[[str, Any], None]] = {
+        self._messages = self._handlers()
+
+    def _handlers(self) -> dict[type, Callable[[str, Any], None]]:
+        return {
             Query: self.replica.query,
             Store: self.replica.store,
             Repair: self.replica.store,
             BucketOffer: self.replica.offer,
             BucketOpen: self.replica.open,
             Ping: self.replica.ping,
+            Prepare: self.acceptor.prepare,
+            Accept: self.acceptor.accept,
+            Promise: self.coordinator.answer,
+            Accepted: self.coordinator.answer,
+            Nack: self.coordinator.refusal,
             Pong: self._pong,
             QueryReply: self.coordinator.version,
             StoreReply: self.coordinator.version,

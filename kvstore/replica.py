@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kvstore.absorb import absorb
+from kvstore.acceptor import Acceptor
 from kvstore.buckets import Buckets
 from kvstore.events import NO_TAG, Clock, CorruptRecord, Effect, Log, Meta, Record
 from kvstore.hlc import HybridClock, to_ms
@@ -30,6 +31,7 @@ from kvstore.messages import (
     Store,
     StoreReply,
 )
+from kvstore.messages_cas import Accept, Prepare
 from kvstore.overlay import Overlay
 from kvstore.ring import Ring
 
@@ -49,7 +51,7 @@ class Replica:
     `send(dst, message, ticket)` sends once the ticket is committed; `emit` is for effects.
     """
 
-    __slots__ = ("_buckets", "_emit", "_hlc", "_moment", "_overlay", "_ring", "_send")
+    __slots__ = ("_buckets", "_emit", "_hlc", "_moment", "_overlay", "_ring", "_send", "acceptor")
 
     def __init__(
         self,
@@ -69,10 +71,11 @@ class Replica:
         self._send = send
         self._emit = emit
         self._moment = moment
+        self.acceptor: Acceptor  # of the same node
 
     def query(self, src: str, message: Query) -> None:
         """Answer with the newest version once it is durable."""
-        if self._refused(src, message, message.hlc):
+        if self.refused(src, message, message.hlc):
             return
         try:
             record, ticket = self._overlay.get(message.bucket, message.key)
@@ -87,7 +90,7 @@ class Replica:
     def store(self, src: str, message: Store | Repair) -> None:
         """Absorb the version; acknowledge what is durable then."""
         tag = message.tag
-        if self._refused(src, message, tag.hlc):
+        if self.refused(src, message, tag.hlc):
             return
         try:
             current, ticket = self._overlay.get(message.bucket, message.key)
@@ -98,6 +101,9 @@ class Replica:
         if bucket is None:
             text = f'bucket "{message.bucket}" is not open at this replica'
             self._send(src, Refused(message.request, "NOQUORUM", text), 0)
+            return
+        if bucket.kind == "cas":
+            self._accept_late(src, message)
             return
         self._hlc.observe(tag.hlc)
         kept = absorb(bucket.kind, current, Record(message.bucket, message.key, tag, message.value))
@@ -111,6 +117,17 @@ class Replica:
             tag = current.tag
         if message.request:
             self._send(src, StoreReply(message.request, tag), ticket)
+
+    def _accept_late(self, src: str, message: Store | Repair) -> None:
+        try:
+            floor, ticket = self.acceptor.take_in(
+                Record(message.bucket, message.key, message.tag, message.value)
+            )
+        except CorruptRecord as error:
+            self._send(src, Refused(message.request, "NOQUORUM", f"unreadable promise: {error}"), 0)
+            return
+        if message.request:
+            self._send(src, StoreReply(message.request, floor), ticket)
 
     def offer(self, src: str, message: BucketOffer) -> None:
         """Promise a bucket's definition, or refuse because its name means something else here."""
@@ -126,7 +143,8 @@ class Replica:
         """Say that this node is there."""
         self._send(src, Pong(message.request, self._ring.epoch), 0)
 
-    def _refused(self, src: str, message: Query | Store | Repair, hlc: int) -> bool:
+    def refused(self, src: str, message: Query | Store | Repair | Prepare | Accept, hlc: int = 0) -> bool:
+        """Whether a request about a key is refused before anything is done; the sender is told why."""
         if message.epoch != self._ring.epoch:
             self._send(src, Stale(message.request, self._ring.epoch), 0)
             return True

@@ -9,6 +9,7 @@ top to bottom; `kvstore.node` runs it:
     yield ask.rest()        # resumes when all have answered, or the deadline has passed; never raises
     tag = yield Issue(0)    # a new tag whose clock lease is durable
     yield Pause(ms)         # resumes after so long
+    yield Turn()            # resumes when no other op of this node changes the key
 
 Decision: requests go to all replicas at once, reads as well, and the first `need` answers count. A read thus
 costs N messages and not R, but it needs no failure detector to choose whom to ask, has no second attempt
@@ -18,14 +19,27 @@ after a time-out, and its latency is that of the R fastest.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvstore.config import BucketConfig
 from kvstore.events import NO_TAG, Tag, Value
 from kvstore.messages import BucketOffer, BucketOpen, Query, QueryReply, Repair, Store
+from kvstore.messages_cas import Accept, Prepare
 from kvstore.quorum import Quorum
 
-Request = type[Query] | type[Store] | type[Repair] | type[BucketOffer] | type[BucketOpen]
+if TYPE_CHECKING:
+    from kvstore.caspaxos import Ballots
+    from kvstore.envelope import Effect, Request, Rid
+
+Kind = (
+    type[Query]
+    | type[Store]
+    | type[Repair]
+    | type[Prepare]
+    | type[Accept]
+    | type[BucketOffer]
+    | type[BucketOpen]
+)
 
 
 class GaveUpError(Exception):
@@ -47,7 +61,7 @@ class Ask(Quorum):
 
     def __init__(
         self,
-        kind: Request,
+        kind: Kind,
         replicas: tuple[str, ...],
         need: int,
         tag: Tag = NO_TAG,
@@ -85,19 +99,30 @@ class Pause:
         self.ms = ms
 
 
-Flow = Generator[Ask | Issue | Pause, Any, None]
+class Turn:
+    """Wait until no other op of this node that took its turn is busy with the key; it is given back at the op's end."""
+
+    __slots__ = ()
+
+
+Step = Ask | Issue | Pause | Turn
+Flow = Generator[Step, Any, Any]
 
 
 class Op:
     """One operation on one key, as its coordinator sees it."""
 
     __slots__ = (
+        "accepting",
         "acks",
         "answered",
+        "ballots",
         "bucket",
         "bugs",
+        "change",
         "deadline",
         "done",
+        "effect",
         "existed",
         "flow",
         "index",
@@ -107,8 +132,10 @@ class Op:
         "r",
         "replicas",
         "report",
+        "rid",
         "shape",
         "tag",
+        "turn",
         "value",
         "w",
         "waiting",
@@ -145,6 +172,12 @@ class Op:
         self.index = 0  # which part of a batch
         self.done = False
         self.waiting: Ask | None = None
+        self.turn = False  # stands in the line of its key
+        self.effect: Effect | None = None  # class cas: what to make of the state,
+        self.rid: Rid | None = None  # the client's request id,
+        self.accepting: Ask | None = None  # the newest accept,
+        self.change: Request | None = None  # and what came of it
+        self.ballots: Ballots  # given by the node
         self.flow: Flow
         self.report: Callable[[Op, Value], None]  # given by the node: where the answer goes
 

@@ -29,6 +29,7 @@ from kvstore.events import (
     Write,
 )
 from kvstore.messages import Message, Ping, Pong, Repair, Store
+from kvstore.messages_cas import Accept
 from kvstore.node import Node
 from kvstore.ring import Ring
 
@@ -79,7 +80,7 @@ class Cluster:
         self.flights: list[Flight] = []
         self.replies: dict[tuple[str, int], Value] = {}
         self.logs: list[str] = []
-        self.stored: list[Store | Repair] = []
+        self.stored: list[Store | Repair | Accept] = []
         self._queue: list[tuple[float, int, str, int, Event | _Sync]] = []
         self._order = 0
         self._conn = 0
@@ -185,7 +186,7 @@ class Cluster:
                 self.logs.append(effect.text)
 
     def _send(self, flight: Flight) -> None:
-        if isinstance(flight.message, Store | Repair):
+        if isinstance(flight.message, Store | Repair | Accept):
             self.stored.append(flight.message)
         if self.by_hand:
             if not isinstance(flight.message, Ping | Pong):

@@ -39,8 +39,8 @@ def test_an_acceptor_never_takes_what_lies_below_its_word(messages: list[tuple[b
 def test_ballots_grow_and_belong_to_one_life() -> None:
     ballots = Ballots("n1", 7, random.Random(1))
     first = ballots.next()
-    second = ballots.next(Tag(10, "n9", 1), hint=3)
-    third = ballots.next(hint=50)
+    second = ballots.next(Tag(10, "n9", 1))
+    third = Ballots("n1", 7, random.Random(1), lambda: 50).next()
     assert first < second < third
     assert second > Tag(10, "n9", 1)
     assert {ballot[1:] for ballot in (first, second, third)} == {("n1", 7)}
@@ -56,18 +56,17 @@ class Majority:
         self.slots = {name: Slot() for name in "ABC"}
         self.accepts = 0
         self.pauses = 0
-        self.hint = 0
+        self.now = 0
 
     def run(self, name: str, change: Request, rounds: list[str]) -> Request:
         """`rounds`: per question the acceptors reached; lower case: reached, but the answer is lost."""
-        ballots = Ballots(name, 1, random.Random(1))
-        self.hint += 1
+        self.now += 1
+        ballots = Ballots(name, 1, random.Random(1), lambda: self.now)
         flow = propose(
             change,
             ballots,
             lambda b: self._ask(b, None, False),
             lambda b, value: self._ask(b, value, True),
-            hint=self.hint,
         )
         step = next(flow)
         try:

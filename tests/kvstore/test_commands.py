@@ -11,7 +11,7 @@ from tests.kvstore.cluster import Cluster, failed
 OK = Simple("OK")
 
 
-@pytest.mark.parametrize("mode", ["eventual", "quorum", "monotonic", "register"])
+@pytest.mark.parametrize("mode", ["eventual", "quorum", "monotonic", "register", "cas"])
 def test_data_commands(mode: str) -> None:
     made = Cluster("abc", bucket("default", mode, r=2, w=2))
     assert made.ask("a", "GET", "x") is None
@@ -35,7 +35,9 @@ def test_data_commands(mode: str) -> None:
         (["SET", "x", "1", "WHAT"], "BADARG"),
         (["SET", "x"], "ERR"),
         (["MSET", "x", "1", "y"], "ERR"),
-        (["INCR", "x"], "ERR"),
+        (["INCR", "x"], "WRONGCLASS"),
+        (["KV.CAS", "x", "ABSENT", "1"], "WRONGCLASS"),
+        (["KV.PUT", "x", "1", "RID", "me:1"], "WRONGCLASS"),
         (["KV.GET", "x", "R", "4"], "BADARG"),
         (["KV.GET", "x", "R", "0"], "BADARG"),
         (["KV.GET", "x", "R", "1"], "WRONGCLASS"),

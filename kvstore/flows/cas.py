@@ -1,0 +1,165 @@
+"""A register per key that can be changed on condition: CASPaxos (`kvstore.caspaxos`), linearizable.
+
+    change   ──Prepare──► majority: the newest state      read   ──Query──► majority: all hold one accepted ballot? answer
+             ──Accept───► majority: the next state               otherwise as a change that changes nothing
+
+A read that meets one ballot at a majority has met a chosen state, and no acknowledged one can be newer: two messages of
+latency, no promise and nothing to write. Every other operation is two rounds and two commits.
+
+Changes of one key through one node wait for each other (`Turn`), so a node never outbids itself. Two nodes may; both then
+stay away for a random while that doubles.
+"""
+
+from __future__ import annotations
+
+from kvstore.caspaxos import KEEP, Keep, propose
+from kvstore.config import majority
+from kvstore.envelope import Effect, Envelope, Request, Rid, opened
+from kvstore.errors import CASFAIL
+from kvstore.events import NO_TAG, Failure, Tag
+from kvstore.flows.steps import Ask, Flow, GaveUpError, Op, Turn, holders, newest
+from kvstore.messages import Query
+from kvstore.messages_cas import Accept, Prepare
+
+INT_MAX = (1 << 63) - 1
+
+
+# ---- flows -------------------------------------------------------------------------------------------------
+
+
+def read(op: Op) -> Flow:
+    """The value and its version."""
+    ask = Ask(Query, op.replicas, op.r)
+    yield ask
+    best = newest(ask)
+    chosen = holders(ask, best.tag) >= majority(len(op.replicas))
+    if chosen or "cas.read_no_accept" in op.bugs:
+        found = opened(best.value)
+    else:
+        op.effect = _look
+        request = yield from _proposed(op)
+        found = request.state
+    op.value, op.tag = found.value, _version(found.version)
+    op.answer()
+
+
+def change(op: Op) -> Flow:
+    """Bring `op.effect` about, once, however often its request id is tried."""
+    op.change = request = yield from _proposed(op)
+    op.tag = _version(request.version if request.took_effect else request.state.version)
+    op.answer()
+
+
+def write(op: Op) -> Flow:
+    """Write `op.value`."""
+    assert op.value is not None
+    op.effect = put(op.value)
+    yield from change(op)
+
+
+def delete(op: Op) -> Flow:
+    """Leave a state without a value."""
+    op.effect = remove
+    op.change = request = yield from _proposed(op)
+    op.existed = bool(request.result)
+    op.tag = _version(request.version if request.took_effect else request.state.version)
+    op.answer()
+
+
+def _proposed(op: Op) -> Flow:
+    yield Turn()
+    ballots = op.ballots
+    rid = op.rid
+    if rid is None or "retry.duplicate_apply" in op.bugs:
+        rid = Rid(b"!" + ballots.node.encode(), ballots.number())
+    assert op.effect is not None
+    request = Request(rid, op.effect)
+
+    def prepare(ballot: Tag) -> Ask:
+        return Ask(Prepare, op.replicas, op.r, ballot)
+
+    def accept(ballot: Tag, value: bytes | None) -> Ask:
+        op.accepting = Ask(Accept, op.replicas, op.w, ballot, value)
+        return op.accepting
+
+    yield from propose(request, ballots, prepare, accept, bugs=op.bugs)
+    op.acks = 0 if op.accepting is None else len(op.accepting.answers)
+    return request
+
+
+def _version(version: int) -> Tag:
+    """A key's count of changes, as clients see it."""
+    return Tag(version, "", 0) if version else NO_TAG
+
+
+# ---- what operations make of a state ------------------------------------------------------------------------
+
+
+def _look(state: Envelope) -> Keep:
+    return KEEP
+
+
+def put(value: bytes) -> Effect:
+    """Write."""
+    return lambda state: (value, 0)
+
+
+def put_if(value: bytes, *, there: bool) -> Effect:
+    """Write if there is a value (`there`), or if there is none."""
+    return lambda state: (value, 0) if (state.value is not None) is there else KEEP
+
+
+def put_at(value: bytes, version: int | None) -> Effect:
+    """Write if the key is at this version; None: if there is no value."""
+
+    def effect(state: Envelope) -> tuple[bytes | None, int] | Keep:
+        holds = state.value is None if version is None else state.version == version
+        return (value, 0) if holds else KEEP
+
+    return effect
+
+
+def remove(state: Envelope) -> tuple[bytes | None, int] | Keep:
+    """Delete; counts 1 if there was a value."""
+    return KEEP if state.value is None else (None, 1)
+
+
+def add(number: int) -> Effect:
+    """Add to the whole number that the value is, 0 if there is none; results in the sum."""
+
+    def effect(state: Envelope) -> tuple[bytes | None, int]:
+        try:
+            total = _integer(state.value or b"0") + number
+        except ValueError:
+            raise GaveUpError("ERR", "value is not an integer or out of range") from None
+        if not -INT_MAX - 1 <= total <= INT_MAX:
+            raise GaveUpError("ERR", "increment or decrement would overflow")
+        return b"%d" % total, total
+
+    return effect
+
+
+def append(suffix: bytes, size_max: int) -> Effect:
+    """Append; results in the length."""
+
+    def effect(state: Envelope) -> tuple[bytes | None, int]:
+        value = (state.value or b"") + suffix
+        if len(value) > size_max:
+            raise GaveUpError(
+                "BADARG", f"the value would have {len(value)} bytes; at most {size_max} are allowed"
+            )
+        return value, len(value)
+
+    return effect
+
+
+def _integer(text: bytes) -> int:
+    if len(text) > 20 or text.strip() != text or b"_" in text:
+        raise ValueError
+    return int(text)
+
+
+def cas_failure(op: Op) -> Failure:
+    """The condition was false, at a point in the order of all operations."""
+    assert op.change is not None
+    return Failure(CASFAIL, f"the key is at version {op.change.state.version}")

@@ -1,0 +1,146 @@
+"""From a command to an op that runs: what every command about a key has in common.
+
+    new_op(key, shape) ──► options(CL, R, W, TIMEOUT) ──► launch(op, flow) ──► LATER … answer: shape(op)
+
+The commands themselves are in `kvstore.commands` and `kvstore.commands_cas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kvstore.config import ATOMIC, BucketConfig, majority
+from kvstore.events import NO_TAG, Tag, Value
+from kvstore.flows.steps import Flow, Op
+from kvstore.ring import partition_of
+from kvstore.session import LATER, Later, RefusalError, Session, current, positive, text
+
+if TYPE_CHECKING:
+    from kvstore.node import Node
+
+KEY_MAX = 64 * 1024
+
+
+Shape = Callable[[Op], Value]
+
+
+def new_op(node: Node, session: Session, key: bytes, shape: Shape, **more: Any) -> Op:
+    """An op on a key of the session's bucket. Raises RefusalError for what is too long."""
+    if len(key) > KEY_MAX:
+        raise RefusalError("BADARG", f"the key has {len(key)} bytes; at most {KEY_MAX} are allowed")
+    """An op on a key of the session's bucket. Raises RefusalError for what is too long."""
+    value = more.get("value")
+    if value is not None and len(value) > node.config.max_value_bytes:
+        limit = node.config.max_value_bytes
+        raise RefusalError("BADARG", f"the value has {len(value)} bytes; at most {limit} are allowed")
+    bucket = current(node, session)
+    partition = partition_of(key)
+    return Op(bucket, key, partition, node.ring.preferences(bucket.n)[partition], shape, **more)
+
+
+def launch(
+    node: Node,
+    session: Session,
+    op: Op,
+    flow: Callable[[Op], Flow],
+    timeout_ms: float = 0.0,
+    report: Callable[[Op, Value], None] | None = None,
+) -> Later:
+    """Begin an op; its command is answered later. Raises RefusalError when it cannot begin."""
+    need = op.w if op.writes else op.r
+    if op.bucket.mode in ATOMIC:
+        need = max(op.r, op.w)
+    if need > len(op.replicas):
+        have = len(op.replicas)
+        raise RefusalError(
+            "UNAVAILABLE", f"this needs {need} replicas and the cluster has {have} for the key"
+        )
+    if node.coordinator.running >= node.config.max_requests:
+        raise RefusalError("OVERLOADED", f"{node.coordinator.running} requests are in progress")
+    node.coordinator.launch(op, flow, report or partial(answer_with, node, session), timeout_ms)
+    return LATER
+
+
+def answer_with(node: Node, session: Session, op: Op, value: Value) -> None:
+    """The op's value is the command's answer."""
+    node.respond(session, value)
+
+
+# ---- options --------------------------------------------------------------------------------
+
+
+class Options(NamedTuple):
+    """What follows the fixed arguments of a KV command."""
+
+    level: str | None  # CL
+    replicas: int | None  # R or W
+    timeout_ms: float
+
+
+def parse_options(args: tuple[bytes, ...], count: bytes | None) -> Options:
+    """The options of a KV command, in pairs; `count` is R, W, or None where no quorum may be chosen. Raises RefusalError."""
+    level, number, timeout_ms = None, None, 0.0
+    if len(args) % 2:
+        raise RefusalError("BADARG", f"option '{text(args[-1])}' has no value")
+    for option, value in zip(args[::2], args[1::2], strict=True):
+        name = option.upper()
+        if name == b"CL":
+            level = text(value).lower()
+            if level not in {"one", "quorum", "all"}:
+                raise RefusalError("BADARG", f"CL '{level}' is not known; choose one, quorum or all")
+        elif name == b"TIMEOUT":
+            timeout_ms = float(positive("TIMEOUT", value))
+        elif count is not None and name == count:
+            number = positive(text(count), value)
+        else:
+            raise RefusalError("BADARG", f"option '{text(option)}' is not known here")
+    if level is not None and number is not None:
+        raise RefusalError("BADARG", "CL and a count exclude each other; give one")
+    return Options(level, number, timeout_ms)
+
+
+def wanted(bucket: BucketConfig, options: Options, usual: int, other: int) -> int:
+    """How many replicas a request waits for; `other` is the bucket's count for the other direction."""
+    if options.replicas is None and options.level is None:
+        return usual
+    n = bucket.n
+    count = options.replicas or {"one": 1, "quorum": majority(n), "all": n}[options.level or ""]
+    if count > n:
+        raise RefusalError("BADARG", f"{count} is more than n = {n} of bucket {bucket.name}; choose 1 to {n}")
+    if bucket.mode in ATOMIC and count < majority(n):
+        raise RefusalError(
+            "WRONGCLASS", f"mode {bucket.mode} needs a majority: {majority(n)} to {n}, not {count}"
+        )
+    if bucket.mode == "monotonic" and count + other <= n:
+        raise RefusalError(
+            "WRONGCLASS", f"mode monotonic needs R + W > {n}: {n - other + 1} to {n}, not {count}"
+        )
+    return count
+
+
+def timeout_only(args: tuple[bytes, ...]) -> float:
+    """The milliseconds of TIMEOUT, 0 if it is not given; no other option is."""
+    return parse_options(args, None).timeout_ms if args else 0.0
+
+
+# ---- answers --------------------------------------------------------------------------------
+
+
+def tag_text(tag: Tag) -> str | None:
+    """A tag for people and tests: time@node.incarnation, in class cas the version; None for a key never written."""
+    if not tag.node:
+        return None if tag == NO_TAG else str(tag.hlc)
+    return f"{tag.hlc}@{tag.node}.{tag.incarnation}"
+
+
+def tag_bytes(tag: Tag) -> bytes | None:
+    """The same as bytes."""
+    shown = tag_text(tag)
+    return None if shown is None else shown.encode()
+
+
+def put_result(op: Op) -> Value:
+    """What a write tells: its version, and how many replicas are known to hold it."""
+    return {"tag": tag_bytes(op.tag), "acks": op.acks}
