@@ -18,7 +18,7 @@ from pathlib import Path
 
 from checkers.formats import load
 
-EDN_OPS_S = 10_000.0
+EDN_OPS_S = 150_000.0
 
 
 def records(ops: int, clients: int = 20) -> Iterator[tuple[int, int, str, str, str]]:

@@ -2,6 +2,8 @@
 
     file ──pieces──► values ──► records ──► Op ──lines──► columns          no stage holds more than a piece
 
+EDN in its common shape goes straight into columns (`core/src/edn.rs`); the way above is for whatever else there is in EDN, and tells what is wrong.
+
 `auto` looks at the first characters: `{"` JSONL · `[{"` JSON · `{:` `[` `(` `#` `;` EDN · `INFO … jepsen.util` log.
 """
 
@@ -15,6 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
+from checkers._core import Columns
 from checkers.formats.edn import Reader
 from checkers.formats.edn_text import write_op
 from checkers.formats.json_maps import Objects
@@ -50,6 +53,8 @@ def load(path: str | os.PathLike[str], form: str = AUTO) -> History:
         with Path(path).open("rb") as file:
             head = file.read(_PIECE)
             form = sniff(head) if form == AUTO else form
+            if form == "edn" and Path(path).is_file() and (columns := Columns.load_edn(name)) is not None:
+                return History(columns)
             if form != "jsonl":
                 return History.stream(_lines(_source(form, _texts(file, head))))
             if not Path(path).is_file():

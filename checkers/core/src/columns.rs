@@ -44,7 +44,7 @@ enum State {
 }
 
 #[derive(Default)]
-struct Pairing {
+pub struct Pairing {
     states: Vec<State>,
 }
 
@@ -88,7 +88,7 @@ impl Columns {
         self.time.len()
     }
 
-    fn push(&mut self, line: &Line, pairing: &mut Pairing) -> Result<(), String> {
+    pub fn push(&mut self, line: &Line, pairing: &mut Pairing) -> Result<(), String> {
         let at = self.len();
         if at >= NONE as usize - 1 {
             return Err("is past the 4 billion records a history may have; split the run".into());
@@ -199,7 +199,7 @@ impl Columns {
         Ok(open)
     }
 
-    fn shrink(&mut self) {
+    pub fn shrink(&mut self) {
         self.time.shrink_to_fit();
         self.kind.shrink_to_fit();
         for column in [

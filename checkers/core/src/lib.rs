@@ -4,6 +4,7 @@ mod chunks;
 mod columns;
 mod custom;
 mod digraph;
+mod edn;
 #[cfg(test)]
 mod fuzz;
 mod gamma;
@@ -75,6 +76,13 @@ impl PyColumns {
         let file = File::open(path).map_err(PyOSError::new_err)?;
         let columns = py.detach(|| Columns::read(BufReader::with_capacity(1 << 20, file)));
         columns.map(PyColumns).map_err(PyValueError::new_err)
+    }
+
+    /// Read a file of Jepsen's EDN in its common shape, None for any other. OSError if it cannot be read.
+    #[staticmethod]
+    fn load_edn(py: Python<'_>, path: &str) -> PyResult<Option<Self>> {
+        let columns = py.detach(|| edn::load(File::open(path)?));
+        Ok(columns.map_err(PyOSError::new_err)?.map(PyColumns))
     }
 
     /// Read JSON lines from bytes.
