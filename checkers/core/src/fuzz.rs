@@ -11,9 +11,14 @@ mod history;
 mod judging;
 mod oracle;
 mod rng;
+mod runs;
 mod small;
+mod weak;
 mod wgl;
 
+use crate::columns::Columns;
+use crate::sessions::Sessions;
+use crate::{causal, guarantees};
 use generate::{Shape, CONTENTS};
 use history::{Model, MODELS};
 use judging::{some_rules, Batch, Count};
@@ -175,5 +180,84 @@ fn small_times_are_all_there_are() {
     assert_eq!(
         (1..=3).map(|n| small::times(n, true).len()).collect::<Vec<_>>(),
         [2, 16, 208]
+    );
+}
+
+#[test]
+fn weak_registers() {
+    let (seed, total) = (number("QUORATE_SEED", 1), number("QUORATE_FUZZ", 100_000) / 4);
+    let run = |batch: u64| {
+        let mut rng = Rng::new(seed ^ 0x5EED, batch);
+        let model = rng.pick(&[Model::Register, Model::Register, Model::CasRegister]);
+        let shape = Shape::random(&mut rng, model);
+        let histories: Vec<_> = (0..BATCH)
+            .map(|_| generate::history(&mut rng, model, &shape, 8))
+            .collect();
+        weak::judge(model, &histories, batch % 8 == 0)
+    };
+    let found = batches(total.div_ceil(BATCH as u64), run, weak::Tally::join);
+    println!("weak registers: {found:?}, no mismatch");
+    for broken in [found.corrupt, found.irregular, found.unsafe_] {
+        assert!((0.05..0.8).contains(&(broken as f64 / found.total as f64)));
+    }
+    assert!(found.shifted * 10 > found.measured && found.unbounded * 50 > found.measured);
+}
+
+/// Runs, and how many broke: each set of guarantees, causal consistency, convergence.
+#[derive(Default, Debug)]
+struct Broken(u64, [u64; 18]);
+
+#[test]
+fn sessions_and_causality() {
+    let (seed, total) = (number("QUORATE_SEED", 1), number("QUORATE_FUZZ", 100_000) / 4);
+    let run = |batch: u64| {
+        let mut rng = Rng::new(seed ^ 0xCA5E, batch);
+        let mut broken = Broken::default();
+        for _ in 0..BATCH {
+            broken.0 += 1;
+            let recorded = runs::random(&mut rng);
+            let columns = Columns::read(runs::recorded(&recorded).as_bytes()).expect("well-formed");
+            let (sessions, run) = (Sessions::of(&columns), runs::happened(&recorded));
+            for mask in [rng.range(1, 15) as u8, runs::RYW | runs::MR | runs::MW, 15] {
+                let found = guarantees::search(&sessions, mask, 1).broken;
+                let kept = runs::guaranteed(&run, mask);
+                assert_eq!(found.is_none(), kept, "guarantees {mask}: {recorded:#?}");
+                broken.1[mask as usize] += u64::from(!kept);
+            }
+            for (n, convergence) in [(16, false), (17, true)] {
+                let found = causal::search(&sessions, convergence).expect("small").broken;
+                let kept = runs::causal(&run, convergence);
+                assert_eq!(
+                    found.is_none(),
+                    kept,
+                    "causal, convergence {convergence}: {recorded:#?}"
+                );
+                broken.1[n] += u64::from(!kept);
+            }
+            if runs::causal(&run, true) {
+                assert!(
+                    runs::causal(&run, false) && runs::guaranteed(&run, 15),
+                    "{run:#?}"
+                );
+            }
+        }
+        broken
+    };
+    let join = |all: &mut Broken, part: Broken| {
+        all.0 += part.0;
+        all.1.iter_mut().zip(part.1).for_each(|(sum, one)| *sum += one);
+    };
+    let found = batches(total.div_ceil(BATCH as u64), run, join);
+    let share = |n: usize| 100 * found.1[n] / found.0;
+    println!(
+        "sessions: {} runs; broken: all guarantees {} %, CC {} %, CCv {} %; no mismatch",
+        found.0,
+        share(15),
+        share(16),
+        share(17)
+    );
+    assert!(
+        (15..17).all(|n| (15..75).contains(&share(n))),
+        "one verdict is rare"
     );
 }
