@@ -31,6 +31,17 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
+/// A batch that fails is the last.
+struct End<'a>(&'a AtomicU64);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(u64::MAX / 2, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Run the batches, as many at a time as there are processors. What a batch holds depends on the seed and its number only.
 fn batches<T: Default + Send>(
     count: u64,
@@ -39,6 +50,7 @@ fn batches<T: Default + Send>(
 ) -> T {
     let next = AtomicU64::new(0);
     let work = || {
+        let _end = End(&next);
         let mut total = T::default();
         loop {
             let batch = next.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,37 @@
+//! Which mutant is on: none, or the one that `QUORATE_MUTANT` names.
+use std::sync::OnceLock;
+
+static CHOSEN: OnceLock<u32> = OnceLock::new();
+
+pub fn on(id: u32) -> bool {
+    let read = || std::env::var("QUORATE_MUTANT").ok().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX);
+    *CHOSEN.get_or_init(read) == id
+}
+
+macro_rules! comparisons {
+    ($($name:ident $right:tt $wrong:tt $bound:ident),*) => {$(
+        pub fn $name<A: $bound<B> + ?Sized, B: ?Sized>(id: u32, a: &A, b: &B) -> bool {
+            if on(id) { a $wrong b } else { a $right b }
+        }
+    )*};
+}
+
+comparisons!(
+    lt < <= PartialOrd, le <= < PartialOrd, gt > >= PartialOrd, ge >= > PartialOrd, eq == != PartialEq, ne != == PartialEq
+);
+
+pub fn min<T: Ord>(id: u32, a: T, b: T) -> T {
+    if on(id) { a.max(b) } else { a.min(b) }
+}
+
+pub fn max<T: Ord>(id: u32, a: T, b: T) -> T {
+    if on(id) { a.min(b) } else { a.max(b) }
+}
+
+pub fn not<T: std::ops::Not<Output = T>>(id: u32, a: T) -> T {
+    if on(id) { a } else { !a }
+}
+
+pub fn turn(id: u32, a: bool) -> bool {
+    on(id) != a
+}
