@@ -96,7 +96,7 @@ def decode_value(text: bytes | str) -> Any:
 def decode_plain(value: Any) -> Any:
     """Return the value with its tags undone. HistoryError for a tag that means nothing."""
     if isinstance(value, list):
-        return [decode_plain(item) for item in value]
+        return list(map(decode_plain, value))
     if not isinstance(value, dict):
         return value
     tag = next((name for name in value if name.startswith("$")), None)

@@ -171,7 +171,9 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="the beginning of a file's name, such as special/")
     parser.add_argument("--fuzz", default="30000", help="histories that each mutant must pass")
-    parser.add_argument("--rust-only", action="store_true", help="do not show survivors to the tests in Python")
+    parser.add_argument(
+        "--rust-only", action="store_true", help="do not show survivors to the tests in Python"
+    )
     chosen = parser.parse_args()
     target = CORE / "target" / "mutants"
     subprocess.run(["cargo", "build", "--quiet"], cwd=HERE / "mutants", check=True)

@@ -8,7 +8,8 @@ mod tags;
 
 use std::collections::BTreeMap;
 
-const MAX_DEPTH: usize = 600;
+/// Python has to decode it again, with two or three calls a level, and may make about 1,000.
+const MAX_DEPTH: usize = 300;
 
 /// The fields of a line. Texts are canonical JSON; an empty text means the field is absent.
 #[derive(Default)]

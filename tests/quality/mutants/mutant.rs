@@ -1,11 +1,18 @@
-//! Which mutant is on: none, or the one that `QUORATE_MUTANT` names.
+//! Which mutant is on: none, or the one that `QUORATE_MUTANT` names. With one, the first test that fails ends the program: it was noticed.
 use std::sync::OnceLock;
 
 static CHOSEN: OnceLock<u32> = OnceLock::new();
 
 pub fn on(id: u32) -> bool {
-    let read = || std::env::var("QUORATE_MUTANT").ok().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX);
-    *CHOSEN.get_or_init(read) == id
+    *CHOSEN.get_or_init(chosen) == id
+}
+
+fn chosen() -> u32 {
+    let Some(id) = std::env::var("QUORATE_MUTANT").ok().and_then(|text| text.parse().ok()) else {
+        return u32::MAX;
+    };
+    std::panic::set_hook(Box::new(|_| std::process::exit(101)));
+    id
 }
 
 macro_rules! comparisons {
