@@ -205,7 +205,7 @@ fn weak_registers() {
         let histories: Vec<_> = (0..BATCH)
             .map(|_| generate::history(&mut rng, model, &shape, 8))
             .collect();
-        weak::judge(model, &histories, batch % 8 == 0)
+        weak::judge(model, &histories, batch.is_multiple_of(8))
     };
     let found = batches(total.div_ceil(BATCH as u64), run, weak::Tally::join);
     println!("weak registers: {found:?}, no mismatch");

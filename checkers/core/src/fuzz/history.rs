@@ -243,7 +243,7 @@ impl Recorded {
             let mut events: Vec<(i32, bool, u32)> = Vec::with_capacity(ops.len() * 2);
             for (at, op) in (0..).zip(ops) {
                 events.push((op.call, false, at));
-                if op.status != Status::Info || (process + at) % 2 == 0 {
+                if op.status != Status::Info || (process + at).is_multiple_of(2) {
                     events.push((op.ret, true, at));
                 }
             }
