@@ -71,4 +71,24 @@ TABLE: dict[str, Bug] = {
         "linearizable",
         "a crash and a clock set back",
     ),
+    "read_error_as_notfound": Bug(
+        'a record that cannot be read is answered as "not found" and counts in the quorum',
+        "linearizable",
+        "a bit flip on one disk",
+    ),
+    "merkle.ignores_tombstones": Bug(
+        "the trees that replicas compare leave deletions out, so a missed one is never found",
+        "convergence",
+        "a deletion during a partition",
+    ),
+    "tombstone.early_purge": Bug(
+        "a tombstone is purged for its age alone, while a replica may still hold the deleted value",
+        "convergence",
+        "a replica that is away for longer than the grace",
+    ),
+    "phi.wall_clock": Bug(
+        "the failure detector reads the wall clock, so a jump convicts everybody",
+        "availability",
+        "a clock that jumps",
+    ),
 }

@@ -2,6 +2,7 @@
 
 KV.BUCKET CREATE name [MODE m] [N n] [R r] [W w] [REPAIR none|async|blocking]
 KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key        KV.CLUSTER STATUS
+KV.NODE REPAIR | STATUS
 """
 
 from __future__ import annotations
@@ -239,7 +240,7 @@ def kv_cluster(node: Node, session: Session, args: Args) -> Value | Later:
     nodes: dict[str, Value] = {}
     for member in members:
         state = b"self" if member == node.name else b"reachable" if node.reachable(member) else b"unreachable"
-        epoch = node.ring.epoch if member == node.name else node.epochs.get(member)
+        epoch = node.ring.epoch if member == node.name else node.upkeep.epochs.get(member)
         nodes[member] = {"state": state, "epoch": epoch, "partitions": counts.get(member, 0)}
     reachable = sum(node.reachable(member) for member in members)
     return {
@@ -251,6 +252,29 @@ def kv_cluster(node: Node, session: Session, args: Args) -> Value | Later:
         "ready": int(reachable >= majority(len(members))),
         "nodes": nodes,
     }
+
+
+@command("KV.NODE", 2, 0)
+def kv_node(node: Node, session: Session, args: Args) -> Value | Later:
+    """KV.NODE REPAIR | STATUS: begin to compare with all peers and to mend what is damaged; what it did so far."""
+    sub, upkeep = args[1].upper(), node.upkeep
+    if sub == b"REPAIR" and len(args) == 2:
+        damaged, peers = upkeep.repair()
+        return {"damaged": damaged, "peers": peers}
+    if sub == b"STATUS" and len(args) == 2:
+        return {
+            "suspects": [each.encode() for each in sorted(upkeep.suspects)],
+            "hints_kept": upkeep.hints.kept,
+            "hints_dropped": upkeep.hints.dropped,
+            "hints_replayed": upkeep.hints.replayed,
+            "hints_pending_bytes": upkeep.hints.pending_bytes,
+            "comparisons": upkeep.antientropy.rounds,
+            "records_handed_over": upkeep.antientropy.handed,
+            "damaged_found": upkeep.scrub.found,
+            "damaged_mended": upkeep.scrub.mended,
+            "tombstones_purged": upkeep.purger.purged,
+        }
+    raise RefusalError("BADARG", "KV.NODE does REPAIR and STATUS")
 
 
 @command("KV.BUCKET", 2, 0)

@@ -89,6 +89,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     client: str = "127.0.0.1:7000"
     peer: str = "127.0.0.1:7100"
     data: str = "data"
+    cluster: str = "quorate"  # its name; hashes of trees are keyed with it
     default: BucketConfig = BucketConfig(DEFAULT_BUCKET, "register", 1, 1, 1, "none")
     buckets: tuple[BucketConfig, ...] = ()
     password: str | None = None
@@ -97,6 +98,13 @@ class NodeConfig(msgspec.Struct, frozen=True):
     group_ms: float = 0.0  # how long the server gathers writes before it commits them together
     request_timeout_ms: float = 1000.0
     heartbeat_ms: float = 500.0
+    gossip_ms: float = 1000.0  # 0: none
+    anti_entropy_ms: float = 10_000.0  # between two comparisons of trees; 0: none, and no tombstone is purged
+    scrub_ms: float = 10_000.0  # between two partitions that are read again; 0: none
+    tombstone_grace_ms: float = 864_000_000.0  # ten days
+    hint_window_ms: float = 10_800_000.0  # three hours: a replica that is away for longer gets no more hints
+    hint_bytes_max: int = 256 << 20  # per target
+    hint_bytes_per_s: int = 1 << 20  # handed to one target
     max_clock_skew_ms: float = 10_000.0
     max_requests: int = 10_000  # in progress at once; above it OVERLOADED
     max_value_bytes: int = 1 << 20
@@ -220,8 +228,18 @@ def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     return bucket(name, **{"n": n, **table})
 
 
-_TEXT = ("client", "peer", "data", "clock")
-_NUMBERS = ("group_ms", "request_timeout_ms", "heartbeat_ms", "max_clock_skew_ms")
+_TEXT = ("client", "peer", "data", "clock", "cluster")
+_NUMBERS = (
+    "group_ms",
+    "request_timeout_ms",
+    "heartbeat_ms",
+    "gossip_ms",
+    "anti_entropy_ms",
+    "scrub_ms",
+    "tombstone_grace_ms",
+    "hint_window_ms",
+    "max_clock_skew_ms",
+)
 
 
 def _check(config: NodeConfig) -> None:
@@ -237,7 +255,7 @@ def _check(config: NodeConfig) -> None:
     for field in ("request_timeout_ms", "heartbeat_ms"):
         if getattr(config, field) == 0:
             raise ConfigError(f"{field} is 0; choose a number of milliseconds above 0.")
-    for field in ("max_requests", "max_value_bytes"):
+    for field in ("max_requests", "max_value_bytes", "hint_bytes_max", "hint_bytes_per_s"):
         value = getattr(config, field)
         if type(value) is not int or value < 1:
             raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")

@@ -17,7 +17,7 @@ from typing import Any
 from kvstore.caspaxos import Ballots
 from kvstore.config import NodeConfig
 from kvstore.errors import definite
-from kvstore.events import Effect, Failure, Meta, Tag, Value
+from kvstore.events import Effect, Failure, Meta, Record, Tag, Value
 from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, Pause, Turn
 from kvstore.hlc import HybridClock
 from kvstore.lines import Lines
@@ -66,7 +66,10 @@ class Coordinator:
         self.running = 0  # ops in progress
         self.failures = 0
         self.timeouts = 0
-        self.heard: dict[str, float] = {}  # when each peer last answered, in mono ms
+        self.alive: Callable[[str], bool] = lambda peer: True  # given by the node: whom it does not suspect,
+        self.missed: Callable[[str, Record], None] = lambda replica, record: (
+            None
+        )  # and who hears of missed writes
         self._config = config
         self._name = config.name
         self._ring = ring
@@ -173,6 +176,7 @@ class Coordinator:
             return Prepare(request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag)
         op.mutated = True
         if kind is Store or kind is Repair or kind is Accept:
+            op.stored = ask
             return kind(
                 request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag, ask.value
             )
@@ -183,24 +187,18 @@ class Coordinator:
         seen = message.tag.hlc
         if seen > self._hlc.last and self._hlc.credible(seen, self._moment.clock.wall_ms):
             self._hlc.observe(seen)  # a later write through this node must beat what it has seen
-        if src != self._name:
-            self.heard[src] = self._moment.clock.mono_ms
         ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
     def answer(self, src: str, message: Promise | Accepted | BucketReply) -> None:
         """An acceptor answered, or a member one of our questions about a bucket."""
-        if src != self._name:
-            self.heard[src] = self._moment.clock.mono_ms
         ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
     def refusal(self, src: str, message: Stale | Refused | Nack) -> None:
         """A replica refused one."""
-        if src != self._name:
-            self.heard[src] = self._moment.clock.mono_ms
         ask = self._asks.get(message.request)
         if ask is not None and ask.refuse(src, message):
             self._check(ask)
@@ -262,6 +260,8 @@ class Coordinator:
 
     def _end(self, op: Op) -> None:
         op.done = True
+        if op.stored is not None:
+            self._look_after(op, op.stored)
         del op.flow  # op and generator refer to each other; spare the garbage collector
         self.running -= 1
         if op.turn:
@@ -269,6 +269,18 @@ class Coordinator:
             if next_op is not None:
                 self._nudge(next_op)
                 self._resume(next_op)
+
+    def _look_after(self, op: Op, ask: Ask) -> None:
+        """Replicas that did not acknowledge, and are suspected or had all the time there was, missed the write."""
+        late = self._moment.clock.mono_ms >= op.deadline
+        for replica in ask.replicas:
+            if (
+                replica not in ask.answers
+                and replica != self._name
+                and (late or not self.alive(replica))
+                and ask.need
+            ):
+                self.missed(replica, Record(op.bucket.name, op.key, ask.tag, ask.value))
 
     def expire(self, op: Op) -> None:
         """The deadline of an op has passed."""
@@ -289,7 +301,7 @@ class Coordinator:
 def _refused_by(ask: Ask) -> GaveUpError:
     """Why a quorum is hopeless: the refusals' own code if they agree, else NOQUORUM."""
     codes, texts = set(), []
-    for replica, reply in ask.refusals.items():
+    for replica, reply in sorted(ask.refusals.items()):
         if type(reply) is Stale:
             code, text = "STALE", f"ring epoch {reply.epoch}"
         elif type(reply) is Nack:

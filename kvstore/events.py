@@ -40,6 +40,7 @@ class Tag(NamedTuple):
 
 
 NO_TAG = Tag(0, "", 0)  # the version of a key that was never written
+TOP_TAG = Tag((1 << 64) - 1, "\U0010ffff", (1 << 64) - 1)  # above every version: to erase whatever there is
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -24,6 +24,7 @@ import msgspec
 from kvstore.config import BucketConfig
 from kvstore.events import Tag
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
+from kvstore.messages_repair import RepairMessage
 
 
 class Query(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=1):
@@ -152,6 +153,7 @@ Message = (
     | Accept
     | Accepted
     | Nack
+    | RepairMessage
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

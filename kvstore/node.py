@@ -43,6 +43,7 @@ from kvstore.events import (
     Value,
 )
 from kvstore.flows.steps import Op
+from kvstore.forest import Forest
 from kvstore.hlc import HybridClock
 from kvstore.messages import (
     BucketOffer,
@@ -50,7 +51,6 @@ from kvstore.messages import (
     BucketReply,
     Message,
     Ping,
-    Pong,
     Query,
     QueryReply,
     Refused,
@@ -63,6 +63,7 @@ from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
+from kvstore.upkeep import Upkeep
 
 _FILLED_BY = (commands, commands_admin, commands_cas)  # importing them fills session.TABLE
 
@@ -91,18 +92,17 @@ class Node:
         self.ready = False
         self.incarnation = int(reader.meta(INCARNATION) or 0) + 1
         self.buckets = Buckets(config, reader.meta(BUCKETS))
-        self.epochs: dict[str, int] = {}  # the ring epoch each peer last told
         self.sessions: dict[int, session.Session] = {}
         self.commands_seen = 0
         self._forgetful = "hlc.not_persisted" in config.bugs
         self._eager = "ack_before_fsync" in config.bugs
         hlc = HybridClock(0 if self._forgetful else int(reader.meta(LEASE) or 0), config.max_clock_skew_ms)
-        self.overlay = Overlay(reader)
+        self.overlay = Overlay(reader, Forest(config.cluster.encode(), self._kind_of, config.bugs))
         self.replica = Replica(
-            ring, hlc, self.overlay, self.buckets, self.moment, send=self._send_after, emit=self.emit
+            ring, hlc, self.overlay, self.buckets, self.moment, send=self.send_after, emit=self.emit
         )
         self.acceptor = Acceptor(
-            self.overlay, config.bugs, refused=self.replica.refused, send=self._send_after, emit=self.emit
+            self.overlay, config.bugs, refused=self.replica.refused, send=self.send_after, emit=self.emit
         )
         self.replica.acceptor = self.acceptor
         self.coordinator = Coordinator(
@@ -113,18 +113,21 @@ class Node:
             self.moment,
             Ballots(self.name, self.incarnation, rng, lambda: int(self.moment.clock.wall_ms)),
             self.incarnation,
-            send=self._send,
+            send=self.send,
             hold=self._hold,
             emit=self.emit,
             schedule=self.schedule,
         )
+        self.upkeep = Upkeep(self)
+        self.coordinator.alive, self.coordinator.missed = self.upkeep.alive, self.upkeep.missed
+        self.replica.damaged = self.upkeep.scrub.mend
+        self.replica.careless = "read_error_as_notfound" in config.bugs
         self._out: list[Effect] = []
         self._local: deque[Message] = deque()  # to this node itself
         self._held: dict[int, list[Callable[[], None]]] = {}
         self._early: list[Command] = []  # came before `ready`
         self._deadlines: list[tuple[float, int, Op | Callable[[], None]]] = []  # a heap
         self._order = 0
-        self._pings = 0
         self._timer = 0
         self._timer_at = _NEVER
         self._events: dict[type, Callable[[Any], None]] = {
@@ -148,12 +151,12 @@ class Node:
             Promise: self.coordinator.answer,
             Accepted: self.coordinator.answer,
             Nack: self.coordinator.refusal,
-            Pong: self._pong,
             QueryReply: self.coordinator.version,
             StoreReply: self.coordinator.version,
             BucketReply: self.coordinator.answer,
             Stale: self.coordinator.refusal,
             Refused: self.coordinator.refusal,
+            **self.upkeep.handlers(),
         }
 
     # ---- the border ----
@@ -185,7 +188,7 @@ class Node:
 
     def _begin(self) -> None:
         self.ready = True
-        self._heartbeat()
+        self.upkeep.start()
         early, self._early = self._early, []
         for command in early:
             self._command(command)
@@ -196,15 +199,17 @@ class Node:
         """Add an effect to this step's."""
         self._out.append(effect)
 
-    def _send(self, dst: str, message: Message) -> None:
+    def send(self, dst: str, message: Message) -> None:
+        """Send a message now; one to this node itself is handled in this step."""
         if dst == self.name:
             self._local.append(message)
         else:
             self._out.append(Send(dst, message))
 
-    def _send_after(self, dst: str, message: Message, ticket: int) -> None:
+    def send_after(self, dst: str, message: Message, ticket: int) -> None:
+        """Send a message once everything up to that ticket is durable."""
         if ticket > self.overlay.committed and not self._eager:
-            self._hold(ticket, lambda: self._send(dst, message))
+            self._hold(ticket, lambda: self.send(dst, message))
         elif dst == self.name:
             self._local.append(message)
         else:
@@ -303,20 +308,10 @@ class Node:
         if heap and heap[0][0] < self._timer_at:
             self._arm(heap[0][0])
 
-    def _heartbeat(self) -> None:
-        self._pings += 1
-        ping = Ping(self._pings, self.ring.epoch)
-        for peer in self.config.peers:
-            self._out.append(Send(peer, ping))
-        self.coordinator.renew()
-        jitter = 0.9 + 0.2 * self.rng.random()
-        self.schedule(self.moment.clock.mono_ms + self.config.heartbeat_ms * jitter, self._heartbeat)
-
-    def _pong(self, src: str, message: Pong) -> None:
-        self.coordinator.heard[src] = self.moment.clock.mono_ms
-        self.epochs[src] = message.epoch
+    def _kind_of(self, bucket: str) -> str | None:
+        found = self.buckets.opened.get(bucket)
+        return None if found is None else found.kind
 
     def reachable(self, peer: str) -> bool:
-        """Whether a peer answered within three heartbeats. For people, never for safety."""
-        at = self.coordinator.heard.get(peer, -_NEVER)
-        return peer == self.name or self.moment.clock.mono_ms - at <= 3 * self.config.heartbeat_ms
+        """Whether a peer is not suspected. For people, never for safety."""
+        return peer == self.name or (self.ready and self.upkeep.heard(peer))

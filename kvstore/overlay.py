@@ -9,18 +9,21 @@ holds for "I have it" after a Store, for "I had it already" after its double, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from kvstore.events import CorruptRecord, Erase, Meta, Reader, Record, Write
+from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Write
+from kvstore.forest import Forest
+from kvstore.ring import partition_of
 
 
 class Overlay:
     """Uncommitted records over a Reader of committed ones."""
 
-    __slots__ = ("_reader", "_records", "_written", "committed", "ticket")
+    __slots__ = ("_records", "_written", "committed", "forest", "reader", "ticket")
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, reader: Reader, forest: Forest) -> None:
+        self.reader = reader
+        self.forest = forest  # told of every record that is written or erased
         self._records: dict[tuple[str, bytes], tuple[Record | None, int]] = {}
         self._written: dict[int, tuple[tuple[str, bytes], ...]] = {}
         self.ticket = 0  # the newest write
@@ -31,7 +34,7 @@ class Overlay:
         found = self._records.get((bucket, key))
         if found is not None:
             return found
-        return self._reader.get(bucket, key), 0
+        return self.reader.get(bucket, key), 0
 
     def write(self, record: Record) -> Write:
         """Take a new version in; perform the Write returned."""
@@ -39,6 +42,7 @@ class Overlay:
         ident = (record.bucket, record.key)
         self._records[ident] = (record, ticket)
         self._written[ticket] = (ident,)
+        self.forest.note(record)
         return Write(ticket, (record,))
 
     def write_rows(self, rows: Iterable[Record | Erase | Meta]) -> Write:
@@ -50,7 +54,12 @@ class Overlay:
                 ident = (row.bucket, row.key)
                 if isinstance(row, Erase) and self._newer(row):
                     continue
-                self._records[ident] = (None if isinstance(row, Erase) else row, ticket)
+                if isinstance(row, Erase):
+                    self._records[ident] = (None, ticket)
+                    self.forest.gone(row.bucket, row.key)
+                else:
+                    self._records[ident] = (row, ticket)
+                    self.forest.note(row)
                 idents.append(ident)
             kept.append(row)
         self._written[ticket] = tuple(idents)
@@ -62,6 +71,21 @@ class Overlay:
         except CorruptRecord:
             return False  # the engine's own guard decides
         return record is not None and record.tag > erase.tag
+
+    def stored(self, bucket: str, partition: int, page: int) -> Iterator[Record | Damaged]:
+        """Every committed record of a partition, read a page at a time."""
+        after: bytes | None = None
+        while found := self.reader.scan(bucket, partition, after, page):
+            yield from found
+            after = found[-1].key
+
+    def fresh(self, bucket: str, partition: int) -> list[Record]:
+        """The records of a partition that are written and not yet committed."""
+        return [
+            record
+            for (name, key), (record, _) in self._records.items()
+            if record is not None and name == bucket and partition_of(key) == partition
+        ]
 
     def write_meta(self, *facts: Meta) -> Write:
         """The same for facts about the node itself."""

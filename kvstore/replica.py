@@ -51,7 +51,18 @@ class Replica:
     `send(dst, message, ticket)` sends once the ticket is committed; `emit` is for effects.
     """
 
-    __slots__ = ("_buckets", "_emit", "_hlc", "_moment", "_overlay", "_ring", "_send", "acceptor")
+    __slots__ = (
+        "_buckets",
+        "_emit",
+        "_hlc",
+        "_moment",
+        "_overlay",
+        "_ring",
+        "_send",
+        "acceptor",
+        "careless",
+        "damaged",
+    )
 
     def __init__(
         self,
@@ -72,6 +83,8 @@ class Replica:
         self._emit = emit
         self._moment = moment
         self.acceptor: Acceptor  # of the same node
+        self.careless = False  # the seeded bug read_error_as_notfound
+        self.damaged: Callable[[str, bytes], None] = lambda bucket, key: None  # given by the node: who mends
 
     def query(self, src: str, message: Query) -> None:
         """Answer with the newest version once it is durable."""
@@ -80,7 +93,7 @@ class Replica:
         try:
             record, ticket = self._overlay.get(message.bucket, message.key)
         except CorruptRecord as error:
-            self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
+            self._unreadable(src, message, error)
             return
         if record is None:
             self._send(src, QueryReply(message.request, NO_TAG, None), 0)
@@ -95,7 +108,7 @@ class Replica:
         try:
             current, ticket = self._overlay.get(message.bucket, message.key)
         except CorruptRecord as error:
-            self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
+            self._unreadable(src, message, error)
             return
         bucket = self._buckets.opened.get(message.bucket)
         if bucket is None:
@@ -128,6 +141,37 @@ class Replica:
             return
         if message.request:
             self._send(src, StoreReply(message.request, floor), ticket)
+
+    def take_in(self, record: Record) -> int:
+        """Absorb a record that came by handoff; the ticket that makes it, or what was here, durable.
+
+        Raises CorruptRecord. Records of buckets that are not open here, or too far ahead of the clock, are passed over.
+        """
+        bucket = self._buckets.opened.get(record.bucket)
+        if bucket is None:
+            return 0
+        if bucket.kind == "cas":
+            return self.acceptor.take_in(record)[1]
+        by_clock = bucket.kind in ("lww", "register")
+        if by_clock and not self._hlc.credible(record.tag.hlc, self._moment.clock.wall_ms):
+            return 0
+        current, ticket = self._overlay.get(record.bucket, record.key)
+        if by_clock:
+            self._hlc.observe(record.tag.hlc)
+        kept = absorb(bucket.kind, current, record)
+        if kept is None:
+            return ticket
+        write = self._overlay.write(kept)
+        self._emit(write)
+        return write.ticket
+
+    def _unreadable(self, src: str, message: Query | Store | Repair, error: CorruptRecord) -> None:
+        """Rule 3, and see that the record is mended."""
+        if self.careless and type(message) is Query:
+            self._send(src, QueryReply(message.request, NO_TAG, None), 0)
+            return
+        self.damaged(message.bucket, message.key)
+        self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
 
     def offer(self, src: str, message: BucketOffer) -> None:
         """Promise a bucket's definition, or refuse because its name means something else here."""

@@ -134,6 +134,7 @@ class Op:
         "report",
         "rid",
         "shape",
+        "stored",
         "tag",
         "turn",
         "value",
@@ -178,6 +179,7 @@ class Op:
         self.accepting: Ask | None = None  # the newest accept,
         self.change: Request | None = None  # and what came of it
         self.ballots: Ballots  # given by the node
+        self.stored: Ask | None = None  # the newest question that carried a version
         self.flow: Flow
         self.report: Callable[[Op, Value], None]  # given by the node: where the answer goes
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import Erase, Record, Tag
+from kvstore.forest import Forest
 from kvstore.overlay import Overlay
 
 KEYS = [b"a", b"b"]
@@ -22,7 +23,7 @@ steps = st.lists(st.one_of(st.just("commit"), st.lists(rows, min_size=1, max_siz
 @given(steps)
 def test_what_is_read_early_is_what_is_committed(plan: list[str | list[Record | Erase]]) -> None:
     engine = MemoryEngine()
-    overlay = Overlay(engine)
+    overlay = Overlay(engine, Forest(b"c", lambda bucket: "lww"))
     for step in [*plan, "commit"]:
         if isinstance(step, str):
             early = {key: overlay.get("b", key)[0] for key in KEYS}

@@ -1,0 +1,250 @@
+"""Anti-entropy: replicas compare trees, one peer at a time, and hand each other what they lack.
+
+    every `anti_entropy_ms`, with the next peer that seems alive:
+        roots of all partitions both hold ──► those that differ: 32 branches ──► 32 leaves each ──► keys
+        then my newer records go over, and theirs are fetched; `absorb` merges both ways
+
+Rule 1. A comparison never decides anything: records travel and `kvstore.absorb` merges them, so a comparison of trees that
+        changed meanwhile costs bytes and no more.
+Rule 2. Only what is durable is handed over, or agreed upon: answers wait for the commit of all that the tree counts.
+Rule 3. A partition on which this node agreed with *every* other replica, in comparisons begun after a tombstone was
+        durable here, has that tombstone everywhere. `agreed_since` is what the purge rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kvstore.buckets import Buckets
+from kvstore.config import NodeConfig
+from kvstore.events import NO_TAG, CorruptRecord, Record, Tag
+from kvstore.forest import STATES, Forest, Grove
+from kvstore.merkle import FANOUT, differing
+from kvstore.messages import Message
+from kvstore.messages_repair import Fetch, Handoff, TreeBranches, TreeKeys, TreeLeaves, TreeRoots
+from kvstore.overlay import Overlay
+from kvstore.replica import Moment
+from kvstore.ring import PARTITIONS, Ring
+
+PAGE = 512  # records read from storage at a time
+HANDOFF_BYTES = 64 << 10  # records in one message, about
+SLICE_MS = 10.0  # between two slices of tree building
+SLICE = 8  # partitions built in one slice
+
+
+class Schedule(Protocol):
+    """`Node.schedule`."""
+
+    def __call__(self, at: float, what: Callable[[], None]) -> None:
+        """Make the call at that mono time."""
+
+
+class AntiEntropy:
+    """Compares this node's records with its peers'."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        ring: Ring,
+        overlay: Overlay,
+        buckets: Buckets,
+        moment: Moment,
+        forest: Forest,
+        *,
+        send: Callable[[str, Message, int], None],
+        schedule: Schedule,
+        alive: Callable[[str], bool],
+    ) -> None:
+        self.rounds = 0
+        self.handed = 0  # records sent because a comparison found them missing
+        self.bytes_sent = 0
+        self._config = config
+        self._ring = ring
+        self._overlay = overlay
+        self._buckets = buckets
+        self._moment = moment
+        self._forest = forest
+        self._send = send
+        self._schedule = schedule
+        self._alive = alive
+        self._next = 0
+        self._agreed: dict[tuple[str, int, str], float] = {}
+
+    # ---- who and when ----
+
+    def start(self) -> None:
+        """Begin to compare, every `anti_entropy_ms` from now on."""
+        if self._config.anti_entropy_ms > 0:
+            self._schedule(self._moment.clock.mono_ms + self._config.anti_entropy_ms, self._round)
+
+    def _round(self) -> None:
+        self.start()
+        peers = sorted(self._config.peers)
+        for _ in peers:
+            peer = peers[self._next % len(peers)]
+            self._next += 1
+            if self._alive(peer):
+                self.compare(peer)
+                return
+
+    def compare(self, peer: str) -> None:
+        """Compare everything shared with a peer, in slices so that nobody waits for the building of trees."""
+        self.rounds += 1
+        work = [
+            (bucket.name, partition)
+            for bucket in self._buckets.opened.values()
+            for partition, replicas in enumerate(self._ring.preferences(bucket.n))
+            if peer in replicas and self._config.name in replicas
+        ]
+        self._slice(peer, work, self._moment.clock.mono_ms)
+
+    def _slice(self, peer: str, work: list[tuple[str, int]], began_ms: float) -> None:
+        roots: dict[str, dict[int, int]] = {}
+        built = 0
+        while work and built < SLICE:
+            bucket, partition = work.pop()
+            built += self._forest.get(bucket, partition) is None
+            roots.setdefault(bucket, {})[partition] = self.grove(bucket, partition).tree.root
+        for bucket, each in roots.items():
+            self._say(peer, TreeRoots(self._ring.epoch, bucket, began_ms, each), 16 * len(each))
+        if work:
+            at = self._moment.clock.mono_ms + SLICE_MS
+            self._schedule(at, lambda: self._slice(peer, work, began_ms))
+
+    def grove(self, bucket: str, partition: int) -> Grove:
+        """The trees of a partition, built if need be."""
+        grove = self._forest.get(bucket, partition)
+        if grove is None:
+            stored = self._overlay.stored(bucket, partition, PAGE)
+            grove = self._forest.build(bucket, partition, stored, self._overlay.fresh(bucket, partition))
+        return grove
+
+    def agreed_since(self, bucket: str, partition: int) -> float:
+        """Begin (mono ms) of the oldest of the newest comparisons in which each other replica agreed; -inf if one never did."""
+        others = self._ring.preferences(self._buckets.opened[bucket].n)[partition]
+        since = [
+            self._agreed.get((bucket, partition, each), float("-inf"))
+            for each in others
+            if each != self._config.name
+        ]
+        return min(since, default=float("inf"))
+
+    # ---- the comparison, top down ----
+
+    def roots(self, src: str, message: TreeRoots) -> None:
+        """Answer which partitions differ."""
+        if message.epoch != self._ring.epoch or message.bucket not in self._buckets.opened:
+            return
+        same, branches, size = [], {}, 0
+        for partition, root in message.roots.items():
+            if not 0 <= partition < PARTITIONS:
+                continue
+            tree = self.grove(message.bucket, partition).tree
+            if tree.root == root:
+                same.append(partition)
+            else:
+                branches[partition] = tree.branches()
+                size += 8 * FANOUT
+        self._say(src, TreeBranches(message.bucket, message.began_ms, tuple(same), branches), size)
+
+    def branches(self, src: str, message: TreeBranches) -> None:
+        """Note what is the same; say the leaves under the branches that differ."""
+        if message.bucket not in self._buckets.opened:
+            return
+        for partition in message.same:
+            self._agreed[message.bucket, partition, src] = message.began_ms
+        leaves = {}
+        for partition, theirs in message.branches.items():
+            tree = self.grove(message.bucket, partition).tree
+            below = {branch: tree.leaves(branch) for branch in differing(tree.branches(), theirs)}
+            if below:
+                leaves[partition] = below
+        if leaves:
+            size = sum(8 * FANOUT * len(below) for below in leaves.values())
+            self._say(src, TreeLeaves(message.bucket, leaves), size)
+
+    def leaves(self, src: str, message: TreeLeaves) -> None:
+        """Name the keys in the leaves that differ."""
+        if message.bucket not in self._buckets.opened:
+            return
+        for partition, branches in message.leaves.items():
+            grove = self.grove(message.bucket, partition)
+            wrong = tuple(
+                branch * FANOUT + place
+                for branch, theirs in branches.items()
+                for place in differing(grove.tree.leaves(branch), theirs)
+            )
+            if wrong:
+                keys = tuple(
+                    (key, entry, self._version(message.bucket, key)) for key, entry in grove.keys_in(wrong)
+                )
+                size = sum(len(key) + 32 for key, _, _ in keys)
+                self._say(src, TreeKeys(message.bucket, {partition: wrong}, {partition: keys}), size)
+
+    def keys(self, src: str, message: TreeKeys) -> None:
+        """Hand over what is newer here, and ask for what is newer there; both ways where versions are not ordered."""
+        bucket = self._buckets.opened.get(message.bucket)
+        if bucket is None:
+            return
+        for partition, leaves in message.leaves.items():
+            theirs = {key: (entry, tag) for key, entry, tag in message.keys.get(partition, ())}
+            mine = dict(self.grove(message.bucket, partition).keys_in(leaves))
+            over: list[bytes] = []
+            back: list[bytes] = []
+            for key in sorted(mine.keys() | theirs.keys()):
+                if key not in theirs:
+                    over.append(key)
+                elif key not in mine:
+                    back.append(key)
+                elif mine[key] != theirs[key][0]:
+                    ordered = bucket.kind not in STATES
+                    newer = self._version(message.bucket, key) > theirs[key][1]
+                    if newer or not ordered:
+                        over.append(key)
+                    if not newer or not ordered:
+                        back.append(key)
+            self.hand_over(src, message.bucket, over)
+            for start in range(0, len(back), PAGE):
+                chunk = tuple(back[start : start + PAGE])
+                self._say(src, Fetch(message.bucket, chunk), sum(len(key) + 2 for key in chunk))
+
+    def _version(self, bucket: str, key: bytes) -> Tag:
+        try:
+            record, _ = self._overlay.get(bucket, key)
+        except CorruptRecord:
+            return NO_TAG
+        return NO_TAG if record is None else record.tag
+
+    def fetch(self, src: str, message: Fetch) -> None:
+        """Hand over the keys asked for, as far as they are here."""
+        if message.bucket in self._buckets.opened:
+            self.hand_over(src, message.bucket, message.keys)
+
+    def hand_over(self, dst: str, bucket: str, keys: list[bytes] | tuple[bytes, ...]) -> None:
+        """Send these records, a bounded message at a time, once they are durable."""
+        batch: list[Record] = []
+        size = 0
+        for key in keys:
+            try:
+                record, _ = self._overlay.get(bucket, key)
+            except CorruptRecord:
+                continue
+            if record is None:
+                continue
+            batch.append(record)
+            size += len(key) + len(record.value or b"") + 32
+            if size >= HANDOFF_BYTES:
+                self._hand(dst, batch, size)
+                batch, size = [], 0
+        if batch:
+            self._hand(dst, batch, size)
+
+    def _hand(self, dst: str, batch: list[Record], size: int) -> None:
+        self.handed += len(batch)
+        self._say(dst, Handoff(0, tuple(batch)), size)
+
+    def _say(self, dst: str, message: Message, size: int) -> None:
+        """Rule 2: after the commit of everything written so far."""
+        self.bytes_sent += size
+        self._send(dst, message, self._overlay.ticket)

@@ -1,0 +1,101 @@
+"""Gossip: every `gossip_ms` each node reconciles what it knows with two others (`kvstore.scuttlebutt`).
+
+    own entries     EPOCH        the ring epoch it uses
+                    LOAD         operations in progress
+                    OLDEST_HINT  wall ms of the oldest hint it keeps for anybody, "inf" if none
+                    LIVES        peers it does not suspect
+
+One partner is drawn from those that seem alive; with a small chance one of the others, so that a healed cut is noticed
+from both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kvstore.config import NodeConfig
+from kvstore.messages import Message
+from kvstore.messages_repair import GossipAck, GossipAck2, GossipSyn
+from kvstore.replica import Moment
+from kvstore.scuttlebutt import Knowledge
+
+FAN_OUT = 2
+BYTES_MAX = 64 << 10  # of news in one message
+OTHER_CHANCE = 0.1  # to try one that seems dead as well
+
+
+class Rng(Protocol):
+    """The part of random.Random that gossip uses."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+
+
+class Gossip:
+    """One node's gossip. `entries()` gives what it says about itself now."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        incarnation: int,
+        moment: Moment,
+        rng: Rng,
+        *,
+        send: Callable[[str, Message], None],
+        schedule: Callable[[float, Callable[[], None]], None],
+        alive: Callable[[str], bool],
+        entries: Callable[[], dict[str, str]],
+    ) -> None:
+        self.knowledge = Knowledge(config.name, incarnation)
+        self._config = config
+        self._moment = moment
+        self._rng = rng
+        self._send = send
+        self._schedule = schedule
+        self._alive = alive
+        self._entries = entries
+
+    def start(self) -> None:
+        """Begin to gossip."""
+        if self._config.gossip_ms > 0 and self._config.peers:
+            jitter = 0.9 + 0.2 * self._rng.random()
+            self._schedule(self._moment.clock.mono_ms + self._config.gossip_ms * jitter, self._round)
+
+    def _round(self) -> None:
+        self.start()
+        for name, value in self._entries().items():
+            self.knowledge.say(name, value)
+        syn = GossipSyn(self.knowledge.digests())
+        for peer in self._partners():
+            self._send(peer, syn)
+
+    def _partners(self) -> list[str]:
+        peers = sorted(self._config.peers)
+        living = [peer for peer in peers if self._alive(peer)]
+        others = [peer for peer in peers if peer not in living]
+        chosen: list[str] = []
+        while living and len(chosen) < FAN_OUT:
+            chosen.append(living.pop(int(self._rng.random() * len(living))))
+        if others and (not chosen or self._rng.random() < OTHER_CHANCE):
+            chosen.append(others[int(self._rng.random() * len(others))])
+        return chosen
+
+    def syn(self, src: str, message: GossipSyn) -> None:
+        """Answer with news, and with what is lacking here."""
+        news = self.knowledge.deltas(message.digests, complete=True, bytes_max=BYTES_MAX)
+        wanted = self.knowledge.lacking(message.digests)
+        if news or wanted:
+            self._send(src, GossipAck(news, wanted))
+
+    def ack(self, src: str, message: GossipAck) -> None:
+        """Learn, and send what was wanted."""
+        self.knowledge.learn(message.deltas)
+        if message.wanted:
+            news = self.knowledge.deltas(message.wanted, complete=False, bytes_max=BYTES_MAX)
+            if news:
+                self._send(src, GossipAck2(news))
+
+    def ack2(self, src: str, message: GossipAck2) -> None:
+        """Learn."""
+        self.knowledge.learn(message.deltas)

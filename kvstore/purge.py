@@ -1,0 +1,127 @@
+"""The end of tombstones: a deletion may be forgotten only when nobody can bring the deleted value back.
+
+A tombstone is purged when all of this holds (Riak's early reaping and Cassandra's gc_grace lose one of the three):
+
+    1. it is older than `tombstone_grace_ms`;
+    2. after that age this node agreed with every other replica of the partition (`antientropy`, rule 3), so all hold it;
+    3. no node keeps a hint as old as the tombstone (each gossips its oldest), for such a hint may be the value.
+
+Then every replica is told to erase exactly this version. One that misses the message hands its tombstone back at the next
+comparison, and the purge is repeated: late, never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvstore.antientropy import AntiEntropy
+from kvstore.buckets import Buckets
+from kvstore.config import NodeConfig
+from kvstore.events import Effect, Erase, Record
+from kvstore.forest import STATES
+from kvstore.gossip import Gossip
+from kvstore.hints import Hints
+from kvstore.hlc import to_ms
+from kvstore.messages import Message
+from kvstore.messages_repair import Purge
+from kvstore.overlay import Overlay
+from kvstore.replica import Moment
+from kvstore.ring import PARTITIONS, Ring, partition_of
+
+PAGE = 512
+TOMBSTONES_MAX = 256  # in one message
+
+
+class Purger:
+    """Purges tombstones of the partitions this node is the first replica of."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        ring: Ring,
+        overlay: Overlay,
+        buckets: Buckets,
+        moment: Moment,
+        antientropy: AntiEntropy,
+        hints: Hints,
+        gossip: Gossip,
+        *,
+        send: Callable[[str, Message, int], None],
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self.purged = 0
+        self._config = config
+        self._ring = ring
+        self._overlay = overlay
+        self._buckets = buckets
+        self._moment = moment
+        self._antientropy = antientropy
+        self._hints = hints
+        self._gossip = gossip
+        self._send = send
+        self._emit = emit
+        self._early = "tombstone.early_purge" in config.bugs
+
+    def sweep(self) -> None:
+        """Look through all partitions this node is the first replica of."""
+        for bucket in list(self._buckets.opened.values()):
+            if bucket.kind in STATES or bucket.kind == "cas":
+                continue  # their deletions are part of the state; a cas tombstone keeps its ballot
+            for partition in range(PARTITIONS):
+                if self._ring.preferences(bucket.n)[partition][0] == self._config.name:
+                    self._sweep(bucket.name, partition)
+
+    def _sweep(self, bucket: str, partition: int) -> None:
+        dead = [
+            each
+            for each in self._overlay.stored(bucket, partition, PAGE)
+            if isinstance(each, Record) and each.value is None and self._provable(each, partition)
+        ]
+        for start in range(0, len(dead), TOMBSTONES_MAX):
+            batch = tuple(dead[start : start + TOMBSTONES_MAX])
+            for replica in self._ring.preferences(self._buckets.opened[bucket].n)[partition]:
+                if replica != self._config.name:
+                    self._send(replica, Purge(self._ring.epoch, batch), 0)
+            self._erase(batch)
+
+    def _provable(self, tombstone: Record, partition: int) -> bool:
+        wall_ms, mono_ms = self._moment.clock.wall_ms, self._moment.clock.mono_ms
+        age_ms = wall_ms - to_ms(tombstone.tag.hlc)
+        if age_ms <= self._config.tombstone_grace_ms:
+            return False
+        if self._early:
+            return True
+        settled_mono_ms = mono_ms - age_ms + self._config.tombstone_grace_ms
+        agreed = self._antientropy.agreed_since(tombstone.bucket, partition) > settled_mono_ms
+        return agreed and self._no_older_hint(to_ms(tombstone.tag.hlc))
+
+    def _no_older_hint(self, at_ms: float) -> bool:
+        """Hints as young as the clocks may differ count as older: they could be the value that was deleted."""
+        if self._hints.oldest_ms <= at_ms + self._config.max_clock_skew_ms:
+            return False
+        for peer in self._config.peers:
+            told = self._gossip.knowledge.told(peer, "OLDEST_HINT")
+            if told is None or float(told) <= at_ms + self._config.max_clock_skew_ms:
+                return False
+        return True
+
+    def purge(self, src: str, message: Purge) -> None:
+        """The first replica proved that these may go."""
+        if message.epoch != self._ring.epoch:
+            return
+        held = [each for each in message.tombstones if self._same(each)]
+        self._erase(tuple(held))
+
+    def _same(self, tombstone: Record) -> bool:
+        bucket = self._buckets.opened.get(tombstone.bucket)
+        if bucket is None or tombstone.value is not None:
+            return False
+        if self._config.name not in self._ring.preferences(bucket.n)[partition_of(tombstone.key)]:
+            return False
+        record, _ = self._overlay.get(tombstone.bucket, tombstone.key)
+        return record == tombstone
+
+    def _erase(self, tombstones: tuple[Record, ...]) -> None:
+        if tombstones:
+            self._emit(self._overlay.write_rows(Erase(t.bucket, t.key, t.tag) for t in tombstones))
+            self.purged += len(tombstones)

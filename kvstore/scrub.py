@@ -1,0 +1,124 @@
+"""Scrubbing: read everything again, and mend from peers what does not match its checksum.
+
+    every `scrub_ms` one partition:  scan ──► Damaged(key) ──► ask the other replicas ──► merge ──► write anew
+    a read meets a damaged record ────────────┘
+
+A damaged record answers ERROR, never "not found": it could have been the newest. It may be written anew only from enough
+of the *others* that any acknowledged write is among them: an acknowledged write is at w replicas, this one perhaps among
+them, so n - w + 1 of the others always meet it (Protocol-Aware Recovery, FAST'18, says why a majority with the damaged one
+counted in is not enough).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from kvstore.absorb import absorb
+from kvstore.buckets import Buckets
+from kvstore.config import BucketConfig, NodeConfig
+from kvstore.events import NO_TAG, TOP_TAG, Damaged, Effect, Erase, Failure, Log, Record, Value
+from kvstore.flows.steps import Ask, Flow, Op
+from kvstore.messages import Query
+from kvstore.overlay import Overlay
+from kvstore.replica import Moment
+from kvstore.ring import PARTITIONS, Ring, partition_of
+
+PAGE = 512
+KINDS = frozenset(
+    {"lww", "register", "siblings", "crdt"}
+)  # cas also lost a promise; only a new ballot mends that
+
+
+def ask_others(op: Op) -> Flow:
+    """Ask enough of the other replicas; `op.waiting` holds what each said."""
+    ask = Ask(Query, op.replicas, op.r)
+    yield ask
+    op.waiting = ask
+    op.answer()
+
+
+class Scrub:
+    """Finds and mends damaged records of one node."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        ring: Ring,
+        overlay: Overlay,
+        buckets: Buckets,
+        moment: Moment,
+        *,
+        emit: Callable[[Effect], None],
+        schedule: Callable[[float, Callable[[], None]], None],
+        launch: Callable[[Op, Callable[[Op], Flow], Callable[[Op, Value], None]], None],
+    ) -> None:
+        self.found = 0
+        self.mended = 0
+        self._config = config
+        self._ring = ring
+        self._overlay = overlay
+        self._buckets = buckets
+        self._moment = moment
+        self._emit = emit
+        self._schedule = schedule
+        self._launch = launch
+        self._partition = 0
+        self._mending: set[tuple[str, bytes]] = set()
+
+    def start(self) -> None:
+        """Begin to scrub, a partition at a time."""
+        if self._config.scrub_ms > 0:
+            self._schedule(self._moment.clock.mono_ms + self._config.scrub_ms, self._next)
+
+    def _next(self) -> None:
+        self.start()
+        self.scrub(self._partition)
+        self._partition = (self._partition + 1) % PARTITIONS
+
+    def scrub(self, partition: int) -> int:
+        """Read a partition again; how many damaged records there were."""
+        count = 0
+        for bucket in self._buckets.opened:
+            for each in self._overlay.stored(bucket, partition, PAGE):
+                if isinstance(each, Damaged):
+                    count += 1
+                    self.mend(each.bucket, each.key)
+        return count
+
+    def mend(self, name: str, key: bytes) -> None:
+        """Ask the others for a damaged record, unless that is being done."""
+        bucket = self._buckets.opened.get(name)
+        if bucket is None or bucket.kind not in KINDS or (name, key) in self._mending:
+            return
+        self.found += 1
+        partition_ = partition_of(key)
+        others = tuple(
+            each for each in self._ring.preferences(bucket.n)[partition_] if each != self._config.name
+        )
+        need = max(bucket.n - bucket.w + 1, 1)
+        if need > len(others):
+            self._emit(
+                Log(f"key {key!r} of bucket {name} is damaged, and no other replicas can vouch for it")
+            )
+            return
+        self._mending.add((name, key))
+        op = Op(bucket, key, partition_, others, lambda op: None)
+        op.r = need
+        self._launch(op, ask_others, partial(self._answered, bucket))
+
+    def _answered(self, bucket: BucketConfig, op: Op, value: Value) -> None:
+        self._mending.discard((bucket.name, op.key))
+        if isinstance(value, Failure) or op.waiting is None:
+            return  # the next scrub or read tries again
+        best: Record | None = None
+        for reply in op.waiting.answers.values():
+            if reply.tag != NO_TAG:
+                theirs = Record(bucket.name, op.key, reply.tag, reply.value)
+                best = absorb(bucket.kind, best, theirs) or best
+        rows: list[Erase | Record] = [Erase(bucket.name, op.key, TOP_TAG)]
+        if best is not None:
+            rows.append(best)
+        self._emit(self._overlay.write_rows(rows))
+        self._emit(Log(f"key {op.key!r} of bucket {bucket.name} was damaged and is mended from its replicas"))
+        self.mended += 1

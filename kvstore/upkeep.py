@@ -1,0 +1,214 @@
+"""What a node does of its own accord: heartbeats and suspicion, gossip, hints, anti-entropy, scrubbing, purging.
+
+    Ping ──► Pong ──► Detector ──► suspects ─┬─► Hints        what they missed
+                                             ├─► Gossip       whom to talk to
+                                             └─► AntiEntropy  whom to compare with ──► Purger
+
+Everything here steers and repairs. Nothing here decides which replicas count: a node that suspects everybody, or nobody,
+keeps every promise and is only slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kvstore.antientropy import AntiEntropy
+from kvstore.detector import Detector
+from kvstore.events import CorruptRecord, Record
+from kvstore.gossip import Gossip
+from kvstore.hints import Hints
+from kvstore.messages import Ping, Pong
+from kvstore.messages_repair import (
+    Fetch,
+    GossipAck,
+    GossipAck2,
+    GossipSyn,
+    Handoff,
+    HandoffReply,
+    Purge,
+    TreeBranches,
+    TreeKeys,
+    TreeLeaves,
+    TreeRoots,
+)
+from kvstore.purge import Purger
+from kvstore.ring import PARTITIONS
+from kvstore.scrub import Scrub
+
+if TYPE_CHECKING:
+    from kvstore.node import Node
+
+
+class Upkeep:
+    """The parts of a node that work without being asked. Built by the node, after its replica and coordinator."""
+
+    def __init__(self, node: Node) -> None:
+        config, moment = node.config, node.moment
+        self._node = node
+        self._pings = 0
+        self._wall = "phi.wall_clock" in config.bugs
+        self.epochs: dict[str, int] = {}  # the ring epoch each peer last told
+        self.suspects: frozenset[str] = frozenset()
+        self.detector = Detector(config.heartbeat_ms)
+        self.hints = Hints(
+            config,
+            node.overlay,
+            node.buckets,
+            moment,
+            send=node.send_after,
+            emit=node.emit,
+            schedule=node.schedule,
+            alive=self.alive,
+        )
+        self.gossip = Gossip(
+            config,
+            node.incarnation,
+            moment,
+            node.rng,
+            send=node.send,
+            entries=self._entries,
+            schedule=node.schedule,
+            alive=self.alive,
+        )
+        self.antientropy = AntiEntropy(
+            config,
+            node.ring,
+            node.overlay,
+            node.buckets,
+            moment,
+            node.overlay.forest,
+            send=node.send_after,
+            schedule=node.schedule,
+            alive=self.alive,
+        )
+        self.scrub = Scrub(
+            config,
+            node.ring,
+            node.overlay,
+            node.buckets,
+            moment,
+            emit=node.emit,
+            schedule=node.schedule,
+            launch=node.coordinator.launch,
+        )
+        self.purger = Purger(
+            config,
+            node.ring,
+            node.overlay,
+            node.buckets,
+            moment,
+            self.antientropy,
+            self.hints,
+            self.gossip,
+            send=node.send_after,
+            emit=node.emit,
+        )
+
+    def handlers(self) -> dict[type, Callable[[str, Any], None]]:
+        """Which message goes where."""
+        return {
+            Pong: self.pong,
+            GossipSyn: self.gossip.syn,
+            GossipAck: self.gossip.ack,
+            GossipAck2: self.gossip.ack2,
+            Handoff: self.handoff,
+            HandoffReply: self.hints.reply,
+            TreeRoots: self.antientropy.roots,
+            TreeBranches: self.antientropy.branches,
+            TreeLeaves: self.antientropy.leaves,
+            TreeKeys: self.antientropy.keys,
+            Fetch: self.antientropy.fetch,
+            Purge: self.purger.purge,
+        }
+
+    def start(self) -> None:
+        """Begin all of it."""
+        self.hints.load()
+        self._heartbeat()
+        self.gossip.start()
+        self.antientropy.start()
+        self.scrub.start()
+        self._sweep_later()
+
+    # ---- suspicion ----
+
+    def _now_ms(self) -> float:
+        clock = self._node.moment.clock
+        return clock.wall_ms if self._wall else clock.mono_ms
+
+    def _heartbeat(self) -> None:
+        node = self._node
+        self._pings += 1
+        ping = Ping(self._pings, node.ring.epoch)
+        now = self._now_ms()
+        self.detector.tick(now)
+        for peer in node.config.peers:
+            self.detector.watch(peer, now)
+            node.send(peer, ping)
+        self.suspects = frozenset(peer for peer in node.config.peers if not self.detector.alive(peer, now))
+        node.coordinator.renew()
+        jitter = 0.9 + 0.2 * node.rng.random()
+        node.schedule(node.moment.clock.mono_ms + node.config.heartbeat_ms * jitter, self._heartbeat)
+
+    def pong(self, src: str, message: Pong) -> None:
+        """A heartbeat was acknowledged."""
+        self.detector.heard(src, self._now_ms())
+        self.epochs[src] = message.epoch
+        if src in self.suspects:
+            self.suspects -= {src}
+        self.hints.heard(src)
+
+    def alive(self, peer: str) -> bool:
+        """Whether a peer is not suspected."""
+        return peer not in self.suspects
+
+    def heard(self, peer: str) -> bool:
+        """Whether a peer has ever acknowledged a heartbeat of this life, and is not suspected."""
+        return peer in self.epochs and self.alive(peer)
+
+    def _entries(self) -> dict[str, str]:
+        node = self._node
+        return {
+            "EPOCH": str(node.ring.epoch),
+            "LOAD": str(node.coordinator.running),
+            "OLDEST_HINT": str(self.hints.oldest_ms),
+            "SUSPECTS": ",".join(sorted(self.suspects)),
+        }
+
+    def repair(self) -> tuple[int, int]:
+        """Now, and all of it: scrub every partition, compare with every peer that seems alive. Damaged records, peers."""
+        damaged = sum(self.scrub.scrub(partition) for partition in range(PARTITIONS))
+        peers = [peer for peer in sorted(self._node.config.peers) if self.heard(peer)]
+        for peer in peers:
+            self.antientropy.compare(peer)
+        return damaged, len(peers)
+
+    # ---- records that arrive ----
+
+    def handoff(self, src: str, message: Handoff) -> None:
+        """Absorb records; say when they are durable."""
+        node = self._node
+        ticket = 0
+        for record in message.records:
+            try:
+                ticket = max(ticket, node.replica.take_in(record))
+            except CorruptRecord:
+                self.scrub.mend(record.bucket, record.key)
+                return  # no reply: the sender keeps its hint
+        if message.request:
+            node.send_after(src, HandoffReply(message.request), ticket)
+
+    def missed(self, replica: str, record: Record) -> None:
+        """A replica did not acknowledge a write that it should have."""
+        self.hints.keep(replica, record)
+
+    def _sweep_later(self) -> None:
+        grace_ms = self._node.config.tombstone_grace_ms
+        if self._node.config.anti_entropy_ms > 0:
+            at = self._node.moment.clock.mono_ms + max(grace_ms / 4, self._node.config.anti_entropy_ms)
+            self._node.schedule(at, self._sweep)
+
+    def _sweep(self) -> None:
+        self.purger.sweep()
+        self._sweep_later()
