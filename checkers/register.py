@@ -46,7 +46,10 @@ def merged(checker: str, history: History, judged: Sequence[Judged]) -> Result:
     }
     if not parts:
         reason = UNTESTED.get(
-            checker, "no read succeeded, so nothing was tested; run longer, or look why the reads fail"
+            checker,
+            "no read and no compare-and-set succeeded, so nothing was tested; run longer, or look why they fail"
+            if judged
+            else "no client did anything, so nothing was tested; look whether this is the whole history",
         )
         return Result(checker, verdict, reason, stats=stats)
     if verdict is Verdict.VALID:

@@ -8,6 +8,7 @@ import pytest
 
 from checkers import History, Op, Type, check
 from checkers.linearizable import POLYNOMIAL, EngineError, check_object
+from checkers.notation import parse_drawing
 from checkers.op import MISSING
 from checkers.search import NATIVE, Budget
 from checkers.verdict import Verdict
@@ -104,3 +105,19 @@ def test_both_ways_give_the_same_verdict(model: str) -> None:
         assert one.verdict is other.verdict, [str(op) for op in history]
         seen.add(one.verdict)
     assert {Verdict.VALID, Verdict.INVALID} <= seen
+
+
+@pytest.mark.parametrize(
+    ("drawing", "verdict", "said"),
+    [
+        ("A: |--cas nil 1--|", Verdict.VALID, "fit the claim"),
+        ("A: |--r nil--|", Verdict.VALID, "fit the claim"),
+        ("A: |--w 1--|", Verdict.UNKNOWN, "no read and no compare-and-set succeeded"),
+        ("A: |--cas nil 1--x", Verdict.UNKNOWN, "no read and no compare-and-set succeeded"),
+        ("", Verdict.UNKNOWN, "no client did anything"),
+    ],
+)
+def test_only_what_saw_a_value_was_a_test(drawing: str, verdict: Verdict, said: str) -> None:
+    result = check_object(parse_drawing(drawing), "cas-register")
+    assert result.verdict is verdict
+    assert said in result.reason
