@@ -5,12 +5,13 @@ An operation is `(f, new, old, status, call, ret)`: f is read, write or cas; sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from checkers.op import MISSING
-from checkers.search import INCONSISTENT
-from checkers.specs import SPECS
+from checkers.op import MISSING, Type
+from checkers.search import INCONSISTENT, Call, Model
+from checkers.shrink import OBSERVERS, Operation
+from checkers.specs import SPECS, Step
 
 Event = tuple[str, Any, Any, str, int, int]
 Simple = tuple[str, Any, Any, str, int, int]
@@ -40,9 +41,14 @@ def linearizable(ops: Sequence[Simple]) -> bool:
     return search(frozenset(), None)
 
 
-def explainable(model: str, ops: Sequence[Event]) -> bool:
+def explainable(model: str, ops: Sequence[Event], start: Any = MISSING) -> bool:
     """The same for any built-in model. An operation is `(f, value, result, status, call, ret)`; open is info with a known result."""
-    start, step = SPECS[model]
+    usual, step = SPECS[model]
+    return possible(usual if start is MISSING else start, step, ops)
+
+
+def possible(start: Any, step: Step, ops: Sequence[Event]) -> bool:
+    """The same for any sequential object."""
     ops = [op for op in ops if op[3] != "fail"]
     must = {n for n, op in enumerate(ops) if op[3] == "ok"}
     dead: set[tuple[frozenset[int], Any]] = set()
@@ -62,3 +68,61 @@ def explainable(model: str, ops: Sequence[Event]) -> bool:
         return False
 
     return search(frozenset(), start)
+
+
+class _Late(Exception):
+    """The time for brute force is up."""
+
+
+def impossible(
+    model: str | Model,
+    known: Sequence[Operation],
+    until_ns: int,
+    initial: Any,
+    clock: Callable[[], float],
+    deadline_s: float,
+) -> bool | None:
+    """Is there no order of these at that instant? None: time was up, or the object's first value is one that only the core can read.
+
+    A failed operation is left out. What had not returned may be left out; if it returned later, it fits only with its result.
+    """
+    if isinstance(model, str):
+        start, plain = SPECS[model]
+    else:
+        start, own = model.init(), model.step
+
+        def plain(state: Any, f: str, value: Any, result: Any) -> Any:
+            return own(state, Call(f, value, result))
+
+    if initial is not MISSING and model not in ("register", "cas-register", "kv"):
+        return None
+
+    def step(state: Any, f: str, value: Any, result: Any) -> Any:
+        if clock() > deadline_s:
+            raise _Late
+        return plain(state, f, value, result)
+
+    events = [
+        (
+            one.call.f,
+            one.call.value,
+            one.result,
+            _status(one, until_ns),
+            one.call.time_ns,
+            one.end.time_ns if one.end is not None and one.ok else 0,
+        )
+        for one in known
+        if one.ok or one.call.f not in OBSERVERS
+    ]
+    try:
+        return not possible(start if initial is MISSING else initial, step, events)
+    except _Late:
+        return None
+
+
+def _status(one: Operation, until_ns: int) -> str:
+    if one.end is None or one.end.type is Type.INFO:
+        return "info"
+    if one.end.type is Type.FAIL:
+        return "fail"
+    return "ok" if one.end.time_ns <= until_ns else "open"

@@ -4,21 +4,23 @@
     check_model(history, MyObject())             one of your own: init(), step(state, call) -> state or INCONSISTENT
 
 An `info` operation may have taken effect at any later time or never; a failed one never did. VALID has a witness. INVALID names the operation
-that could not be placed, the states that were possible before it, and the shortest bad prefix. UNKNOWN says why, and how far it got.
+that could not be placed, the states that were possible before it, and a core: given a clock, one that `checkers.shrink` made small and brute
+force went over again where it is small enough; without a clock, the whole bad prefix. UNKNOWN says why, and how far it got.
 """
 
 from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from checkers.history import History
 from checkers.jsonl import encode_value
 from checkers.op import MISSING
+from checkers.shrink import Answer, Clock, Core, Operation, Shrinker, observes_in
 from checkers.verdict import Certificate, Result, Verdict, merge
 
 NATIVE: Final = (
@@ -37,6 +39,9 @@ NATIVE: Final = (
 )
 R1, R2, R3, R4, R5, R6 = (1 << n for n in range(6))
 ALL: Final = 63
+SHRINK_S: Final = 2.0
+STATES_TOLD: Final = 4
+CONFIRMED_MAX: Final = 14  # operations that brute force is asked to go over
 
 
 class Inconsistent:
@@ -98,18 +103,70 @@ def check_model(
     budget: Budget | None = None,
     rules: int = ALL,
     failed_cas: bool = False,
+    clock: Clock | None = None,
 ) -> Result:
     """Judge every key. ValueError if there is no such model, or its first value does not fit.
 
     `failed_cas` says that a failed compare-and-set of a cas-register found another value, and did not fail for any other reason.
+    `clock` tells seconds; with it, cores are made small, for at most SHRINK_S and not beyond the budget's deadline.
     """
     limits = budget if budget is not None else Budget()
+    began = clock() if clock is not None else 0.0
+    answers = _answers(history, model, initial, limits, rules, failed_cas)
+    bad = [answer for answer in answers if answer["word"] == "invalid"]
+    if clock is None or not bad:
+        return _merged(history, answers, {})
+    deadline_s = clock() + SHRINK_S
+    if limits.deadline_ms is not None:
+        deadline_s = min(deadline_s, began + limits.deadline_ms / 1000)
+
+    def ask(smaller: History, ms: int) -> Answer | None:
+        less = replace(limits, deadline_ms=ms, threads=1)
+        (answer,) = _answers(smaller, model, initial, less, rules, failed_cas) or ({"word": "valid"},)
+        return answer if answer["word"] == "invalid" else None
+
+    name = model if isinstance(model, str) else None
+    observes = observes_in(model, failed_cas) if isinstance(model, str) else _observes_of(model)
+    cores = {}
+    for answer in bad:
+        shrinker = Shrinker(history, name, observes, failed_cas, ask, clock, deadline_s)
+        core = shrinker.core(answer)
+        confirmed = None
+        if not (failed_cas or len(core.ops) > CONFIRMED_MAX):
+            confirmed = _confirm(shrinker, core, model, initial)
+        cores[answer["key"]] = (core, confirmed)
+    return _merged(history, answers, cores)
+
+
+def _observes_of(model: Model) -> Callable[[Operation], bool]:
+    """Which operations a user's own model calls read-only."""
+    readonly = getattr(model, "readonly", None)
+
+    def observes(operation: Operation) -> bool:
+        call = operation.call
+        return readonly is not None and operation.ok and bool(readonly(Call(call.f, call.value, operation.result)))
+
+    return observes
+
+
+def _confirm(shrinker: Shrinker, core: Core, model: str | Model, initial: Any) -> bool | None:
+    """Does brute force refute the core too? None: there was no time to say."""
+    from checkers.oracle import impossible
+
+    known = [shrinker.operation(index) for index in core.ops]
+    return impossible(model, known, core.until_ns, initial, shrinker.clock, shrinker.clock() + SHRINK_S)
+
+
+def _answers(
+    history: History, model: str | Model, initial: Any, limits: Budget, rules: int, failed_cas: bool
+) -> Sequence[Answer]:
+    """The core's answers by key."""
     memory = int(limits.memory_mb * 1e6)
     if isinstance(model, str):
         if isinstance(initial, dict):
             initial = [[name, value] for name, value in initial.items()]
         first = None if initial is MISSING else _canonical(initial)
-        answers = history.columns.search(
+        return history.columns.search(
             model,
             first,
             limits.deadline_ms,
@@ -119,12 +176,10 @@ def check_model(
             failed_cas,
             limits.threads or 0,
         )
-    else:
-        make = partial(_call, history)
-        answers = history.columns.search_custom(
-            model, make, INCONSISTENT, limits.deadline_ms, memory, limits.states_max, rules
-        )
-    return _merged(history, answers)
+    make = partial(_call, history)
+    return history.columns.search_custom(
+        model, make, INCONSISTENT, limits.deadline_ms, memory, limits.states_max, rules
+    )
 
 
 def _canonical(value: Any) -> bytes:
@@ -143,13 +198,15 @@ def _call(history: History, f: int, value: int | None, result: int | None) -> Ca
     return Call(history.function(f), given, MISSING if result is None else history.value(result))
 
 
-def _merged(history: History, answers: Sequence[dict[str, Any]]) -> Result:
+def _merged(
+    history: History, answers: Sequence[Answer], cores: Mapping[int, tuple[Core, bool | None]]
+) -> Result:
     """One Result of the answers by key."""
     parts: dict[str, Result] = {}
     for answer in answers:
         if answer["observations"] or answer["word"] != "valid":
             key = history.key(answer["key"])
-            parts[str(key) if isinstance(key, int) else repr(key)] = _part(history, key, answer)
+            parts[str(key) if isinstance(key, int) else repr(key)] = _part(history, key, answer, cores.get(answer["key"]))
     verdict = merge(part.verdict for part in parts.values())
     bad = [part for part in parts.values() if part.verdict is Verdict.INVALID]
     stats = {
@@ -177,37 +234,48 @@ def _merged(history: History, answers: Sequence[dict[str, Any]]) -> Result:
     return Result("linearizable", verdict, reason, first.anomaly, first.key, first.certificate, stats, parts)
 
 
-def _part(history: History, key: Any, answer: dict[str, Any]) -> Result:
+def _part(history: History, key: Any, answer: Answer, shrunk: tuple[Core, bool | None] | None) -> Result:
     """The Result of one key."""
     names = ("observations", "states", "returns", "deepest", "blocking")
     stats = {"ops": answer["size"], **{name: answer[name] for name in names}}
     stats["search_bytes"] = answer["bytes"]
-    stats["prefix_minimal"] = answer["minimal"]
-    stats["stuck"] = [{"state": state, "ops": order} for state, order in answer["stuck"]]
     if answer["word"] == "valid":
-        del stats["stuck"], stats["blocking"], stats["prefix_minimal"]
+        del stats["blocking"]
         witness = Certificate("witness", array("I", answer["ops"]))
-        return Result(
-            "linearizable",
-            Verdict.VALID,
-            "an order that fits was found",
-            key=key,
-            certificate=witness,
-            stats=stats,
-        )
+        reason = "an order that fits was found"
+        return Result("linearizable", Verdict.VALID, reason, key=key, certificate=witness, stats=stats)
+    stats["prefix_minimal"], stats["prefix_ops"] = answer["minimal"], len(answer["ops"])
+    stats["stuck"] = [{"state": state, "ops": order} for state, order in answer["stuck"]]
     if answer["word"] == "unknown":
         reason = f"key {key!r}: {answer['reason']}"
         if answer["states"]:
             reason += f"; {answer['deepest']} of {answer['returns']} operations that returned were placed, {answer['states']} configurations seen"
         return Result("linearizable", Verdict.UNKNOWN, reason, key=key, stats=stats)
+    if shrunk is not None:
+        core, confirmed = shrunk
+        if confirmed is False:
+            reason = f"key {key!r}: the search and brute force do not agree on the operations {list(core.ops)}, so one of them is wrong; please report it"
+            return Result("linearizable", Verdict.UNKNOWN, reason, key=key, stats=stats)
+        answer = core.answer
+        stats["core_minimal"], stats["core_confirmed"] = core.minimal, confirmed is True
+        stats["core_tests"], stats["core_blocking"] = core.tests, answer["blocking"]
+        stats["core_until_ns"] = core.until_ns
+        stats["stuck"] = [{"state": state, "ops": order} for state, order in answer["stuck"]]
+    certificate = Certificate("core", tuple(answer["ops"]) if shrunk is None else shrunk[0].ops)
+    reason = _blocked(history, answer)
+    return Result("linearizable", Verdict.INVALID, reason, "not-linearizable", key, certificate, stats)
+
+
+def _blocked(history: History, answer: Answer) -> str:
+    """The sentence of what could not be placed."""
     blocking = history.op(answer["blocking"])
     end = history.completion(blocking.index)
     shown = "" if end is None or end.value is MISSING else f" -> {end.value!r}"
     given = "" if blocking.value is MISSING else f" {blocking.value!r}"
     states = list(dict.fromkeys(state for state, _ in answer["stuck"]))
-    reason = (
+    several = states[:STATES_TOLD]
+    more = f" or {len(states) - STATES_TOLD} others" if len(states) > STATES_TOLD else ""
+    return (
         f"no order of the {len(answer['ops'])} operations called until {blocking.f}{given}{shown} (#{blocking.index}, process "
-        f"{blocking.process}) returned explains it; the deepest orders without it end in {' or '.join(states)}"
+        f"{blocking.process}) returned explains it; the deepest orders without it end in {' or '.join(several)}{more}"
     )
-    core = Certificate("core", tuple(answer["ops"]))
-    return Result("linearizable", Verdict.INVALID, reason, "not-linearizable", key, core, stats)
