@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from checkers.dead_ends import dead_ends
 from checkers.history import History
 from checkers.op import MISSING, Op, Type
 from checkers.verdict import Result
 
 DRAWN_MAX: Final = 24  # operations
+SHOWN_MAX: Final = 12  # operations of a witness
 LABEL_MAX: Final = 48  # characters of a value
 _MEANINGS = {
     "thin-air": "returned a value that nobody wrote",
@@ -46,6 +48,35 @@ def sentence(history: History, anomaly: str, core: Sequence[int]) -> str:
     if anomaly in _MEANINGS:
         return f"{anomaly}: {_MEANINGS[anomaly]}: {told}"
     return f"{anomaly}: no order that respects real time explains these together: {told}"
+
+
+def pointed(history: History, core: Sequence[int]) -> str | None:
+    """The sentence of a core of a register that is a stale read or a step back; None if it is neither, or a value was written twice."""
+    ops = [history.op(index) for index in core]
+    written = [repr(op.value) for op in ops if op.f == "write"]
+    if len(set(written)) < len(written) or any(op.f not in ("read", "write") for op in ops):
+        return None
+    return _stale(history, ops) or _turned_back(history, ops)
+
+
+def explain(history: History, result: Result) -> list[str]:
+    """Any result in sentences that point at operations: what was found, then why there is no way out."""
+    told = [result.reason]
+    certificate = result.certificate
+    if certificate is None:
+        return told
+    if certificate.kind == "witness":
+        first = ", ".join(f"#{index}" for index in certificate.ops[:SHOWN_MAX])
+        more = ", …" if len(certificate.ops) > SHOWN_MAX else ""
+        return [*told, f"the proof is an order of {len(certificate.ops)} operations: {first}{more}"]
+    told += [_told(history, history.op(index)) for index in certificate.ops[:DRAWN_MAX]]
+    if len(certificate.ops) > DRAWN_MAX:
+        told.append(f"and {len(certificate.ops) - DRAWN_MAX} more operations")
+    if certificate.edges:
+        from checkers.order import told as edge_told
+
+        told += [edge_told(history, edge) for edge in certificate.edges]
+    return told + dead_ends(history, result)
 
 
 def _stale(history: History, ops: list[Op]) -> str | None:
@@ -146,6 +177,8 @@ def draw_core(history: History, result: Result) -> str:
 def _label(op: Op, end: Op | None) -> str:
     returned = end is not None and end.type is Type.OK and end.value is not MISSING
     value = end.value if end is not None and (op.f == "read" or returned) else op.value
+    if value is None and op.value is not MISSING:
+        value = op.value  # a completion that repeats nothing of its call
     shown = "" if value is MISSING else f" {value!r}"
     if len(shown) > LABEL_MAX:
         shown = shown[:LABEL_MAX] + "…"

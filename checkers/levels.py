@@ -24,20 +24,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from checkers.causal import check_causal, check_convergence
 from checkers.history import History
 from checkers.integrity import check_integrity
-from checkers.register import check_linearizable
+from checkers.linearizable import check_object
 from checkers.regular import check_regular, check_safe
 from checkers.sequential import check_sequential
 from checkers.sessions import CHECKS
+from checkers.shrink import Clock
 from checkers.verdict import Result, Verdict
 
 # Stronger before weaker. A new level is a line here and its place in IMPLIES.
 LEVELS: Final[Mapping[str, Callable[[History], Result]]] = {
-    "linearizable": check_linearizable,
+    "linearizable": partial(check_object, model="register"),
     "sequential": check_sequential,
     "causal-convergence": check_convergence,
     "causal": check_causal,
@@ -73,13 +75,16 @@ class Judgement:
     weakest_refuted: list[str]
 
 
-def judge(history: History, claims: Iterable[str] = ()) -> Judgement:
-    """Judge all levels. ValueError for a claim that is no level."""
+def judge(history: History, claims: Iterable[str] = (), *, clock: Clock | None = None) -> Judgement:
+    """Judge all levels. ValueError for a claim that is no level. `clock` tells seconds, for cores of the search to be made small."""
     claims = list(claims)
     for claim in claims:
         if claim not in LEVELS:
             raise ValueError(f"the claim {claim!r} is unknown; use one of {', '.join(LEVELS)}")
-    results = {level: check(history) for level, check in LEVELS.items()}
+    timed: dict[str, Callable[[History], Result]] = {
+        "linearizable": partial(check_object, model="register", clock=clock)
+    }
+    results = {level: check(history) for level, check in {**LEVELS, **timed}.items()}
     verdicts = {level: result.verdict for level, result in results.items()}
     return Judgement(
         results, {claim: results[claim] for claim in claims}, maximal(verdicts), minimal(verdicts)

@@ -11,46 +11,108 @@ independent (locality, Herlihy and Wing 1990, theorem 1) and both ways decide th
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from checkers.history import History
+from checkers.op import MISSING
 from checkers.register import check_linearizable
-from checkers.search import NATIVE, Budget, check_model
+from checkers.search import NATIVE, Budget, FirstValueError, check_model
+from checkers.shrink import Clock
 from checkers.special import SPECIAL, check_special
 from checkers.verdict import Certificate, Result, Verdict, merge
 
-ENGINES: Final = ("auto", "polynomial", "search", "knossos")
 POLYNOMIAL: Final = ("register", *SPECIAL)
+ZONES: Final = ("register", "cas-register")
 
 
 class EngineError(ValueError):
     """There is no such engine, or it cannot judge the object; the sentence says which can."""
 
 
-def check_object(history: History, model: str, engine: str = "auto", budget: Budget | None = None) -> Result:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to judge: `initial` is the object's first value (MISSING: the usual one), `clock` tells seconds, for cores to be made small."""
+
+    budget: Budget | None = None
+    initial: Any = MISSING
+    clock: Clock | None = None
+
+
+Engine = Callable[[History, str, Terms], Result]
+
+
+def check_object(
+    history: History,
+    model: str,
+    engine: str = "auto",
+    budget: Budget | None = None,
+    *,
+    initial: Any = MISSING,
+    clock: Clock | None = None,
+) -> Result:
     """Judge every key as the built-in object `model`. EngineError."""
     if engine not in ENGINES:
         raise EngineError(f"there is no engine {engine!r}; use one of {', '.join(ENGINES)}")
     if model not in NATIVE:
         raise EngineError(f"{model!r} is no object with a sequential meaning; there are {', '.join(NATIVE)}")
-    if engine == "knossos":
-        from checkers.knossos import check_knossos
+    if initial is not MISSING and engine not in ("auto", "search"):
+        raise EngineError(
+            f"the engine {engine!r} knows no first value but the usual one; use search, or auto"
+        )
+    try:
+        return ENGINES[engine](history, model, Terms(budget, initial, clock))
+    except FirstValueError as error:
+        raise EngineError(f"the first value {initial!r} does not fit the model {model!r}: {error}") from None
 
-        return check_knossos(history, model, budget)
-    if engine == "polynomial" and model not in POLYNOMIAL:
-        raise EngineError(f"no polynomial case for {model!r}; use the engine search, or auto")
-    if engine == "search" or model not in POLYNOMIAL:
-        return _labelled(check_model(history, _searched_as(model), budget=budget), "search")
-    threads = budget.threads if budget is not None else None
-    if model == "register":
-        first = check_linearizable(history, threads=threads)
-    else:
-        first = check_special(history, model, threads=threads)
-    first = _labelled(first, "polynomial")
-    if engine == "polynomial" or first.verdict is not Verdict.UNKNOWN or not first.parts:
+
+def _auto(history: History, model: str, terms: Terms) -> Result:
+    """The polynomial case where there is one, then the search for the keys that it leaves open."""
+    if model not in POLYNOMIAL or terms.initial is not MISSING:
+        return _search(history, model, terms)
+    first = _polynomial(history, model, terms)
+    if first.verdict is not Verdict.UNKNOWN or not first.parts:
         return first
-    return _joined(first, _labelled(check_model(history, _searched_as(model), budget=budget), "search"))
+    return _joined(first, _search(history, model, terms))
+
+
+def _polynomial(history: History, model: str, terms: Terms) -> Result:
+    if model not in POLYNOMIAL:
+        raise EngineError(f"no polynomial case for {model!r}; use the engine search, or auto")
+    threads = terms.budget.threads if terms.budget is not None else None
+    if model == "register":
+        return _labelled(check_linearizable(history, threads=threads), "polynomial")
+    return _labelled(check_special(history, model, threads=threads), "polynomial")
+
+
+def _zones(history: History, model: str, terms: Terms) -> Result:
+    if model not in ZONES:
+        raise EngineError(f"zones are of registers, not of {model!r}; use the engine auto")
+    return _polynomial(history, model, terms)
+
+
+def _search(history: History, model: str, terms: Terms) -> Result:
+    found = check_model(
+        history, _searched_as(model), initial=terms.initial, budget=terms.budget, clock=terms.clock
+    )
+    return _labelled(found, "search")
+
+
+def _knossos(history: History, model: str, terms: Terms) -> Result:
+    from checkers.knossos import check_knossos
+
+    return check_knossos(history, model, terms.budget)
+
+
+# A new engine is a line here.
+ENGINES: Final[Mapping[str, Engine]] = {
+    "auto": _auto,
+    "zones": _zones,
+    "polynomial": _polynomial,
+    "search": _search,
+    "knossos": _knossos,
+}
 
 
 def _searched_as(model: str) -> str:

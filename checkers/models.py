@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from checkers.bespoke.table import BESPOKE, Model
 from checkers.formats import AUTO, load
 from checkers.history import History
 from checkers.jsonl import HistoryError
-from checkers.linearizable import check_object
+from checkers.keys import keyed_by
+from checkers.linearizable import EngineError, check_object
+from checkers.op import MISSING, Op, Type
 from checkers.search import Budget
 from checkers.sequential import check_sequential
 from checkers.verdict import Result
@@ -41,7 +44,7 @@ _SAME: Final = "Each key behaves like a single copy."
 MODELS: Final[Mapping[str, Model]] = {
     **{
         name: Model(
-            partial(check_object, model=_OBJECTS.get(name, name)),
+            partial(check_object, model=_OBJECTS.get(name, name), clock=time.monotonic),
             shape,
             _SAME,
             name == "multi-register",
@@ -88,14 +91,37 @@ def check(
     model: str = "register",
     form: str = AUTO,
     *,
+    engine: str = "auto",
     budget: Budget | None = None,
+    initial: Any = MISSING,
+    key_by: str | None = None,
 ) -> Result:
     """Judge a history, or the file of one in any format. UnknownModel, or HistoryError for a file that cannot be trusted.
 
-    `budget` says what an object's check may use (time, memory, threads); ValueError for a model that is checked in one pass and takes none.
+    `engine`, `budget` (time, memory, threads) and `initial`, the first value, are for objects with a sequential meaning: ValueError for a model
+    that is checked in one pass, and for what does not fit the object. `key_by` says where the key is (`checkers.keys`).
     """
-    judge = model_named(model)
-    if budget is not None and not judge.is_object:
-        raise ValueError(f"the model {model!r} is checked in one way, which needs no budget; leave it out")
-    history = refuse_transactions(source if isinstance(source, History) else load(source, form), model)
-    return judge.check(history, budget=budget) if judge.is_object else judge.check(history)
+    judge = judging(model, engine, budget, initial)
+    history = source if isinstance(source, History) else load(source, form)
+    history = keyed_by(history, key_by) if key_by is not None else history
+    return judge(refuse_transactions(history, model))
+
+
+def judging(
+    model: str, engine: str = "auto", budget: Budget | None = None, initial: Any = MISSING
+) -> Callable[[History], Result]:
+    """How to judge a history. UnknownModel; ValueError (EngineError) for what does not fit the model, before any history is read."""
+    named = model_named(model)
+    if not named.is_object:
+        if engine != "auto" or budget is not None or initial is not MISSING:
+            text = f"the model {model!r} is checked in one way, which needs no budget"
+            raise EngineError(f"{text}; leave the engine, the first value and the budget out")
+        return named.check
+    given: dict[str, Any] = {"engine": engine, "budget": budget}
+    if initial is not MISSING:
+        if model == "sequential":
+            raise EngineError("the model 'sequential' has no first value to choose; leave it out")
+        given["initial"] = initial
+    judge = partial(named.check, **given)
+    judge(History.from_ops([Op(0, 0, 0, Type.INVOKE, "?")]))
+    return judge

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
+from checkers.explain import pointed
 from checkers.history import History
 from checkers.jsonl import encode_value
 from checkers.op import MISSING
@@ -41,6 +42,7 @@ R1, R2, R3, R4, R5, R6 = (1 << n for n in range(6))
 ALL: Final = 63
 SHRINK_S: Final = 2.0
 STATES_TOLD: Final = 4
+POINTED_MAX: Final = 6  # operations of a core whose sentence may be of one stale read
 CONFIRMED_MAX: Final = 14  # operations that brute force is asked to go over
 
 
@@ -61,6 +63,10 @@ class Call:
     f: str
     value: Any
     result: Any
+
+
+class FirstValueError(ValueError):
+    """The first value does not fit the object; the sentence says what would."""
 
 
 class Model(Protocol):
@@ -113,9 +119,12 @@ def check_model(
     limits = budget if budget is not None else Budget()
     began = clock() if clock is not None else 0.0
     answers = _answers(history, model, initial, limits, rules, failed_cas)
+    about: dict[str, Any] = {"model": model} if isinstance(model, str) else {}
+    if initial is not MISSING:
+        about["initial"] = initial
     bad = [answer for answer in answers if answer["word"] == "invalid"]
     if clock is None or not bad:
-        return _merged(history, answers, {})
+        return _merged(history, answers, {}, about)
     deadline_s = clock() + SHRINK_S
     if limits.deadline_ms is not None:
         deadline_s = min(deadline_s, began + limits.deadline_ms / 1000)
@@ -135,7 +144,7 @@ def check_model(
         if not (failed_cas or len(core.ops) > CONFIRMED_MAX):
             confirmed = _confirm(shrinker, core, model, initial)
         cores[answer["key"]] = (core, confirmed)
-    return _merged(history, answers, cores)
+    return _merged(history, answers, cores, about)
 
 
 def _observes_of(model: Model) -> Callable[[Operation], bool]:
@@ -144,7 +153,11 @@ def _observes_of(model: Model) -> Callable[[Operation], bool]:
 
     def observes(operation: Operation) -> bool:
         call = operation.call
-        return readonly is not None and operation.ok and bool(readonly(Call(call.f, call.value, operation.result)))
+        return (
+            readonly is not None
+            and operation.ok
+            and bool(readonly(Call(call.f, call.value, operation.result)))
+        )
 
     return observes
 
@@ -166,16 +179,11 @@ def _answers(
         if isinstance(initial, dict):
             initial = [[name, value] for name, value in initial.items()]
         first = None if initial is MISSING else _canonical(initial)
-        return history.columns.search(
-            model,
-            first,
-            limits.deadline_ms,
-            memory,
-            limits.states_max,
-            rules,
-            failed_cas,
-            limits.threads or 0,
-        )
+        bounds = (limits.deadline_ms, memory, limits.states_max)
+        try:
+            return history.columns.search(model, first, *bounds, rules, failed_cas, limits.threads or 0)
+        except ValueError as error:
+            raise FirstValueError(str(error)) from None
     make = partial(_call, history)
     return history.columns.search_custom(
         model, make, INCONSISTENT, limits.deadline_ms, memory, limits.states_max, rules
@@ -199,14 +207,19 @@ def _call(history: History, f: int, value: int | None, result: int | None) -> Ca
 
 
 def _merged(
-    history: History, answers: Sequence[Answer], cores: Mapping[int, tuple[Core, bool | None]]
+    history: History,
+    answers: Sequence[Answer],
+    cores: Mapping[int, tuple[Core, bool | None]],
+    about: Mapping[str, Any],
 ) -> Result:
     """One Result of the answers by key."""
     parts: dict[str, Result] = {}
     for answer in answers:
         if answer["observations"] or answer["word"] != "valid":
             key = history.key(answer["key"])
-            parts[str(key) if isinstance(key, int) else repr(key)] = _part(history, key, answer, cores.get(answer["key"]))
+            parts[str(key) if isinstance(key, int) else repr(key)] = _part(
+                history, key, answer, cores.get(answer["key"]), about
+            )
     verdict = merge(part.verdict for part in parts.values())
     bad = [part for part in parts.values() if part.verdict is Verdict.INVALID]
     stats = {
@@ -234,10 +247,16 @@ def _merged(
     return Result("linearizable", verdict, reason, first.anomaly, first.key, first.certificate, stats, parts)
 
 
-def _part(history: History, key: Any, answer: Answer, shrunk: tuple[Core, bool | None] | None) -> Result:
+def _part(
+    history: History,
+    key: Any,
+    answer: Answer,
+    shrunk: tuple[Core, bool | None] | None,
+    about: Mapping[str, Any],
+) -> Result:
     """The Result of one key."""
     names = ("observations", "states", "returns", "deepest", "blocking")
-    stats = {"ops": answer["size"], **{name: answer[name] for name in names}}
+    stats = {**about, "ops": answer["size"], **{name: answer[name] for name in names}}
     stats["search_bytes"] = answer["bytes"]
     if answer["word"] == "valid":
         del stats["blocking"]
@@ -262,7 +281,9 @@ def _part(history: History, key: Any, answer: Answer, shrunk: tuple[Core, bool |
         stats["core_until_ns"] = core.until_ns
         stats["stuck"] = [{"state": state, "ops": order} for state, order in answer["stuck"]]
     certificate = Certificate("core", tuple(answer["ops"]) if shrunk is None else shrunk[0].ops)
-    reason = _blocked(history, answer)
+    small = shrunk is not None and len(certificate.ops) <= POINTED_MAX
+    told = pointed(history, certificate.ops) if small else None
+    reason = f"not-linearizable: {told}" if told is not None else _blocked(history, answer)
     return Result("linearizable", Verdict.INVALID, reason, "not-linearizable", key, certificate, stats)
 
 
@@ -273,9 +294,9 @@ def _blocked(history: History, answer: Answer) -> str:
     shown = "" if end is None or end.value is MISSING else f" -> {end.value!r}"
     given = "" if blocking.value is MISSING else f" {blocking.value!r}"
     states = list(dict.fromkeys(state for state, _ in answer["stuck"]))
-    several = states[:STATES_TOLD]
+    several, count = states[:STATES_TOLD], len(answer["ops"])
     more = f" or {len(states) - STATES_TOLD} others" if len(states) > STATES_TOLD else ""
     return (
-        f"no order of the {len(answer['ops'])} operations called until {blocking.f}{given}{shown} (#{blocking.index}, process "
+        f"no order of the {count} operation{'' if count == 1 else 's'} called until {blocking.f}{given}{shown} (#{blocking.index}, process "
         f"{blocking.process}) returned explains it; the deepest orders without it end in {' or '.join(several)}{more}"
     )

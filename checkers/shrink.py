@@ -11,7 +11,8 @@ The rules. If what is left is INVALID, so was the history:
                  container: an element with all that added, took or showed it; an add is never parted from its remove
     unseen       register: one write of a value that nothing left has read or expects
     late start   register: what had returned before an acknowledged write was called, with the reads beside that write; no successful
-                 compare-and-set may be beside it. What is then before it are blind writes, and they fit anywhere
+                 compare-and-set may be beside it. What is left before it are blind writes, and they fit anywhere; so the last write of
+                 each value that is still read stays
 
 A failed compare-and-set that counts as an observation leaves only `prefix` and `observer`. Never: a write without its reads, an enqueue without
 its dequeue, an interval made shorter. Pure: the clock is passed in. Reference: Zeller & Hildebrandt, Simplifying and isolating failure-inducing
@@ -31,11 +32,14 @@ from checkers.jsonl import encode_op, encode_value
 from checkers.op import MISSING, Op, Type
 
 Answer = dict[str, Any]
-Ask = Callable[[History, int], Answer | None]  # a history and ms: the search's answer if it is INVALID, else None
+Ask = Callable[
+    [History, int], Answer | None
+]  # a history and ms: the search's answer if it is INVALID, else None
 Clock = Callable[[], float]
 OBSERVERS: Final = ("read", "get", "contains")
 TAKERS: Final = ("dequeue", "pop", "poll")
 REGISTERS: Final = ("register", "cas-register")
+NIL: Final = encode_value(None)
 CONTAINERS: Final = ("queue", "stack", "priority-queue", "append-list", "grow-set", "set")
 
 
@@ -171,10 +175,8 @@ class Shrinker:
     def _start_late(self, best: Core) -> Core:
         """Forget the beginning: from the last writes back, in steps that double, the first write from which it is bad."""
         known = [self.operation(index) for index in best.ops]
-        writes = sorted(
-            (one for one in known if one.call.f == "write" and one.ok and one.end.time_ns <= best.until_ns),
-            key=lambda one: -one.call.time_ns,
-        )
+        done = [one for one in known if one.ok and one.end is not None and one.end.time_ns <= best.until_ns]
+        writes = sorted((one for one in done if one.call.f == "write"), key=lambda one: -one.call.time_ns)
         step = 1
         while step <= len(writes) and self._in_time():
             start = writes[step - 1]
@@ -211,11 +213,7 @@ class Shrinker:
 
     def _observed(self, best: Core) -> list[frozenset[int]]:
         """Each operation that changes nothing."""
-        return [
-            frozenset((index,))
-            for index in best.ops
-            if self.observes(self.operation(index))
-        ]
+        return [frozenset((index,)) for index in best.ops if self.observes(self.operation(index))]
 
     def _unseen(self, best: Core) -> list[frozenset[int]]:
         """Each write of a value that nothing left has read or expects."""
@@ -240,18 +238,30 @@ class Shrinker:
 
 
 def _after(start: Operation, known: Sequence[Operation]) -> set[int] | None:
-    """What is left of a register's operations by the rule `late start`; None if a compare-and-set forbids it."""
+    """What is left of a register's operations by the rule `late start`; None if a compare-and-set forbids it.
+
+    Of what had returned, the last write of each value that is still read is kept: a read must not look as if nobody wrote its value.
+    """
     assert start.end is not None, "an acknowledged write has returned"
-    begin, done, left = start.call.time_ns, start.end.time_ns, set()
-    for one in known:
+    begin, done = start.call.time_ns, start.end.time_ns
+    left: list[Operation] = []
+    writers: dict[str, Operation] = {}
+    for one in sorted(known, key=lambda one: one.call.time_ns):
         if one.ok and one.end is not None and one.end.time_ns < begin:
-            continue
-        if one.ok and one.call.time_ns <= done and one.call.f != "write":
             if one.call.f == "cas":
-                return None
-            continue
-        left.add(one.call.index)
-    return left
+                writers.pop(encode_value(one.call.value[1]), None)
+            elif one.call.f == "write":
+                writers[encode_value(one.call.value)] = one
+        elif not one.ok or one.call.time_ns > done or one.call.f == "write":
+            left.append(one)
+        elif one.call.f == "cas":
+            return None
+    written = {encode_value(one.call.value) for one in left if one.call.f == "write"}
+    written |= {encode_value(one.call.value[1]) for one in left if one.call.f == "cas"}
+    wanted = {value for one in left if (value := _seen(one)) is not None} - written - {NIL}
+    if not wanted <= writers.keys():
+        return None
+    return {one.call.index for one in (*left, *(writers[value] for value in wanted))}
 
 
 def _seen(one: Operation) -> str | None:

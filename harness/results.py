@@ -12,6 +12,7 @@ was verified, a run that came to its end.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ def results_of(
     command: str,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Judge a run. `doubts` are reasons why it cannot be VALID, found while it ran."""
-    judged = judge(history, plan.claims)
+    judged = judge(history, plan.claims, clock=time.monotonic)
     numbers, stale = stats(history), staleness(history)
     windows = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults]
     cuts = [

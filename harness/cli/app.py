@@ -106,19 +106,38 @@ def check(
         ),
     ] = "auto",
     engine: Annotated[
-        str, typer.Option(help="auto, polynomial, search or knossos; for objects with a sequential meaning.")
+        str,
+        typer.Option(
+            help="auto, zones, polynomial, search or knossos; for objects with a sequential meaning."
+        ),
     ] = "auto",
     timeout: Annotated[
         float | None, typer.Option(help="Seconds a search may take; UNKNOWN after that.", metavar="S")
     ] = None,
     memory: Annotated[
-        float | None, typer.Option(help="Megabytes a search may use a key; UNKNOWN after that.", metavar="MB")
+        float | None, typer.Option(help="Megabytes a search may use; UNKNOWN after that.", metavar="MB")
+    ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(help="The object's first value, as JSON; by default nothing, 0 or empty.", metavar="V"),
+    ] = None,
+    key_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the key is, if not in 'key': a position in the values (0 for [k, v]), or the name of a field of them.",
+            metavar="F",
+        ),
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why, operation by operation.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write one HTML page of the verdicts too.", metavar="OUT.HTML")
     ] = None,
     json: Json = False,
 ) -> int:
     """Judge recorded histories: is there an order of the operations that a single copy could have produced?
 
-    The exit status is that of the worst file.
+    The exit status is that of the worst file: INVALID (1), then a crash or bad input (255, 254), then UNKNOWN (2), then VALID (0). A file that
+    cannot be read is said on stderr, and the others are judged all the same.
 
     Examples:
 
@@ -126,11 +145,14 @@ def check(
 
       quorate check --format edn store/latest/history.edn
 
+      quorate check --model fifo-queue --explain --report verdict.html *.jsonl
+
       quorate check --json *.jsonl | jq .verdict
     """
-    from harness.cli.check import check_files
+    from harness.cli.check import Options, check_files
 
-    return check_files(files, model, form, engine=engine, timeout_s=timeout, memory_mb=memory, json=json)
+    options = Options(model, form, engine, timeout, memory, initial, key_by, explain)
+    return check_files(files, options, json=json, report=report)
 
 
 @app.command()

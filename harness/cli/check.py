@@ -1,142 +1,250 @@
-"""`quorate check`: from history files to verdicts, one line each."""
+"""`quorate check`: from history files to verdicts; one file in full, many in a table.
+
+A file that cannot be read does not keep the others from being judged. The exit status is that of the worst:
+
+    INVALID 1  >  a crash 255, bad input 254  >  UNKNOWN 2  >  VALID 0
+
+stdout has the verdicts, stderr the progress, and one line for each file that could not be judged.
+"""
 
 from __future__ import annotations
 
-import json as json_lines
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from checkers.bespoke.table import Model
+from checkers.explain import draw_core, explain
 from checkers.formats import AUTO, load
 from checkers.history import History
-from checkers.jsonl import HistoryError, encode_op
+from checkers.jsonl import HistoryError, decode_value
+from checkers.keys import keyed_by
 from checkers.linearizable import EngineError
-from checkers.models import UnknownModel, model_named, refuse_transactions
+from checkers.models import UnknownModel, judging, refuse_transactions
+from checkers.op import MISSING, Type
 from checkers.search import Budget
-from checkers.verdict import Result, Verdict, merge
-from harness.cli.console import STYLES, emit, out, readable, waiting
+from checkers.verdict import Result, Verdict
+from harness.cli.console import (
+    BAD_INPUT,
+    BROKEN,
+    STYLES,
+    complain,
+    emit,
+    out,
+    readable,
+    report_crash,
+    waiting,
+)
 from harness.plan import PlanError
 
-
-def judge_named(model: str) -> Model:
-    """The model, which knows how to judge. Raises PlanError for a model there is not."""
-    try:
-        return model_named(model)
-    except UnknownModel as error:
-        raise PlanError(str(error)) from None
+PRECEDENCE: Final = (1, BROKEN, BAD_INPUT, 2, 0)  # of exit statuses, the worst first
 
 
-def judge_with(
-    model: str, engine: str, timeout_s: float | None, memory_mb: float | None
-) -> Callable[[History], Result]:
-    """How to judge a history. Raises PlanError for a model or an engine there is not, or that does not fit the model."""
-    named = judge_named(model)
-    if not named.is_object:
-        if engine != "auto" or timeout_s is not None or memory_mb is not None:
-            text = f"the model {model!r} is checked in one way, which needs no budget"
-            raise PlanError(f"{text}; leave --engine, --timeout and --memory out")
-        return named.check
-    for option, given in (("--timeout", timeout_s), ("--memory", memory_mb)):
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How `check` was asked to judge, as on the command line."""
+
+    model: str = "register"
+    form: str = AUTO
+    engine: str = "auto"
+    timeout_s: float | None = None
+    memory_mb: float | None = None
+    initial: str | None = None
+    key_by: str | None = None
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One file's outcome. Without `history` it could not be judged; then `result` says why, and `status` is not that of its verdict."""
+
+    path: Path
+    history: History | None
+    result: Result
+    seconds: float
+    status: int
+
+
+def judge_of(options: Options) -> Callable[[History], Result]:
+    """How to judge a history. PlanError for a model, an engine or a first value there is not, or that do not fit each other."""
+    budget = None
+    for option, given in (("--timeout", options.timeout_s), ("--memory", options.memory_mb)):
         if given is not None and not given > 0:
             raise PlanError(f"{option} {given:g} leaves nothing to work with; give a number above 0")
-    limits = Budget(
-        deadline_ms=round(1000 * timeout_s) if timeout_s is not None else Budget().deadline_ms,
-        memory_mb=memory_mb if memory_mb is not None else Budget().memory_mb,
-    )
-    judge = partial(named.check, engine=engine, budget=limits)
+    if options.timeout_s is not None or options.memory_mb is not None:
+        usual = Budget()
+        budget = Budget(
+            deadline_ms=usual.deadline_ms if options.timeout_s is None else round(1000 * options.timeout_s),
+            memory_mb=usual.memory_mb if options.memory_mb is None else options.memory_mb,
+        )
     try:
-        judge(History.from_ops([]))  # refuses what cannot be, before any file is read
-    except EngineError as error:
+        return judging(options.model, options.engine, budget, first_value(options.initial))
+    except (UnknownModel, EngineError) as error:
         raise PlanError(str(error)) from None
-    return judge
 
 
-def check_files(
-    files: Sequence[Path],
-    model: str,
-    form: str = AUTO,
-    *,
-    engine: str = "auto",
-    timeout_s: float | None = None,
-    memory_mb: float | None = None,
-    json: bool,
-) -> int:
-    """Judge each file; the exit status is that of the worst verdict."""
-    judge = judge_with(model, engine, timeout_s, memory_mb)
-    for path in files:
-        readable(path)
-    verdicts: list[Verdict] = []
+def first_value(text: str | None) -> Any:
+    """The value of `--initial`: JSON. MISSING if it was not given."""
+    if text is None:
+        return MISSING
+    try:
+        return decode_value(text)
+    except (ValueError, HistoryError):
+        raise PlanError(
+            f"--initial {text} is not JSON; write text in quotes: --initial '\"{text}\"'"
+        ) from None
+
+
+def check_files(files: Sequence[Path], options: Options, *, json: bool, report: Path | None = None) -> int:
+    """Judge each file; the exit status is that of the worst."""
+    judge = judge_of(options)
+    if report is not None and not report.parent.is_dir():
+        raise PlanError(f"--report {report}: there is no directory {report.parent}; make it first")
+    done: list[Judged] = []
     with waiting(f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}", quiet=json) as tick:
         for number, path in enumerate(files):
             tick(number / len(files), path.name)
-            began = time.perf_counter()
-            history = loaded(path, form, model)
-            result = judge(history)
-            seconds = time.perf_counter() - began
-            verdicts.append(result.verdict)
+            one = judged(path, options, judge)
+            done.append(one)
             if json:
-                emit(line_of(path, model, history, result, seconds))
-            else:
-                show(path, history, result, seconds)
-    return merge(verdicts).exit_status
+                emit(line_of(one, options))
+    for one in done:
+        if one.status == BAD_INPUT:
+            complain(one.result.reason)
+    if not json:
+        show(done[0], options.explain) if len(done) == 1 else show_table(done, options)
+    if report is not None:
+        from harness.report.verdicts import write_verdicts
+
+        write_verdicts(report, [row_of(one) for one in done], model=options.model)
+    return min((one.status for one in done), key=PRECEDENCE.index)
 
 
-def loaded(path: Path, form: str, model: str) -> History:
-    """The history in the file, its operations such as can be judged."""
+def judged(path: Path, options: Options, judge: Callable[[History], Result]) -> Judged:
+    """Judge one file, whatever happens."""
+    began = time.perf_counter()
+    try:
+        history = loaded(readable(path), options.form, options.model, options.key_by)
+        result = judge(history)
+    except (HistoryError, PlanError, EngineError, MemoryError) as error:
+        return failed(
+            path,
+            str(error) or f"{path}: there is not enough memory for it",
+            time.perf_counter() - began,
+            BAD_INPUT,
+        )
+    except Exception as error:
+        report_crash(error, debug=False)
+        return failed(
+            path,
+            f"quorate itself failed ({type(error).__name__}: {error})",
+            time.perf_counter() - began,
+            BROKEN,
+        )
+    return Judged(path, history, result, time.perf_counter() - began, result.verdict.exit_status)
+
+
+def failed(path: Path, reason: str, seconds: float, status: int) -> Judged:
+    """The outcome of a file that could not be judged."""
+    return Judged(path, None, Result("check", Verdict.UNKNOWN, reason), seconds, status)
+
+
+def loaded(path: Path, form: str, model: str, key_by: str | None = None) -> History:
+    """The history in the file, with the keys asked for, its operations such as can be judged."""
     history = load(path, form)
     try:
+        history = history if key_by is None else keyed_by(history, key_by)
         return refuse_transactions(history, model)
     except HistoryError as error:
         raise HistoryError(f"{path}: {error}") from None
 
 
-def line_of(path: Path, model: str, history: History, result: Result, seconds: float) -> dict[str, Any]:
-    """What `check --json` prints of one file."""
-    return {
-        "file": str(path),
-        "model": model,
+def line_of(one: Judged, options: Options) -> dict[str, Any]:
+    """What `check --json` prints of one file; with --explain its sentences and its drawing too."""
+    result = one.result
+    core = (
+        result.certificate if result.certificate is not None and result.certificate.kind == "core" else None
+    )
+    line = {
+        "file": str(one.path),
+        "model": options.model,
         "verdict": result.verdict.value,
         "path": result.stats.get("path"),
-        "seconds": round(seconds, 6),
-        "ops": count_calls(history),
+        "seconds": round(one.seconds, 6),
+        "ops": 0 if one.history is None else count_calls(one.history),
         "anomaly": result.anomaly,
-        "core": core_ops(history, result),
+        "core": None if core is None else list(core.ops),
         "reason": result.reason,
+    }
+    if options.explain:
+        line["explanation"] = [result.reason] if one.history is None else explain(one.history, result)
+        line["drawing"] = "" if one.history is None else draw_core(one.history, result)
+    return line
+
+
+def row_of(one: Judged) -> dict[str, Any]:
+    """What the report needs of one file."""
+    result, history = one.result, one.history
+    core = (
+        result.certificate if result.certificate is not None and result.certificate.kind == "core" else None
+    )
+    return {
+        "name": str(one.path),
+        "verdict": result.verdict.value,
+        "judged": history is not None,
+        "ops": 0 if history is None else count_calls(history),
+        "seconds": one.seconds,
+        "result": result.as_json(),
+        "explanation": [result.reason] if history is None else explain(history, result),
+        "drawing": "" if history is None else draw_core(history, result),
+        "core": []
+        if core is None or history is None
+        else [op for at in core.ops for op in (history.op(at), history.completion(at)) if op is not None],
     }
 
 
 def count_calls(history: History) -> int:
     """Operations of clients; a call and its completion are one."""
-    from checkers.op import Type
-
     return sum(op.type is Type.INVOKE and isinstance(op.process, int) for op in history)
 
 
-def core_ops(history: History, result: Result) -> list[dict[str, Any]] | None:
-    """The operations of the core, each call followed by its completion, as lines of the history."""
-    if result.certificate is None or result.certificate.kind != "core":
-        return None
-    records = []
-    for index in result.certificate.ops:
-        completion = history.completion(index)
-        records += [history.op(index)] + ([completion] if completion is not None else [])
-    return [json_lines.loads(encode_op(op)) for op in records]
-
-
-def show(path: Path, history: History, result: Result, seconds: float) -> None:
-    """The verdict for a person: word, sentence, drawing."""
+def show(one: Judged, explained: bool) -> None:
+    """The verdict for a person: word, sentence, drawing; if asked, every sentence there is."""
     from rich.text import Text
 
-    console = out()
+    if one.history is None:
+        return
+    console, result = out(), one.result
+    about = f" {one.path}  ({count_calls(one.history):,} operations, {one.seconds:.2f} s)"
     word = Text(result.verdict.name, style=STYLES[result.verdict.value])
-    console.print(
-        word, Text(f" {path}  ({count_calls(history):,} operations, {seconds:.2f} s)"), sep="", soft_wrap=True
-    )
-    console.print(Text(f"  {result.reason}"), soft_wrap=True)
-    if result.verdict is Verdict.INVALID:
-        from checkers.explain import draw_core
+    console.print(word, Text(about), sep="", soft_wrap=True)
+    for sentence in explain(one.history, result) if explained else [result.reason]:
+        console.print(Text(f"  {sentence}"), soft_wrap=True)
+    if drawing := draw_core(one.history, result):
+        console.print(Text(drawing), soft_wrap=True)
 
-        console.print(Text(draw_core(history, result)), soft_wrap=True)
+
+def show_table(done: Sequence[Judged], options: Options) -> None:
+    """All files in a table, the explanations below it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"as {options.model}", title_justify="left", box=None, pad_edge=False)
+    for name in ("file", "verdict", "path", "operations", "seconds", "in words"):
+        table.add_column(
+            name, overflow="fold", justify="right" if name in ("operations", "seconds") else "left"
+        )
+    for one in done:
+        result = one.result
+        word = (
+            Text(result.verdict.name, style=STYLES[result.verdict.value])
+            if one.history is not None
+            else Text("NOT JUDGED", style="bold magenta")
+        )
+        ops = "" if one.history is None else f"{count_calls(one.history):,}"
+        cells = (Text(str(one.path)), word, str(result.stats.get("path") or ""), ops, f"{one.seconds:.2f}")
+        table.add_row(*cells, Text(result.reason))
+    out().print(table)
+    for one in done if options.explain else ():
+        show(one, True)

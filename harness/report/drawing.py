@@ -58,7 +58,7 @@ def lanes(bars: Sequence[Bar], *, ident: str, alternative: str) -> str:
     for row, (process, node) in enumerate(order):
         y = row * ROW + 8
         parts.append(
-            f'<text class="lane" x="0" y="{y + 17}">client {escape(str(process))} → {escape(node)}</text>'
+            f'<text class="lane" x="0" y="{y + 17}">client {escape(str(process))}{escape(f" → {node}" if node else "")}</text>'
         )
         parts.append(f'<line class="base" x1="{LABEL}" x2="{WIDTH - 20}" y1="{y + 13}" y2="{y + 13}"/>')
         for bar in bars:
@@ -76,7 +76,7 @@ def one_bar(bar: Bar, x: float, y: float, low: float, high: float, scale: float,
     until = (
         "nobody knows when it ended" if bar.end_ns is None else f"returned at {in_units(bar.end_ns, span)}"
     )
-    full = f"operation {bar.index}: client {bar.process} on {bar.node}, {bar.words}, {bar.outcome}; called at {in_units(bar.start_ns, span)}, {until}"
+    full = f"operation {bar.index}: client {bar.process}{f' on {bar.node}' if bar.node else ''}, {bar.words}, {bar.outcome}; called at {in_units(bar.start_ns, span)}, {until}"
     full += f" ({bar.error})" if bar.error else ""
     fill = f' style="fill:url(#{ident}-fade)"' if bar.end_ns is None else ""
     label = f"#{bar.index} {bar.words}"

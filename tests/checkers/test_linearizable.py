@@ -59,7 +59,11 @@ def test_a_search_without_room_is_unknown_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("model", "engine", "said"),
     [
-        ("register", "fast", "there is no engine 'fast'; use one of auto, polynomial, search, knossos"),
+        (
+            "register",
+            "fast",
+            "there is no engine 'fast'; use one of auto, zones, polynomial, search, knossos",
+        ),
         ("mutex", "polynomial", "no polynomial case for 'mutex'"),
         ("bank", "auto", "'bank' is no object"),
     ],

@@ -48,7 +48,8 @@ def test_a_core_is_refuted_by_brute_force_and_so_is_what_it_came_from(model):
             continue
         bad += 1
         (part,) = result.parts.values()
-        assert part.stats["core_minimal"] and part.stats["core_confirmed"]
+        assert part.stats["core_minimal"]
+        assert part.stats["core_confirmed"]
         assert not explainable(model, events_of(history, result.certificate.ops))
         assert not explainable(model, events_of(history, result.certificate.ops, part.stats["core_until_ns"]))
         assert len(result.certificate.ops) <= part.stats["prefix_ops"]
@@ -77,7 +78,9 @@ def test_no_rule_makes_a_good_history_bad(model):
             assert explainable(model, events_of(history, core.ops, until)), (ops, core)
             if model in ("register", "cas-register") and rng.random() < 0.2:
                 known = [shrinker.operation(at) for at in core.ops]
-                starts = [one for one in known if one.call.f == "write" and one.ok and one.end.time_ns <= until]
+                starts = [
+                    one for one in known if one.call.f == "write" and one.ok and one.end.time_ns <= until
+                ]
                 after = _after(rng.choice(starts), known) if starts else None
                 core = Core(tuple(sorted(after)) if after is not None else core.ops, until, {}, False, 0)
                 continue
