@@ -326,8 +326,9 @@ def nearest(word: Any, names: Iterable[str], *, told: bool = False) -> str:
 def known_claims() -> tuple[str, ...]:
     """The names of the guarantees the checkers can judge."""
     from checkers import levels
+    from checkers.models import MODELS
 
-    return tuple(levels.LEVELS)
+    return tuple(dict.fromkeys((*levels.LEVELS, *MODELS)))
 
 
 def _leaves(value: Any) -> Iterable[Any]:

@@ -1,6 +1,6 @@
 """From a history and its faults to `results.json`: what was claimed, what held, and what may be doubted.
 
-    claims  ─► levels.judge ─┐
+    claims  ─► their checkers┐
     stats   ─► tested at all?├─► merged by rank: INVALID > UNKNOWN > VALID
     faults  ─► did each bite?│
     healed? interrupted?    ─┘
@@ -19,7 +19,8 @@ from typing import Any, Final
 from checkers import History
 from checkers.explain import draw_core
 from checkers.jsonl import encode_op
-from checkers.levels import judge
+from checkers.levels import LEVELS, Judgement, judge
+from checkers.models import check
 from checkers.op import Type
 from checkers.staleness import atomicity, staleness
 from checkers.stats import availability, stats
@@ -39,15 +40,16 @@ def results_of(
     command: str,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Judge a run. `doubts` are reasons why it cannot be VALID, found while it ran."""
-    judged = judge(history, plan.claims, clock=time.monotonic)
-    numbers, stale = stats(history), staleness(history)
+    judged, claims = judge_claims(history, plan.claims)
+    numbers = stats(history)
+    registers = bool(judged.results)
     windows = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults]
     cuts = [
         (int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults if fault["kind"] == "partition"
     ]
     available = availability(history, windows)
-    verdict, reason = outcome(plan, judged.claims, numbers, faults, doubts)
-    guilty = worst(judged.claims) or worst(judged.results)
+    verdict, reason = outcome(plan, claims, numbers, faults, doubts)
+    guilty = worst(claims) or worst(judged.results)
     return verdict, {
         "schema": SCHEMA,
         "name": plan.name,
@@ -55,12 +57,12 @@ def results_of(
         "seed": plan.seed,
         "outcome": verdict.value,
         "reason": reason,
-        "claims": {name: result.as_json() for name, result in judged.claims.items()},
+        "claims": {name: result.as_json() for name, result in claims.items()},
         "levels": {name: result.as_json() for name, result in judged.results.items()},
         "strongest": judged.strongest,
         "weakest_refuted": judged.weakest_refuted,
-        "staleness": dict(stale.stats),
-        "atomicity": dict(atomicity(history).stats),
+        "staleness": dict(staleness(history).stats) if registers else {},
+        "atomicity": dict(atomicity(history).stats) if registers else {},
         "stats": numbers.as_json(),
         "latency_ms": numbers.stats["latency_ms"],
         "availability": {**available, "under_partitions": availability(history, cuts)["under_faults"]},
@@ -72,6 +74,13 @@ def results_of(
         "core": core_of(history, guilty) if guilty is not None else None,
         "command": command,
     }
+
+
+def judge_claims(history: History, names: Sequence[str]) -> tuple[Judgement, dict[str, Result]]:
+    """Levels of consistency are judged all together, and only if one is claimed: they are about registers."""
+    levels = [name for name in names if name in LEVELS]
+    judged = judge(history, levels, clock=time.monotonic) if levels else Judgement({}, {}, [], [])
+    return judged, {name: judged.claims.get(name) or check(history, name) for name in names}
 
 
 def outcome(

@@ -8,25 +8,50 @@ matter by which way, how often and in which order versions arrive.
     lww, register    the greater tag stays
     cas              the greater ballot stays, as an accept that comes late: the acceptor (`kvstore.acceptor.take_in`)
                      takes it only if it has promised nothing higher
+    siblings, crdt   the join of both states. The tag is the replica's own business: (local revision, node, actor epoch)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvstore.events import Record
+from kvstore.crdt import NO_BUGS, decode, merge
+from kvstore.events import Record, Tag
 
-Rule = Callable[[Record | None, Record], Record | None]
+Rule = Callable[[Record | None, Record, frozenset[str]], Record | None]
 
 
-def greater_tag(mine: Record | None, theirs: Record) -> Record | None:
+def greater_tag(mine: Record | None, theirs: Record, bugs: frozenset[str]) -> Record | None:
     """The version with the greater tag; mine on a tie."""
     return theirs if mine is None or theirs.tag > mine.tag else None
 
 
-RULES: dict[str, Rule] = {"lww": greater_tag, "register": greater_tag, "cas": greater_tag}
+def joined(mine: Record | None, theirs: Record, bugs: frozenset[str]) -> Record | None:
+    """The join. If they know more of this replica's own dots than it does, it has forgotten some, and its epoch ends."""
+    if theirs.value is None:
+        return None  # no state at all: a removal is a state too
+    if mine is None or mine.value is None:
+        revision = 1 if mine is None else mine.tag.hlc + 1
+        return Record(theirs.bucket, theirs.key, Tag(revision, "", 0), theirs.value)
+    value = merge(mine.value, theirs.value, bugs)
+    if value == mine.value:
+        return None
+    revision, own = mine.tag.hlc + 1, (mine.tag.node, mine.tag.incarnation)
+    kind, here = decode(mine.value)
+    forgot = kind.top(decode(theirs.value)[1], own) > kind.top(here, own)
+    tag = Tag(revision, "", 0) if forgot and "dot.per_key_counter_reuse" not in bugs else Tag(revision, *own)
+    return Record(mine.bucket, mine.key, tag, value)
 
 
-def absorb(kind: str, mine: Record | None, theirs: Record) -> Record | None:
+RULES: dict[str, Rule] = {
+    "lww": greater_tag,
+    "register": greater_tag,
+    "cas": greater_tag,
+    "siblings": joined,
+    "crdt": joined,
+}
+
+
+def absorb(kind: str, mine: Record | None, theirs: Record, bugs: frozenset[str] = NO_BUGS) -> Record | None:
     """The record to keep in place of `mine`, or None if `theirs` adds nothing. `kind` is `BucketConfig.kind`."""
-    return RULES[kind](mine, theirs)
+    return RULES[kind](mine, theirs, bugs)

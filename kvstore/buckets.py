@@ -27,9 +27,10 @@ class Stored(msgspec.Struct, array_like=True):
 class Buckets:
     """Open buckets by name; the configured ones also by the number SELECT uses."""
 
-    __slots__ = ("_promised", "_stored", "numbered", "opened")
+    __slots__ = ("_promised", "_stored", "bugs", "numbered", "opened")
 
     def __init__(self, config: NodeConfig, stored: bytes | None) -> None:
+        self.bugs = config.bugs
         self.numbered = (config.default, *config.buckets)
         self.opened = {bucket.name: bucket for bucket in self.numbered}
         self._stored = msgspec.msgpack.decode(stored, type=Stored) if stored else Stored([], [])

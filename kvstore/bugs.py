@@ -60,6 +60,22 @@ TABLE: dict[str, Bug] = {
         "linearizable",
         "time-outs and clients that retry",
     ),
+    "dot.per_key_counter_reuse": Bug(
+        "a replica that has lost a key's state goes on under its old actor and counts that key's dots from one"
+        " again, so an old dot gets a new value",
+        "mv-register",
+        "a disk that was emptied",
+    ),
+    "orswot.union_if_both": Bug(
+        "the join of two or-sets keeps all dots of an element that is on both sides (riak_dt #82)",
+        "the laws of the join; or-set",
+        "adds and removals beside each other",
+    ),
+    "orswot.dominance_shortcut": Bug(
+        "the join of two or-sets takes the side with the greater clock as it is (riak_dt #78)",
+        "or-set, convergence",
+        "adds and removals beside each other",
+    ),
     "ack_before_fsync": Bug(
         "a replica acknowledges before its storage has committed",
         "linearizable",

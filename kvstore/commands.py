@@ -3,10 +3,10 @@
 Compatibility is by refusal, never by silence: what a bucket cannot promise (SET with EX, and with NX, XX or GET
 unless its mode is cas) is answered WRONGCLASS.
 
-    KV.GET key [CL one|quorum|all | R n] [TIMEOUT ms]        -> {values: [v] or [], tag}
-    KV.PUT key value [CL ... | W n] [TIMEOUT ms]             -> {tag, acks}
-    KV.DEL key [CL ... | W n] [TIMEOUT ms]                   -> {tag, acks, existed}
-    KV.RAW key [TIMEOUT ms]                                  -> {replica: {values, tag} or {error}}
+    KV.GET key [CL one|quorum|all | R n] [TIMEOUT ms]        -> {values: [v] or [], tag or ctx}
+    KV.PUT key value [CTX c] [CL ... | W n] [TIMEOUT ms]     -> {acks, tag or ctx}
+    KV.DEL key [CTX c] [CL ... | W n] [TIMEOUT ms]           -> {tag, acks, existed}
+    KV.RAW key [TIMEOUT ms]                                  -> {replica: {values, tag or digest} or {error}}
 
 R and W override the bucket's own counts, never the promise of its mode.
 """
@@ -20,18 +20,42 @@ from kvstore import commands_cas
 from kvstore.envelope import opened
 from kvstore.errors import definite
 from kvstore.events import Failure, Value
-from kvstore.flows import cas, inspect, lww, register
+from kvstore.flows import cas, causal, inspect, lww, register
 from kvstore.flows.steps import Flow, Op
-from kvstore.launching import Shape, launch, new_op, parse_options, put_result, tag_bytes, wanted
+from kvstore.launching import (
+    Shape,
+    launch,
+    new_op,
+    parse_options,
+    put_result,
+    tag_bytes,
+    take_context,
+    wanted,
+)
 from kvstore.messages import QueryReply, Refused
 from kvstore.session import LATER, OK, Later, RefusalError, Session, command
 
 if TYPE_CHECKING:
     from kvstore.node import Node
 
-_READS: dict[str, Callable[[Op], Flow]] = {"register": register.read, "cas": cas.read}
-_WRITES: dict[str, Callable[[Op], Flow]] = {"register": register.write, "cas": cas.write}
-_DELETES: dict[str, Callable[[Op], Flow]] = {"register": register.write, "cas": cas.delete}
+_READS: dict[str, Callable[[Op], Flow]] = {
+    "register": register.read,
+    "cas": cas.read,
+    "siblings": causal.read,
+    "crdt": causal.read,
+}
+_WRITES: dict[str, Callable[[Op], Flow]] = {
+    "register": register.write,
+    "cas": cas.write,
+    "siblings": causal.write,
+    "crdt": causal.write,
+}
+_DELETES: dict[str, Callable[[Op], Flow]] = {
+    "register": register.write,
+    "cas": cas.delete,
+    "siblings": causal.delete,
+    "crdt": causal.delete,
+}
 
 
 def _read(node: Node, session: Session, key: bytes, shape: Shape) -> tuple[Op, Callable[[Op], Flow]]:
@@ -81,6 +105,8 @@ class Batch:
 
     def _part(self, op: Op, value: Value) -> None:
         self._values[op.index] = value
+        if self._session.has_defaults and type(value) is not Failure:
+            self._session.note(op)
         self._mutated = self._mutated or op.mutated
         self.left -= 1
         if self.left == 0:
@@ -103,7 +129,7 @@ class Batch:
 
 
 def _value(op: Op) -> Value:
-    return op.value
+    return op.value if op.more is None else op.more.single()
 
 
 def _ok(op: Op) -> Value:
@@ -192,6 +218,9 @@ def _with_rid(op: Op, options: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 def _versions(op: Op) -> Value:
+    if op.more is not None:
+        shown: Value = op.more.shown(op)
+        return shown
     return {"values": [] if op.value is None else [op.value], "tag": tag_bytes(op.tag)}
 
 
@@ -210,22 +239,24 @@ def kv_get(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
     return launch(node, session, op, flow, options.timeout_ms)
 
 
-@command("KV.PUT", 3, 9)
+@command("KV.PUT", 3, 11)
 def kv_put(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """KV.PUT key value [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
+    """KV.PUT key value [CTX c] [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
     op, flow = _write(node, session, args[1], put_result, args[2])
     if len(args) == 3:
         return launch(node, session, op, flow)
-    options = parse_options(_with_rid(op, args[3:]), b"W")
+    options = parse_options(_with_rid(op, args[3:]), b"W", (b"CTX",))
+    take_context(node, op, options)
     op.w = wanted(op.bucket, options, op.w, op.bucket.r)
     return launch(node, session, op, flow, options.timeout_ms)
 
 
-@command("KV.DEL", 2, 8)
+@command("KV.DEL", 2, 10)
 def kv_del(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """KV.DEL key [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
+    """KV.DEL key [CTX c] [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
     op, flow = _delete(node, session, args[1], _del_result)
-    options = parse_options(_with_rid(op, args[2:]), b"W")
+    options = parse_options(_with_rid(op, args[2:]), b"W", (b"CTX",))
+    take_context(node, op, options)
     op.w = wanted(op.bucket, options, op.w, op.bucket.r)
     return launch(node, session, op, flow, options.timeout_ms)
 
@@ -238,9 +269,7 @@ def _raw_result(op: Op) -> Value:
     for replica in ask.replicas:
         reply = ask.answers.get(replica) or ask.refusals.get(replica)
         if type(reply) is QueryReply:
-            value = opened(reply.value).value if ask.op.bucket.kind == "cas" else reply.value
-            values: list[Value] = [] if value is None else [value]
-            shown[replica] = {"values": values, "tag": tag_bytes(reply.tag)}
+            shown[replica] = _raw(ask.op, reply)
         elif reply is None:
             shown[replica] = {"error": b"no answer in time"}
         else:
@@ -249,6 +278,16 @@ def _raw_result(op: Op) -> Value:
             )
             shown[replica] = {"error": why.encode()}
     return shown
+
+
+def _raw(op: Op, reply: QueryReply) -> Value:
+    """A replica's version; of a CRDT the values, and a digest that is equal where the states are."""
+    if op.more is not None:
+        whole: Value = op.more.raw(reply.value)
+        return whole
+    value = opened(reply.value).value if op.bucket.kind == "cas" else reply.value
+    values: list[Value] = [] if value is None else [value]
+    return {"values": values, "tag": tag_bytes(reply.tag)}
 
 
 @command("KV.RAW", 2, 4)

@@ -1,6 +1,6 @@
 """Commands about the connection, the node and the cluster.
 
-KV.BUCKET CREATE name [MODE m] [N n] [R r] [W w] [REPAIR none|async|blocking]
+KV.BUCKET CREATE name [MODE m] [TYPE t] [N n] [R r] [W w] [REPAIR none|async|blocking]
 KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key        KV.CLUSTER STATUS
 KV.NODE REPAIR | STATUS
 """
@@ -215,7 +215,9 @@ def select(node: Node, session: Session, args: Args) -> Value | Later:
 @command("KV.USE", 2, 2)
 def kv_use(node: Node, session: Session, args: Args) -> Value | Later:
     """KV.USE name: the bucket of this connection from now on."""
-    session.bucket = _opened(node, args[1]).name
+    bucket = _opened(node, args[1])
+    session.bucket = bucket.name
+    session.has_defaults |= bucket.mode == "session"
     return OK
 
 
@@ -305,6 +307,7 @@ def _shown(each: BucketConfig) -> Value:
         "r": each.r,
         "w": each.w,
         "read_repair": each.read_repair.encode(),
+        "type": each.type.encode(),
     }
 
 
@@ -322,7 +325,7 @@ def _create(node: Node, session: Session, name: bytes, options: Args) -> Later:
 
 
 def _defined(name: str, options: Args, n: int) -> BucketConfig:
-    mode, counts, repair = "register", {"n": n}, None
+    mode, counts, repair, kind = "register", {"n": n}, None, None
     if len(options) % 2:
         raise RefusalError("BADARG", f"option '{text(options[-1])}' has no value")
     for option, value in zip(options[::2], options[1::2], strict=True):
@@ -333,9 +336,13 @@ def _defined(name: str, options: Args, n: int) -> BucketConfig:
             counts[word.lower()] = positive(word, value)
         elif word == "REPAIR":
             repair = text(value)
+        elif word == "TYPE":
+            kind = text(value)
         else:
             raise RefusalError("BADARG", f"KV.BUCKET CREATE has no option '{text(option)}'")
     try:
-        return bucket(name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair)
+        return bucket(
+            name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair, type=kind
+        )
     except ConfigError as error:
         raise RefusalError("BADARG", str(error)) from None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kvstore import commands_causal
 from kvstore.envelope import Effect, Rid
 from kvstore.events import Value
 from kvstore.flows import cas
@@ -145,28 +146,34 @@ def append(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
     return change(node, session, args, effect, _result, value=args[2])
 
 
+def _add(node: Node, session: Session, args: tuple[bytes, ...], amount: int) -> Value | Later:
+    if current(node, session).mode == "crdt":
+        return commands_causal.count(node, session, args, amount)
+    return change(node, session, args, cas.add(amount), _result)
+
+
 @command("INCR", 2, 2)
 def incr(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """INCR key."""
-    return change(node, session, args, cas.add(1), _result)
+    return _add(node, session, args, 1)
 
 
 @command("DECR", 2, 2)
 def decr(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """DECR key."""
-    return change(node, session, args, cas.add(-1), _result)
+    return _add(node, session, args, -1)
 
 
 @command("INCRBY", 3, 3)
 def incrby(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """INCRBY key n."""
-    return change(node, session, args, cas.add(_integer("increment", args[2])), _result)
+    return _add(node, session, args, _integer("increment", args[2]))
 
 
 @command("DECRBY", 3, 3)
 def decrby(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """DECRBY key n."""
-    return change(node, session, args, cas.add(-_integer("decrement", args[2])), _result)
+    return _add(node, session, args, -_integer("decrement", args[2]))
 
 
 # ---- our own -----------------------------------------------------------------------------------------------

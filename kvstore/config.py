@@ -4,10 +4,13 @@
     eventual    one phase, W=1           R=1, repair later            replicas converge
     quorum      one phase, W=majority    R=majority, repair later     later reads meet acknowledged writes
     monotonic   one phase, W=majority    R=majority, repair first     + no read goes back behind another
+    session     one phase, W=1           R=1, repair later            + each connection sees what it saw and wrote
     register    query, then store (ABD)  query, then write back       linearizable per key
     cas         prepare, accept          query; accept if in doubt    linearizable per key, conditions and counters too
+    siblings    one replica, then W      R=majority, repair later     concurrent writes stay side by side
+    crdt        one replica, then W      R=majority, repair later     the `type`'s: see kvstore.crdt
 
-The first three order versions by the coordinator's clock alone (last writer wins), which loses acknowledged
+The first four order versions by the coordinator's clock alone (last writer wins), which loses acknowledged
 writes when clocks disagree. In `register` and `cas` both quorums are majorities at least: a smaller R or W is
 refused, not obeyed.
 
@@ -43,8 +46,18 @@ from typing import Any
 import msgspec
 
 from kvstore import bugs as seeded
+from kvstore.crdt import TYPES
 
-CLASSES = {"eventual": "lww", "quorum": "lww", "monotonic": "lww", "register": "register", "cas": "cas"}
+CLASSES = {
+    "eventual": "lww",
+    "quorum": "lww",
+    "monotonic": "lww",
+    "session": "lww",
+    "register": "register",
+    "cas": "cas",
+    "siblings": "siblings",
+    "crdt": "crdt",
+}
 MODES = tuple(CLASSES)
 ATOMIC = ("register", "cas")  # linearizable per key, by majorities
 READ_REPAIRS = ("none", "async", "blocking")
@@ -69,6 +82,7 @@ class BucketConfig(msgspec.Struct, frozen=True, gc=False):
     r: int
     w: int
     read_repair: str
+    type: str = ""  # of mode crdt, a row of `kvstore.crdt.TYPES`; "mv-register" in mode siblings
 
     @property
     def kind(self) -> str:
@@ -93,6 +107,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     default: BucketConfig = BucketConfig(DEFAULT_BUCKET, "register", 1, 1, 1, "none")
     buckets: tuple[BucketConfig, ...] = ()
     password: str | None = None
+    secret: str = ""  # signs what clients carry (`kvstore.contexts`); the same on every node
     protected_mode: bool = True  # refuse to serve other machines without a password
     clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
     group_ms: float = 0.0  # how long the server gathers writes before it commits them together
@@ -129,6 +144,7 @@ def bucket(
     r: int | None = None,
     w: int | None = None,
     read_repair: str | None = None,
+    type: str | None = None,  # noqa: A002
 ) -> BucketConfig:
     """A checked bucket; what is None takes the mode's default. Raises ConfigError."""
     where = f'bucket "{name}"'
@@ -139,9 +155,9 @@ def bucket(
             f'The bucket name "{name}" begins with "!", as the store\'s own do; choose another.'
         )
     _choice(where, "mode", mode, MODES)
-    if type(n) is not int or not 1 <= n <= 32:
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 32:
         raise ConfigError(f"In {where}, n = {n!r} is not a count of replicas; choose n between 1 and 32.")
-    usual = 1 if mode == "eventual" else majority(n)
+    usual = 1 if mode in ("eventual", "session") else majority(n)
     r = _count(where, "r", usual if r is None else r, n)
     w = _count(where, "w", usual if w is None else w, n)
     if mode in ATOMIC and min(r, w) < majority(n):
@@ -167,7 +183,19 @@ def bucket(
             f"In {where}, mode {mode} writes back in its own read, so read_repair = "
             f'"{read_repair}" has no meaning; leave it out.'
         )
-    return BucketConfig(name, mode, n, r, w, read_repair)
+    return BucketConfig(name, mode, n, r, w, read_repair, _type(where, mode, type))
+
+
+def _type(where: str, mode: str, given: str | None) -> str:
+    if mode == "crdt":
+        if given is None:
+            raise ConfigError(f"In {where}, mode crdt needs a type; choose from {', '.join(TYPES)}.")
+        _choice(where, "type", given, TYPES)
+        return given
+    usual = "mv-register" if mode == "siblings" else ""
+    if given not in (None, usual):
+        raise ConfigError(f'In {where}, type = "{given}" has a meaning in mode crdt only; leave it out.')
+    return usual
 
 
 def node_config(
@@ -221,7 +249,7 @@ def _from_table(table: dict[str, Any]) -> NodeConfig:
 
 def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     _typed(f'bucket "{name}"', table, dict)
-    _known(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair"])
+    _known(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "type"])
     for key in ("n", "r", "w"):
         if key in table:
             _typed(f'{key} of bucket "{name}"', table[key], int)
@@ -247,6 +275,7 @@ def _check(config: NodeConfig) -> None:
         _typed(field, getattr(config, field), str)
     if config.password is not None:
         _typed("password", config.password, str)
+    _typed("secret", config.secret, str)
     _typed("protected_mode", config.protected_mode, bool)
     for field in _NUMBERS:
         value = getattr(config, field)

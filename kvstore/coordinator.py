@@ -33,6 +33,7 @@ from kvstore.messages import (
     StoreReply,
 )
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
+from kvstore.messages_causal import Applied, OtherLife
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
 from kvstore.ring import Ring
@@ -180,6 +181,8 @@ class Coordinator:
             return kind(
                 request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag, ask.value
             )
+        if ask.make is not None:
+            return ask.make(request, self._ring.epoch, left_ms)  # type: ignore[return-value]
         return kind(request, op.bucket)  # type: ignore[call-arg,arg-type]
 
     def version(self, src: str, message: QueryReply | StoreReply) -> None:
@@ -191,13 +194,13 @@ class Coordinator:
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
-    def answer(self, src: str, message: Promise | Accepted | BucketReply) -> None:
-        """An acceptor answered, or a member one of our questions about a bucket."""
+    def answer(self, src: str, message: Promise | Accepted | BucketReply | Applied) -> None:
+        """An answer to a question that is not about a version."""
         ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
-    def refusal(self, src: str, message: Stale | Refused | Nack) -> None:
+    def refusal(self, src: str, message: Stale | Refused | Nack | OtherLife) -> None:
         """A replica refused one."""
         ask = self._asks.get(message.request)
         if ask is not None and ask.refuse(src, message):
@@ -306,6 +309,8 @@ def _refused_by(ask: Ask) -> GaveUpError:
             code, text = "STALE", f"ring epoch {reply.epoch}"
         elif type(reply) is Nack:
             code, text = "NOQUORUM", "a higher ballot is promised"
+        elif type(reply) is OtherLife:
+            code, text = "NOQUORUM", "it was restarted meanwhile"
         else:
             code, text = reply.code, reply.text
         codes.add(code)

@@ -31,6 +31,10 @@ TABLE: dict[str, Row] = {
     "ERR": Row(True, "the command could not be understood; nothing was done"),
     "BADARG": Row(True, "an argument is wrong; nothing was done"),
     "WRONGCLASS": Row(True, "the bucket's mode cannot do this; nothing was done"),
+    "SIBLINGS": Row(True, "the key has several values beside each other; read them with KV.GET"),
+    "CTXUNSEEN": Row(
+        True, "the replicas that answered have not seen what the context names; nothing was sent"
+    ),
     "NOAUTH": Row(True, "the connection has not authenticated; nothing was done"),
     "WRONGPASS": Row(True, "the password is wrong; nothing was done"),
     "NOPROTO": Row(True, "the protocol version is not spoken here; nothing was done"),

@@ -12,10 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kvstore.config import ATOMIC, BucketConfig, majority
-from kvstore.events import NO_TAG, Tag, Value
+from kvstore.contexts import TokenError, unseal_context
+from kvstore.events import NO_TAG, Failure, Tag, Value
 from kvstore.flows.steps import Flow, Op
 from kvstore.ring import partition_of
 from kvstore.session import LATER, Later, RefusalError, Session, current, positive, text
+from kvstore.work import Work
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -37,7 +39,21 @@ def new_op(node: Node, session: Session, key: bytes, shape: Shape, **more: Any) 
         raise RefusalError("BADARG", f"the value has {len(value)} bytes; at most {limit} are allowed")
     bucket = current(node, session)
     partition = partition_of(key)
-    return Op(bucket, key, partition, node.ring.preferences(bucket.n)[partition], shape, **more)
+    op = Op(bucket, key, partition, node.ring.preferences(bucket.n)[partition], shape, **more)
+    if bucket.type:
+        op.more = Work(node, bucket.type)
+    if session.has_defaults:
+        _set_defaults(session, op)
+    return op
+
+
+def _set_defaults(session: Session, op: Op) -> None:
+    """What KV.SESSION chose for this connection."""
+    bucket, level = op.bucket, session.level
+    op.r = wanted(bucket, Options(level, None if level else session.r, 0.0), op.r, bucket.w)
+    op.w = wanted(bucket, Options(level, None if level else session.w, 0.0), op.w, bucket.r)
+    if session.tracks(bucket):
+        op.floor = session.floor(bucket.name, op.key)
 
 
 def launch(
@@ -50,7 +66,7 @@ def launch(
 ) -> Later:
     """Begin an op; its command is answered later. Raises RefusalError when it cannot begin."""
     need = op.w if op.writes else op.r
-    if op.bucket.mode in ATOMIC:
+    if op.bucket.mode in ATOMIC or (op.writes and op.more is not None):
         need = max(op.r, op.w)
     if need > len(op.replicas):
         have = len(op.replicas)
@@ -65,6 +81,8 @@ def launch(
 
 def answer_with(node: Node, session: Session, op: Op, value: Value) -> None:
     """The op's value is the command's answer."""
+    if session.has_defaults and type(value) is not Failure:
+        session.note(op)
     node.respond(session, value)
 
 
@@ -77,11 +95,16 @@ class Options(NamedTuple):
     level: str | None  # CL
     replicas: int | None  # R or W
     timeout_ms: float
+    context: bytes | None = None  # CTX
+    rid: bytes = b""  # RID
 
 
-def parse_options(args: tuple[bytes, ...], count: bytes | None) -> Options:
-    """The options of a KV command, in pairs; `count` is R, W, or None where no quorum may be chosen. Raises RefusalError."""
-    level, number, timeout_ms = None, None, 0.0
+def parse_options(args: tuple[bytes, ...], count: bytes | None, also: tuple[bytes, ...] = ()) -> Options:
+    """The options of a KV command, in pairs. Raises RefusalError.
+
+    `count` is R, W, or None where no quorum may be chosen; `also` allows CTX or RID.
+    """
+    level, number, timeout_ms, more = None, None, 0.0, dict[bytes, bytes]()
     if len(args) % 2:
         raise RefusalError("BADARG", f"option '{text(args[-1])}' has no value")
     for option, value in zip(args[::2], args[1::2], strict=True):
@@ -92,13 +115,15 @@ def parse_options(args: tuple[bytes, ...], count: bytes | None) -> Options:
                 raise RefusalError("BADARG", f"CL '{level}' is not known; choose one, quorum or all")
         elif name == b"TIMEOUT":
             timeout_ms = float(positive("TIMEOUT", value))
+        elif name in also:
+            more[name] = value
         elif count is not None and name == count:
             number = positive(text(count), value)
         else:
             raise RefusalError("BADARG", f"option '{text(option)}' is not known here")
     if level is not None and number is not None:
         raise RefusalError("BADARG", "CL and a count exclude each other; give one")
-    return Options(level, number, timeout_ms)
+    return Options(level, number, timeout_ms, more.get(b"CTX"), more.get(b"RID", b""))
 
 
 def wanted(bucket: BucketConfig, options: Options, usual: int, other: int) -> int:
@@ -118,6 +143,18 @@ def wanted(bucket: BucketConfig, options: Options, usual: int, other: int) -> in
             "WRONGCLASS", f"mode monotonic needs R + W > {n}: {n - other + 1} to {n}, not {count}"
         )
     return count
+
+
+def take_context(node: Node, op: Op, options: Options) -> None:
+    """The client's CTX becomes the op's. Raises RefusalError where none has a meaning, or for a foreign one."""
+    if options.context is None:
+        return
+    if op.more is None or not op.more.takes_context:
+        raise RefusalError("WRONGCLASS", f"mode {op.bucket.mode} has no contexts; leave CTX out")
+    try:
+        op.more.seen = unseal_context(node.config.secret, op.bucket.name, op.key, options.context)
+    except TokenError as error:
+        raise RefusalError("BADARG", str(error)) from None
 
 
 def timeout_only(args: tuple[bytes, ...]) -> float:
@@ -143,4 +180,7 @@ def tag_bytes(tag: Tag) -> bytes | None:
 
 def put_result(op: Op) -> Value:
     """What a write tells: its version, and how many replicas are known to hold it."""
+    if op.more is not None:
+        sealed: Value = op.more.sealed(op, {"acks": op.acks})
+        return sealed
     return {"tag": tag_bytes(op.tag), "acks": op.acks}

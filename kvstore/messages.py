@@ -24,6 +24,7 @@ import msgspec
 from kvstore.config import BucketConfig
 from kvstore.events import Tag
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
+from kvstore.messages_causal import Applied, Apply, OtherLife
 from kvstore.messages_repair import RepairMessage
 
 
@@ -153,6 +154,9 @@ Message = (
     | Accept
     | Accepted
     | Nack
+    | Apply
+    | Applied
+    | OtherLife
     | RepairMessage
 )
 

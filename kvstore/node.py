@@ -18,8 +18,10 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from kvstore import commands, commands_admin, commands_cas, session
+from kvstore import commands, commands_admin, commands_cas, commands_causal, commands_session, session
 from kvstore.acceptor import Acceptor
+from kvstore.actors import META as ACTORS
+from kvstore.actors import Actors
 from kvstore.buckets import META as BUCKETS
 from kvstore.buckets import Buckets
 from kvstore.caspaxos import Ballots
@@ -60,12 +62,20 @@ from kvstore.messages import (
     StoreReply,
 )
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
+from kvstore.messages_causal import Applied, Apply, OtherLife
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
+from kvstore.updates import Updates
 from kvstore.upkeep import Upkeep
 
-_FILLED_BY = (commands, commands_admin, commands_cas)  # importing them fills session.TABLE
+_FILLED_BY = (  # importing them fills session.TABLE
+    commands,
+    commands_admin,
+    commands_cas,
+    commands_causal,
+    commands_session,
+)
 
 INCARNATION = "incarnation"
 TICK_MS = 1.0  # timers are no finer than this
@@ -105,6 +115,19 @@ class Node:
             self.overlay, config.bugs, refused=self.replica.refused, send=self.send_after, emit=self.emit
         )
         self.replica.acceptor = self.acceptor
+        self.lives: dict[str, int] = {}  # of the replicas, as they told: see `kvstore.messages_causal`
+        self.updates = Updates(
+            self.name,
+            self.replica,
+            self.overlay,
+            self.buckets,
+            Actors(reader.meta(ACTORS), rng),
+            rng,
+            config.max_value_bytes,
+            send=self.send_after,
+            hold=self._hold,
+            emit=self.emit,
+        )
         self.coordinator = Coordinator(
             config,
             ring,
@@ -154,6 +177,9 @@ class Node:
             QueryReply: self.coordinator.version,
             StoreReply: self.coordinator.version,
             BucketReply: self.coordinator.answer,
+            Apply: self.updates.apply,
+            Applied: self.coordinator.answer,
+            OtherLife: self.coordinator.refusal,
             Stale: self.coordinator.refusal,
             Refused: self.coordinator.refusal,
             **self.upkeep.handlers(),

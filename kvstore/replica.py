@@ -32,6 +32,7 @@ from kvstore.messages import (
     StoreReply,
 )
 from kvstore.messages_cas import Accept, Prepare
+from kvstore.messages_causal import Apply
 from kvstore.overlay import Overlay
 from kvstore.ring import Ring
 
@@ -119,7 +120,9 @@ class Replica:
             self._accept_late(src, message)
             return
         self._hlc.observe(tag.hlc)
-        kept = absorb(bucket.kind, current, Record(message.bucket, message.key, tag, message.value))
+        kept = absorb(
+            bucket.kind, current, Record(message.bucket, message.key, tag, message.value), self._buckets.bugs
+        )
         if kept is not None:
             write = self._overlay.write(kept)
             self._emit(write)
@@ -187,7 +190,9 @@ class Replica:
         """Say that this node is there."""
         self._send(src, Pong(message.request, self._ring.epoch), 0)
 
-    def refused(self, src: str, message: Query | Store | Repair | Prepare | Accept, hlc: int = 0) -> bool:
+    def refused(
+        self, src: str, message: Query | Store | Repair | Prepare | Accept | Apply, hlc: int = 0
+    ) -> bool:
         """Whether a request about a key is refused before anything is done; the sender is told why."""
         if message.epoch != self._ring.epoch:
             self._send(src, Stale(message.request, self._ring.epoch), 0)

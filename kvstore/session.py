@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from kvstore.config import BucketConfig, NodeConfig
-from kvstore.events import Command, Failure, Simple, Value
+from kvstore.events import NO_TAG, Command, Failure, Simple, Tag, Value
 
 if TYPE_CHECKING:
+    from kvstore.flows.steps import Op
     from kvstore.node import Node
 
 QUEUE_MAX = 1024  # commands waiting on one connection
+KEYS_MAX = 4096  # whose versions one connection remembers
 
 
 class Later:
@@ -38,10 +40,16 @@ class Session:
         "busy",
         "closed",
         "conn",
+        "has_defaults",
+        "level",
         "name",
         "protocol",
         "queue",
+        "r",
         "request",
+        "seen",
+        "track",
+        "w",
     )
 
     def __init__(self, conn: int, config: NodeConfig) -> None:
@@ -58,6 +66,30 @@ class Session:
         self.authenticated = config.password is None
         self.name = b""
         self.protocol = 2
+        self.level: str | None = None  # CL, R and W of KV.SESSION
+        self.r: int | None = None
+        self.w: int | None = None
+        self.track = False
+        self.seen: dict[tuple[str, bytes], Tag] = {}
+        sessions = (config.default, *config.buckets)
+        self.has_defaults = any(each.mode == "session" for each in sessions)
+
+    def tracks(self, bucket: BucketConfig) -> bool:
+        """Whether what this connection sees of a bucket's keys binds its later reads."""
+        return bucket.kind == "lww" and (self.track or bucket.mode == "session")
+
+    def floor(self, bucket: str, key: bytes) -> Tag:
+        """The version of a key that this connection must not read behind. Raises RefusalError when it cannot remember more."""
+        found = self.seen.get((bucket, key))
+        if found is None and len(self.seen) >= KEYS_MAX:
+            raise RefusalError("OVERLOADED", f"a session remembers {KEYS_MAX} keys; open another connection")
+        return found or NO_TAG
+
+    def note(self, op: Op) -> None:
+        """An op has told this connection a version."""
+        if self.tracks(op.bucket) and op.tag > op.floor:
+            place = (op.bucket.name, op.key)
+            self.seen[place] = max(op.tag, self.seen.get(place, NO_TAG))
 
 
 class RefusalError(Exception):

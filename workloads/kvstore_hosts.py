@@ -25,7 +25,7 @@ CLIENT_PORT: Final = 7000
 PEER_PORT: Final = 7100
 DIRECTORY: Final = "/opt/quorate-store"
 DATA: Final = "/var/lib/quorate/store"
-BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair")
+BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
 
 
 class HostChannel:
@@ -77,6 +77,7 @@ def node_toml(node: str, addresses: Mapping[str, str], options: Mapping[str, Any
         "client": f"{addresses[node]}:{CLIENT_PORT}",
         "peer": f"{addresses[node]}:{PEER_PORT}",
         "password": password(),
+        "secret": password(),
         **{name: options[name] for name in ("clock", "bugs") if name in options},
     }
     bucket = {name: options[name] for name in BUCKET_OPTIONS if options.get(name) is not None}

@@ -5,7 +5,8 @@ name = "kvstore"             on hosts           `workloads.kvstore_hosts`   `pyt
 mode = "quorum"
 
 option         default            meaning
-mode           register           eventual | quorum | monotonic | register: what is promised, see kvstore.config
+mode           register           what is promised: see kvstore.config
+type           –                  of mode crdt: see kvstore.crdt
 n              3, or all nodes    replicas per key
 r, w           the mode's         how many replicas a read, a write waits for
 read_repair    the mode's         none | async | blocking
@@ -25,7 +26,7 @@ from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node
 from kvstore.ring import Ring
 from workloads.kvstore_sim import StoreNode
 
-BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair")
+BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
 OPTIONS: Final = (*BUCKET_OPTIONS, "clock", "bugs")
 SIM_ADDRESS: Final = "127.0.0.1:7100"  # nobody dials it: the simulator carries messages by name
 

@@ -14,25 +14,14 @@ nothing. Everything else is `info`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from checkers.op import Op, Type
 from harness.client import Channel
 from harness.generator import Context, GeneratorLike, each_thread, numbered, op
-from harness.plan import PlanError
 from harness.workload import Workload
 from kvstore.client import StoreClient, StoreError
-
-
-class Option(NamedTuple):
-    """One option of the plan's [options] table."""
-
-    default: float
-    least: float
-    most: float
-    whole: bool
-    meaning: str
-
+from workloads.options import Option, parse
 
 OPTIONS: Final[Mapping[str, Option]] = {
     "keys": Option(5, 1, 10_000, True, "how many keys are hot at a time"),
@@ -41,28 +30,6 @@ OPTIONS: Final[Mapping[str, Option]] = {
     ),
     "read_fraction": Option(0.5, 0.0, 1.0, False, "share of reads"),
 }
-GIVEN: Final = ("concurrency", "rate", "time_limit_s", "op_timeout_ms")  # the plan's own fields
-
-
-def parse(table: Mapping[str, Any]) -> dict[str, float]:
-    """The options with their defaults. Raises PlanError."""
-    values = {name: option.default for name, option in OPTIONS.items()}
-    for name, value in table.items():
-        if name in GIVEN:
-            continue
-        if name not in OPTIONS:
-            raise PlanError(
-                f"[options] the workload register has no option {name!r}; there are: {', '.join(OPTIONS)}"
-            )
-        option = OPTIONS[name]
-        number = isinstance(value, int if option.whole else int | float) and not isinstance(value, bool)
-        if not number or not option.least <= value <= option.most:
-            kind = "whole number" if option.whole else "number"
-            raise PlanError(
-                f"[options] {name} = {value!r} ({option.meaning}) must be a {kind} from {option.least:g} to {option.most:g}"
-            )
-        values[name] = value
-    return values
 
 
 class Touched:
@@ -115,7 +82,7 @@ def load(keys: int, ops_per_key: int, read_fraction: float) -> Callable[[int, Co
 
 def workload(options: Mapping[str, Any]) -> Workload:
     """Make it. Raises PlanError on an unknown or bad option."""
-    values = parse(options)
+    values = parse("register", OPTIONS, options)
     touched = Touched()
     timeout_s = float(options.get("op_timeout_ms", 1000.0)) / 1000
     last = each_thread(numbered(lambda n, _: op("read", n) if n <= touched.key_max else None))

@@ -7,6 +7,8 @@ R + W > N makes every read meet every *acknowledged* write, and no more than tha
 
 - A write that reached one replica only is seen by one read and missed by the next (new-old inversion), unless
   the read repairs before it answers: `read_repair = "blocking"`, mode monotonic.
+- Mode session: a connection remembers the tag of what it read or wrote last, per key (`op.floor`); a read waits for
+  replicas until one is at least as new, and a write takes a tag above it.
 - A write under a clock that is behind is acknowledged and lost at once, whatever the quorum: a replica that
   holds a greater tag ignores it, and must still acknowledge it, for "at least as new is durable here" is all
   it knows.
@@ -14,13 +16,14 @@ R + W > N makes every read meet every *acknowledged* write, and no more than tha
 
 from __future__ import annotations
 
-from kvstore.flows.steps import Ask, Flow, Issue, Op, behind, holders, newest, without
+from kvstore.events import NO_TAG
+from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, behind, holders, newest, without
 from kvstore.messages import Query, Repair, Store
 
 
 def write(op: Op) -> Flow:
     """Store `op.value` (None deletes) at W replicas."""
-    op.tag = yield Issue()
+    op.tag = yield Issue(op.floor.hlc or None)
     ask = Ask(Store, op.replicas, op.w, op.tag, op.value)
     yield ask
     op.acks = len(ask.answers)
@@ -41,6 +44,8 @@ def read(op: Op) -> Flow:
     repair = op.bucket.read_repair
     ask = Ask(Query, op.replicas, op.r)
     yield ask
+    if op.floor > NO_TAG:
+        yield from _reach(op, ask)
     best = newest(ask)
     op.tag, op.value = best.tag, best.value
     if repair == "blocking":
@@ -56,3 +61,14 @@ def read(op: Op) -> Flow:
         stale = behind(ask, best.tag)
         if stale:
             yield Ask(Repair, stale, 0, best.tag, best.value)
+
+
+def _reach(op: Op, ask: Ask) -> Flow:
+    """Wait for more answers until one is at least as new as what the session has seen: mode session."""
+    while newest(ask).tag < op.floor:
+        if ask.complete:
+            raise GaveUpError(
+                "NOQUORUM", "no replica that answered holds what this session has seen of the key"
+            )
+        ask.need = len(ask.answers) + 1
+        yield ask

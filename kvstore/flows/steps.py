@@ -21,22 +21,27 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kvstore.config import BucketConfig
 from kvstore.events import NO_TAG, Tag, Value
 from kvstore.messages import BucketOffer, BucketOpen, Query, QueryReply, Repair, Store
 from kvstore.messages_cas import Accept, Prepare
+from kvstore.messages_causal import Apply
 from kvstore.quorum import Quorum
 
 if TYPE_CHECKING:
     from kvstore.caspaxos import Ballots
     from kvstore.envelope import Effect, Request, Rid
 
+Make = Callable[[int, int, float], msgspec.Struct]  # of the request, the ring epoch, the milliseconds left
 Kind = (
     type[Query]
     | type[Store]
     | type[Repair]
     | type[Prepare]
     | type[Accept]
+    | type[Apply]
     | type[BucketOffer]
     | type[BucketOpen]
 )
@@ -57,7 +62,7 @@ class Ask(Quorum):
     with `need` 0 it wants no reply.
     """
 
-    __slots__ = ("kind", "op", "patient", "request", "tag", "value")
+    __slots__ = ("kind", "make", "op", "patient", "request", "tag", "value")
 
     def __init__(
         self,
@@ -66,9 +71,11 @@ class Ask(Quorum):
         need: int,
         tag: Tag = NO_TAG,
         value: bytes | None = None,
+        make: Make | None = None,
     ) -> None:
         Quorum.__init__(self, replicas, need)
         self.kind = kind
+        self.make = make  # makes the message of a kind the coordinator does not know
         self.tag = tag
         self.value = value
         self.request = 0  # given by the node
@@ -124,9 +131,11 @@ class Op:
         "done",
         "effect",
         "existed",
+        "floor",
         "flow",
         "index",
         "key",
+        "more",
         "mutated",
         "partition",
         "r",
@@ -166,6 +175,8 @@ class Op:
         self.tag = NO_TAG  # of the version written or read
         self.acks = 0
         self.existed = False  # what a write saw before it wrote
+        self.floor = NO_TAG  # what the client has seen: a read must not go below it
+        self.more: Any = None  # what the bucket's class adds of its own
         self.bugs: frozenset[str] = frozenset()
         self.deadline = 0.0
         self.mutated = False  # a change was handed to the network or to storage: no definite error any more
