@@ -52,9 +52,9 @@ CLASSES = {
     "eventual": "lww",
     "quorum": "lww",
     "monotonic": "lww",
-    "session": "lww",
     "register": "register",
     "cas": "cas",
+    "session": "lww",
     "siblings": "siblings",
     "crdt": "crdt",
 }

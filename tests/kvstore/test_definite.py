@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvstore import bugs
+from kvstore import bugs, crdt
 from kvstore.config import MODES, bucket
 from kvstore.envelope import opened
 from kvstore.errors import TABLE, definite
@@ -37,8 +37,14 @@ def apply(made: Cluster, name: str, fault: str) -> None:
             machine.disk.corrupt(record.bucket, record.key)
 
 
-def opened_value(data: bytes | None) -> bytes | None:
-    return opened(data).value
+def values(mode: str, data: bytes | None) -> list[bytes | None]:
+    """The values in what a replica keeps."""
+    if mode == "cas":
+        return [opened(data).value]
+    if mode in ("siblings", "crdt") and data is not None:
+        kind, state = crdt.decode(data)
+        return list(kind.values(state))
+    return [data]
 
 
 @settings(max_examples=60, deadline=None)
@@ -49,7 +55,8 @@ def opened_value(data: bytes | None) -> bytes | None:
     bug=st.sampled_from(["", *bugs.TABLE]),
 )
 def test_no_definite_error_after_a_mutation_left(mode: str, seed: int, steps: list, bug: str) -> None:
-    made = Cluster("abcd", bucket("default", mode), seed=seed, bugs=[bug] if bug else [])
+    kind = "mv-register" if mode == "crdt" else None
+    made = Cluster("abcd", bucket("default", mode, type=kind), seed=seed, bugs=[bug] if bug else [])
     made.network.loss = 0.2
     made.network.double = 0.2
     made.network.delay_ms = 100.0
@@ -64,13 +71,13 @@ def test_no_definite_error_after_a_mutation_left(mode: str, seed: int, steps: li
         apply(made, name, fault)
         made.run(for_ms=30.0)
     made.run(for_ms=5_000.0)
-    values = opened_value if mode == "cas" else lambda value: value
-    left = {values(message.value) for message in made.stored}
+    left = {each for message in made.stored for each in values(mode, message.value)}
     kept = {
-        values(record.value)
+        each
         for machine in made.machines.values()
         for record in machine.disk._records.values()
         if not record.bucket.startswith("!")
+        for each in values(mode, record.value)
     }
     for handle, value in sent.items():
         answer = made.replies.get(handle)

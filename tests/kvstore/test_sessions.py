@@ -1,0 +1,123 @@
+"""KV.SESSION: defaults of a connection, what it has seen, and a token that takes it to another node."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvstore.config import bucket
+from kvstore.events import Command, Simple, Value
+from tests.kvstore.cluster import Cluster, failed
+
+KEY = b"x"  # replicas e, a, b of the five nodes
+OK = Simple("OK")
+
+
+class Connection:
+    """Commands that share one connection."""
+
+    def __init__(self, made: Cluster, node: str, number: int) -> None:
+        self.made, self.node, self.number = made, node, number
+
+    def ask(self, *args: bytes | str | int) -> Value:
+        encoded = tuple(a if isinstance(a, bytes) else str(a).encode() for a in args)
+        self.made.replies.pop((self.node, self.number), None)
+        self.made.step(self.node, Command(self.number, 1, encoded))
+        self.made.run(until=(self.node, self.number))
+        return self.made.replies[self.node, self.number]
+
+
+def cluster(mode: str) -> Cluster:
+    made = Cluster("abcde", bucket("default", mode), seed=4)
+    made.run(for_ms=600.0)
+    return made
+
+
+def stale_read(made: Cluster, session: Connection) -> Value:
+    """The session writes while only e hears; then e is the slowest to answer."""
+    made.network.cut = {(session.node, "a"), (session.node, "b")}
+    assert session.ask("SET", KEY, "new") == OK
+    made.network.cut = {("e", session.node)}
+    return session.ask("GET", KEY)
+
+
+@pytest.mark.parametrize(("mode", "sees_it"), [("eventual", False), ("session", True)])
+def test_a_session_reads_its_own_writes_where_eventual_does_not(mode: str, sees_it: bool) -> None:
+    made = cluster(mode)
+    made.ask("c", "SET", KEY, "old")
+    made.idle(200.0)
+    found = stale_read(made, Connection(made, "d", 900))
+    assert (found == b"old") is not sees_it
+    assert (
+        failed(found) == "TIMEOUT"
+    ) is sees_it  # e has it, and e is cut off: better no answer than an old one
+
+
+def test_track_makes_any_lww_bucket_remember() -> None:
+    made = cluster("eventual")
+    made.ask("c", "SET", KEY, "old")
+    made.idle(200.0)
+    session = Connection(made, "d", 900)
+    assert session.ask("KV.SESSION", "TRACK", "on") == OK
+    assert failed(stale_read(made, session)) == "TIMEOUT"
+    made.network.cut.clear()
+    assert session.ask("GET", KEY) == b"new"
+
+
+def test_a_token_takes_the_session_to_another_node() -> None:
+    made = cluster("eventual")
+    made.ask("c", "SET", KEY, "old")
+    made.idle(200.0)
+    session = Connection(made, "d", 900)
+    session.ask("KV.SESSION", "TRACK", "on")
+    made.network.cut = {("d", "a"), ("d", "b")}
+    session.ask("SET", KEY, "new")
+    token = session.ask("KV.SESSION", "TOKEN")
+    assert isinstance(token, bytes)
+    made.network.cut = {("e", "c")}
+    fresh, resumed = Connection(made, "c", 901), Connection(made, "c", 902)
+    assert fresh.ask("GET", KEY) == b"old"
+    assert resumed.ask("KV.SESSION", "RESUME", token) == OK
+    assert failed(resumed.ask("GET", KEY)) == "TIMEOUT"
+    made.network.cut.clear()
+    assert resumed.ask("GET", KEY) == b"new"
+    assert failed(resumed.ask("KV.SESSION", "RESUME", token[:-4] + b"AAAA")) == "BADARG"
+
+
+def test_what_everybody_has_lost_is_not_waited_for() -> None:
+    made = cluster("session")
+    session = Connection(made, "d", 900)
+    session.ask("SET", KEY, "1")
+    made.idle(200.0)
+    for node in "eab":
+        made.crash(node)
+        made.machines[node].disk.wipe()
+        made.boot(node)
+    made.run(for_ms=100.0)
+    assert failed(session.ask("GET", KEY)) == "NOQUORUM"
+
+
+def test_defaults_of_a_connection() -> None:
+    made = cluster("quorum")
+    session = Connection(made, "d", 900)
+    assert session.ask("KV.SESSION", "CL", "all") == OK
+    made.crash("e")
+    assert failed(session.ask("SET", KEY, "1")) == "TIMEOUT"
+    assert session.ask("KV.SESSION", "R", 1, "W", 1) == OK
+    assert session.ask("SET", KEY, "2") == OK
+    assert session.ask("KV.SESSION") == {"cl": None, "r": 1, "w": 1, "track": 0, "keys": 0}
+    assert session.ask("RESET") == Simple("RESET")
+    assert session.ask("KV.SESSION") == {"cl": None, "r": None, "w": None, "track": 0, "keys": 0}
+
+
+@pytest.mark.parametrize(
+    "args", [("CL", "some"), ("TRACK", "maybe"), ("R",), ("R", "0"), ("WHAT", "1"), ("RESUME", "x")]
+)
+def test_refusals(args: tuple[str, ...]) -> None:
+    assert failed(cluster("eventual").ask("a", "KV.SESSION", *args)) == "BADARG"
+
+
+def test_a_strong_bucket_keeps_its_quorum() -> None:
+    made = cluster("register")
+    session = Connection(made, "d", 900)
+    session.ask("KV.SESSION", "R", 1)
+    assert failed(session.ask("GET", KEY)) == "WRONGCLASS"
