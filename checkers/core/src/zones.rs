@@ -325,14 +325,15 @@ impl<'a> Register<'a> {
                 *slot += 1;
             }
         }
-        let mut order: Vec<usize> = (0..zones.len()).collect();
-        order.sort_unstable_by_key(|&at| match zones[at].forward() {
-            true => (zones[at].f, true),
-            false => (points[at], false),
-        });
+        let place = |(zone, &point): (&Zone, &i64)| match zone.forward() {
+            true => (zone.f, true, zone.root),
+            false => (point, false, zone.root),
+        };
+        let mut order: Vec<(i64, bool, u32)> = zones.iter().zip(points).map(place).collect();
+        order.sort(); // mostly in order already, which this sort makes use of
         let mut witness = Vec::with_capacity(self.ops.len());
-        for at in order {
-            let mut value = zones[at].root;
+        for (_, _, root) in order {
+            let mut value = root;
             while value != NONE {
                 if value != NIL {
                     witness.push(self.writer[value as usize]);
