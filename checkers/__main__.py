@@ -1,38 +1,115 @@
-"""`python -m checkers register FILE [--format F]`: print the verdict; exit 0 VALID, 1 INVALID, 2 UNKNOWN, 254 bad input."""
+"""`python -m checkers FILE… --model M`: verdicts without the rest of quorate; the options and the JSON are those of `quorate check`.
+
+Exit status of the worst file: 1 INVALID, 255 a crash, 254 bad input, 2 UNKNOWN, 0 VALID.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
 
-from checkers.explain import draw_core
+from checkers.explain import draw_core, explain
 from checkers.formats import AUTO, FORMATS, load
+from checkers.history import History
 from checkers.jsonl import HistoryError
-from checkers.models import MODELS, UnknownModel, check
+from checkers.judged import (
+    BAD_INPUT,
+    PRECEDENCE,
+    Judged,
+    budget_of,
+    count_calls,
+    failed,
+    first_value,
+    line_of,
+)
+from checkers.keys import keyed_by
+from checkers.linearizable import ENGINES, EngineError
+from checkers.models import MODELS, UnknownModel, judging, refuse_transactions
+from checkers.verdict import Result
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints end with the status of bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it on one line."""
+        self.exit(BAD_INPUT, f"error: {message}; see `python -m checkers --help`\n")
+
+
+def parser() -> Parser:
+    """The options."""
+    made = Parser(
+        prog="python -m checkers",
+        description="Judge recorded histories.",
+        epilog=f"models: {', '.join(MODELS)}",
+    )
+    made.add_argument("files", nargs="+", metavar="FILE")
+    made.add_argument("--model", default="register")
+    made.add_argument("--format", default=AUTO, dest="form", choices=(AUTO, *FORMATS))
+    made.add_argument("--engine", default="auto", help=f"one of {', '.join(ENGINES)}")
+    made.add_argument("--timeout", type=float, metavar="S", help="seconds a search may take")
+    made.add_argument("--memory", type=float, metavar="MB", help="megabytes a search may use")
+    made.add_argument("--initial", metavar="V", help="the first value, as JSON")
+    made.add_argument("--key-by", metavar="F", help="where the key is in the values: a position, or a name")
+    made.add_argument("--explain", action="store_true", help="say why, operation by operation")
+    made.add_argument("--json", action="store_true", help="one object a line")
+    return made
 
 
 def main(arguments: list[str]) -> int:
-    """Check one file; returns the exit status."""
-    form = AUTO
-    if len(arguments) == 4 and arguments[2] == "--format":
-        *arguments, _, form = arguments
-    if len(arguments) != 2:
-        forms = "|".join((AUTO, *FORMATS))
-        print(f"usage: python -m checkers MODEL FILE [--format {forms}]", file=sys.stderr)
-        print(f"models: {', '.join(MODELS)}", file=sys.stderr)
-        return 254
-    model, path = arguments
+    """Judge each file; returns the exit status of the worst."""
+    asked = parser().parse_args(arguments)
     try:
-        history = load(path, form)
-        result = check(history, model)
-    except (HistoryError, UnknownModel) as error:
-        print(error, file=sys.stderr)
-        return 254
+        budget = budget_of(asked.timeout, asked.memory)
+        judge = judging(asked.model, asked.engine, budget, first_value(asked.initial))
+    except (UnknownModel, EngineError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    statuses = []
+    for name in asked.files:
+        one = judged(name, asked, judge)
+        statuses.append(one.status)
+        if one.history is None:
+            print(f"error: {one.result.reason}", file=sys.stderr)
+        if asked.json:
+            print(
+                json.dumps(
+                    line_of(one, asked.model, explained=asked.explain), ensure_ascii=False, default=str
+                )
+            )
+        elif one.history is not None:
+            show(one, one.history, asked.explain)
+    return min(statuses, key=PRECEDENCE.index)
+
+
+def judged(name: str, asked: argparse.Namespace, judge: Callable[[History], Result]) -> Judged:
+    """Judge one file. What cannot be read is an outcome too."""
+    began = time.perf_counter()
+    try:
+        history = load(name, asked.form)
+        try:
+            history = history if asked.key_by is None else keyed_by(history, asked.key_by)
+            result = judge(refuse_transactions(history, asked.model))
+        except HistoryError as error:
+            raise HistoryError(f"{name}: {error}") from None
+    except (HistoryError, EngineError) as error:
+        return failed(name, str(error), time.perf_counter() - began, BAD_INPUT)
+    return Judged(name, history, result, time.perf_counter() - began, result.verdict.exit_status)
+
+
+def show(one: Judged, history: History, explained: bool) -> None:
+    """The verdict for a person."""
     for warning in history.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{result.verdict.value.upper()}  {result.reason}")
-    if drawing := draw_core(history, result):
+    print(f"{one.result.verdict.name} {one.name}  ({count_calls(history):,} operations, {one.seconds:.2f} s)")
+    for sentence in explain(history, one.result) if explained else [one.result.reason]:
+        print(f"  {sentence}")
+    if drawing := draw_core(history, one.result):
         print(drawing)
-    return result.verdict.exit_status
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def results_of(
         "strongest": judged.strongest,
         "weakest_refuted": judged.weakest_refuted,
         "staleness": dict(staleness(history).stats) if registers else {},
-        "atomicity": dict(atomicity(history).stats) if registers else {},
+        "atomicity": shifts_of(history) if registers else {},
         "stats": numbers.as_json(),
         "latency_ms": numbers.stats["latency_ms"],
         "availability": {**available, "under_partitions": availability(history, cuts)["under_faults"]},
@@ -81,6 +81,17 @@ def judge_claims(history: History, names: Sequence[str]) -> tuple[Judgement, dic
     levels = [name for name in names if name in LEVELS]
     judged = judge(history, levels, clock=time.monotonic) if levels else Judgement({}, {}, [], [])
     return judged, {name: judged.claims.get(name) or check(history, name) for name in names}
+
+
+def shifts_of(history: History) -> dict[str, Any]:
+    """Delta and Gamma of the run; in `keys_shifted` those of each key that is not linearizable as it is."""
+    measured = atomicity(history)
+    shifted = {
+        name: {"delta_ms": part.stats["delta_ms"], "gamma_ms": part.stats["gamma_ms"]}
+        for name, part in measured.parts.items()
+        if part.stats["delta_ms"] != 0
+    }
+    return {**measured.stats, "keys_shifted": shifted}
 
 
 def outcome(

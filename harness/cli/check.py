@@ -13,18 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from checkers.explain import draw_core, explain
 from checkers.formats import AUTO, load
 from checkers.history import History
-from checkers.jsonl import HistoryError, decode_value
+from checkers.jsonl import HistoryError
+from checkers.judged import PRECEDENCE, Judged, budget_of, count_calls, failed, first_value, line_of
 from checkers.keys import keyed_by
 from checkers.linearizable import EngineError
 from checkers.models import UnknownModel, judging, refuse_transactions
-from checkers.op import MISSING, Type
-from checkers.search import Budget
-from checkers.verdict import Result, Verdict
+from checkers.verdict import Result
 from harness.cli.console import (
     BAD_INPUT,
     BROKEN,
@@ -37,8 +36,6 @@ from harness.cli.console import (
     waiting,
 )
 from harness.plan import PlanError
-
-PRECEDENCE: Final = (1, BROKEN, BAD_INPUT, 2, 0)  # of exit statuses, the worst first
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,45 +52,13 @@ class Options:
     explain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One file's outcome. Without `history` it could not be judged; then `result` says why, and `status` is not that of its verdict."""
-
-    path: Path
-    history: History | None
-    result: Result
-    seconds: float
-    status: int
-
-
 def judge_of(options: Options) -> Callable[[History], Result]:
     """How to judge a history. PlanError for a model, an engine or a first value there is not, or that do not fit each other."""
-    budget = None
-    for option, given in (("--timeout", options.timeout_s), ("--memory", options.memory_mb)):
-        if given is not None and not given > 0:
-            raise PlanError(f"{option} {given:g} leaves nothing to work with; give a number above 0")
-    if options.timeout_s is not None or options.memory_mb is not None:
-        usual = Budget()
-        budget = Budget(
-            deadline_ms=usual.deadline_ms if options.timeout_s is None else round(1000 * options.timeout_s),
-            memory_mb=usual.memory_mb if options.memory_mb is None else options.memory_mb,
-        )
     try:
+        budget = budget_of(options.timeout_s, options.memory_mb)
         return judging(options.model, options.engine, budget, first_value(options.initial))
     except (UnknownModel, EngineError) as error:
         raise PlanError(str(error)) from None
-
-
-def first_value(text: str | None) -> Any:
-    """The value of `--initial`: JSON. MISSING if it was not given."""
-    if text is None:
-        return MISSING
-    try:
-        return decode_value(text)
-    except (ValueError, HistoryError):
-        raise PlanError(
-            f"--initial {text} is not JSON; write text in quotes: --initial '\"{text}\"'"
-        ) from None
 
 
 def check_files(files: Sequence[Path], options: Options, *, json: bool, report: Path | None = None) -> int:
@@ -108,7 +73,7 @@ def check_files(files: Sequence[Path], options: Options, *, json: bool, report: 
             one = judged(path, options, judge)
             done.append(one)
             if json:
-                emit(line_of(one, options))
+                emit(line_of(one, options.model, explained=options.explain))
     for one in done:
         if one.status == BAD_INPUT:
             complain(one.result.reason)
@@ -129,7 +94,7 @@ def judged(path: Path, options: Options, judge: Callable[[History], Result]) -> 
         result = judge(history)
     except (HistoryError, PlanError, EngineError, MemoryError) as error:
         return failed(
-            path,
+            str(path),
             str(error) or f"{path}: there is not enough memory for it",
             time.perf_counter() - began,
             BAD_INPUT,
@@ -137,17 +102,12 @@ def judged(path: Path, options: Options, judge: Callable[[History], Result]) -> 
     except Exception as error:
         report_crash(error, debug=False)
         return failed(
-            path,
+            str(path),
             f"quorate itself failed ({type(error).__name__}: {error})",
             time.perf_counter() - began,
             BROKEN,
         )
-    return Judged(path, history, result, time.perf_counter() - began, result.verdict.exit_status)
-
-
-def failed(path: Path, reason: str, seconds: float, status: int) -> Judged:
-    """The outcome of a file that could not be judged."""
-    return Judged(path, None, Result("check", Verdict.UNKNOWN, reason), seconds, status)
+    return Judged(str(path), history, result, time.perf_counter() - began, result.verdict.exit_status)
 
 
 def loaded(path: Path, form: str, model: str, key_by: str | None = None) -> History:
@@ -160,29 +120,6 @@ def loaded(path: Path, form: str, model: str, key_by: str | None = None) -> Hist
         raise HistoryError(f"{path}: {error}") from None
 
 
-def line_of(one: Judged, options: Options) -> dict[str, Any]:
-    """What `check --json` prints of one file; with --explain its sentences and its drawing too."""
-    result = one.result
-    core = (
-        result.certificate if result.certificate is not None and result.certificate.kind == "core" else None
-    )
-    line = {
-        "file": str(one.path),
-        "model": options.model,
-        "verdict": result.verdict.value,
-        "path": result.stats.get("path"),
-        "seconds": round(one.seconds, 6),
-        "ops": 0 if one.history is None else count_calls(one.history),
-        "anomaly": result.anomaly,
-        "core": None if core is None else list(core.ops),
-        "reason": result.reason,
-    }
-    if options.explain:
-        line["explanation"] = [result.reason] if one.history is None else explain(one.history, result)
-        line["drawing"] = "" if one.history is None else draw_core(one.history, result)
-    return line
-
-
 def row_of(one: Judged) -> dict[str, Any]:
     """What the report needs of one file."""
     result, history = one.result, one.history
@@ -190,7 +127,7 @@ def row_of(one: Judged) -> dict[str, Any]:
         result.certificate if result.certificate is not None and result.certificate.kind == "core" else None
     )
     return {
-        "name": str(one.path),
+        "name": one.name,
         "verdict": result.verdict.value,
         "judged": history is not None,
         "ops": 0 if history is None else count_calls(history),
@@ -204,11 +141,6 @@ def row_of(one: Judged) -> dict[str, Any]:
     }
 
 
-def count_calls(history: History) -> int:
-    """Operations of clients; a call and its completion are one."""
-    return sum(op.type is Type.INVOKE and isinstance(op.process, int) for op in history)
-
-
 def show(one: Judged, explained: bool) -> None:
     """The verdict for a person: word, sentence, drawing; if asked, every sentence there is."""
     from rich.text import Text
@@ -216,7 +148,7 @@ def show(one: Judged, explained: bool) -> None:
     if one.history is None:
         return
     console, result = out(), one.result
-    about = f" {one.path}  ({count_calls(one.history):,} operations, {one.seconds:.2f} s)"
+    about = f" {one.name}  ({count_calls(one.history):,} operations, {one.seconds:.2f} s)"
     word = Text(result.verdict.name, style=STYLES[result.verdict.value])
     console.print(word, Text(about), sep="", soft_wrap=True)
     for sentence in explain(one.history, result) if explained else [result.reason]:
@@ -243,7 +175,7 @@ def show_table(done: Sequence[Judged], options: Options) -> None:
             else Text("NOT JUDGED", style="bold magenta")
         )
         ops = "" if one.history is None else f"{count_calls(one.history):,}"
-        cells = (Text(str(one.path)), word, str(result.stats.get("path") or ""), ops, f"{one.seconds:.2f}")
+        cells = (Text(one.name), word, str(result.stats.get("path") or ""), ops, f"{one.seconds:.2f}")
         table.add_row(*cells, Text(result.reason))
     out().print(table)
     for one in done if options.explain else ():

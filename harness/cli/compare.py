@@ -7,14 +7,20 @@ regular                VALID      …                            strongest kept,
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from checkers.explain import draw_core
 from checkers.formats import AUTO
+from checkers.history import History
+from checkers.judged import count_calls
 from checkers.levels import IMPLIES, Judgement, judge
-from checkers.verdict import Verdict
-from harness.cli.check import count_calls, loaded
+from checkers.verdict import Result, Verdict
+from harness.cli.check import loaded
 from harness.cli.console import STYLES, emit, out, readable, waiting
+
+CORE_TOLD: Final = 12  # operations
 
 
 def compare_file(path: Path, form: str = AUTO, *, json: bool) -> int:
@@ -23,11 +29,11 @@ def compare_file(path: Path, form: str = AUTO, *, json: bool) -> int:
     with waiting(f"judging {path.name}", quiet=json) as tick:
         history = loaded(path, form, "register")
         tick(0.5, "every level")
-        judged = judge(history)
+        judged = judge(history, clock=time.monotonic)
     if json:
         emit(line_of(path, count_calls(history), judged))
     else:
-        show(path, count_calls(history), judged)
+        show(path, history, judged)
     end = (
         Verdict.INVALID if judged.weakest_refuted else Verdict.VALID if judged.strongest else Verdict.UNKNOWN
     )
@@ -40,7 +46,13 @@ def line_of(path: Path, ops: int, judged: Judgement) -> dict[str, Any]:
         "file": str(path),
         "ops": ops,
         "levels": {
-            level: {"verdict": result.verdict.value, "anomaly": result.anomaly, "reason": result.reason}
+            level: {
+                "verdict": result.verdict.value,
+                "anomaly": result.anomaly,
+                "path": result.stats.get("path"),
+                "certificate": result.as_json()["certificate"],
+                "reason": result.reason,
+            }
             for level, result in judged.results.items()
         },
         "implies": {level: list(weaker) for level, weaker in IMPLIES.items()},
@@ -49,12 +61,14 @@ def line_of(path: Path, ops: int, judged: Judgement) -> dict[str, Any]:
     }
 
 
-def show(path: Path, ops: int, judged: Judgement) -> None:
+def show(path: Path, history: History, judged: Judgement) -> None:
     """The table, and the two ends of what is known."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{path}  ({ops:,} operations)", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=f"{path}  ({count_calls(history):,} operations)", title_justify="left", box=None, pad_edge=False
+    )
     for name in ("level", "verdict", "in words"):
         table.add_column(name, overflow="fold")
     for level, result in judged.results.items():
@@ -63,4 +77,21 @@ def show(path: Path, ops: int, judged: Judgement) -> None:
     console = out()
     console.print(table)
     console.print(f"strongest kept: {', '.join(judged.strongest) or 'none'}", soft_wrap=True)
+    for level in judged.strongest:
+        console.print(Text(f"  {level}: {proof(judged.results[level])}"), soft_wrap=True)
     console.print(f"weakest refuted: {', '.join(judged.weakest_refuted) or 'none'}", soft_wrap=True)
+    for level in judged.weakest_refuted:
+        console.print(Text(f"  {level}: {proof(judged.results[level])}"), soft_wrap=True)
+        console.print(Text(draw_core(history, judged.results[level])), soft_wrap=True)
+
+
+def proof(result: Result) -> str:
+    """What proves it, in a few words."""
+    certificate = result.certificate
+    if certificate is None:
+        return "every read was looked at"
+    if certificate.kind == "witness":
+        return f"a witness, an order of {len(certificate.ops)} operations"
+    named = ", ".join(f"#{index}" for index in certificate.ops[:CORE_TOLD])
+    more = f" and {len(certificate.ops) - CORE_TOLD} more" if len(certificate.ops) > CORE_TOLD else ""
+    return f"a core of {len(certificate.ops)} operations: {named}{more}"

@@ -21,6 +21,8 @@ from harness.report import words
 from harness.report.drawing import bands, in_units, lanes
 from harness.report.folder import RunFiles, read_folder
 
+KEYS_SHOWN = 20
+
 
 def write_report(folder: Path) -> Path:
     """Write `report.html` into a run folder and return its path. Raises PlanError if it is not a run folder."""
@@ -69,6 +71,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "rate_svg": Markup(rate_plot(run.bars, run.faults, run.end_ns)),
         "outcomes": list(outcome_rows(results)),
         "staleness": list(staleness_rows(results)),
+        "shifts": list(shift_rows(results)),
         "command": results.get("command", ""),
         "plan_text": run.plan_text,
         "environment": [(key, words.flat(value)) for key, value in run.environment.items()],
@@ -165,6 +168,7 @@ def outcome_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """Staleness and availability numbers."""
+    shifts = words.stats_of(results.get("atomicity"))
     stale, available = words.stats_of(results.get("staleness")), results.get("availability") or {}
     yield "reads looked at", words.number(stale.get("reads"))
     yield (
@@ -175,5 +179,42 @@ def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         "worst staleness",
         f"{words.number(stale.get('worst_staleness_ms'))} ms, {words.plural(stale.get('worst_staleness_versions') or 0, 'version')}",
     )
+    for name, greek in (
+        ("delta", "Δ: how far out of date reads were"),
+        ("gamma", "Γ: how much clocks or intervals would have to give"),
+    ):
+        yield greek, shift_words(shifts, name)
     yield "acknowledged over the whole run", words.percent(available.get("overall"))
     yield "acknowledged while a fault was active", words.percent(available.get("under_faults"))
+
+
+def shift_words(stats: Mapping[str, Any], name: str) -> str:
+    """Delta or Gamma over the keys of a run: the greatest and the quantiles; keys that no shift mends are counted."""
+    spread, keys = stats.get(f"{name}_ms") or {}, stats.get("keys")
+    if not keys:
+        return "–"
+    told = ", ".join(
+        f"{quantile} {words.number(spread.get(quantile), 3)} ms" for quantile in ("max", "p99", "p50")
+    )
+    beyond = stats.get(f"keys_without_{name}")
+    more = f"; none is enough for {words.plural(beyond, 'key')}" if beyond else ""
+    skipped = stats.get("keys_skipped")
+    more += f"; {words.plural(skipped, 'key')} not measured" if skipped else ""
+    return f"{told if spread else 'no finite one'}, over {words.plural(keys, 'key')}{more}"
+
+
+def shift_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """Delta and Gamma of the keys that are not linearizable as they are, the worst first."""
+
+    def size(part: Mapping[str, Any]) -> float:
+        delta = part["delta_ms"]
+        return float("inf") if delta is None else float(delta)
+
+    parts = (results.get("atomicity") or {}).get("keys_shifted") or {}
+    bad = [(name, part) for name, part in parts.items() if size(part)]
+    for name, part in sorted(bad, key=lambda item: -size(item[1]))[:KEYS_SHOWN]:
+        cells = (part["delta_ms"], part["gamma_ms"])
+        delta, gamma = (
+            "no shift is enough" if cell is None else f"{words.number(float(cell), 3)} ms" for cell in cells
+        )
+        yield name, delta, gamma

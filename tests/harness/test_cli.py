@@ -123,8 +123,11 @@ def test_compare_shows_every_level_and_both_ends(capsys: pytest.CaptureFixture[s
     assert "linearizable" not in line["strongest"]
     assert line["weakest_refuted"]
     assert all(line["levels"][level]["verdict"] == "valid" for level in line["strongest"])
+    for level in line["weakest_refuted"]:
+        assert line["levels"][level]["certificate"]["ops"]
     status, stdout, _ = quorate(capsys, "compare", path)
     assert status == 1
+    assert "a core of" in stdout
     assert "INVALID" in stdout
     assert f"strongest kept: {', '.join(line['strongest'])}" in stdout
     status, _, stderr = quorate(capsys, "compare", tmp_path / "absent.jsonl")

@@ -204,3 +204,22 @@ def test_comparison_has_a_row_with_its_proof(tmp_path: Path) -> None:
     assert "12.5 ms, 3 versions" in page.words
     assert "img" not in page.tags
     assert page.words.count("client 1 → n2") == 1
+
+
+def test_delta_and_gamma_are_shown_by_run_and_by_key(tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=3)
+    path = folder / "results.json"
+    results = json.loads(path.read_text())
+    results["atomicity"] = {
+        "keys": 3, "keys_skipped": 1, "keys_without_delta": 1, "keys_without_gamma": 0,
+        "delta_ms": {"p50": 0.0, "p95": 7.5, "p99": 7.5, "max": 7.5}, "gamma_ms": {},
+        "keys_shifted": {"<i>": {"delta_ms": 7.5, "gamma_ms": 3.25}, "9": {"delta_ms": None, "gamma_ms": 1.0}},
+    }  # fmt: skip
+    path.write_text(json.dumps(results))
+    text = write_report(folder).read_text()
+    assert (
+        "max 7.500 ms, p99 7.500 ms, p50 0.000 ms, over 3 keys; none is enough for 1 key; 1 key not measured"
+        in text
+    )
+    assert text.index("no shift is enough") < text.index("3.250 ms")
+    assert "&lt;i&gt;" in text

@@ -15,7 +15,7 @@ EXAMPLES = dict(re.findall(r"```(jsonl|edn|json|log)\n(.*?)```", DOCS.read_text(
 
 
 def command(*arguments):
-    module = [sys.executable, "-m", "checkers", "register", *map(str, arguments)]
+    module = [sys.executable, "-m", "checkers", *map(str, arguments)]
     return subprocess.run(module, capture_output=True, text=True, check=False)
 
 
