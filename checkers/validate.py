@@ -3,7 +3,10 @@
 witness   w1 r1 w2 r2    replayed one by one through a register; never may an operation have returned before an earlier one was called
 core      w1 w2 r1       every order is tried; none may explain the operations
 
-Both functions return nothing when the certificate holds, and raise CertificateError with one sentence when it does not.
+The core of a queue, a stack, a priority queue or of failed compare-and-sets stands for all that touched its values, so
+those operations are added before orders are tried: what is then impossible is impossible in the whole history too.
+
+Every function returns nothing when the certificate holds, and raises CertificateError with one sentence when it does not.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from checkers.history import History
@@ -22,6 +26,9 @@ from checkers.verdict import Result
 CORE_MAX: Final = (
     16  # trying every order of more takes too long; cores of compare-and-set chains may be that long
 )
+
+TAKES: Final = {"queue": "dequeue", "stack": "pop", "priority-queue": "poll"}
+OTHER: Final = ("a value that is not in the core",)
 
 
 class CertificateError(ValueError):
@@ -150,6 +157,111 @@ def validate_core(history: History, core: Result | Sequence[int]) -> None:
     if (found := _explain(steps, None, frozenset())) is not None:
         told = " ".join(f"#{index}" for index in found)
         raise CertificateError(f"the core is possible, in this order: {told or 'nothing need have happened'}")
+
+
+def validate_object_core(history: History, model: str, core: Result | Sequence[int]) -> None:
+    """Check that a core of a queue, stack, priority-queue or cas-register is impossible in this history.
+
+    A failed compare-and-set in the core found another value than it expected: maybe one that the core leaves out.
+    """
+    if model not in TAKES and model != "cas-register":
+        raise CertificateError(
+            f"cores of {model!r} are not checked here; only {', '.join(TAKES)}, cas-register"
+        )
+    order = _ops(core, "core")
+    if len({repr(history.op(index).key) for index in order}) != 1:
+        raise CertificateError("a core is about one key, and has at least one operation")
+    acts = [act for act in map(partial(_act, history), _of_key(history, order[0])) if act is not None]
+    closed = _with_values(acts, model, set(order))
+    if len(closed) > CORE_MAX:
+        raise CertificateError(
+            f"the core and its values have {len(closed)} operations; more than {CORE_MAX} cannot be tried"
+        )
+    if (found := _arranged(closed, model)) is not None:
+        told = " ".join(f"#{index}" for index in found)
+        raise CertificateError(f"the core is possible, in this order: {told or 'nothing need have happened'}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """One operation of any object: `result` is MISSING where it is unknown; a failed compare-and-set is kept."""
+
+    index: int
+    f: str
+    value: Any
+    result: Any
+    status: Type
+    call: int
+    end: float
+
+
+def _of_key(history: History, index: int) -> list[int]:
+    key = repr(history.op(index).key)
+    return [op.index for op in history if op.type is Type.INVOKE and repr(op.key) == key]
+
+
+def _act(history: History, index: int) -> _Act | None:
+    """None: it cannot matter, for it failed and tells nothing, or is a read of unknown result."""
+    call, end = history.op(index), history.completion(index)
+    status = end.type if end is not None else Type.INFO
+    if (status is Type.FAIL and call.f != "cas") or (status is Type.INFO and call.f == "read"):
+        return None
+    result = end.value if end is not None and status is Type.OK else MISSING
+    stop = end.time_ns if end is not None and status is not Type.INFO else math.inf
+    return _Act(index, call.f, call.value, result, status, call.time_ns, stop)
+
+
+def _with_values(acts: list[_Act], model: str, core: set[int]) -> list[_Act]:
+    """The core with all that touched its values: a container's adds and takes; of a register, writers of what is seen."""
+    if model in TAKES:
+        known = [(act, act.result if act.f == TAKES[model] else act.value) for act in acts]
+        values = {repr(value) for act, value in known if act.index in core and value is not None}
+        return [act for act, value in known if act.index in core or value is MISSING or repr(value) in values]
+    chosen = {act.index: act for act in acts if act.index in core and (act.status is not Type.FAIL)}
+    while True:
+        seen = {repr(_seen(act)) for act in chosen.values()}
+        more = [act for act in acts if act.index not in chosen and repr(_left(act)) in seen]
+        more = [act for act in more if act.f != "read" and act.status is not Type.FAIL]
+        if not more:
+            failed = [act for act in acts if act.index in core and act.status is Type.FAIL]
+            return [*chosen.values(), *failed]
+        chosen.update((act.index, act) for act in more)
+
+
+def _seen(act: _Act) -> Any:
+    return act.result if act.f == "read" else act.value[0] if act.f == "cas" else MISSING
+
+
+def _left(act: _Act) -> Any:
+    return act.value[1] if act.f == "cas" else act.value
+
+
+def _arranged(acts: list[_Act], model: str) -> list[int] | None:
+    """An order of these that the object could have produced, or None. What is not known to have happened may be left out."""
+    start, plain = SPECS[model]
+    dead: set[tuple[frozenset[int], str]] = set()
+
+    def step(state: Any, act: _Act) -> Any:
+        if act.status is Type.FAIL:
+            return OTHER if state == act.value[0] else state
+        return plain(state, act.f, act.value, act.result)
+
+    def arrange(done: frozenset[int], state: Any) -> list[int] | None:
+        rest = [act for act in acts if act.index not in done]
+        if all(act.status is Type.INFO for act in rest):
+            return []
+        mark = (done, repr(state))
+        first_end = min(act.end for act in rest)
+        for act in rest if mark not in dead else ():
+            after = step(state, act) if act.call <= first_end else INCONSISTENT
+            if after is not INCONSISTENT:
+                found = arrange(done | {act.index}, after)
+                if found is not None:
+                    return [act.index, *found]
+        dead.add(mark)
+        return None
+
+    return arrange(frozenset(), start)
 
 
 def _ops(certificate: Result | Sequence[int], kind: str) -> Sequence[int]:

@@ -7,10 +7,10 @@ import random
 import pytest
 
 from checkers import MISSING, History, Op, Type, Verdict
-from checkers.oracle import explainable
 from checkers.search import ALL, INCONSISTENT, NATIVE, R5, R6, Call, check_model
 from checkers.specs import SPECS
 from checkers.validate import validate_order
+from tests.checkers.object_oracle import explainable
 
 BATCH = 100
 FUNCTIONS = {

@@ -6,11 +6,11 @@ import random
 import pytest
 
 from checkers import MISSING, Verdict
-from checkers.oracle import explainable
 from checkers.search import Budget, check_model
 from checkers.special import applicable, check_special
 from checkers.specs import SPECS
-from checkers.validate import validate_order
+from checkers.validate import validate_object_core, validate_order
+from tests.checkers.object_oracle import explainable
 from tests.checkers.test_fuzz_search import recorded
 
 NAMES = {"queue": ("enqueue", "dequeue"), "stack": ("push", "pop"), "priority-queue": ("insert", "poll")}
@@ -82,6 +82,8 @@ def test_containers_agree_with_the_brute_force(model):
                 witnesses.extend(part.certificate.ops)
             else:
                 assert not explainable(model, core_of(history, ops, part, start)), (ops, part)
+                if key % 10 == 0:  # it reads the whole history
+                    validate_object_core(history, model, part)
             total, legal = total + 1, legal + expected
         validate_order(history, model, witnesses)
     assert 0.25 <= legal / total <= 0.75, legal / total
@@ -144,6 +146,8 @@ def test_failed_cas_agrees_with_the_search():
             if part.verdict is Verdict.VALID:
                 legal += 1
                 witnesses.extend(part.certificate.ops)
+            elif int(key) % 10 == 0:
+                validate_object_core(history, "cas-register", part)
         validate_order(history, "cas-register", witnesses, failed_cas=True)
     assert 0.25 <= legal / total <= 0.75, legal / total
     assert open_ / total < 0.2, open_ / total

@@ -7,9 +7,9 @@ from itertools import count
 import pytest
 
 from checkers import MISSING, Verdict
-from checkers.oracle import explainable
 from checkers.search import NATIVE, Budget, check_model
 from checkers.shrink import Core, Shrinker, _after, observes_in
+from tests.checkers.object_oracle import explainable
 from tests.checkers.test_fuzz_search import Mirror, random_history, recorded
 from tests.checkers.test_search import read, write
 
