@@ -33,8 +33,8 @@ from harness.plan_toml import read_toml, write_key, write_value
 class FaultPlan:
     """One kind of fault and its rhythm: every `every_s` it starts on fresh targets and lasts `for_s`.
 
-    `kind`: partition | kill | pause | clock. `options` are the kind's own: partition `shape` = halves |
-    isolate | majorities-ring | bridge | one-way; kill and pause `targets` = one | minority | majority | all;
+    `kind`: partition | kill | wipe | pause | clock. `options` are the kind's own: partition `shape` = halves |
+    isolate | majorities-ring | bridge | one-way; kill, wipe and pause `targets` = one | minority | majority | all;
     clock `offset_ms` = the largest offset either way, with `targets`.
     """
 
@@ -90,6 +90,7 @@ TARGETS = ("one", "minority", "majority", "all")
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": {"shape": SHAPES},
     "kill": {"targets": TARGETS},
+    "wipe": {"targets": TARGETS},
     "pause": {"targets": TARGETS},
     "clock": {"offset_ms": float, "targets": TARGETS},
 }

@@ -68,7 +68,7 @@ TABLE: dict[str, Bug] = {
     ),
     "orswot.union_if_both": Bug(
         "the join of two or-sets keeps all dots of an element that is on both sides (riak_dt #82)",
-        "the laws of the join; or-set",
+        "the laws of the join (tests/kvstore/test_crdt_laws.py)",
         "adds and removals beside each other",
     ),
     "orswot.dominance_shortcut": Bug(

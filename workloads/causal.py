@@ -137,9 +137,11 @@ class CausalClient:
         values = sorted(map(int, found[b"values"]))
         begun = self.board.begun.get(op.key, 0)
         if values:
-            seen = await self.ask(b"KV.CTX", key, found[b"ctx"])
-            read = Read(values, found[b"ctx"], seen[b"vector"], seen[b"cloud"], begun)
-            self.board.reads[op.key] = read
+            token, vector, cloud = found.get(b"ctx", b""), [], []
+            if token:  # a mode without contexts has none; what was seen is told all the same
+                seen = await self.ask(b"KV.CTX", key, token)
+                vector, cloud = seen[b"vector"], seen[b"cloud"]
+            self.board.reads[op.key] = Read(values, token, vector, cloud, begun)
         return values
 
     async def digest(self, key: bytes) -> dict[str, str | None]:
@@ -147,7 +149,7 @@ class CausalClient:
         views: dict[str, str | None] = {}
         for node, view in (await self.ask(b"KV.RAW", key)).items():
             found = dict(zip(view[::2], view[1::2], strict=True)) if isinstance(view, list) else view
-            digest = found.get(b"digest") or (b"-" if b"values" in found else None)
+            digest = found.get(b"digest") or found.get(b"tag") or (b"-" if b"values" in found else None)
             views[node.decode()] = None if digest is None else digest.decode()
         return views
 
@@ -168,7 +170,7 @@ class SiblingsClient(CausalClient):
     async def update(self, op: Op, key: bytes) -> None:
         """Replace what the context covers."""
         token = self.board.tokens.get((op.value["value"], *op.value["seen"]))
-        context = [] if token is None else [b"CTX", token]
+        context = [b"CTX", token] if token else []
         await self.ask(b"KV.PUT", key, b"%d" % op.value["value"], *context)
 
 

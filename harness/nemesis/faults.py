@@ -1,8 +1,9 @@
-"""The four kinds of fault. Each starts, stops, and says from what was measured in the world whether it bit.
+"""The kinds of fault. Each starts, stops, and says from what was measured in the world whether it bit.
 
 kind        start                  it bit if                              healed if
 partition   cut links              messages were dropped meanwhile        no link is cut any more
 kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
+wipe        kill, empty the disk   the process is gone, and so is what was kept  as kill
 pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
 clock       shift wall clocks      the offset measured is the one asked   the offset measured is none
 """
@@ -101,6 +102,23 @@ class Kill(Fault):
             self.healed &= now.state == "running" and now.pid != found.get("pid_before")
 
 
+class Wipe(Kill):
+    """The process is killed and its disk emptied; at the end a process is started on the empty disk."""
+
+    kind = "wipe"
+
+    async def start(self, world: World) -> None:
+        """Kill, then empty the disks of those that are gone."""
+        await super().start(world)
+        self.bit = False
+        for node in self.nodes:
+            removed = await world.wipe(node)
+            self.evidence[node]["removed"] = removed
+            self.bit |= removed > 0 and self.evidence[node].get("pid_before") is not None
+        if not self.bit:
+            self.note = self.note or "nothing was on the disk"
+
+
 class Pause(Fault):
     """The process is stopped where it is, and goes on at the end."""
 
@@ -163,5 +181,5 @@ class ClockShift(Fault):
 
 
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
-    kind.kind: kind for kind in (Partition, Kill, Pause, ClockShift)
+    kind.kind: kind for kind in (Partition, Kill, Wipe, Pause, ClockShift)
 }

@@ -26,6 +26,7 @@ PROMISES = {
 FAULT_WORDS = {
     "partition": "network partitions",
     "kill": "killed and restarted nodes",
+    "wipe": "nodes that lost their disks",
     "pause": "paused nodes",
     "clock": "shifted clocks",
 }

@@ -54,6 +54,9 @@ class World(Protocol):
     async def kill(self, node: str) -> None:
         """SIGKILL the system on the node; in the simulator, a crash that loses unsynced writes."""
 
+    async def wipe(self, node: str) -> int:
+        """Empty the disk of a node whose process is gone: it forgets all it ever wrote. How many things were removed."""
+
     async def start(self, node: str) -> None:
         """Start the system on the node if it does not run, and wait until the process is there."""
 

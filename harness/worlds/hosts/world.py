@@ -205,6 +205,18 @@ class HostsWorld:
         """SIGKILL the process, if it is there, and wait until it is gone."""
         await self._on(node, lambda connection: self._daemon(node).stop(connection))
 
+    async def wipe(self, node: str) -> int:
+        """Remove what is in the data directory of a host without a process; how many files that were."""
+
+        def empty(connection: Connection) -> int:
+            if self._daemon(node).look(connection) is not None:
+                return 0
+            data = shlex.quote(self._path(node, self._deployment.data_directory))
+            found = connection.shell(f"find {data} -type f | wc -l; find {data} -mindepth 1 -delete")
+            return int(found.stdout.strip())
+
+        return await self._on(node, empty)
+
     async def start(self, node: str) -> None:
         """Start the process unless it is there."""
 

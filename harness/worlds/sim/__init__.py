@@ -133,6 +133,10 @@ class SimWorld:
                 channel.reset("connection reset, the process died")
                 del self._channels[conn]
 
+    async def wipe(self, node: str) -> int:
+        """Forget what is on the disk of a machine without a process."""
+        return self._machines[node].wipe()
+
     async def start(self, node: str) -> None:
         """Start the process if there is none."""
         self._machines[node].start()

@@ -124,6 +124,15 @@ class SimMachine:
         self.pid, self.paused = None, False
         self.held.clear()
 
+    def wipe(self) -> int:
+        """Put an empty disk in; how many things were on the old one. A process that runs keeps its disk."""
+        if self._process is not None:
+            return 0
+        removed = len(self.disk)
+        self.disk = {}
+        self.note(f"disk emptied of {removed} things")
+        return removed
+
     def pause(self) -> None:
         """Hold everything that would run in the process."""
         if self._process is not None:
