@@ -5,6 +5,10 @@ now and then a replica that loses the key. The oracle keeps, for each write, the
 sibling is an acknowledged write that some replica held at the end of its schedule, that nobody replaced, and that is
 gone once all states are merged.
 
+    lost in 20,000     per key   node-wide   (node, incarnation)   (node, key epoch)
+    vector               3,199       1,464                     0                   0
+    ours                 3,217           -                     0                   0
+
 Two containers: the bare version vector of the textbooks, and ours, whose context is a set of dots. QUORATE_FUZZ sets
 the number of schedules; `make nightly` takes 20,000.
 """

@@ -1,9 +1,9 @@
 """The table of the or-set's joins: three replicas, adds, removals and merges; the laws and an observed-remove oracle.
 
-    join                     breaks
-    correct                  nothing
-    union if both            associativity, far oftener than the value that a reader sees
-    dominance shortcut       commutativity, associativity and the value
+    broken in 20,000         commutativity   associativity   value
+    correct                              0               0       0
+    union if both                        0           2,013       8
+    dominance shortcut                 716             423   1,410
 
 QUORATE_FUZZ sets the number of schedules; `make nightly` takes 20,000.
 """
