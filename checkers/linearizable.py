@@ -2,6 +2,7 @@
 
     register, cas-register          zones (`core/src/zones.rs`)    ─┐ a key for which the case does not apply
     queue, stack, priority-queue    covers (`core/src/special.rs`) ─┼──► search (`core/src/search.rs`), within its budget
+    lists, sets, counters, ids      forced orders (`exact.rs`)     ─┤
     every other object              ────────────────────────────────┘
 
 Which way each key went is in its part's `stats["path"]`; the Result's own says `polynomial`, `search` or `both`. Sound because keys are
@@ -20,7 +21,7 @@ from checkers.op import MISSING
 from checkers.register import check_linearizable
 from checkers.search import NATIVE, Budget, FirstValueError, check_model
 from checkers.shrink import Clock
-from checkers.special import SPECIAL, check_special
+from checkers.special import SPECIAL, UNSEARCHED, check_special
 from checkers.verdict import Certificate, Result, Verdict, merge
 
 POLYNOMIAL: Final = ("register", *SPECIAL)
@@ -55,8 +56,9 @@ def check_object(
     """Judge every key as the built-in object `model`. EngineError."""
     if engine not in ENGINES:
         raise EngineError(f"there is no engine {engine!r}; use one of {', '.join(ENGINES)}")
-    if model not in NATIVE:
-        raise EngineError(f"{model!r} is no object with a sequential meaning; there are {', '.join(NATIVE)}")
+    if model not in NATIVE and model not in UNSEARCHED:
+        known = ", ".join((*NATIVE, *UNSEARCHED))
+        raise EngineError(f"{model!r} is no object with a sequential meaning; there are {known}")
     if initial is not MISSING and engine not in ("auto", "search"):
         raise EngineError(
             f"the engine {engine!r} knows no first value but the usual one; use search, or auto"
@@ -72,7 +74,7 @@ def _auto(history: History, model: str, terms: Terms) -> Result:
     if model not in POLYNOMIAL or terms.initial is not MISSING:
         return _search(history, model, terms)
     first = _polynomial(history, model, terms)
-    if first.verdict is not Verdict.UNKNOWN or not first.parts:
+    if first.verdict is not Verdict.UNKNOWN or not first.parts or model in UNSEARCHED:
         return first
     return _joined(first, _search(history, model, terms))
 
@@ -93,6 +95,8 @@ def _zones(history: History, model: str, terms: Terms) -> Result:
 
 
 def _search(history: History, model: str, terms: Terms) -> Result:
+    if model in UNSEARCHED:
+        raise EngineError(f"no search for {model!r}; use the engine polynomial, or auto, and no first value")
     found = check_model(
         history, _searched_as(model), initial=terms.initial, budget=terms.budget, clock=terms.clock
     )

@@ -32,6 +32,8 @@ _SHAPES: Final[Mapping[str, str]] = {
     "stack": "push v; pop -> v or null",
     "priority-queue": "insert n; poll -> the greatest n or null",
     "append-list": "append v; read -> [v, …]",
+    "fetch-and-add": "fetch-add 1 -> n before it; read -> n",
+    "revisions": "write v -> revision; read -> [revision, v]",
     "kv": "get -> text; put text; append text",
 }
 _OBJECTS: Final[Mapping[str, str]] = {

@@ -1,6 +1,9 @@
-"""Linearizability in polynomial time, for objects whose values are added once (`core/src/special.rs`, `core/src/zones/failed.rs`).
+"""Linearizability in polynomial time, for objects whose values are added once (`core/src/special.rs`, `exact.rs`, `zones/failed.rs`).
 
-    check_special(history, "queue")            also stack, priority-queue, cas-register
+    queue, stack, priority-queue, cas-register      what is surely inside, and when
+    append-list, grow-set, revisions                 a rank that results force
+    counter, fetch-and-add                           increments matched with the counts that were seen
+    set                                              each element alone
 
 VALID has a witness, INVALID a core. Where a key does not meet what the method needs, its answer is UNKNOWN, and the reason begins with
 "not applicable" and says why: the general search (`checkers.search`) is for that key. So does a failed compare-and-set that cannot be placed.
@@ -14,7 +17,22 @@ from checkers.history import History
 from checkers.register import merged
 from checkers.verdict import Result, Verdict
 
-SPECIAL: Final = ("cas-register", "queue", "stack", "priority-queue")
+SPECIAL: Final = (
+    "cas-register",
+    "queue",
+    "stack",
+    "priority-queue",
+    "append-list",
+    "grow-set",
+    "revisions",
+    "counter",
+    "fetch-and-add",
+    "set",
+)
+UNSEARCHED: Final = (
+    "revisions",
+    "fetch-and-add",
+)  # there is no search for these: their cases always apply, or say why not
 NOT_APPLICABLE: Final = "not applicable"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from checkers.bespoke.bank import check_bank
 from checkers.bespoke.convergence import check_convergence
-from checkers.bespoke.counter import check_counter, check_counter_exact
+from checkers.bespoke.counter import check_counter
 from checkers.bespoke.crdt_counter import check_g_counter, check_pn_counter
 from checkers.bespoke.fencing import check_fencing
 from checkers.bespoke.log import check_append_log
@@ -20,6 +21,7 @@ from checkers.bespoke.set_full import check_set_full, check_set_full_linearizabl
 from checkers.bespoke.sets import check_set
 from checkers.bespoke.siblings import check_mv_register, check_mv_register_session
 from checkers.bespoke.unique_ids import check_unique_ids
+from checkers.special import check_special
 from checkers.verdict import Result
 
 
@@ -61,7 +63,9 @@ BESPOKE: Final[Mapping[str, Model]] = {
         "Each read lies within what was surely and what was possibly added.",
     ),
     "counter-exact": Model(
-        check_counter_exact, "add 1; read -> n", "A counter of increments is linearizable."
+        partial(check_special, model="counter"),
+        "add 1; read -> n",
+        "A counter of increments is linearizable.",
     ),
     "g-counter": Model(
         check_g_counter,

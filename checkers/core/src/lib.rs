@@ -5,6 +5,7 @@ mod columns;
 mod custom;
 mod digraph;
 mod edn;
+mod exact;
 #[cfg(test)]
 mod fuzz;
 mod gamma;
@@ -197,7 +198,9 @@ impl PyColumns {
     /// Linearizability of another object with unique values, by the special cases. ValueError if there is none for the model.
     #[pyo3(signature = (model, threads = 0))]
     fn special<'py>(&self, py: Python<'py>, model: &str, threads: usize) -> PyResult<Vec<Judged<'py>>> {
-        let answers = py.detach(|| special::check(&self.0, model, threads));
+        let answers = py.detach(|| {
+            special::check(&self.0, model, threads).or_else(|| exact::check(&self.0, model, threads))
+        });
         let answers =
             answers.ok_or_else(|| PyValueError::new_err(format!("{model:?} has no special case")))?;
         let shown = |(id, word, text, ops, size, seen): special::Said| {
