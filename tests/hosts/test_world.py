@@ -20,6 +20,7 @@ from harness.worlds.hosts import HostsWorld, clock, packets
 from tests.hosts.tiny import PORT, TinySystem
 
 NODES = ("n1", "n2", "n3")
+DATA = "/var/lib/quorate/tiny"
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
 
@@ -119,6 +120,21 @@ def test_kill_and_start_change_the_pid(five: Inventory) -> None:
         assert second.state == "running"
         assert second.pid != first.pid
         assert (await world.logs())["n1"].count("serving n1") >= 1
+
+    in_world(five, story)
+
+
+def test_wipe_empties_the_disk_of_a_dead_process_only(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        on(five, "n1", f"mkdir -p {DATA}/deep && touch {DATA}/a {DATA}/deep/b")
+        on(five, "n2", f"touch {DATA}/a")
+        assert await world.wipe("n1") == 0, "a process that runs keeps its disk"
+        await world.kill("n1")
+        assert await world.wipe("n1") == 2
+        assert on(five, "n1", f"find {DATA} -mindepth 1") == ""
+        assert on(five, "n2", f"find {DATA} -mindepth 1").split() == [f"{DATA}/a"], "another host's disk"
+        await world.start("n1")
+        assert (await world.process("n1")).state == "running"
 
     in_world(five, story)
 
