@@ -36,6 +36,7 @@ nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000
 	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/checkers -k fuzz
 	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/kvstore -k "table or laws"
 	QUORATE_SEEDS=2000 $(BIN)/pytest tests/sim -k violations
+	QUORATE_SEEDS=2000 $(BIN)/pytest -s tests/explorers
 	$(BIN)/python tests/quality/mutate_zones.py
 
 bench: $(VENV)/.built ## measure the numbers that docs/benchmarks.md states

@@ -1,0 +1,35 @@
+"""CASPaxos by random schedules: none is wrong with every rule in force, some are for each rule that is taken away.
+
+`pytest -s tests/explorers` prints the table. QUORATE_SEEDS (set by `make nightly`) makes it 30,000 schedules a row.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.explorers.paxos import violations
+
+SEEDS = 30_000 if "QUORATE_SEEDS" in os.environ else 3_000
+RULES = (
+    "cas.read_no_accept",
+    "cas.fail_no_accept",
+    "cas.retry_reports_second_outcome",
+    "cas.promise_not_persisted",
+)
+
+
+@pytest.mark.slow
+def test_every_schedule_is_linearizable() -> None:
+    found = violations(range(SEEDS), frozenset())
+    print(f"\ncorrect: {len(found)} of {SEEDS:,} schedules are not linearizable")
+    assert found == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", RULES)
+def test_without_the_rule_some_are_not(bug: str) -> None:
+    found = violations(range(SEEDS), frozenset([bug]))
+    print(f"\n{bug}: {len(found)} of {SEEDS:,} schedules are not linearizable, the first is {found[:1]}")
+    assert found
