@@ -9,6 +9,7 @@
 mod generate;
 mod history;
 mod judging;
+mod laws;
 mod oracle;
 mod rng;
 mod runs;
@@ -271,5 +272,23 @@ fn sessions_and_causality() {
     assert!(
         (15..17).all(|n| (15..75).contains(&share(n))),
         "one verdict is rare"
+    );
+}
+
+#[test]
+fn laws_of_long_histories() {
+    let (seed, total) = (
+        number("QUORATE_SEED", 1),
+        number("QUORATE_FUZZ", 100_000).div_ceil(200),
+    );
+    let run = |batch: u64| laws::judge(&mut Rng::new(seed ^ 0x1A35, batch), batch);
+    let found = batches(total, run, laws::Tally::join);
+    println!("laws: {found:?}, no mismatch");
+    assert!(
+        found.total * 2 > total && found.illegal * 5 > found.total && found.illegal * 5 < found.total * 4
+    );
+    assert!(
+        found.both * 3 > found.total && found.wide * 50 > found.total,
+        "{found:?}"
     );
 }

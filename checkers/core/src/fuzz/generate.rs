@@ -91,7 +91,7 @@ fn times(rng: &mut Rng, size: usize) -> Vec<(i32, i32)> {
                 3 | 4 => 4,
                 5 | 6 => 12,
                 _ => 40,
-            };
+            } * (size as i32 / 8).max(1);
             let widen = rng.pick(&[0, 1, 1, 2, 3, 6]);
             let mut points: Vec<i32> = (0..n).map(|_| rng.range(0, span)).collect();
             points.sort_unstable();
