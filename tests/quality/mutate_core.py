@@ -22,6 +22,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from equivalents import equivalents
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 CORE = ROOT / "checkers" / "core"
@@ -54,6 +56,7 @@ TESTS = (
     "test_fuzz_zones.py",
 )
 MEMORY_BYTES = 4 << 30
+NOBODY = 10**9  # a number that no mutant has: what lives must live with it too
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,9 @@ def limits() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
-def run(command: list[str], mutant: int | None, timeout: float, **more: str) -> bool:
+def run(command: list[str], mutant: int, timeout: float, **more: str) -> bool:
     """Does the command succeed in time?"""
-    chosen = {} if mutant is None else {"QUORATE_MUTANT": str(mutant)}
-    env = os.environ | {"RUST_BACKTRACE": "0", **more} | chosen
+    env = os.environ | {"RUST_BACKTRACE": "0", "QUORATE_MUTANT": str(mutant), **more}
     try:
         done = subprocess.run(
             command, env=env, capture_output=True, timeout=timeout, check=False, preexec_fn=limits
@@ -106,7 +108,14 @@ def run(command: list[str], mutant: int | None, timeout: float, **more: str) -> 
 
 def build_tests(core: Path, target: Path) -> Path:
     """The copy's test program."""
-    command = ["cargo", "test", "--no-run", "--no-default-features", "--lib", "--message-format=json"]
+    command = [
+        "cargo",
+        "test",
+        "--no-run",
+        "--no-default-features",
+        "--lib",
+        "--message-format=json-render-diagnostics",
+    ]
     env = os.environ | {"CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "-Awarnings"}
     done = subprocess.run(command, cwd=core, env=env, stdout=subprocess.PIPE, text=True, check=True)
     programs = [json.loads(line).get("executable") for line in done.stdout.splitlines()]
@@ -142,19 +151,6 @@ def python_tests(copy: Path) -> list[str]:
     return [sys.executable, "-m", "pytest", *options, *tests]
 
 
-def equivalents() -> dict[str, str]:
-    """Name to reason; an indented line continues the reason of the name before it."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in (HERE / "equivalent.txt").read_text().splitlines():
-        if line.startswith("    "):
-            found[name] += line.strip() + " "
-        elif line and not line.startswith("#"):
-            name = line
-            found[name] = ""
-    return found
-
-
 def judge(mutants: list[Mutant], command: list[str], seconds: float, what: str, **more: str) -> list[Mutant]:
     """Those that the command does not notice."""
     begun, survivors = time.monotonic(), []
@@ -181,13 +177,13 @@ def main() -> int:
         copy = Path(folder)
         core = copied(copy)
         mutants = rewrite(HERE / "mutants" / "target" / "debug" / "mutants", core / "src", chosen.only)
-        program = [str(build_tests(core, target))]
+        program = [str(build_tests(core, target)), "fuzz"]
         known = equivalents()
         left = [mutant for mutant in mutants if mutant.name not in known]
         print(f"{len(mutants)} mutants, {len(left)} to be noticed", flush=True)
         for command, size in (([*program, "--skip", "small"], "6000"), (program, chosen.fuzz)):
             begun = time.monotonic()
-            if not run(command, None, 600, QUORATE_FUZZ=size):
+            if not run(command, NOBODY, 600, QUORATE_FUZZ=size):
                 print("the unchanged core does not pass its tests; mend that first")
                 return 1
             seconds = 5 + 5 * (time.monotonic() - begun)
@@ -195,7 +191,7 @@ def main() -> int:
         if left and not chosen.rust_only:
             build_module(copy, target)
             more = {"PYTHONPATH": str(copy), "QUORATE_FUZZ": "5000", "PYTHONDONTWRITEBYTECODE": "1"}
-            if not run(python_tests(copy), None, 600, **more):
+            if not run(python_tests(copy), NOBODY, 600, **more):
                 print("the unchanged core does not pass the tests in Python; mend that first")
                 return 1
             left = judge(left, python_tests(copy), 300, "everything", **more)

@@ -35,8 +35,34 @@ pub fn max<T: Ord>(id: u32, a: T, b: T) -> T {
     if on(id) { a.min(b) } else { a.max(b) }
 }
 
-pub fn not<T: std::ops::Not<Output = T>>(id: u32, a: T) -> T {
-    if on(id) { a } else { !a }
+/// What `!` can stand before.
+pub trait Flip {
+    type Value: std::ops::Not<Output = Self::Value>;
+    fn value(self) -> Self::Value;
+}
+
+macro_rules! flips {
+    ($($kind:ty),*) => {$(
+        impl Flip for $kind {
+            type Value = $kind;
+            fn value(self) -> $kind {
+                self
+            }
+        }
+
+        impl Flip for &$kind {
+            type Value = $kind;
+            fn value(self) -> $kind {
+                *self
+            }
+        }
+    )*};
+}
+
+flips!(bool, u8, u32, u64, usize);
+
+pub fn not<T: Flip>(id: u32, a: T) -> T::Value {
+    if on(id) { a.value() } else { !a.value() }
 }
 
 pub fn turn(id: u32, a: bool) -> bool {

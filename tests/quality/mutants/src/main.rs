@@ -64,6 +64,15 @@ fn tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("test"))
 }
 
+/// A mask such as `1 << n`: the type of its number comes from the place of the `!`.
+fn shifted(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(paren) => shifted(&paren.expr),
+        Expr::Binary(binary) => matches!(binary.op, BinOp::Shl(_)),
+        _ => false,
+    }
+}
+
 impl<'ast> Visit<'ast> for Finder {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         if !tests(&item.attrs) {
@@ -103,7 +112,7 @@ impl<'ast> Visit<'ast> for Finder {
     }
 
     fn visit_expr_unary(&mut self, unary: &'ast syn::ExprUnary) {
-        if matches!(unary.op, UnOp::Not(_)) {
+        if matches!(unary.op, UnOp::Not(_)) && !shifted(&unary.expr) {
             let id = self.new_mutant(unary.op.span(), "! dropped");
             let (all, inner) = (unary.span().byte_range(), unary.expr.span().byte_range());
             self.wrap(all.clone(), &format!("crate::mutant::not({id}, "), ")");
