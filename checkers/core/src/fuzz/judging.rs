@@ -9,7 +9,7 @@ use crate::columns::Columns;
 use crate::judge::{native_key, Budget};
 use crate::register::{by_key, each_key, Answer};
 use crate::search::{R5, R6};
-use crate::{special, zones};
+use crate::{exact, special, zones};
 
 /// How many there were of one model.
 #[derive(Clone, Default)]
@@ -119,7 +119,7 @@ impl<'a> Batch<'a> {
             );
             self.compare("zones saw", self.zones(zones::Failed::Saw), true, &mut count);
         }
-        if let Some(answers) = special::check(&self.columns, self.model.name(), 1) {
+        if let Some(answers) = polynomial(&self.columns, self.model) {
             let said = answers
                 .into_iter()
                 .map(|(key, word, text, ops, ..)| self.said(key, word, text, &ops));
@@ -257,6 +257,12 @@ impl<'a> Batch<'a> {
             );
         }
     }
+}
+
+/// What the model's polynomial case says, if there is one beside the zones.
+pub fn polynomial(columns: &Columns, model: Model) -> Option<Vec<special::Said>> {
+    let name = model.name();
+    special::check(columns, name, 1).or_else(|| exact::check(columns, name, 1))
 }
 
 /// May a polynomial case leave this history to the search?

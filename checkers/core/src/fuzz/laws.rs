@@ -6,20 +6,23 @@
 //! ```
 use super::generate::{history, Shape};
 use super::history::{Model, Op, Recorded, Status, F};
+use super::judging::polynomial;
 use super::rng::Rng;
 use crate::columns::Columns;
 use crate::judge::{native_key, Budget};
 use crate::register::{by_key, each_key, Answer};
 use crate::search::R5;
-use crate::{gamma, special, zones};
+use crate::{gamma, zones};
 
-pub const MODELS: [Model; 6] = [
+pub const MODELS: [Model; 8] = [
     Model::Register,
     Model::CasRegister,
     Model::Queue,
     Model::Stack,
     Model::PriorityQueue,
     Model::List,
+    Model::GrowSet,
+    Model::Counter,
 ];
 const STATES_MAX: usize = 5_000;
 
@@ -60,7 +63,7 @@ fn verdicts(model: Model, ops: &[Op], rules: u8) -> (Option<bool>, Option<bool>)
                 Answer::Unknown(_) => None,
             }
         });
-    } else if let Some(answers) = special::check(&columns, model.name(), 1) {
+    } else if let Some(answers) = polynomial(&columns, model) {
         quick = answers.first().and_then(|answer| said(answer.1));
     }
     let budget = Budget::new(None, 1 << 28, STATES_MAX, rules, false);
@@ -105,7 +108,7 @@ pub fn judge(rng: &mut Rng, batch: u64) -> Tally {
         ..Tally::default()
     };
     tally.both = u64::from(quick.is_some() && searched.is_some());
-    let moved = renamed(rng, &ops);
+    let moved = renamed(rng, model, &ops);
     tally.laws += same(model, &ops, &moved, rules, legal);
     if legal {
         for changed in harmless(rng, model, &ops) {
@@ -137,12 +140,13 @@ fn same(model: Model, ops: &[Op], moved: &[Op], rules: u8, legal: bool) -> u64 {
 }
 
 /// Records in another order, values (of what has no order) with other names, and time of another rate.
-fn renamed(rng: &mut Rng, ops: &[Op]) -> Vec<Op> {
+fn renamed(rng: &mut Rng, model: Model, ops: &[Op]) -> Vec<Op> {
     let mut moved = ops.to_vec();
     for at in 1..moved.len() {
         moved.swap(at, rng.below(at + 1));
     }
     let (rate, by, up) = (rng.range(2, 9), rng.range(-99, 99), rng.range(0, 50));
+    let up = if model == Model::Counter { 0 } else { up };
     let name = |value: i32| if value == 0 { 0 } else { value + up };
     for op in &mut moved {
         (op.call, op.ret) = (op.call * rate + by, op.ret * rate + by);
@@ -164,7 +168,7 @@ fn harmless(rng: &mut Rng, model: Model, ops: &[Op]) -> Vec<Vec<Op>> {
         .collect();
     let mut doubt = ops.to_vec();
     doubt.iter_mut().for_each(|op| {
-        if matches!(op.f, F::Write | F::Add) && op.status == Status::Ok && rng.percent(40) {
+        if matches!(op.f, F::Write | F::Add | F::Increment) && op.status == Status::Ok && rng.percent(40) {
             op.status = Status::Info;
         }
     });
@@ -181,7 +185,11 @@ fn harmless(rng: &mut Rng, model: Model, ops: &[Op]) -> Vec<Vec<Op>> {
         op.status = Status::Info;
     }
     let mut more = ops.to_vec();
-    let add = if model.register() { F::Write } else { F::Add };
+    let add = match model {
+        Model::Counter => F::Increment,
+        _ if model.register() => F::Write,
+        _ => F::Add,
+    };
     more.push(Op {
         status: Status::Info,
         call: end,
@@ -189,7 +197,10 @@ fn harmless(rng: &mut Rng, model: Model, ops: &[Op]) -> Vec<Vec<Op>> {
         ..Op::new(add, 5000)
     });
     let mut found = vec![wider, fewer, doubt, shorter, more];
-    if model != Model::CasRegister && model != Model::List {
+    if matches!(
+        model,
+        Model::Register | Model::Queue | Model::Stack | Model::PriorityQueue
+    ) {
         let gone = rng.range(1, 10);
         let with = |op: &&Op| op.arg == gone || (matches!(op.f, F::Read | F::Take) && op.out == gone);
         found.push(ops.iter().filter(|op| !with(op)).cloned().collect());
