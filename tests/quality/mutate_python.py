@@ -25,8 +25,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import hypothesis
-import networkx
 import pytest
 from equivalents import equivalents
 
@@ -206,6 +204,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="the beginning of a file's path")
     only = parser.parse_args().only
+    for name in ("hypothesis", "networkx"):
+        importlib.import_module(name)  # once, for all children
     os.chdir(ROOT)
     os.environ["QUORATE_FUZZ"] = "2000"
     files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "checkers").rglob("*.py"))
