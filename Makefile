@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUST   := $(wildcard checkers/core/src/*.rs checkers/core/src/*/*.rs) checkers/core/Cargo.toml checkers/core/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format nightly wheel-test bench clean
+.PHONY: help demo test quick check format nightly wheel-test mutants bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000
 	QUORATE_SEEDS=2000 $(BIN)/pytest tests/sim -k violations
 	QUORATE_SEEDS=2000 $(BIN)/pytest -s tests/explorers
 	$(BIN)/python tests/quality/mutate_zones.py
+
+mutants: $(VENV)/.built ## list the mutants of the checkers, in Rust and Python, that no test notices (an hour)
+	$(BIN)/python tests/quality/mutate_core.py
+	$(BIN)/python tests/quality/mutate_python.py
 
 bench: $(VENV)/.built ## measure the numbers that docs/benchmarks.md states
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

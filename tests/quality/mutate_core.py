@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 CORE = ROOT / "checkers" / "core"
 FILES = (
     "special",
+    "exact",
     "search",
     "regular.rs",
     "register.rs",

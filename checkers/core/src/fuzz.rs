@@ -6,6 +6,7 @@
 //! ```
 //! `cargo test fuzz` runs a small number; `QUORATE_FUZZ=10000000 cargo test --release fuzz -- --nocapture` a large one and prints the shares.
 //! `QUORATE_SEED` chooses others. A failure prints the history.
+mod circles;
 mod generate;
 mod history;
 mod judging;
@@ -206,7 +207,7 @@ fn weak_registers() {
         let histories: Vec<_> = (0..BATCH)
             .map(|_| generate::history(&mut rng, model, &shape, 8))
             .collect();
-        weak::judge(model, &histories, batch.is_multiple_of(8))
+        weak::judge(model, &histories, batch.is_multiple_of(3))
     };
     let found = batches(total.div_ceil(BATCH as u64), run, weak::Tally::join);
     println!("weak registers: {found:?}, no mismatch");
@@ -219,6 +220,16 @@ fn weak_registers() {
 /// Runs, and how many broke: each set of guarantees, causal consistency, convergence.
 #[derive(Default, Debug)]
 struct Broken(u64, [u64; 18]);
+
+/// A violation proves itself.
+fn told(run: &runs::Run, sessions: &Sessions, found: &Option<causal::Broken>) {
+    if let Some(Err(why)) = found
+        .as_ref()
+        .map(|broken| circles::validate(run, sessions, broken))
+    {
+        panic!("{why}: {run:#?}");
+    }
+}
 
 #[test]
 fn sessions_and_causality() {
@@ -234,12 +245,14 @@ fn sessions_and_causality() {
             for mask in [rng.range(1, 15) as u8, runs::RYW | runs::MR | runs::MW, 15] {
                 let found = guarantees::search(&sessions, mask, 1).broken;
                 let kept = runs::guaranteed(&run, mask);
+                told(&recorded, &sessions, &found);
                 assert_eq!(found.is_none(), kept, "guarantees {mask}: {recorded:#?}");
                 broken.1[mask as usize] += u64::from(!kept);
             }
             for (n, convergence) in [(16, false), (17, true)] {
                 let found = causal::search(&sessions, convergence).expect("small").broken;
                 let kept = runs::causal(&run, convergence);
+                told(&recorded, &sessions, &found);
                 assert_eq!(
                     found.is_none(),
                     kept,
