@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 from binascii import crc_hqx
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 PARTITIONS = 256
 SLOTS = 16384
@@ -45,6 +45,18 @@ def partition_of(key: bytes) -> int:
     return slot_of(key) >> _SHIFT
 
 
+def walk(owners: Sequence[str], partition: int, n: int) -> tuple[str, ...]:
+    """The first n distinct owners clockwise from a partition, or all of them if there are fewer."""
+    found: list[str] = []
+    for step in range(len(owners)):
+        owner = owners[(partition + step) % len(owners)]
+        if owner not in found:
+            found.append(owner)
+            if len(found) == n:
+                break
+    return tuple(found)
+
+
 class Ring:
     """An owner for each partition, valid for one epoch. Immutable."""
 
@@ -68,22 +80,12 @@ class Ring:
         """For each partition its replicas: the first n distinct owners clockwise, or all members if fewer."""
         table = self._preferences.get(n)
         if table is None:
-            table = self._preferences[n] = tuple(self._walk(p, n) for p in range(PARTITIONS))
+            table = self._preferences[n] = tuple(walk(self.owners, p, n) for p in range(PARTITIONS))
         return table
 
     def replicas(self, key: bytes, n: int) -> tuple[str, ...]:
         """The key's preference list of at most n distinct nodes."""
         return self.preferences(n)[partition_of(key)]
-
-    def _walk(self, partition: int, n: int) -> tuple[str, ...]:
-        found: list[str] = []
-        for step in range(PARTITIONS):
-            owner = self.owners[(partition + step) % PARTITIONS]
-            if owner not in found:
-                found.append(owner)
-                if len(found) == min(n, len(self.members)):
-                    break
-        return tuple(found)
 
     def counts(self) -> dict[str, int]:
         """How many partitions each member owns."""
