@@ -20,17 +20,16 @@ from kvstore.config import bucket, node_config
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import Clock, Command, Committed, Deliver, Fired, Reply, Send, SetTimer, Write
 from kvstore.node import Node
-from kvstore.ring import Ring
 
 
 def run(mode: str, nodes: int, ops: int, clients: int = 20) -> float:
     """Seconds that `ops` operations took."""
     names = [f"n{i}" for i in range(1, nodes + 1)]
     peers = {name: f"{name}:7100" for name in names}
-    ring, rng = Ring.striped(names), random.Random(1)
+    rng = random.Random(1)
     disks = {name: MemoryEngine() for name in names}
     cluster = {
-        name: Node(node_config(name, peers, default=bucket("default", mode)), ring, disks[name], rng)
+        name: Node(node_config(name, peers, default=bucket("default", mode)), disks[name], rng)
         for name in names
     }
     queue: list[tuple[float, int, str, object]] = []

@@ -104,6 +104,14 @@ class Acceptor:
             rows += self._promise_row(bucket, key, record.tag)
         return record.tag, self._write(rows)
 
+    def take_promise(self, record: Record) -> int:
+        """Make a promise that another replica made, too: it is streamed to a newcomer."""
+        bucket = record.bucket.removeprefix(PROMISES)
+        promised, ticket = self._promise(bucket, record.key)
+        if record.tag > promised:
+            ticket = self._write(self._promise_row(bucket, record.key, record.tag))
+        return ticket
+
     # ---- rows ----
 
     def _promise(self, bucket: str, key: bytes) -> tuple[Tag, int]:

@@ -25,7 +25,8 @@ from kvstore.messages import Message
 from kvstore.messages_repair import Fetch, Handoff, TreeBranches, TreeKeys, TreeLeaves, TreeRoots
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
-from kvstore.ring import PARTITIONS, Ring
+from kvstore.ring import PARTITIONS
+from kvstore.view import View
 
 PAGE = 512  # records read from storage at a time
 HANDOFF_BYTES = 64 << 10  # records in one message, about
@@ -46,7 +47,7 @@ class AntiEntropy:
     def __init__(
         self,
         config: NodeConfig,
-        ring: Ring,
+        view: View,
         overlay: Overlay,
         buckets: Buckets,
         moment: Moment,
@@ -60,7 +61,7 @@ class AntiEntropy:
         self.handed = 0  # records sent because a comparison found them missing
         self.bytes_sent = 0
         self._config = config
-        self._ring = ring
+        self._view = view
         self._overlay = overlay
         self._buckets = buckets
         self._moment = moment
@@ -80,7 +81,7 @@ class AntiEntropy:
 
     def _round(self) -> None:
         self.start()
-        peers = sorted(self._config.peers)
+        peers = sorted(self._view.peers)
         for _ in peers:
             peer = peers[self._next % len(peers)]
             self._next += 1
@@ -94,7 +95,7 @@ class AntiEntropy:
         work = [
             (bucket.name, partition)
             for bucket in self._buckets.opened.values()
-            for partition, replicas in enumerate(self._ring.preferences(bucket.n))
+            for partition, replicas in enumerate(self._view.preferences(bucket.n))
             if peer in replicas and self._config.name in replicas
         ]
         self._slice(peer, work, self._moment.clock.mono_ms)
@@ -107,7 +108,7 @@ class AntiEntropy:
             built += self._forest.get(bucket, partition) is None
             roots.setdefault(bucket, {})[partition] = self.grove(bucket, partition).tree.root
         for bucket, each in roots.items():
-            self._say(peer, TreeRoots(self._ring.epoch, bucket, began_ms, each), 16 * len(each))
+            self._say(peer, TreeRoots(self._view.epoch, bucket, began_ms, each), 16 * len(each))
         if work:
             at = self._moment.clock.mono_ms + SLICE_MS
             self._schedule(at, lambda: self._slice(peer, work, began_ms))
@@ -122,7 +123,7 @@ class AntiEntropy:
 
     def agreed_since(self, bucket: str, partition: int) -> float:
         """Begin (mono ms) of the oldest of the newest comparisons in which each other replica agreed; -inf if one never did."""
-        others = self._ring.preferences(self._buckets.opened[bucket].n)[partition]
+        others = self._view.preferences(self._buckets.opened[bucket].n)[partition]
         since = [
             self._agreed.get((bucket, partition, each), float("-inf"))
             for each in others
@@ -134,7 +135,7 @@ class AntiEntropy:
 
     def roots(self, src: str, message: TreeRoots) -> None:
         """Answer which partitions differ."""
-        if message.epoch != self._ring.epoch or message.bucket not in self._buckets.opened:
+        if message.epoch != self._view.epoch or message.bucket not in self._buckets.opened:
             return
         same, branches, size = [], {}, 0
         for partition, root in message.roots.items():

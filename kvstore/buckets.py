@@ -38,6 +38,14 @@ class Buckets:
         for name in self._stored.opened:
             self.opened.setdefault(name, self._promised[name])
 
+    def known(self) -> list[BucketConfig]:
+        """Every bucket that is open or promised here."""
+        return list({**self._promised, **self.opened}.values())
+
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of replicas that buckets ask for."""
+        return tuple(sorted({bucket.n for bucket in self.known()}))
+
     def conflict(self, bucket: BucketConfig) -> BucketConfig | None:
         """Another definition that already has this name here."""
         known = self.opened.get(bucket.name) or self._promised.get(bucket.name)

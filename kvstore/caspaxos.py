@@ -183,7 +183,9 @@ def _settled(change: Change, value: bytes | None, bugs: frozenset[str]) -> bool:
 
 
 def _highest_nack(ask: Ask, gave_up: GaveUpError) -> Tag:
-    """The ballot to beat. Raises `gave_up` again when it was not for a nack that the question failed."""
+    """The ballot to beat. Raises `gave_up` again when it was for neither a nack nor a new ring that the question failed."""
+    if gave_up.replanned:
+        return NO_TAG
     ballots: list[Tag] = [refusal.ballot for refusal in ask.refusals.values() if hasattr(refusal, "ballot")]
     if not ballots or not ask.hopeless:
         raise gave_up

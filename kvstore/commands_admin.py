@@ -1,7 +1,7 @@
 """Commands about the connection, the node and the cluster.
 
 KV.BUCKET CREATE name [MODE m] [TYPE t] [N n] [R r] [W w] [REPAIR none|async|blocking]
-KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key        KV.CLUSTER STATUS
+KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key
 KV.NODE REPAIR | STATUS
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kvstore.config import BucketConfig, ConfigError, bucket, majority
+from kvstore.config import BucketConfig, ConfigError, bucket
 from kvstore.envelope import opened
 from kvstore.events import Close, Failure, Simple, UseProtocol, Value
 from kvstore.flows import inspect
@@ -176,8 +176,8 @@ def info(node: Node, session: Session, args: Args) -> Value | Later:
         f"requests_in_progress:{node.coordinator.running}",
         "# Cluster",
         f"ring_epoch:{node.ring.epoch}",
-        f"members:{len(node.config.members)}",
-        f"reachable:{sum(node.reachable(m) for m in node.config.members)}",
+        f"members:{len(node.view.members)}",
+        f"reachable:{sum(node.reachable(m) for m in node.view.members)}",
     ]
     return ("\r\n".join(lines) + "\r\n").encode()
 
@@ -230,29 +230,6 @@ def kv_where(node: Node, session: Session, args: Args) -> Value | Later:
         "partition": partition_of(args[1]),
         "epoch": node.ring.epoch,
         "replicas": replicas,
-    }
-
-
-@command("KV.CLUSTER", 2, 2)
-def kv_cluster(node: Node, session: Session, args: Args) -> Value | Later:
-    """KV.CLUSTER STATUS: who this node hears; `ready` = it hears a majority, itself included."""
-    if args[1].upper() != b"STATUS":
-        raise RefusalError("BADARG", f"KV.CLUSTER has no '{text(args[1])}'; there is STATUS")
-    counts, members = node.ring.counts(), node.config.members
-    nodes: dict[str, Value] = {}
-    for member in members:
-        state = b"self" if member == node.name else b"reachable" if node.reachable(member) else b"unreachable"
-        epoch = node.ring.epoch if member == node.name else node.upkeep.epochs.get(member)
-        nodes[member] = {"state": state, "epoch": epoch, "partitions": counts.get(member, 0)}
-    reachable = sum(node.reachable(member) for member in members)
-    return {
-        "node": node.name.encode(),
-        "incarnation": node.incarnation,
-        "epoch": node.ring.epoch,
-        "members": len(members),
-        "reachable": reachable,
-        "ready": int(reachable >= majority(len(members))),
-        "nodes": nodes,
     }
 
 
@@ -313,13 +290,13 @@ def _shown(each: BucketConfig) -> Value:
 
 def _create(node: Node, session: Session, name: bytes, options: Args) -> Later:
     """OK only once every member has the bucket open and durable."""
-    made = _defined(text(name), options, min(3, len(node.config.members)))
+    made = _defined(text(name), options, min(3, len(node.view.members)))
     conflict = node.buckets.conflict(made)
     if conflict is not None:
         raise RefusalError(
             "BADARG", f'bucket "{made.name}" is already defined as {conflict}; choose another name'
         )
-    op = Op(made, b"", 0, node.config.members, lambda op: OK, writes=True)
+    op = Op(made, b"", 0, node.view.members, lambda op: OK, writes=True)
     node.coordinator.launch(op, inspect.create_bucket, partial(answer_with, node, session))
     return LATER
 

@@ -100,6 +100,10 @@ class NodeConfig(msgspec.Struct, frozen=True):
 
     name: str
     peers: dict[str, str]
+    acceptors: tuple[
+        str, ...
+    ] = ()  # who holds the ring document; () = the first members, 5 at most, an odd number
+    joining: bool = False  # begin as nobody, and wait to be taken in (KV.CLUSTER JOIN, REPLACE)
     client: str = "127.0.0.1:7000"
     peer: str = "127.0.0.1:7100"
     data: str = "data"
@@ -290,9 +294,7 @@ def _check(config: NodeConfig) -> None:
             raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")
     _choice("the node", "clock", config.clock, CLOCKS)
     for address in (config.client, config.peer, *config.peers.values()):
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
-            raise ConfigError(f'The address "{address}" is not host:port, such as "127.0.0.1:7000".')
+        address_checked(address)
     for name in sorted(config.bugs):
         if name not in seeded.TABLE:
             raise ConfigError(f'There is no seeded bug "{name}"; choose from {", ".join(seeded.TABLE)}.')
@@ -300,6 +302,14 @@ def _check(config: NodeConfig) -> None:
     for each in names:
         if names.count(each) > 1:
             raise ConfigError(f'Two buckets are named "{each}"; rename one.')
+
+
+def address_checked(address: str) -> str:
+    """The address, if it is host:port. Raises ConfigError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ConfigError(f'The address "{address}" is not host:port, such as "127.0.0.1:7000".')
+    return address
 
 
 def _count(where: str, field: str, value: object, n: int) -> int:

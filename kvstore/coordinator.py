@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from kvstore.caspaxos import Ballots
-from kvstore.config import NodeConfig
+from kvstore.config import NodeConfig, majority
+from kvstore.document import META
 from kvstore.errors import definite
 from kvstore.events import Effect, Failure, Meta, Record, Tag, Value
-from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, Pause, Turn
+from kvstore.flows.steps import Ask, Durable, Flow, GaveUpError, Issue, Op, Pause, Tell, Turn
 from kvstore.hlc import HybridClock
 from kvstore.lines import Lines
 from kvstore.messages import (
@@ -34,9 +35,10 @@ from kvstore.messages import (
 )
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, OtherLife
+from kvstore.messages_ring import Page, Pulled, RingReply
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
-from kvstore.ring import Ring
+from kvstore.view import Plan, View, union
 
 LEASE = "clock_lease"
 RESEND_MS = 100.0  # an op that others may wait for asks those who are silent again
@@ -52,7 +54,7 @@ class Coordinator:
     def __init__(
         self,
         config: NodeConfig,
-        ring: Ring,
+        view: View,
         hlc: HybridClock,
         overlay: Overlay,
         moment: Moment,
@@ -73,7 +75,7 @@ class Coordinator:
         )  # and who hears of missed writes
         self._config = config
         self._name = config.name
-        self._ring = ring
+        self._view = view
         self._hlc = hlc
         self._overlay = overlay
         self._moment = moment
@@ -122,7 +124,11 @@ class Coordinator:
                 elif type(step) is Turn:
                     if not self._lines.enter(op):
                         return  # until the one before is done
-                    self._nudge(op)
+                    self.nudge(op)
+                elif type(step) is Durable:
+                    if step.ticket > self._overlay.committed:
+                        self._hold(step.ticket, lambda: None if op.done else self._resume(op))
+                        return
                 elif type(step) is Pause:
                     self._call_later(step.ms, op, self._resume)
                     return
@@ -137,7 +143,7 @@ class Coordinator:
         at = self._moment.clock.mono_ms + ms
         self._schedule(at, lambda: None if op.done else call(op))
 
-    def _nudge(self, op: Op) -> None:
+    def nudge(self, op: Op) -> None:
         """Ask those who are silent once more, now and then while the op lasts. Doubles do no harm."""
         ask = op.waiting
         if ask is not None:
@@ -145,7 +151,7 @@ class Coordinator:
             for replica in ask.replicas:
                 if replica not in ask.answers and replica not in ask.refusals:
                     self._send(replica, message)
-        self._call_later(RESEND_MS, op, self._nudge)
+        self._call_later(RESEND_MS, op, self.nudge)
 
     def _ask(self, op: Op, ask: Ask) -> bool:
         """Send a question; True if the flow need not wait."""
@@ -155,6 +161,11 @@ class Coordinator:
             if wants:
                 request = ask.request = self._requests = self._requests + 1
             ask.op = op
+            plan = op.plan
+            if plan is not None:
+                now = self._view.plan(op.partition, op.bucket.n)
+                if now is not plan or len(now.writes) > 1:
+                    self._aim(op, ask, now)
             message = self._message(op, ask, request)
             for replica in ask.replicas:
                 self._send(replica, message)
@@ -166,23 +177,67 @@ class Coordinator:
         self._asks[ask.request] = ask
         return False
 
+    def _aim(self, op: Op, ask: Ask, now: Plan) -> None:
+        """Put a question to the replicas that are in force now, a majority of every set of them."""
+        whole = ask.replicas is op.replicas
+        fixed = op.plan is now
+        op.plan, op.replicas = now, now.replicas
+        if ask.make is not None or (not ask.need and not ask.patient):
+            return  # it is for those it names
+        if not whole:
+            if fixed and len(now.writes) == 1:
+                return
+            ask.need = op.w
+        sets = now.reads if ask.kind is Query else now.writes  # a promise must bind the old and the new replicas
+        ask.replicas = now.replicas if len(sets) == 1 and len(now.writes) == 1 else union(sets)
+        if op.partition == META:
+            ask.sets = tuple((nodes, majority(len(nodes))) for nodes in sets)
+        elif len(sets) > 1:
+            ask.sets = tuple((nodes, min(ask.need, len(nodes))) for nodes in sets)
+
+    def replan(self) -> None:
+        """The ring has changed: ask again what was asked of replicas that are not in force any more."""
+        for ask in list(self._asks.values()):
+            op = ask.op
+            assert op is not None
+            if op.plan is None or ask.patient or self._view.plan(op.partition, op.bucket.n) is op.plan:
+                continue
+            if ask.make is not None and not ask.stale:
+                continue  # what it asks for must not be done twice; an answer, or a refusal, is on its way
+            del self._asks[ask.request]
+            if ask.kind is Prepare or ask.kind is Accept:
+                self._resume(op, error=GaveUpError("STALE", "the ring has changed", replanned=True))
+                continue
+            if ask.kind is Query and ask.replicas is not op.replicas:
+                ask.replicas = op.replicas
+            self._ask(op, ask.again())
+
+    def stale(self, message: Stale) -> None:
+        """A replica did nothing, for our epoch is over. What is asked again anyhow needs no more; see `replan`."""
+        ask = self._asks.get(message.request)
+        if ask is not None and ask.make is not None:
+            ask.stale = True
+            self.replan()
+
     def _message(self, op: Op, ask: Ask, request: int) -> Message:
         kind = ask.kind
         left_ms = op.deadline - self._moment.clock.mono_ms
         if kind is Query:
             writes = op.bucket.mode == "register"  # the clock orders
             hlc = self._hlc.peek(self._moment.clock.wall_ms) if writes else 0
-            return Query(request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, hlc)
+            return Query(request, op.bucket.name, op.key, op.partition, _epoch(op), left_ms, hlc)
         if kind is Prepare:
-            return Prepare(request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag)
+            return Prepare(request, op.bucket.name, op.key, op.partition, _epoch(op), left_ms, ask.tag)
+        if type(ask) is Tell:
+            return ask.kind(request, *ask.body)
         op.mutated = True
         if kind is Store or kind is Repair or kind is Accept:
             op.stored = ask
             return kind(
-                request, op.bucket.name, op.key, op.partition, self._ring.epoch, left_ms, ask.tag, ask.value
+                request, op.bucket.name, op.key, op.partition, _epoch(op), left_ms, ask.tag, ask.value
             )
         if ask.make is not None:
-            return ask.make(request, self._ring.epoch, left_ms)  # type: ignore[return-value]
+            return ask.make(request, _epoch(op), left_ms)  # type: ignore[return-value]
         return kind(request, op.bucket)  # type: ignore[call-arg,arg-type]
 
     def version(self, src: str, message: QueryReply | StoreReply) -> None:
@@ -194,13 +249,15 @@ class Coordinator:
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
-    def answer(self, src: str, message: Promise | Accepted | BucketReply | Applied) -> None:
+    def answer(
+        self, src: str, message: Promise | Accepted | BucketReply | Applied | RingReply | Pulled | Page
+    ) -> None:
         """An answer to a question that is not about a version."""
         ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
-    def refusal(self, src: str, message: Stale | Refused | Nack | OtherLife) -> None:
+    def refusal(self, src: str, message: Refused | Nack | OtherLife) -> None:
         """A replica refused one."""
         ask = self._asks.get(message.request)
         if ask is not None and ask.refuse(src, message):
@@ -213,7 +270,7 @@ class Coordinator:
             if ask.complete:
                 del self._asks[ask.request]
                 self._resume(op)
-        elif len(ask.answers) >= ask.need:
+        elif ask.satisfied if ask.sets is not None else len(ask.answers) >= ask.need:
             del self._asks[ask.request]
             self._resume(op)
         elif ask.hopeless:
@@ -270,7 +327,7 @@ class Coordinator:
         if op.turn:
             next_op = self._lines.leave(op)
             if next_op is not None:
-                self._nudge(next_op)
+                self.nudge(next_op)
                 self._resume(next_op)
 
     def _look_after(self, op: Op, ask: Ask) -> None:
@@ -301,13 +358,16 @@ class Coordinator:
         self._resume(op, error=GaveUpError(code, f"{got} answered in time"))
 
 
+def _epoch(op: Op) -> int:
+    assert op.plan is not None
+    return op.plan.epoch
+
+
 def _refused_by(ask: Ask) -> GaveUpError:
     """Why a quorum is hopeless: the refusals' own code if they agree, else NOQUORUM."""
     codes, texts = set(), []
     for replica, reply in sorted(ask.refusals.items()):
-        if type(reply) is Stale:
-            code, text = "STALE", f"ring epoch {reply.epoch}"
-        elif type(reply) is Nack:
+        if type(reply) is Nack:
             code, text = "NOQUORUM", "a higher ballot is promised"
         elif type(reply) is OtherLife:
             code, text = "NOQUORUM", "it was restarted meanwhile"

@@ -199,10 +199,17 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     rows: tuple[Record | Meta | Erase, ...]
 
 
+class Link(msgspec.Struct, frozen=True, gc=False):
+    """There is a peer of this name at this "host:port" now: Sends to it may follow."""
+
+    peer: str
+    address: str
+
+
 class Log(msgspec.Struct, frozen=True, gc=False):
     """A line for the node's log."""
 
     text: str
 
 
-Effect = Reply | Close | UseProtocol | Send | SetTimer | Write | Log
+Effect = Reply | Close | UseProtocol | Send | SetTimer | Write | Link | Log

@@ -46,7 +46,9 @@ class Gossip:
         schedule: Callable[[float, Callable[[], None]], None],
         alive: Callable[[str], bool],
         entries: Callable[[], dict[str, str]],
+        peers: Callable[[], tuple[str, ...]],
     ) -> None:
+        self._peers = peers
         self.knowledge = Knowledge(config.name, incarnation)
         self._config = config
         self._moment = moment
@@ -58,7 +60,7 @@ class Gossip:
 
     def start(self) -> None:
         """Begin to gossip."""
-        if self._config.gossip_ms > 0 and self._config.peers:
+        if self._config.gossip_ms > 0:
             jitter = 0.9 + 0.2 * self._rng.random()
             self._schedule(self._moment.clock.mono_ms + self._config.gossip_ms * jitter, self._round)
 
@@ -71,7 +73,7 @@ class Gossip:
             self._send(peer, syn)
 
     def _partners(self) -> list[str]:
-        peers = sorted(self._config.peers)
+        peers = sorted(self._peers())
         living = [peer for peer in peers if self._alive(peer)]
         others = [peer for peer in peers if peer not in living]
         chosen: list[str] = []

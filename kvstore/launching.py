@@ -39,7 +39,9 @@ def new_op(node: Node, session: Session, key: bytes, shape: Shape, **more: Any) 
         raise RefusalError("BADARG", f"the value has {len(value)} bytes; at most {limit} are allowed")
     bucket = current(node, session)
     partition = partition_of(key)
-    op = Op(bucket, key, partition, node.ring.preferences(bucket.n)[partition], shape, **more)
+    plan = node.view.plan(partition, bucket.n)
+    op = Op(bucket, key, partition, plan.replicas, shape, **more)
+    op.plan = plan
     if bucket.type:
         op.more = Work(node, bucket.type)
     if session.has_defaults:

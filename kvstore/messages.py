@@ -26,6 +26,7 @@ from kvstore.events import Tag
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
 from kvstore.messages_repair import RepairMessage
+from kvstore.messages_ring import Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
 
 
 class Query(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=1):
@@ -88,10 +89,11 @@ class Repair(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=5):
 
 
 class Stale(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=6):
-    """The replica uses another ring epoch, namely `epoch`, and did nothing."""
+    """The replica has adopted a later ring epoch, namely `epoch`, and did nothing. `document`: kvstore.document."""
 
     request: int
     epoch: int
+    document: bytes = b""
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=7):
@@ -158,6 +160,13 @@ Message = (
     | Applied
     | OtherLife
     | RepairMessage
+    | RingOffer
+    | RingReply
+    | RingWant
+    | Pull
+    | Pulled
+    | Scan
+    | Page
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

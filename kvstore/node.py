@@ -18,7 +18,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from kvstore import commands, commands_admin, commands_cas, commands_causal, commands_session, session
+from kvstore import commands, commands_admin, commands_cas, commands_causal, commands_cluster, commands_session, session
 from kvstore.acceptor import Acceptor
 from kvstore.actors import META as ACTORS
 from kvstore.actors import Actors
@@ -27,6 +27,7 @@ from kvstore.buckets import Buckets
 from kvstore.caspaxos import Ballots
 from kvstore.config import NodeConfig
 from kvstore.coordinator import LEASE, Coordinator
+from kvstore.driver import Driver
 from kvstore.events import (
     Clock,
     Closed,
@@ -47,6 +48,7 @@ from kvstore.events import (
 from kvstore.flows.steps import Op
 from kvstore.forest import Forest
 from kvstore.hlc import HybridClock
+from kvstore.membership import DOCUMENT, Membership, born
 from kvstore.messages import (
     BucketOffer,
     BucketOpen,
@@ -63,17 +65,21 @@ from kvstore.messages import (
 )
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
+from kvstore.messages_ring import Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
+from kvstore.transfer import Transfer
 from kvstore.updates import Updates
 from kvstore.upkeep import Upkeep
+from kvstore.view import View
 
 _FILLED_BY = (  # importing them fills session.TABLE
     commands,
     commands_admin,
     commands_cas,
     commands_causal,
+    commands_cluster,
     commands_session,
 )
 
@@ -92,9 +98,9 @@ class Rng(Protocol):
 class Node:
     """A member of the store. `start` once, then `step` for each event; perform the effects in order."""
 
-    def __init__(self, config: NodeConfig, ring: Ring, reader: Reader, rng: Rng) -> None:
+    def __init__(self, config: NodeConfig, reader: Reader, rng: Rng) -> None:
         self.config = config
-        self.ring = ring
+        self.view = View(config.name, born(config, reader.meta(DOCUMENT)), config.bugs)
         self.name = config.name
         self.reader = reader
         self.rng = rng
@@ -109,8 +115,9 @@ class Node:
         hlc = HybridClock(0 if self._forgetful else int(reader.meta(LEASE) or 0), config.max_clock_skew_ms)
         self.overlay = Overlay(reader, Forest(config.cluster.encode(), self._kind_of, config.bugs))
         self.replica = Replica(
-            ring, hlc, self.overlay, self.buckets, self.moment, send=self.send_after, emit=self.emit
-        )
+            self.view, hlc, self.overlay, self.buckets, self.moment,
+            bugs=config.bugs, send=self.send_after, emit=self.emit,
+        )  # fmt: skip
         self.acceptor = Acceptor(
             self.overlay, config.bugs, refused=self.replica.refused, send=self.send_after, emit=self.emit
         )
@@ -125,22 +132,25 @@ class Node:
             rng,
             config.max_value_bytes,
             send=self.send_after,
-            hold=self._hold,
+            hold=self.hold,
             emit=self.emit,
         )
         self.coordinator = Coordinator(
             config,
-            ring,
+            self.view,
             hlc,
             self.overlay,
             self.moment,
             Ballots(self.name, self.incarnation, rng, lambda: int(self.moment.clock.wall_ms)),
             self.incarnation,
             send=self.send,
-            hold=self._hold,
+            hold=self.hold,
             emit=self.emit,
             schedule=self.schedule,
         )
+        self.membership = self.replica.membership = Membership(self)
+        self.transfer = Transfer(self)
+        self.driver = Driver(self)
         self.upkeep = Upkeep(self)
         self.coordinator.alive, self.coordinator.missed = self.upkeep.alive, self.upkeep.missed
         self.replica.damaged = self.upkeep.scrub.mend
@@ -180,10 +190,22 @@ class Node:
             Apply: self.updates.apply,
             Applied: self.coordinator.answer,
             OtherLife: self.coordinator.refusal,
-            Stale: self.coordinator.refusal,
+            Stale: self.membership.stale,
+            RingOffer: self.membership.offer,
+            RingWant: self.membership.want,
+            RingReply: self.coordinator.answer,
+            Pull: self.transfer.pull,
+            Pulled: self.coordinator.answer,
+            Scan: self.transfer.scan,
+            Page: self.coordinator.answer,
             Refused: self.coordinator.refusal,
             **self.upkeep.handlers(),
         }
+
+    @property
+    def ring(self) -> Ring:
+        """The owners of the epoch adopted."""
+        return self.view.ring
 
     # ---- the border ----
 
@@ -194,7 +216,8 @@ class Node:
         write = self.overlay.write_meta(Meta(INCARNATION, b"%d" % self.incarnation))
         self.emit(write)
         self.coordinator.renew()
-        self._hold(self.overlay.ticket, self._begin)
+        self.membership.start()
+        self.hold(self.overlay.ticket, self._begin)
         return self._out
 
     def step(self, clock: Clock, event: Event) -> list[Effect]:
@@ -225,23 +248,35 @@ class Node:
         """Add an effect to this step's."""
         self._out.append(effect)
 
+    def deliver(self, src: str, message: Message) -> None:
+        """Let this node see a message that has waited for something."""
+        self._messages[type(message)](src, message)
+
     def send(self, dst: str, message: Message) -> None:
-        """Send a message now; one to this node itself is handled in this step."""
+        """Send a message, to this node itself too."""
         if dst == self.name:
             self._local.append(message)
         else:
             self._out.append(Send(dst, message))
 
     def send_after(self, dst: str, message: Message, ticket: int) -> None:
-        """Send a message once everything up to that ticket is durable."""
+        """Send it once that write is durable."""
         if ticket > self.overlay.committed and not self._eager:
-            self._hold(ticket, lambda: self.send(dst, message))
+            self.hold(ticket, lambda: self.send(dst, message))
         elif dst == self.name:
             self._local.append(message)
         else:
             self._out.append(Send(dst, message))
 
-    def _hold(self, ticket: int, action: Callable[[], None]) -> None:
+    def hold_all(self, action: Callable[[], None]) -> None:
+        """Act once everything written so far is durable; at once if it is."""
+        if self.overlay.ticket > self.overlay.committed:
+            self.hold(self.overlay.ticket, action)
+        else:
+            action()
+
+    def hold(self, ticket: int, action: Callable[[], None]) -> None:
+        """Act once that write, which is not durable yet, is."""
         held = self._held.get(ticket)
         if held is None:
             self._held[ticket] = [action]
@@ -337,6 +372,10 @@ class Node:
     def _kind_of(self, bucket: str) -> str | None:
         found = self.buckets.opened.get(bucket)
         return None if found is None else found.kind
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Make the call in a step of its own."""
+        self.schedule(self.moment.clock.mono_ms, call)
 
     def reachable(self, peer: str) -> bool:
         """Whether a peer is not suspected. For people, never for safety."""

@@ -26,7 +26,8 @@ from kvstore.messages import Message
 from kvstore.messages_repair import Purge
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
-from kvstore.ring import PARTITIONS, Ring, partition_of
+from kvstore.ring import PARTITIONS, partition_of
+from kvstore.view import View
 
 PAGE = 512
 TOMBSTONES_MAX = 256  # in one message
@@ -38,7 +39,7 @@ class Purger:
     def __init__(
         self,
         config: NodeConfig,
-        ring: Ring,
+        view: View,
         overlay: Overlay,
         buckets: Buckets,
         moment: Moment,
@@ -51,7 +52,7 @@ class Purger:
     ) -> None:
         self.purged = 0
         self._config = config
-        self._ring = ring
+        self._view = view
         self._overlay = overlay
         self._buckets = buckets
         self._moment = moment
@@ -63,12 +64,14 @@ class Purger:
         self._early = "tombstone.early_purge" in config.bugs
 
     def sweep(self) -> None:
-        """Look through all partitions this node is the first replica of."""
+        """Look through all partitions this node is the first replica of, unless the ring is changing."""
+        if self._view.changing:
+            return
         for bucket in list(self._buckets.opened.values()):
             if bucket.kind in STATES or bucket.kind == "cas":
                 continue  # their deletions are part of the state; a cas tombstone keeps its ballot
             for partition in range(PARTITIONS):
-                if self._ring.preferences(bucket.n)[partition][0] == self._config.name:
+                if self._view.preferences(bucket.n)[partition][0] == self._config.name:
                     self._sweep(bucket.name, partition)
 
     def _sweep(self, bucket: str, partition: int) -> None:
@@ -79,9 +82,9 @@ class Purger:
         ]
         for start in range(0, len(dead), TOMBSTONES_MAX):
             batch = tuple(dead[start : start + TOMBSTONES_MAX])
-            for replica in self._ring.preferences(self._buckets.opened[bucket].n)[partition]:
+            for replica in self._view.preferences(self._buckets.opened[bucket].n)[partition]:
                 if replica != self._config.name:
-                    self._send(replica, Purge(self._ring.epoch, batch), 0)
+                    self._send(replica, Purge(self._view.epoch, batch), 0)
             self._erase(batch)
 
     def _provable(self, tombstone: Record, partition: int) -> bool:
@@ -99,7 +102,7 @@ class Purger:
         """Hints as young as the clocks may differ count as older: they could be the value that was deleted."""
         if self._hints.oldest_ms <= at_ms + self._config.max_clock_skew_ms:
             return False
-        for peer in self._config.peers:
+        for peer in self._view.peers:
             told = self._gossip.knowledge.told(peer, "OLDEST_HINT")
             if told is None or float(told) <= at_ms + self._config.max_clock_skew_ms:
                 return False
@@ -107,7 +110,7 @@ class Purger:
 
     def purge(self, src: str, message: Purge) -> None:
         """The first replica proved that these may go."""
-        if message.epoch != self._ring.epoch:
+        if message.epoch != self._view.epoch:
             return
         held = [each for each in message.tombstones if self._same(each)]
         self._erase(tuple(held))
@@ -116,7 +119,7 @@ class Purger:
         bucket = self._buckets.opened.get(tombstone.bucket)
         if bucket is None or tombstone.value is not None:
             return False
-        if self._config.name not in self._ring.preferences(bucket.n)[partition_of(tombstone.key)]:
+        if self._config.name not in self._view.preferences(bucket.n)[partition_of(tombstone.key)]:
             return False
         record, _ = self._overlay.get(tombstone.bucket, tombstone.key)
         return record == tombstone

@@ -4,15 +4,17 @@ Rule 1. A version is acknowledged, or shown to a query, only when it is durable 
 Rule 2. Every handler is idempotent: a double finds its own version and acknowledges it again, after the same
         commit. The version at a replica never decreases.
 Rule 3. What cannot be read is refused, never "not found": an unreadable record could have been the newest.
-Rule 4. Another ring epoch, an expired deadline and a clock too far ahead are refused before anything is done.
+Rule 4. An earlier ring epoch, an expired deadline and a clock too far ahead are refused before anything is done; a later
+        epoch is adopted first (`kvstore.membership`). A replica that has lost its data answers no question about it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kvstore.absorb import absorb
-from kvstore.acceptor import Acceptor
+from kvstore.acceptor import PROMISES, Acceptor
 from kvstore.buckets import Buckets
 from kvstore.events import NO_TAG, Clock, CorruptRecord, Effect, Log, Meta, Record
 from kvstore.hlc import HybridClock, to_ms
@@ -27,14 +29,18 @@ from kvstore.messages import (
     QueryReply,
     Refused,
     Repair,
-    Stale,
     Store,
     StoreReply,
 )
 from kvstore.messages_cas import Accept, Prepare
 from kvstore.messages_causal import Apply
 from kvstore.overlay import Overlay
-from kvstore.ring import Ring
+from kvstore.view import View
+
+if TYPE_CHECKING:
+    from kvstore.membership import Membership
+
+_TAKEN_BLANK = (Store, Repair)  # by a replica that has lost its data: to keep a version needs no past
 
 
 class Moment:
@@ -55,28 +61,32 @@ class Replica:
     __slots__ = (
         "_buckets",
         "_emit",
+        "_heedless",
         "_hlc",
         "_moment",
         "_overlay",
-        "_ring",
         "_send",
+        "_view",
         "acceptor",
         "careless",
         "damaged",
+        "membership",
     )
 
     def __init__(
         self,
-        ring: Ring,
+        view: View,
         hlc: HybridClock,
         overlay: Overlay,
         buckets: Buckets,
         moment: Moment,
         *,
+        bugs: frozenset[str],
         send: Callable[[str, Message, int], None],
         emit: Callable[[Effect], None],
     ) -> None:
-        self._ring = ring
+        self._view = view
+        self._heedless = "join.no_epoch_reject" in bugs
         self._hlc = hlc
         self._overlay = overlay
         self._buckets = buckets
@@ -84,6 +94,7 @@ class Replica:
         self._emit = emit
         self._moment = moment
         self.acceptor: Acceptor  # of the same node
+        self.membership: Membership  # likewise
         self.careless = False  # the seeded bug read_error_as_notfound
         self.damaged: Callable[[str, bytes], None] = lambda bucket, key: None  # given by the node: who mends
 
@@ -150,6 +161,8 @@ class Replica:
 
         Raises CorruptRecord. Records of buckets that are not open here, or too far ahead of the clock, are passed over.
         """
+        if record.bucket.startswith(PROMISES):
+            return self.acceptor.take_promise(record)
         bucket = self._buckets.opened.get(record.bucket)
         if bucket is None:
             return 0
@@ -188,14 +201,23 @@ class Replica:
 
     def ping(self, src: str, message: Ping) -> None:
         """Say that this node is there."""
-        self._send(src, Pong(message.request, self._ring.epoch), 0)
+        self._send(src, Pong(message.request, self._view.epoch), 0)
 
     def refused(
         self, src: str, message: Query | Store | Repair | Prepare | Accept | Apply, hlc: int = 0
     ) -> bool:
         """Whether a request about a key is refused before anything is done; the sender is told why."""
-        if message.epoch != self._ring.epoch:
-            self._send(src, Stale(message.request, self._ring.epoch), 0)
+        epoch = self._view.document.since[message.partition]
+        if message.epoch != epoch:
+            if message.epoch > epoch:
+                self.membership.ahead(src, message)
+                return True
+            if not self._heedless:
+                self.membership.refuse_stale(src, message.request)
+                return True
+        changing = self._view.document.change is not None
+        if changing and type(message) not in _TAKEN_BLANK and self._view.blank(message.partition):
+            self._send(src, Refused(message.request, "NOQUORUM", "this replica has lost its data"), 0)
             return True
         if message.deadline_ms <= 0:
             self._send(src, Refused(message.request, "NOQUORUM", "the request came after its deadline"), 0)

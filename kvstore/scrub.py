@@ -22,7 +22,8 @@ from kvstore.flows.steps import Ask, Flow, Op
 from kvstore.messages import Query
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
-from kvstore.ring import PARTITIONS, Ring, partition_of
+from kvstore.ring import PARTITIONS, partition_of
+from kvstore.view import View
 
 PAGE = 512
 KINDS = frozenset(
@@ -44,7 +45,7 @@ class Scrub:
     def __init__(
         self,
         config: NodeConfig,
-        ring: Ring,
+        view: View,
         overlay: Overlay,
         buckets: Buckets,
         moment: Moment,
@@ -56,7 +57,7 @@ class Scrub:
         self.found = 0
         self.mended = 0
         self._config = config
-        self._ring = ring
+        self._view = view
         self._overlay = overlay
         self._buckets = buckets
         self._moment = moment
@@ -94,7 +95,7 @@ class Scrub:
         self.found += 1
         partition_ = partition_of(key)
         others = tuple(
-            each for each in self._ring.preferences(bucket.n)[partition_] if each != self._config.name
+            each for each in self._view.preferences(bucket.n)[partition_] if each != self._config.name
         )
         need = max(bucket.n - bucket.w + 1, 1)
         if need > len(others):
@@ -105,6 +106,7 @@ class Scrub:
         self._mending.add((name, key))
         op = Op(bucket, key, partition_, others, lambda op: None)
         op.r = need
+        op.plan = self._view.plan(partition_, bucket.n)
         self._launch(op, ask_others, partial(self._answered, bucket))
 
     def _answered(self, bucket: BucketConfig, op: Op, value: Value) -> None:

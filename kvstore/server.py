@@ -52,7 +52,6 @@ from kvstore.group_commit import GroupCommit
 from kvstore.messages import Message
 from kvstore.node import Node
 from kvstore.peer_port import PeerConnection, PeerLink
-from kvstore.ring import Ring
 
 EXIT_BROKEN = 255
 GC_THRESHOLD = 20_000  # objects between two collections; the usual 700 is for small programs
@@ -68,7 +67,7 @@ class Server:
         self.strangers: set[PeerConnection] = set()
         self._engine = engine
         self._loop = asyncio.get_running_loop()
-        self._node = Node(config, Ring.striped(config.members), engine, random.Random())
+        self._node = Node(config, engine, random.Random())
         self._clients: dict[int, ClientConnection] = {}
         self._touched: dict[ClientConnection, None] = {}
         self._links = {peer: PeerLink(self, peer, address) for peer, address in config.peers.items()}

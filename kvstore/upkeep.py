@@ -67,13 +67,14 @@ class Upkeep:
             moment,
             node.rng,
             send=node.send,
+            peers=lambda: node.view.peers,
             entries=self._entries,
             schedule=node.schedule,
             alive=self.alive,
         )
         self.antientropy = AntiEntropy(
             config,
-            node.ring,
+            node.view,
             node.overlay,
             node.buckets,
             moment,
@@ -84,7 +85,7 @@ class Upkeep:
         )
         self.scrub = Scrub(
             config,
-            node.ring,
+            node.view,
             node.overlay,
             node.buckets,
             moment,
@@ -94,7 +95,7 @@ class Upkeep:
         )
         self.purger = Purger(
             config,
-            node.ring,
+            node.view,
             node.overlay,
             node.buckets,
             moment,
@@ -143,11 +144,12 @@ class Upkeep:
         ping = Ping(self._pings, node.ring.epoch)
         now = self._now_ms()
         self.detector.tick(now)
-        for peer in node.config.peers:
+        for peer in node.view.peers:
             self.detector.watch(peer, now)
             node.send(peer, ping)
-        self.suspects = frozenset(peer for peer in node.config.peers if not self.detector.alive(peer, now))
+        self.suspects = frozenset(peer for peer in node.view.peers if not self.detector.alive(peer, now))
         node.coordinator.renew()
+        node.driver.tick()
         jitter = 0.9 + 0.2 * node.rng.random()
         node.schedule(node.moment.clock.mono_ms + node.config.heartbeat_ms * jitter, self._heartbeat)
 
@@ -155,6 +157,7 @@ class Upkeep:
         """A heartbeat was acknowledged."""
         self.detector.heard(src, self._now_ms())
         self.epochs[src] = message.epoch
+        self._node.membership.told(src, message.epoch)
         if src in self.suspects:
             self.suspects -= {src}
         self.hints.heard(src)
@@ -179,7 +182,7 @@ class Upkeep:
     def repair(self) -> tuple[int, int]:
         """Now, and all of it: scrub every partition, compare with every peer that seems alive. Damaged records, peers."""
         damaged = sum(self.scrub.scrub(partition) for partition in range(PARTITIONS))
-        peers = [peer for peer in sorted(self._node.config.peers) if self.heard(peer)]
+        peers = [peer for peer in sorted(self._node.view.peers) if self.heard(peer)]
         for peer in peers:
             self.antientropy.compare(peer)
         return damaged, len(peers)

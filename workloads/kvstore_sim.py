@@ -33,7 +33,6 @@ from kvstore.events import (
 )
 from kvstore.node import Node
 from kvstore.resp import as_parsed
-from kvstore.ring import Ring
 
 COMMIT_MS_MIN: Final = 0.2
 COMMIT_MS_MAX: Final = 1.0
@@ -42,10 +41,10 @@ COMMIT_MS_MAX: Final = 1.0
 class StoreNode:
     """One life of a store node in the simulator: `harness.system.SimulatedNode`."""
 
-    def __init__(self, config: NodeConfig, ring: Ring, env: SimulatedEnv) -> None:
+    def __init__(self, config: NodeConfig, env: SimulatedEnv) -> None:
         self._env = env
         self._engine: MemoryEngine = env.disk.setdefault("engine", MemoryEngine())
-        self._node = Node(config, ring, self._engine, env.rng)
+        self._node = Node(config, self._engine, env.rng)
         self._protocols: dict[int, int] = {}
         self._ticket = 0  # the newest that is staged
         self._waiting: list[Write] = []  # emitted while a commit runs

@@ -23,7 +23,6 @@ from harness.client import Channel
 from harness.plan import PlanError
 from harness.system import Deployment, SimulatedEnv, SimulatedNode
 from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node_config
-from kvstore.ring import Ring
 from workloads.kvstore_sim import StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
@@ -56,7 +55,6 @@ class KvStoreSystem:
             self._configs = {node: self._config(node) for node in self.nodes}
         except ConfigError as error:
             raise PlanError(f"[system] {error}") from None
-        self._ring = Ring.striped(tuple(sorted(self.nodes)))
 
     def _config(self, node: str) -> NodeConfig:
         asked = {name: self._options[name] for name in BUCKET_OPTIONS if self._options.get(name) is not None}
@@ -68,7 +66,7 @@ class KvStoreSystem:
 
     def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
         """One life of a node in the simulator."""
-        return StoreNode(self._configs[node], self._ring, env)
+        return StoreNode(self._configs[node], env)
 
     def deployment(self) -> Deployment:
         """How it is put on hosts."""

@@ -12,7 +12,7 @@ stay away for a random while that doubles.
 
 from __future__ import annotations
 
-from kvstore.caspaxos import KEEP, Keep, propose
+from kvstore.caspaxos import KEEP, Keep, propose, same_ballot
 from kvstore.config import majority
 from kvstore.envelope import Effect, Envelope, Request, Rid, opened
 from kvstore.errors import CASFAIL
@@ -32,12 +32,12 @@ def read(op: Op) -> Flow:
     ask = Ask(Query, op.replicas, op.r)
     yield ask
     best = newest(ask)
-    chosen = holders(ask, best.tag) >= majority(len(op.replicas))
+    chosen = not op.moving and holders(ask, best.tag) >= majority(len(op.replicas))
     if chosen or "cas.read_no_accept" in op.bugs:
         found = opened(best.value)
     else:
         op.effect = _look
-        request = yield from _proposed(op)
+        request = yield from proposed(op)
         found = request.state
     op.value, op.tag = found.value, _version(found.version)
     op.answer()
@@ -45,7 +45,7 @@ def read(op: Op) -> Flow:
 
 def change(op: Op) -> Flow:
     """Bring `op.effect` about, once, however often its request id is tried."""
-    op.change = request = yield from _proposed(op)
+    op.change = request = yield from proposed(op)
     op.tag = _version(request.version if request.took_effect else request.state.version)
     op.answer()
 
@@ -60,13 +60,14 @@ def write(op: Op) -> Flow:
 def delete(op: Op) -> Flow:
     """Leave a state without a value."""
     op.effect = remove
-    op.change = request = yield from _proposed(op)
+    op.change = request = yield from proposed(op)
     op.existed = bool(request.result)
     op.tag = _version(request.version if request.took_effect else request.state.version)
     op.answer()
 
 
-def _proposed(op: Op) -> Flow:
+def proposed(op: Op) -> Flow:
+    """Bring `op.effect` about; returns the Request."""
     yield Turn()
     ballots = op.ballots
     rid = op.rid
@@ -82,7 +83,10 @@ def _proposed(op: Op) -> Flow:
         op.accepting = Ask(Accept, op.replicas, op.w, ballot, value)
         return op.accepting
 
-    yield from propose(request, ballots, prepare, accept, bugs=op.bugs)
+    def chosen(ask: Ask, ballot: Tag) -> bool:
+        return not op.moving and same_ballot(ask, ballot)
+
+    yield from propose(request, ballots, prepare, accept, chosen=chosen, bugs=op.bugs)
     op.acks = 0 if op.accepting is None else len(op.accepting.answers)
     return request
 

@@ -17,7 +17,7 @@ R + W > N makes every read meet every *acknowledged* write, and no more than tha
 from __future__ import annotations
 
 from kvstore.events import NO_TAG
-from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, behind, holders, newest, without
+from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, behind, newest, unsettled, without
 from kvstore.messages import Query, Repair, Store
 
 
@@ -49,7 +49,7 @@ def read(op: Op) -> Flow:
     best = newest(ask)
     op.tag, op.value = best.tag, best.value
     if repair == "blocking":
-        missing = op.w - holders(ask, best.tag)
+        missing = unsettled(op, ask, best.tag, op.w)
         if missing > 0:
             yield Ask(Repair, without(ask, best.tag), missing, best.tag, best.value)
         op.answer()

@@ -5,7 +5,8 @@
 
 Why the query: a write's tag must beat every completed write, and no clock knows those. Why the write-back: a
 version that a read has returned must be met by every later read, and so be at a majority first. It is skipped
-only when a majority *of the replica set* already reported that tag.
+only when a majority *of the replica set* already reported that tag, and never while the partition moves: a majority of its
+old replicas may be a minority of the new ones.
 
 A value never becomes visible under two tags: once stored, it keeps its tag, whatever is found to be newer.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from kvstore.config import majority
 from kvstore.events import Tag
-from kvstore.flows.steps import Ask, Flow, Issue, Op, holders, newest, without
+from kvstore.flows.steps import Ask, Flow, Issue, Op, newest, unsettled, without
 from kvstore.messages import Query, Store
 
 
@@ -42,7 +43,7 @@ def read(op: Op) -> Flow:
     ask = Ask(Query, op.replicas, op.r)
     yield ask
     best = newest(ask)
-    missing = majority(len(op.replicas)) - holders(ask, best.tag)
+    missing = unsettled(op, ask, best.tag, majority(len(op.replicas)))
     if missing > 0 and "register.read_no_writeback" not in op.bugs:
         yield Ask(Store, without(ask, best.tag), missing, best.tag, best.value)
     op.tag, op.value = best.tag, best.value

@@ -10,6 +10,10 @@ top to bottom; `kvstore.node` runs it:
     tag = yield Issue(0)    # a new tag whose clock lease is durable
     yield Pause(ms)         # resumes after so long
     yield Turn()            # resumes when no other op of this node changes the key
+    yield Durable(ticket)   # resumes when that write, and all before, are durable
+
+When the ring changes meanwhile, a question is asked again under the new epoch, by the coordinator and unseen by the flow:
+answers of two epochs never make one quorum. A proposer of CASPaxos is told (`GaveUpError.replanned`) and begins anew.
 
 Decision: requests go to all replicas at once, reads as well, and the first `need` answers count. A read thus
 costs N messages and not R, but it needs no failure detector to choose whom to ask, has no second attempt
@@ -33,6 +37,7 @@ from kvstore.quorum import Quorum
 if TYPE_CHECKING:
     from kvstore.caspaxos import Ballots
     from kvstore.envelope import Effect, Request, Rid
+    from kvstore.view import Plan
 
 Make = Callable[[int, int, float], msgspec.Struct]  # of the request, the ring epoch, the milliseconds left
 Kind = (
@@ -50,10 +55,11 @@ Kind = (
 class GaveUpError(Exception):
     """The quorum a flow waits for cannot be had. `code` is a row of `kvstore.errors.TABLE`."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, *, replanned: bool = False) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.replanned = replanned  # only the ring has changed: try again
 
 
 class Ask(Quorum):
@@ -62,7 +68,7 @@ class Ask(Quorum):
     with `need` 0 it wants no reply.
     """
 
-    __slots__ = ("kind", "make", "op", "patient", "request", "tag", "value")
+    __slots__ = ("kind", "make", "op", "patient", "request", "stale", "tag", "value")
 
     def __init__(
         self,
@@ -80,12 +86,59 @@ class Ask(Quorum):
         self.value = value
         self.request = 0  # given by the node
         self.patient = False
+        self.stale = False  # refused by a replica that has adopted a later epoch
         self.op: Op | None = None  # likewise
 
     def rest(self) -> Ask:
         """The same question, now waiting for everybody."""
         self.patient = True
         return self
+
+    def again(self) -> Ask:
+        """The same question as if it had not been asked."""
+        self.request = 0
+        self.answers.clear()
+        self.refusals.clear()
+        self.sets = None
+        self.stale = False
+        return self
+
+
+class Tell(Ask):
+    """A message of another kind, `kind(request, *body)`, to nodes; done when `enough` says so of those who answered."""
+
+    __slots__ = ("body", "enough")
+
+    def __init__(
+        self,
+        kind: type[Any],
+        nodes: tuple[str, ...],
+        body: tuple[Any, ...],
+        enough: Callable[[dict[str, Any]], bool],
+    ) -> None:
+        Ask.__init__(self, kind, nodes, 1)
+        self.body = body
+        self.enough = enough
+        self.sets = ()
+
+    @property
+    def satisfied(self) -> bool:
+        """Enough have answered."""
+        return self.enough(self.answers)
+
+    @property
+    def hopeless(self) -> bool:
+        """Never: who is silent or refuses may yet come round, until the deadline."""
+        return False
+
+
+class Durable:
+    """Wait until everything written up to this ticket is durable."""
+
+    __slots__ = ("ticket",)
+
+    def __init__(self, ticket: int) -> None:
+        self.ticket = ticket
 
 
 class Issue:
@@ -112,7 +165,7 @@ class Turn:
     __slots__ = ()
 
 
-Step = Ask | Issue | Pause | Turn
+Step = Ask | Issue | Pause | Turn | Durable
 Flow = Generator[Step, Any, Any]
 
 
@@ -138,6 +191,7 @@ class Op:
         "more",
         "mutated",
         "partition",
+        "plan",
         "r",
         "replicas",
         "report",
@@ -166,6 +220,9 @@ class Op:
         self.bucket = bucket
         self.key = key
         self.partition = partition
+        self.plan: Plan | None = (
+            None  # how the ring served the partition when it was last asked; None: not about a key
+        )
         self.replicas = replicas
         self.r = bucket.r
         self.w = bucket.w
@@ -194,6 +251,11 @@ class Op:
         self.flow: Flow
         self.report: Callable[[Op, Value], None]  # given by the node: where the answer goes
 
+    @property
+    def moving(self) -> bool:
+        """The partition is in transit, so no short cut may be taken."""
+        return self.plan is not None and len(self.plan.writes) > 1
+
     def answer(self) -> None:
         """The client may have its answer now; the flow may go on."""
         if not self.answered:
@@ -214,6 +276,14 @@ def newest(ask: Ask) -> QueryReply:
 def holders(ask: Ask, tag: Tag) -> int:
     """How many of those who answered hold that version."""
     return sum(1 for reply in ask.answers.values() if reply.tag == tag)
+
+
+def unsettled(op: Op, ask: Ask, tag: Tag, need: int) -> int:
+    """How many more replicas must hold a version before it may be shown, if `need` have to.
+
+    While the partition moves: as many as a write needs, of every set, whoever has answered so far.
+    """
+    return op.w if op.moving else need - holders(ask, tag)
 
 
 def without(ask: Ask, tag: Tag) -> tuple[str, ...]:

@@ -86,6 +86,7 @@ class Cluster:
         self._conn = 0
         self.ring = Ring.striped(names)
         peers = {name: f"{name}:7100" for name in names}
+        self.options = options
         default = default or bucket("default", n=min(3, len(names)))
         self.configs: dict[str, NodeConfig] = {
             name: node_config(name, peers, default=default, **options) for name in names
@@ -96,11 +97,23 @@ class Cluster:
 
     # ---- machines ----
 
+    def add(self, name: str) -> None:
+        """A machine that is no member yet."""
+        known = next(iter(self.configs.values()))
+        peers = {each: f"{each}:7100" for each in self.configs}
+        self.configs[name] = node_config(name, peers, default=known.default, joining=True, **self.options)
+        self.machines[name] = Machine(MemoryEngine())
+        self.boot(name)
+
+    def wipe(self, name: str) -> None:
+        """An empty disk."""
+        self.machines[name].disk.wipe()
+
     def boot(self, name: str) -> None:
         machine = self.machines[name]
         machine.life += 1
         machine.ticket = 0
-        machine.node = Node(self.configs[name], self.ring, machine.disk, random.Random(machine.life))
+        machine.node = Node(self.configs[name], machine.disk, random.Random(machine.life))
         self._perform(name, machine.node.start(self._clock(name)))
         if self.by_hand:
             self.commit(name)

@@ -1,0 +1,185 @@
+"""How a node comes by the ring document and what it does with it.
+
+    RingOffer, Stale(document), a change of our own ──► newest ──► durable ──► adopted ──► View, Coordinator.replan
+                                                                                    └──► messages that came too early
+
+Rule 1. A document is used only once it is durable here, and never an older one after a newer one.
+Rule 2. A message of a later epoch of its partition than ours waits until we have adopted that; one of an earlier epoch is
+answered STALE, with our document.
+Rule 3. What is erased here is a partition that is another's for good: at an epoch whose only replicas are others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from kvstore.acceptor import PROMISES
+from kvstore.buckets import Buckets
+from kvstore.config import BucketConfig
+from kvstore.document import BOTH_OLD, NEW, OLD, Document, first, newcomers, packed, unpacked
+from kvstore.events import Damaged, Effect, Erase, Link, Log, Meta, Record
+from kvstore.messages import Stale
+from kvstore.messages_ring import RingOffer, RingReply, RingWant
+from kvstore.overlay import Overlay
+from kvstore.ring import PARTITIONS
+from kvstore.view import View
+
+if TYPE_CHECKING:
+    from kvstore.node import Node
+
+DOCUMENT: Final = "ring"
+PARKED_MAX: Final = 1024  # messages that wait for an epoch
+ERASE_ROWS: Final = 256  # removed with one write
+EVERYTHING: Final = 1 << 40
+
+
+def born(config: Any, stored: bytes | None) -> Document:
+    """The document a node starts with: the stored one, or the one that its configuration amounts to."""
+    if stored is not None:
+        return unpacked(stored)
+    if config.joining:
+        return Document(0, config.cluster, (), ("",) * PARTITIONS, (0,) * (PARTITIONS + 1), ())
+    return first({**config.peers, config.name: config.peer}, config.cluster, config.acceptors)
+
+
+class Membership:
+    """Adopts documents. Built by the node; `deliver(src, message)` lets it see a message that has waited."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._view: View = node.view
+        self._overlay: Overlay = node.overlay
+        self._buckets: Buckets = node.buckets
+        self._emit: Callable[[Effect], None] = node.emit
+        self._newest = self._view.document
+        self._ticket = 0  # of the newest document
+        self._parked: list[tuple[str, Any]] = []
+        self._wanted_at = 0.0
+        self._linked: dict[str, str] = dict(node.config.peers)
+
+    def start(self) -> None:
+        """Make links to members that the configuration does not know."""
+        self._link()
+
+    # ---- messages ----
+
+    def offer(self, src: str, message: RingOffer) -> None:
+        """Somebody's document and buckets."""
+        self._open(message.buckets)
+        self.learn(unpacked(message.document))
+        if message.request:
+            self._node.send_after(
+                src, RingReply(message.request, self._newest.epoch), max(self._ticket, self._overlay.ticket)
+            )
+
+    def want(self, src: str, message: RingWant) -> None:
+        """Somebody lacks our epoch."""
+        if self._view.epoch > message.epoch:
+            self._node.send(src, self.offer_message(0))
+
+    def told(self, src: str, epoch: int) -> None:
+        """A peer's epoch, as a heartbeat tells it."""
+        if epoch < self._view.epoch:
+            self._node.send(src, self.offer_message(0))
+        elif epoch > self._newest.epoch:
+            self._node.send(src, RingWant(self._view.epoch))
+
+    def stale(self, src: str, message: Stale) -> None:
+        """We spoke of an epoch that is over."""
+        if message.document:
+            self.learn(unpacked(message.document))
+        self._node.coordinator.stale(message)
+
+    def offer_message(self, request: int) -> RingOffer:
+        """Our own document, as a message."""
+        return RingOffer(request, *self.offer_body())
+
+    def offer_body(self) -> tuple[bytes, list[BucketConfig]]:
+        """Its content."""
+        return packed(self._view.document), self._buckets.known()
+
+    def refuse_stale(self, src: str, request: int) -> None:
+        """Answer a message of an earlier epoch."""
+        self._node.send(src, Stale(request, self._view.epoch, packed(self._view.document)))
+
+    def ahead(self, src: str, message: Any) -> None:
+        """Rule 2: keep a message of a later epoch until we have adopted it."""
+        if len(self._parked) < PARKED_MAX:
+            self._parked.append((src, message))
+        now = self._node.moment.clock.mono_ms
+        if self._newest.epoch <= self._view.epoch and now - self._wanted_at >= 20.0:
+            self._wanted_at = now
+            self._node.send(src, RingWant(self._view.epoch))
+
+    # ---- adopting ----
+
+    def learn(self, document: Document) -> None:
+        """Take a document in, if it is newer than any seen."""
+        if document.epoch <= self._newest.epoch or document.cluster != self._newest.cluster:
+            return
+        self._newest = document
+        write = self._overlay.write_meta(Meta(DOCUMENT, packed(document)))
+        self._emit(write)
+        self._ticket = write.ticket
+        self._node.hold(write.ticket, lambda: self._adopt(document))
+
+    def _adopt(self, document: Document) -> None:
+        if document.epoch <= self._view.epoch:
+            return
+        node, before = self._node, self._view.document
+        self._view.adopt(document)
+        self._link()
+        self._emit(Log(f"adopted ring epoch {document.epoch}"))
+        node.coordinator.replan()
+        parked, self._parked = self._parked, []
+        for src, message in parked:
+            node.deliver(src, message)
+        for partition in range(PARTITIONS):
+            if document.since[partition] != before.since[partition]:
+                self._cleanup(partition)
+        node.soon(node.driver.tick)
+
+    def _link(self) -> None:
+        for member in self._view.document.members:
+            if member.name != self._node.name and self._linked.get(member.name) != member.address:
+                self._linked[member.name] = member.address
+                self._emit(Link(member.name, member.address))
+
+    def _open(self, buckets: list[BucketConfig]) -> None:
+        for bucket in buckets:
+            if bucket.name not in self._buckets.opened and self._buckets.conflict(bucket) is None:
+                self._emit(self._overlay.write_meta(self._buckets.open(bucket)))
+
+    # ---- rule 3 ----
+
+    def _cleanup(self, partition: int) -> None:
+        document, name = self._view.document, self._node.name
+        if document.step(partition) == BOTH_OLD:
+            self._clear(partition)
+        if document.step(partition) not in (OLD, NEW):
+            return
+        for bucket in self._buckets.known():
+            if name not in self._view.plan(partition, bucket.n).replicas:
+                for stored in (bucket.name, PROMISES + bucket.name):
+                    self._erase(stored, partition, document.since[partition], None)
+
+    def _clear(self, partition: int) -> None:
+        """What a newcomer still holds from earlier days may be older than deletions that are forgotten since."""
+        for bucket in self._buckets.known():
+            if self._node.name in newcomers(self._view.document, partition, bucket.n):
+                for stored in (bucket.name, PROMISES + bucket.name):
+                    self._remove(self._node.reader.scan(stored, partition, None, EVERYTHING))
+
+    def _remove(self, rows: list[Record | Damaged]) -> None:
+        gone = [Erase(row.bucket, row.key, row.tag) for row in rows if isinstance(row, Record)]
+        if gone:
+            self._emit(self._overlay.write_rows(gone))
+
+    def _erase(self, bucket: str, partition: int, epoch: int, after: bytes | None) -> None:
+        if self._view.since(partition) != epoch:
+            return
+        rows = self._node.reader.scan(bucket, partition, after, ERASE_ROWS)
+        self._remove(rows)
+        if len(rows) == ERASE_ROWS:
+            self._node.hold(self._overlay.ticket, lambda: self._erase(bucket, partition, epoch, rows[-1].key))

@@ -1,0 +1,77 @@
+"""The messages of membership: the ring document, and the records of partitions that get a new home.
+
+    driver                       any node                newcomer                       old replicas
+      │ ── RingOffer ──────────► │ adopt, durably          │                                 │
+      │ ◄───────────── RingReply │                         │                                 │
+      │ ── Pull ──────────────────────────────────────────►│ ── Scan (epoch) ───────────────►│  adopt first
+      │ ◄────────────────────────────────────────── Pulled │ ◄────────────────────── Page ───│
+                                 │ ── RingWant ──► whoever spoke of a newer epoch
+
+The document itself is agreed on with Prepare and Accept (`kvstore.messages_cas`), as key RING_KEY of bucket RING_BUCKET.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kvstore.config import BucketConfig
+from kvstore.events import Record
+
+RING_BUCKET: Final = "!ring"
+RING_KEY: Final = b"ring"
+
+
+class RingOffer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=20):
+    """Adopt this document unless yours is newer, and these buckets. `request` 0 wants no answer."""
+
+    request: int
+    document: bytes
+    buckets: list[BucketConfig]
+
+
+class RingReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=21):
+    """A document of this epoch, at least that offered, is adopted and durable here."""
+
+    request: int
+    epoch: int
+
+
+class RingWant(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=22):
+    """You spoke of a newer epoch than mine, `epoch`; offer me your document."""
+
+    epoch: int
+
+
+class Pull(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=25):
+    """Stream this partition from its old replicas, as it is at this epoch."""
+
+    request: int
+    partition: int
+    epoch: int
+
+
+class Pulled(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=26):
+    """The partition is streamed, merged and durable here."""
+
+    request: int
+
+
+class Scan(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=27):
+    """Tell your records of one bucket and partition, by key, behind `after`."""
+
+    request: int
+    bucket: str
+    partition: int
+    epoch: int
+    after: bytes | None
+    limit: int
+
+
+class Page(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=28):
+    """Some records, tombstones too; `done` when there are no more behind them."""
+
+    request: int
+    records: list[Record]
+    done: bool

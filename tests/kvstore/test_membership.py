@@ -1,0 +1,150 @@
+"""Nodes join, leave and are replaced while clients write: nothing acknowledged is lost, and the ring comes to rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvstore.config import bucket
+from kvstore.events import Failure, Simple
+from kvstore.ring import PARTITIONS, partition_of, walk
+from tests.kvstore.cluster import Cluster, failed
+
+KEYS = [b"key-%d" % number for number in range(60)]
+
+
+def filled(mode: str = "register", names: str = "abc", **options: object) -> Cluster:
+    made = Cluster(names, bucket("default", mode), seed=5, **options)
+    for key in KEYS:
+        assert failed(made.ask("a", "SET", key, b"v-" + key)) is None
+    made.ask("a", "DEL", KEYS[0])
+    return made
+
+
+def settle(made: Cluster, names: str, at: str = "a") -> int:
+    """Let the change come to its end; the epoch then."""
+    for _ in range(400):
+        made.idle(100.0)
+        view = made.node(at).view
+        if view.document.change is None and view.members == tuple(names):
+            break
+    views = {name: made.node(name).view for name in names}
+    assert {view.epoch for view in views.values()} == {views[at].epoch}
+    assert views[at].document.change is None
+    assert set(views[at].document.owners) == set(names)
+    return views[at].epoch
+
+
+def unharmed(made: Cluster, names: str) -> None:
+    for name in names:
+        assert made.ask(name, "GET", KEYS[0]) is None
+        for key in KEYS[1:]:
+            assert made.ask(name, "GET", key) == b"v-" + key
+
+
+def on_disk(made: Cluster, name: str) -> set[bytes]:
+    return {record.key for record in made.machines[name].disk.records() if record.bucket == "default"}
+
+
+@pytest.mark.parametrize("mode", ["register", "cas", "quorum"])
+def test_join_leave_and_replace_lose_nothing(mode: str) -> None:
+    made = filled(mode)
+    made.add("d")
+    assert isinstance(made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100"), dict)
+    settle(made, "abcd")
+    unharmed(made, "abcd")
+    document = made.node("a").view.document
+    for name in "abcd":  # each holds what it has to, and nothing else
+        mine = {p for p in range(PARTITIONS) if name in walk(document.owners, p, 3)}
+        assert on_disk(made, name) == {key for key in KEYS if partition_of(key) in mine}
+    made.ask("d", "KV.CLUSTER", "LEAVE", "b")
+    settle(made, "acd")
+    unharmed(made, "acd")
+    made.crash("c")
+    made.add("e")
+    made.ask("a", "KV.CLUSTER", "REPLACE", "c", "e", "e:7100")
+    settle(made, "ade")
+    unharmed(made, "ade")
+
+
+def test_a_node_that_lost_its_disk_gets_its_data_back() -> None:
+    made = filled("cas")
+    made.crash("b")
+    made.wipe("b")
+    made.boot("b")
+    made.ask("a", "KV.CLUSTER", "REPLACE", "b")
+    settle(made, "abc")
+    made.crash("c")
+    unharmed(made, "ab")
+
+
+def test_a_change_can_be_taken_back() -> None:
+    made = filled()
+    made.add("d")
+    made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    made.idle(300.0)
+    assert made.node("a").view.document.change is not None
+    assert isinstance(made.ask("b", "KV.CLUSTER", "ABORT"), dict)
+    for _ in range(300):
+        made.idle(100.0)
+        if made.node("a").view.document.change is None:
+            break
+    assert made.node("a").view.members == ("a", "b", "c")
+    unharmed(made, "abc")
+
+
+def test_the_driver_may_crash_at_any_time() -> None:
+    made = filled()
+    made.add("d")
+    made.ask("b", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    for round_ in range(4):
+        made.idle(400.0)
+        made.crash("abca"[round_])
+        made.idle(100.0)
+        made.boot("abca"[round_])
+    settle(made, "abcd")
+    unharmed(made, "abcd")
+
+
+def test_growth_from_one_node() -> None:
+    made = Cluster("a", bucket("default", "register", n=1), seed=1)
+    made.ask("a", "SET", "k", "v")
+    for count, name in enumerate("bc", 2):
+        made.add(name)
+        made.ask("a", "KV.CLUSTER", "JOIN", name, f"{name}:7100")
+        settle(made, "abc"[:count])
+    assert made.node("c").view.document.acceptors == ("a", "b", "c")
+    assert {name: made.ask(name, "GET", "k") for name in "abc"} == dict.fromkeys("abc", b"v")
+
+
+def test_what_cannot_be_done_is_refused() -> None:
+    made = filled()
+    for args in (
+        ("JOIN", "a", "a:1"),
+        ("LEAVE", "x"),
+        ("ABORT",),
+        ("REBALANCE",),
+        ("JOIN", "d", "nowhere"),
+        ("DANCE",),
+    ):
+        answer = made.ask("a", "KV.CLUSTER", *args)
+        assert isinstance(answer, Failure)
+        assert answer.code == "BADARG"
+    assert made.node("a").view.epoch == 1
+
+
+def test_a_stranger_serves_nobody() -> None:
+    made = filled()
+    made.add("d")
+    assert failed(made.ask("d", "GET", "k")) == "UNAVAILABLE"
+    status = made.ask("d", "KV.CLUSTER", "STATUS")
+    assert isinstance(status, dict)
+    assert status["ready"] == 0
+
+
+def test_a_plan_says_what_would_move_and_moves_nothing() -> None:
+    made = filled()
+    plan = made.ask("a", "KV.CLUSTER", "PLAN", "JOIN", "d", "d:7100")
+    assert isinstance(plan, dict)
+    assert plan["replicas"] == 192
+    assert made.node("a").view.epoch == 1
+    assert made.ask("a", "PING") == Simple("PONG")
