@@ -188,7 +188,9 @@ class Coordinator:
             if fixed and len(now.writes) == 1:
                 return
             ask.need = op.w
-        sets = now.reads if ask.kind is Query else now.writes  # a promise must bind the old and the new replicas
+        sets = (
+            now.reads if ask.kind is Query else now.writes
+        )  # a promise must bind the old and the new replicas
         ask.replicas = now.replicas if len(sets) == 1 and len(now.writes) == 1 else union(sets)
         if op.partition == META:
             ask.sets = tuple((nodes, majority(len(nodes))) for nodes in sets)

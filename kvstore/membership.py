@@ -24,6 +24,7 @@ from kvstore.messages_ring import RingOffer, RingReply, RingWant
 from kvstore.overlay import Overlay
 from kvstore.ring import PARTITIONS
 from kvstore.view import View
+from kvstore.wire import cluster_id, same_cluster
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -39,8 +40,14 @@ def born(config: Any, stored: bytes | None) -> Document:
     if stored is not None:
         return unpacked(stored)
     if config.joining:
-        return Document(0, config.cluster, (), ("",) * PARTITIONS, (0,) * (PARTITIONS + 1), ())
-    return first({**config.peers, config.name: config.peer}, config.cluster, config.acceptors)
+        return Document(
+            0, cluster_id((), config.cluster), (), ("",) * PARTITIONS, (0,) * (PARTITIONS + 1), ()
+        )
+    return first(
+        {**config.peers, config.name: config.peer},
+        cluster_id(config.members, config.cluster),
+        config.acceptors,
+    )
 
 
 class Membership:
@@ -116,7 +123,7 @@ class Membership:
 
     def learn(self, document: Document) -> None:
         """Take a document in, if it is newer than any seen."""
-        if document.epoch <= self._newest.epoch or document.cluster != self._newest.cluster:
+        if document.epoch <= self._newest.epoch or not same_cluster(document.cluster, self._newest.cluster):
             return
         self._newest = document
         write = self._overlay.write_meta(Meta(DOCUMENT, packed(document)))

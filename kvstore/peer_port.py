@@ -230,7 +230,7 @@ class PeerConnection(asyncio.Protocol):
             hello,
             cluster=self._server.cluster,
             node=config.name,
-            members=config.members,
+            members=(hello.node,) if self._server.known(hello.node) else (),
             nonce=self._nonce,
             password=config.password,
         )

@@ -27,7 +27,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
-from kvstore import admin, wire
+from kvstore import admin
 from kvstore.client_port import MAX_CLIENTS, ClientConnection
 from kvstore.config import NodeConfig
 from kvstore.engine import SqliteEngine
@@ -41,6 +41,7 @@ from kvstore.events import (
     Effect,
     Event,
     Fired,
+    Link,
     Log,
     Reply,
     Send,
@@ -62,7 +63,6 @@ class Server:
 
     def __init__(self, config: NodeConfig, engine: SqliteEngine) -> None:
         self.config = config
-        self.cluster = wire.cluster_id(config.members)
         self.metrics = admin.Metrics()
         self.strangers: set[PeerConnection] = set()
         self._engine = engine
@@ -71,6 +71,7 @@ class Server:
         self._clients: dict[int, ClientConnection] = {}
         self._touched: dict[ClientConnection, None] = {}
         self._links = {peer: PeerLink(self, peer, address) for peer, address in config.peers.items()}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._peers: dict[str, PeerConnection] = {}
         self._flushing = False
         self._born = self._clock()
@@ -88,6 +89,7 @@ class Server:
             Write: self._commit.add,
             SetTimer: self._set_timer,
             Log: lambda effect: self.log(effect.text),
+            Link: self._link,
             Close: self._close,
             UseProtocol: self._use_protocol,
         }
@@ -100,7 +102,9 @@ class Server:
             loop.add_signal_handler(number, self._stop.set)
         self._do(self._node.start(self._clock()))
         peers = await loop.create_server(lambda: PeerConnection(self), sock=peer_socket)
-        links = [loop.create_task(link.run()) for link in self._links.values()]
+        for link in self._links.values():
+            if link.peer not in self._tasks:
+                self._run_link(link)
         clients = await loop.create_server(lambda: ClientConnection(self), sock=client_socket)
         gc.set_threshold(GC_THRESHOLD, 20, 20)
         gc.collect()
@@ -111,7 +115,7 @@ class Server:
         peers.close()
         await self._commit.idle()
         self._flush()
-        for task in links:
+        for task in self._tasks.values():
             task.cancel()
         for client in list(self._clients.values()):
             client.close()
@@ -194,7 +198,7 @@ class Server:
                 "ready": int(node.ready),
                 "incarnation": node.incarnation,
                 "ring_epoch": node.ring.epoch,
-                "members": ",".join(self.config.members),
+                "members": ",".join(node.view.members),
                 **links,
             },
         }
@@ -243,7 +247,30 @@ class Server:
             client.answer(reply.request, reply.value)
 
     def _send(self, send: Send) -> None:
-        self._links[send.dst].send(cast(Message, send.message))
+        link = self._links.get(send.dst)
+        if link is not None:  # a node that is no member any more may still be answered, if it ever was one
+            link.send(cast(Message, send.message))
+
+    def _link(self, link: Link) -> None:
+        """A member that is new, or has moved."""
+        old = self._tasks.pop(link.peer, None)
+        if old is not None:
+            old.cancel()
+        self._links[link.peer] = PeerLink(self, link.peer, link.address)
+        self._run_link(self._links[link.peer])
+
+    def _run_link(self, link: PeerLink) -> None:
+        self._tasks[link.peer] = self._loop.create_task(link.run())
+
+    @property
+    def cluster(self) -> str:
+        """What tells this cluster from others."""
+        return self._node.view.document.cluster
+
+    def known(self, peer: str) -> bool:
+        """Whether a node of this name may connect: a member; anybody of the cluster while this one is none."""
+        view = self._node.view
+        return peer in view.members or peer in self.config.peers or not view.joined
 
     def _set_timer(self, timer: SetTimer) -> None:
         self._loop.call_later(timer.delay_ms / 1000, self.feed, Fired(timer.timer))

@@ -168,9 +168,17 @@ def _body(kind: int, body: bytes) -> Frame:
     return frame
 
 
-def cluster_id(members: Sequence[str]) -> str:
-    """The name of a cluster: a digest of its members' names, the same on all of them."""
-    return hashlib.blake2b("\0".join(sorted(members)).encode(), digest_size=8).hexdigest()
+def cluster_id(members: Sequence[str], name: str = "quorate") -> str:
+    """What tells clusters apart: the name, and a digest of the first members' names. Whoever is to join knows the name only."""
+    digest = (
+        hashlib.blake2b("\0".join(sorted(members)).encode(), digest_size=8).hexdigest() if members else ""
+    )
+    return f"{name}/{digest}"
+
+
+def same_cluster(one: str, other: str) -> bool:
+    """Whether two nodes are of one cluster, as far as the one that is yet to join can tell."""
+    return one == other or any(a.endswith("/") and b.startswith(a) for a, b in ((one, other), (other, one)))
 
 
 def proof(password: str | None, nonce: bytes, hello_from: str, hello_to: str) -> bytes:
@@ -187,7 +195,7 @@ def why_refused(
     hello: Hello, *, cluster: str, node: str, members: Sequence[str], nonce: bytes, password: str | None
 ) -> str | None:
     """The reason to refuse this Hello, None when it is welcome."""
-    if hello.cluster != cluster:
+    if not same_cluster(hello.cluster, cluster):
         return f"{hello.node} belongs to another cluster: its list of members differs from that of {node}."
     if hello.to != node:
         return f"{hello.node} looks for {hello.to}, but this is {node}: correct the address in its peers."
