@@ -13,6 +13,7 @@ import socket
 import sys
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from kvstore.config import ConfigError, NodeConfig, from_toml
@@ -27,10 +28,12 @@ class PortError(Exception):
     """An address cannot be listened on: one sentence."""
 
 
-def serve(config_path: str | Path) -> int:
+def serve(config_path: str | Path, *, replace: bool = False) -> int:
     """Run the node that a TOML file describes, to its end. Returns the exit status."""
     try:
         config = load(Path(config_path))
+        if replace:
+            config = msgspec.structs.replace(config, replace=True)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
@@ -123,11 +126,16 @@ def main() -> int:
     parser.add_argument(
         "--config", required=True, metavar="FILE", help="the node's TOML; see kvstore/config.py"
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="the disk is empty: wait for KV.CLUSTER REPLACE, as a new incarnation",
+    )
     try:
         arguments = parser.parse_args()
     except SystemExit as asked:
         return BAD_INPUT if asked.code else 0
-    return serve(arguments.config)
+    return serve(arguments.config, replace=arguments.replace)
 
 
 if __name__ == "__main__":

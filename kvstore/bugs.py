@@ -76,6 +76,36 @@ TABLE: dict[str, Bug] = {
         "or-set, convergence",
         "adds and removals beside each other",
     ),
+    "join.no_barrier": Bug(
+        "a change of the ring goes from step to step without waiting until replicas have adopted it",
+        "linearizable",
+        "a node that joins or leaves under load",
+    ),
+    "join.no_epoch_reject": Bug(
+        "replicas serve requests of an earlier ring epoch",
+        "linearizable",
+        "a node that joins or leaves under load, and coordinators that learn of it late",
+    ),
+    "join.no_dual_write": Bug(
+        "while a partition moves, writes need a majority of one set of replicas only",
+        "linearizable",
+        "a node that joins or leaves under load",
+    ),
+    "join.stream_from_one": Bug(
+        "a newcomer copies a partition from one old replica instead of from as many as meet every majority",
+        "linearizable",
+        "a node that joins, and a replica that has missed writes",
+    ),
+    "join.source_not_adopted": Bug(
+        "an old replica is copied from before it has adopted the epoch, and may acknowledge an old write afterwards",
+        "linearizable",
+        "a node that joins, and messages that take long",
+    ),
+    "blank_disk_same_id": Bug(
+        "a node that lost its disk takes part again under its name as if nothing had happened",
+        "linearizable",
+        "a disk that is wiped",
+    ),
     "ack_before_fsync": Bug(
         "a replica acknowledges before its storage has committed",
         "linearizable",

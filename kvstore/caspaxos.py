@@ -98,6 +98,11 @@ class Ballots:
         self._counter = 0
         self._requests = incarnation << 32
 
+    def begin_life(self, incarnation: int) -> None:
+        """Ballots and request numbers are of this incarnation from now on."""
+        self._incarnation = incarnation
+        self._requests = incarnation << 32
+
     def next(self, after: Tag = NO_TAG) -> Tag:
         """A ballot greater than `after` and all issued before."""
         self._counter = max(self._counter + 1, after.hlc + 1, self._now())

@@ -91,6 +91,12 @@ class Coordinator:
         self._lease = hlc.lease  # the newest one written, durable or not
         self._forgetful = "hlc.not_persisted" in config.bugs
 
+    def begin_life(self, incarnation: int) -> None:
+        """Tags, ballots and requests are of this incarnation from now on."""
+        self._incarnation = incarnation
+        self._requests = incarnation << 32
+        self._ballots.begin_life(incarnation)
+
     # ---- flows ----
 
     def launch(

@@ -206,10 +206,16 @@ class Link(msgspec.Struct, frozen=True, gc=False):
     address: str
 
 
+class Halt(msgspec.Struct, frozen=True, gc=False):
+    """The node refuses to go on, for this reason: end the process."""
+
+    text: str
+
+
 class Log(msgspec.Struct, frozen=True, gc=False):
     """A line for the node's log."""
 
     text: str
 
 
-Effect = Reply | Close | UseProtocol | Send | SetTimer | Write | Link | Log
+Effect = Reply | Close | UseProtocol | Send | SetTimer | Write | Link | Halt | Log

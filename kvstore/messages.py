@@ -26,7 +26,7 @@ from kvstore.events import Tag
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
 from kvstore.messages_repair import RepairMessage
-from kvstore.messages_ring import Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
+from kvstore.messages_ring import Birth, BirthReply, Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
 
 
 class Query(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=1):
@@ -167,6 +167,8 @@ Message = (
     | Pulled
     | Scan
     | Page
+    | Birth
+    | BirthReply
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

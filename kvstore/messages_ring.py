@@ -75,3 +75,16 @@ class Page(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=28):
     request: int
     records: list[Record]
     done: bool
+
+
+class Birth(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=29):
+    """My disk is empty and this is my first start, says the sender: `token` tells first starts apart."""
+
+    token: bytes
+
+
+class BirthReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=30):
+    """Recorded; or, not `fresh`: you have been here before, with another disk."""
+
+    token: bytes
+    fresh: bool

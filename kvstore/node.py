@@ -13,7 +13,7 @@ Rule 4. One timer is outstanding, for the earliest deadline; ops that are done a
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from kvstore import commands, commands_admin, commands_cas, commands_causal, com
 from kvstore.acceptor import Acceptor
 from kvstore.actors import META as ACTORS
 from kvstore.actors import Actors
+from kvstore.birth import Births
 from kvstore.buckets import META as BUCKETS
 from kvstore.buckets import Buckets
 from kvstore.caspaxos import Ballots
@@ -65,7 +66,7 @@ from kvstore.messages import (
 )
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
-from kvstore.messages_ring import Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
+from kvstore.messages_ring import Birth, BirthReply, Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
@@ -86,6 +87,10 @@ _FILLED_BY = (  # importing them fills session.TABLE
 INCARNATION = "incarnation"
 TICK_MS = 1.0  # timers are no finer than this
 _NEVER = float("inf")
+
+
+def _ignore(src: str, message: Any) -> None:
+    """What a node that is not born does about most messages."""
 
 
 class Rng(Protocol):
@@ -169,6 +174,7 @@ class Node:
             Fired: self._fired,
             Committed: self._committed,
         }
+        self.births = Births(self)
         self._messages = self._handlers()
 
     def _handlers(self) -> dict[type, Callable[[str, Any], None]]:
@@ -197,6 +203,8 @@ class Node:
             Pull: self.transfer.pull,
             Pulled: self.coordinator.answer,
             Scan: self.transfer.scan,
+            Birth: self.births.witness,
+            BirthReply: self.births.reply,
             Page: self.coordinator.answer,
             Refused: self.coordinator.refusal,
             **self.upkeep.handlers(),
@@ -210,15 +218,25 @@ class Node:
     # ---- the border ----
 
     def start(self, clock: Clock) -> list[Effect]:
-        """Begin a life: make its incarnation and a clock lease durable, begin to ping. Call once, first."""
+        """Begin a life, once it is sure that this is no disk that was lost (`kvstore.birth`). Call once, first."""
         self.moment.clock = clock
         self._out = []
-        write = self.overlay.write_meta(Meta(INCARNATION, b"%d" % self.incarnation))
-        self.emit(write)
+        if self.births.needed(self.reader.meta(INCARNATION)):
+            self._messages = defaultdict(lambda: _ignore, self.births.handlers())
+            self.births.begin()
+        else:
+            self.begin_life(self.incarnation)
+        return self._out
+
+    def begin_life(self, incarnation: int) -> None:
+        """Make the incarnation and a clock lease durable, then serve."""
+        self.incarnation = incarnation
+        self.coordinator.begin_life(incarnation)
+        self.emit(self.overlay.write_meta(Meta(INCARNATION, b"%d" % incarnation)))
         self.coordinator.renew()
         self.membership.start()
+        self._messages = self._handlers()
         self.hold(self.overlay.ticket, self._begin)
-        return self._out
 
     def step(self, clock: Clock, event: Event) -> list[Effect]:
         """What the node does about one event."""

@@ -41,6 +41,7 @@ from kvstore.events import (
     Effect,
     Event,
     Fired,
+    Halt,
     Link,
     Log,
     Reply,
@@ -90,6 +91,7 @@ class Server:
             SetTimer: self._set_timer,
             Log: lambda effect: self.log(effect.text),
             Link: self._link,
+            Halt: lambda effect: self._broken(SystemExit(effect.text)),
             Close: self._close,
             UseProtocol: self._use_protocol,
         }

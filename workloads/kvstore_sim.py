@@ -24,6 +24,7 @@ from kvstore.events import (
     Effect,
     Event,
     Fired,
+    Halt,
     Log,
     Reply,
     Send,
@@ -96,7 +97,7 @@ class StoreNode:
                 self._reply(effect)  # type: ignore[arg-type]
             elif kind is SetTimer:
                 env.after(effect.delay_ms, self._fired, effect.timer)  # type: ignore[union-attr]
-            elif kind is Log:
+            elif kind is Log or kind is Halt:  # a node that halts says so, and is silent from then on
                 env.log(effect.text)  # type: ignore[union-attr]
             elif kind is UseProtocol:
                 self._protocols[effect.conn] = effect.version  # type: ignore[union-attr]

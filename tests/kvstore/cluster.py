@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+import msgspec
+
 from kvstore.config import BucketConfig, NodeConfig, bucket, node_config
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import (
@@ -21,7 +23,9 @@ from kvstore.events import (
     Event,
     Failure,
     Fired,
+    Halt,
     Log,
+    Meta,
     Reply,
     Send,
     SetTimer,
@@ -93,6 +97,8 @@ class Cluster:
         }
         self.machines = {name: Machine(MemoryEngine()) for name in names}
         for name in names:
+            if by_hand:  # not its first start: nobody has to witness it
+                self.machines[name].disk.commit([Meta("incarnation", b"0")])
             self.boot(name)
 
     # ---- machines ----
@@ -109,11 +115,12 @@ class Cluster:
         """An empty disk."""
         self.machines[name].disk.wipe()
 
-    def boot(self, name: str) -> None:
+    def boot(self, name: str, *, replace: bool = False) -> None:
         machine = self.machines[name]
         machine.life += 1
         machine.ticket = 0
-        machine.node = Node(self.configs[name], machine.disk, random.Random(machine.life))
+        config = msgspec.structs.replace(self.configs[name], replace=replace)
+        machine.node = Node(config, machine.disk, random.Random(machine.life))
         self._perform(name, machine.node.start(self._clock(name)))
         if self.by_hand:
             self.commit(name)
@@ -195,7 +202,7 @@ class Cluster:
             elif isinstance(effect, Reply):
                 assert (name, effect.conn) not in self.replies, "answered twice"
                 self.replies[name, effect.conn] = effect.value
-            elif isinstance(effect, Log):
+            elif isinstance(effect, Log | Halt):
                 self.logs.append(effect.text)
 
     def _send(self, flight: Flight) -> None:

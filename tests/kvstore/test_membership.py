@@ -71,8 +71,14 @@ def test_a_node_that_lost_its_disk_gets_its_data_back() -> None:
     made.crash("b")
     made.wipe("b")
     made.boot("b")
+    made.idle(1_000.0)
+    assert not made.node("b").ready
+    assert any("b has an empty disk" in line for line in made.logs)
+    made.crash("b")
+    made.boot("b", replace=True)
     made.ask("a", "KV.CLUSTER", "REPLACE", "b")
     settle(made, "abc")
+    assert made.node("b").incarnation > 1 << 20
     made.crash("c")
     unharmed(made, "ab")
 

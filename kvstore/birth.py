@@ -1,0 +1,114 @@
+"""A node's first start, and why an empty disk is no first start.
+
+    disk empty ──► a token, durable ──Birth(token)──► every peer it knows     token new, or the same: recorded, durably
+                                    ◄──BirthReply──   ok                      another token: it was here before
+                   ok from a majority of them: born      another token anywhere: refuse to start
+
+A node that has lost its disk has forgotten what it promised and acknowledged; if it took part under its old name, a quorum
+could meet in it alone (amnesia: `store.md` S10). So it does nothing until it is *replaced*: KV.CLUSTER REPLACE puts it in the
+document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that. A restored backup is an
+empty disk in this sense: whoever restores leaves the incarnation out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from kvstore.config import majority
+from kvstore.document import Document, unpacked
+from kvstore.events import Halt, Log, Meta
+from kvstore.messages_ring import Birth, BirthReply, RingOffer
+
+if TYPE_CHECKING:
+    from kvstore.node import Node
+
+TOKEN: Final = "birth"
+BIRTHS: Final = "births"
+RETRY_MS: Final = 100.0
+LIFE_SHIFT: Final = 20  # a disk's incarnations begin at its number << LIFE_SHIFT
+
+
+class Births:
+    """Asks for this node's own birth, and witnesses those of others."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        stored = node.reader.meta(BIRTHS)
+        self._known: dict[str, bytes] = (
+            msgspec.msgpack.decode(stored, type=dict[str, bytes]) if stored else {}
+        )
+        self._token = node.reader.meta(TOKEN) or b""
+        self._ok: set[str] = set()
+        self.over = False  # born, or refused for good
+
+    def needed(self, incarnation: bytes | None) -> bool:
+        """Whether this start has to be witnessed."""
+        config = self._node.config
+        return incarnation is None and bool(config.peers) and "blank_disk_same_id" not in config.bugs
+
+    def begin(self) -> None:
+        """Ask, until enough have answered; or wait to be replaced."""
+        node = self._node
+        if node.config.replace:
+            node.emit(Log(f"{node.name} has no data and waits for KV.CLUSTER REPLACE {node.name}"))
+            return
+        if not self._token:
+            self._token = b"%d" % int(node.rng.random() * (1 << 53))
+            node.emit(node.overlay.write_meta(Meta(TOKEN, self._token)))
+        node.hold_all(self._ask)
+
+    def _ask(self) -> None:
+        if self.over:
+            return
+        node = self._node
+        for peer in node.config.peers:
+            if peer not in self._ok:
+                node.send(peer, Birth(self._token))
+        node.schedule(node.moment.clock.mono_ms + RETRY_MS, self._ask)
+
+    def handlers(self) -> dict[type, Callable[[str, Any], None]]:
+        """What a node may hear before it is born."""
+        return {Birth: self.witness, BirthReply: self.reply, RingOffer: self.offered}
+
+    def witness(self, src: str, message: Birth) -> None:
+        """Record a birth, unless another is recorded."""
+        node, known = self._node, self._known.get(src)
+        if known is None:
+            self._known[src] = message.token
+            node.emit(node.overlay.write_meta(Meta(BIRTHS, msgspec.msgpack.encode(self._known))))
+        fresh = known is None or known == message.token
+        node.hold_all(lambda: node.send(src, BirthReply(message.token, fresh)))
+
+    def reply(self, src: str, message: BirthReply) -> None:
+        """A witness's word."""
+        if self.over or message.token != self._token or self._node.config.replace:
+            return
+        if not message.fresh:
+            self.over = True
+            name = self._node.name
+            self._node.emit(
+                Halt(
+                    f"{name} has an empty disk, and {src} remembers it with another: it may have acknowledged what it "
+                    f"does not know any more. Start it with --replace and send KV.CLUSTER REPLACE {name} to a member"
+                )
+            )
+            return
+        self._ok.add(src)
+        if len(self._ok) >= majority(len(self._node.config.peers)):
+            self.over = True
+            self._node.begin_life(1)
+
+    def offered(self, src: str, message: RingOffer) -> None:
+        """A document: is it the one that makes us a member again?"""
+        document: Document = unpacked(message.document)
+        node, change = self._node, document.change
+        member = document.member(node.name)
+        if not node.config.replace or member is None or change is None or self.over:
+            return
+        if change.lost == node.name or change.node == node.name:
+            self.over = True
+            node.membership.offer(src, message)
+            node.begin_life((member.lives << LIFE_SHIFT) + 1)
