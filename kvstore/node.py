@@ -18,7 +18,15 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from kvstore import commands, commands_admin, commands_cas, commands_causal, commands_cluster, commands_session, session
+from kvstore import (
+    commands,
+    commands_admin,
+    commands_cas,
+    commands_causal,
+    commands_cluster,
+    commands_session,
+    session,
+)
 from kvstore.acceptor import Acceptor
 from kvstore.actors import META as ACTORS
 from kvstore.actors import Actors
@@ -50,26 +58,11 @@ from kvstore.flows.steps import Op
 from kvstore.forest import Forest
 from kvstore.hlc import HybridClock
 from kvstore.membership import DOCUMENT, Membership, born
-from kvstore.messages import (
-    BucketOffer,
-    BucketOpen,
-    BucketReply,
-    Message,
-    Ping,
-    Query,
-    QueryReply,
-    Refused,
-    Repair,
-    Stale,
-    Store,
-    StoreReply,
-)
-from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
-from kvstore.messages_causal import Applied, Apply, OtherLife
-from kvstore.messages_ring import Birth, BirthReply, Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
+from kvstore.messages import Message
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
+from kvstore.routes import routes
 from kvstore.transfer import Transfer
 from kvstore.updates import Updates
 from kvstore.upkeep import Upkeep
@@ -175,40 +168,7 @@ class Node:
             Committed: self._committed,
         }
         self.births = Births(self)
-        self._messages = self._handlers()
-
-    def _handlers(self) -> dict[type, Callable[[str, Any], None]]:
-        return {
-            Query: self.replica.query,
-            Store: self.replica.store,
-            Repair: self.replica.store,
-            BucketOffer: self.replica.offer,
-            BucketOpen: self.replica.open,
-            Ping: self.replica.ping,
-            Prepare: self.acceptor.prepare,
-            Accept: self.acceptor.accept,
-            Promise: self.coordinator.answer,
-            Accepted: self.coordinator.answer,
-            Nack: self.coordinator.refusal,
-            QueryReply: self.coordinator.version,
-            StoreReply: self.coordinator.version,
-            BucketReply: self.coordinator.answer,
-            Apply: self.updates.apply,
-            Applied: self.coordinator.answer,
-            OtherLife: self.coordinator.refusal,
-            Stale: self.membership.stale,
-            RingOffer: self.membership.offer,
-            RingWant: self.membership.want,
-            RingReply: self.coordinator.answer,
-            Pull: self.transfer.pull,
-            Pulled: self.coordinator.answer,
-            Scan: self.transfer.scan,
-            Birth: self.births.witness,
-            BirthReply: self.births.reply,
-            Page: self.coordinator.answer,
-            Refused: self.coordinator.refusal,
-            **self.upkeep.handlers(),
-        }
+        self._messages = routes(self)
 
     @property
     def ring(self) -> Ring:
@@ -235,7 +195,7 @@ class Node:
         self.emit(self.overlay.write_meta(Meta(INCARNATION, b"%d" % incarnation)))
         self.coordinator.renew()
         self.membership.start()
-        self._messages = self._handlers()
+        self._messages = routes(self)
         self.hold(self.overlay.ticket, self._begin)
 
     def step(self, clock: Clock, event: Event) -> list[Effect]:
