@@ -33,7 +33,7 @@ from harness.plan_toml import read_toml, write_key, write_value
 class FaultPlan:
     """One kind of fault and its rhythm: every `every_s` it starts on fresh targets and lasts `for_s`.
 
-    `kind`: partition | kill | wipe | pause | clock. `options` are the kind's own: partition `shape` = halves |
+    `kind`: partition | kill | wipe | pause | clock | join | leave | replace. `options` are the kind's own: partition `shape` = halves |
     isolate | majorities-ring | bridge | one-way; kill, wipe and pause `targets` = one | minority | majority | all;
     clock `offset_ms` = the largest offset either way, with `targets`.
     """
@@ -91,6 +91,9 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": {"shape": SHAPES},
     "kill": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
+    "join": {},
+    "leave": {},
+    "replace": {},
     "pause": {"targets": TARGETS},
     "clock": {"offset_ms": float, "targets": TARGETS},
 }

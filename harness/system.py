@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from harness.client import Channel
 
@@ -105,6 +105,25 @@ class SystemUnderTest(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """Its configuration, for the report."""
+
+
+class Layout(NamedTuple):
+    """Who is a member and who owns how much, as one node knows it; `changing` while a change goes on."""
+
+    epoch: int
+    members: tuple[str, ...]
+    owned: Mapping[str, int]
+    changing: bool
+
+
+class ElasticSystem(SystemUnderTest, Protocol):
+    """A system whose members can change while it runs. `channel` is to a member."""
+
+    async def change_members(self, channel: Channel, kind: str, node: str, lost: str) -> None:
+        """Begin a change: kind is join, leave, or replace (of `lost` by `node`). Raises SystemFault when it is refused."""
+
+    async def layout(self, channel: Channel) -> Layout | None:
+        """The members as this node knows them, None if it is none itself."""
 
 
 SystemFactory = Callable[[Mapping[str, Any], Sequence[str]], SystemUnderTest]

@@ -6,7 +6,7 @@
 
 A node that has lost its disk has forgotten what it promised and acknowledged; if it took part under its old name, a quorum
 could meet in it alone (amnesia: `store.md` S10). So it does nothing until it is *replaced*: KV.CLUSTER REPLACE puts it in the
-document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that. A restored backup is an
+document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that instead of ending. A restored backup is an
 empty disk in this sense: whoever restores leaves the incarnation out.
 """
 
@@ -42,6 +42,7 @@ class Births:
         )
         self._token = node.reader.meta(TOKEN) or b""
         self._ok: set[str] = set()
+        self._waits = False  # to be replaced
         self.over = False  # born, or refused for good
 
     def needed(self, incarnation: bytes | None) -> bool:
@@ -52,16 +53,13 @@ class Births:
     def begin(self) -> None:
         """Ask, until enough have answered; or wait to be replaced."""
         node = self._node
-        if node.config.replace:
-            node.emit(Log(f"{node.name} has no data and waits for KV.CLUSTER REPLACE {node.name}"))
-            return
         if not self._token:
             self._token = b"%d" % int(node.rng.random() * (1 << 53))
             node.emit(node.overlay.write_meta(Meta(TOKEN, self._token)))
         node.hold_all(self._ask)
 
     def _ask(self) -> None:
-        if self.over:
+        if self.over or self._waits:
             return
         node = self._node
         for peer in node.config.peers:
@@ -84,11 +82,15 @@ class Births:
 
     def reply(self, src: str, message: BirthReply) -> None:
         """A witness's word."""
-        if self.over or message.token != self._token or self._node.config.replace:
+        if self.over or message.token != self._token or self._waits:
+            return
+        name = self._node.name
+        if not message.fresh and self._node.config.replace:
+            self._waits = True
+            self._node.emit(Log(f"{name} has lost its data and waits for KV.CLUSTER REPLACE {name}"))
             return
         if not message.fresh:
             self.over = True
-            name = self._node.name
             self._node.emit(
                 Halt(
                     f"{name} has an empty disk, and {src} remembers it with another: it may have acknowledged what it "

@@ -151,6 +151,7 @@ def _status(node: Node) -> Value:
         "members": len(members),
         "reachable": reachable,
         "ready": int(node.view.joined and reachable >= majority(len(members))),
+        "stranger": int(not node.view.joined),
         "holders": [name.encode() for name in document.acceptors],
         "change": _change(document),
         "nodes": nodes,

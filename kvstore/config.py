@@ -103,7 +103,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     acceptors: tuple[
         str, ...
     ] = ()  # who holds the ring document; () = the first members, 5 at most, an odd number
-    replace: bool = False  # with an empty disk: wait for KV.CLUSTER REPLACE, instead of a refusal to start
+    replace: bool = False  # if the disk was lost: wait for KV.CLUSTER REPLACE instead of ending
     joining: bool = False  # begin as nobody, and wait to be taken in (KV.CLUSTER JOIN, REPLACE)
     client: str = "127.0.0.1:7000"
     peer: str = "127.0.0.1:7100"

@@ -10,6 +10,7 @@ type           –                  of mode crdt: see kvstore.crdt
 n              3, or all nodes    replicas per key
 r, w           the mode's         how many replicas a read, a write waits for
 read_repair    the mode's         none | async | blocking
+members        all nodes          how many of the nodes begin as members; the others may join
 clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
 bugs           []                 deliberate mistakes, see kvstore.bugs
 """
@@ -21,12 +22,12 @@ from typing import Any, Final
 
 from harness.client import Channel
 from harness.plan import PlanError
-from harness.system import Deployment, SimulatedEnv, SimulatedNode
+from harness.system import Deployment, Layout, SimulatedEnv, SimulatedNode, SystemFault
 from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node_config
 from workloads.kvstore_sim import StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
-OPTIONS: Final = (*BUCKET_OPTIONS, "clock", "bugs")
+OPTIONS: Final = (*BUCKET_OPTIONS, "members", "clock", "bugs")
 SIM_ADDRESS: Final = "127.0.0.1:7100"  # nobody dials it: the simulator carries messages by name
 
 
@@ -45,7 +46,13 @@ class KvStoreSystem:
             raise PlanError(
                 f'[system] bugs = {bugs!r} is not a list of names; write bugs = ["ack_before_fsync"]'
             )
-        self._options: dict[str, Any] = {"n": min(3, len(self.nodes)), **options}
+        members = options.get("members", len(self.nodes))
+        if type(members) is not int or not 1 <= members <= len(self.nodes):
+            raise PlanError(
+                f"[system] members = {members!r} is no number from 1 to {len(self.nodes)}, the plan's nodes"
+            )
+        self._members = self.nodes[:members]
+        self._options: dict[str, Any] = {"n": min(3, members), **options}
         if isinstance(self._options["n"], int) and self._options["n"] > len(self.nodes):
             raise PlanError(
                 f"[system] n = {self._options['n']} replicas need as many nodes, and there are {len(self.nodes)}; "
@@ -59,10 +66,11 @@ class KvStoreSystem:
     def _config(self, node: str) -> NodeConfig:
         asked = {name: self._options[name] for name in BUCKET_OPTIONS if self._options.get(name) is not None}
         clock = {"clock": self._options["clock"]} if "clock" in self._options else {}
-        peers = dict.fromkeys(self.nodes, SIM_ADDRESS)
+        peers = dict.fromkeys(self._members, SIM_ADDRESS)
         return node_config(
-            node, peers, bugs=self._options.get("bugs", ()), default=bucket(DEFAULT_BUCKET, **asked), **clock
-        )
+            node, peers, bugs=self._options.get("bugs", ()), default=bucket(DEFAULT_BUCKET, **asked),
+            joining=node not in self._members, replace=True, **clock,
+        )  # fmt: skip
 
     def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
         """One life of a node in the simulator."""
@@ -81,14 +89,49 @@ class KvStoreSystem:
         return await kvstore_hosts.dial(host, port, timeout_s=timeout_s)
 
     async def ready(self, channel: Channel) -> bool:
-        """True when the node serves and hears a majority of its peers."""
-        answer = await channel.request([b"KV.CLUSTER", b"STATUS"], timeout_s=2.0)
-        if isinstance(answer, list):
-            answer = dict(zip(answer[::2], answer[1::2], strict=True))
-        return isinstance(answer, Mapping) and answer.get(b"ready") == 1
+        """True when the node serves and hears a majority of its peers, or is no member."""
+        status = await _status(channel)
+        return status.get(b"ready") == 1 or status.get(b"stranger") == 1
+
+    async def layout(self, channel: Channel) -> Layout | None:
+        """The members as this node knows them, None if it is none itself."""
+        status = await _status(channel)
+        if status.get(b"stranger") != 0:
+            return None
+        nodes = {name.decode(): _mapping(about) for name, about in _mapping(status[b"nodes"]).items()}
+        owned = {name: int(about[b"partitions"]) for name, about in nodes.items()}
+        return Layout(int(status[b"epoch"]), tuple(sorted(nodes)), owned, status[b"change"] is not None)
+
+    async def change_members(self, channel: Channel, kind: str, node: str, lost: str) -> None:
+        """Begin a change. Raises SystemFault when it is refused."""
+        if lost == node and "blank_disk_same_id" in self._options.get("bugs", ()):
+            return  # whoever made that mistake knows of nothing to be done
+        address = self._address(node).encode()
+        words: dict[str, tuple[bytes, ...]] = {
+            "join": (node.encode(), address),
+            "leave": (node.encode(),),
+            "replace": (lost.encode(),) if lost == node else (lost.encode(), node.encode(), address),
+        }
+        answer = await channel.request([b"KV.CLUSTER", kind.upper().encode(), *words[kind]], timeout_s=6.0)
+        if isinstance(answer, BaseException):
+            raise SystemFault(str(answer))
+
+    def _address(self, node: str) -> str:
+        return SIM_ADDRESS
 
     def describe(self) -> Mapping[str, Any]:
         """Its configuration, defaults filled in."""
         config = self._configs[self.nodes[0]]
         promise = {name: getattr(config.default, name) for name in BUCKET_OPTIONS}
         return {"name": self.name, **promise, "clock": config.clock, "bugs": sorted(config.bugs)}
+
+
+def _mapping(answer: Any) -> Mapping[bytes, Any]:
+    """A map as RESP 3 gives it, or RESP 2: names and values by turns."""
+    if isinstance(answer, list):
+        return dict(zip(answer[::2], answer[1::2], strict=True))
+    return answer if isinstance(answer, Mapping) else {}
+
+
+async def _status(channel: Channel) -> Mapping[bytes, Any]:
+    return _mapping(await channel.request([b"KV.CLUSTER", b"STATUS"], timeout_s=2.0))

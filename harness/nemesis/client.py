@@ -16,7 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from checkers.op import Op, Type
-from harness.nemesis.faults import CLOCK_TOLERANCE_MS, KINDS, Fault, Partition
+from harness.nemesis import members
+from harness.nemesis.faults import CLOCK_TOLERANCE_MS, KINDS, Fault, Partition, Wipe
 from harness.worlds import World, WorldError
 
 HEAL: Final = "heal"
@@ -39,6 +40,8 @@ class NemesisClient:
         """`ready()` returns an awaitable list of nodes that do not serve, once they had time to come back."""
         self.records: list[dict[str, Any]] = []
         self.problems: list[str] = []
+        self._unsettled = False  # members have changed
+        self._wiped: list[str] = []  # nodes that have to be replaced
         self.active: dict[int, tuple[Fault, int]] = {}
         self._world = world
         self._now_ns = now_ns
@@ -69,7 +72,7 @@ class NemesisClient:
     async def _start(self, kind: str, op: Op) -> Op:
         value = dict(op.value)
         number, nodes = value.pop("id"), tuple(value.pop("nodes"))
-        fault = KINDS[kind](number, nodes, value)
+        fault = (KINDS.get(kind) or members.KINDS[kind])(number, nodes, value)
         self.active[number] = (fault, self._now_ns())
         await fault.start(self._world)
         if fault.note:
@@ -96,6 +99,16 @@ class NemesisClient:
         finally:
             del self.active[number]
             self._record(fault, start_ns)
+        if isinstance(fault, Wipe) and hasattr(self._world.system, "change_members"):
+            self._wiped += [node for node in fault.nodes if node not in self._wiped]
+            layout = await members.look(self._world)
+            for node in list(self._wiped) if layout is not None and not layout.changing else ():
+                if not await members.change(
+                    self._world, "replace", node, node, layout.members if layout else ()
+                ):
+                    self._wiped.remove(node)
+                    break
+        self._unsettled |= isinstance(fault, Wipe | members.MemberChange)
         if isinstance(fault, Partition):
             for other, _ in self.active.values():
                 if isinstance(other, Partition):
@@ -129,6 +142,8 @@ class NemesisClient:
         await world.mend()
         for node in world.nodes:
             await self._heal_node(node)
+        if self._unsettled and hasattr(world.system, "change_members"):
+            self.problems += await members.settle(world, self._wiped)
         late: Sequence[str] = await self._ready()
         self.problems += [f"{node} does not serve after the heal" for node in late]
         return {"healed": not self.problems, "problems": list(self.problems)}

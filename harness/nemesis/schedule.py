@@ -46,6 +46,8 @@ def draw_stroke(
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Whom it strikes, and how."""
     options = fault.options
+    if fault.kind in ("join", "leave", "replace"):
+        return (), {"draw": round(rng.random(), 6)}
     if fault.kind == "partition":
         shape = options.get("shape", DEFAULT_SHAPE)
         grudge = SHAPES[shape](nodes, rng)

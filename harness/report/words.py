@@ -27,12 +27,14 @@ FAULT_WORDS = {
     "partition": "network partitions",
     "kill": "killed and restarted nodes",
     "wipe": "nodes that lost their disks",
+    "join": "nodes that joined",
+    "leave": "nodes that left",
+    "replace": "nodes that died and were replaced by others",
     "pause": "paused nodes",
     "clock": "shifted clocks",
 }
 NEVER_TESTED = (
     "disk corruption or a full disk",
-    "nodes joining or leaving the cluster",
     "operations on several keys at once",
     "slow networks with corrupted packets",
 )

@@ -14,6 +14,7 @@ if (
     TYPE_CHECKING
 ):  # the client needs the checkers and their compiled core, whose absence `quorate doctor` reports
     from harness.client import Channel
+    from harness.system import SystemUnderTest
 
 Grudge = Mapping[str, frozenset[str]]
 """Who drops whose packets: `{dst: {src, …}}`. One-way cuts are grudges that are not symmetric."""
@@ -32,6 +33,7 @@ class World(Protocol):
 
     kind: str  # "sim" | "hosts"
     nodes: tuple[str, ...]
+    system: SystemUnderTest
 
     async def up(self) -> None:
         """Install, start and wait until every node is ready."""

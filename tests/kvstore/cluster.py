@@ -75,6 +75,7 @@ class Cluster:
         *,
         seed: int = 0,
         by_hand: bool = False,
+        first_start: bool = False,
         **options: object,
     ) -> None:
         self.rng = random.Random(seed)
@@ -97,7 +98,7 @@ class Cluster:
         }
         self.machines = {name: Machine(MemoryEngine()) for name in names}
         for name in names:
-            if by_hand:  # not its first start: nobody has to witness it
+            if not first_start:  # not its first start: nobody has to witness it
                 self.machines[name].disk.commit([Meta("incarnation", b"0")])
             self.boot(name)
 

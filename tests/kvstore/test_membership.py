@@ -12,8 +12,8 @@ from tests.kvstore.cluster import Cluster, failed
 KEYS = [b"key-%d" % number for number in range(60)]
 
 
-def filled(mode: str = "register", names: str = "abc", **options: object) -> Cluster:
-    made = Cluster(names, bucket("default", mode), seed=5, **options)
+def filled(mode: str = "register", names: str = "abc", *, first_start: bool = False) -> Cluster:
+    made = Cluster(names, bucket("default", mode), seed=5, first_start=first_start)
     for key in KEYS:
         assert failed(made.ask("a", "SET", key, b"v-" + key)) is None
     made.ask("a", "DEL", KEYS[0])
@@ -67,7 +67,7 @@ def test_join_leave_and_replace_lose_nothing(mode: str) -> None:
 
 
 def test_a_node_that_lost_its_disk_gets_its_data_back() -> None:
-    made = filled("cas")
+    made = filled("cas", first_start=True)
     made.crash("b")
     made.wipe("b")
     made.boot("b")

@@ -45,7 +45,7 @@ class HostsWorld:
         shift_clocks: bool = True,
     ) -> None:
         self.nodes = tuple(system.nodes)
-        self._system, self._inventory, self._log = system, inventory, log
+        self.system, self._inventory, self._log = system, inventory, log
         self._hosts = dict(zip(self.nodes, inventory.first(len(self.nodes)), strict=True))
         self._control = Control(self._hosts, trace=log)
         self._deployment: Deployment = system.deployment()
@@ -148,7 +148,7 @@ class HostsWorld:
             with contextlib.suppress(ChannelError):
                 channel = await self.dial(node)
                 try:
-                    if await self._system.ready(channel):
+                    if await self.system.ready(channel):
                         return
                 finally:
                     await channel.close()
@@ -159,7 +159,7 @@ class HostsWorld:
                     "its process has ended" if state.state == "gone" else f"not within {READY_TIMEOUT_S:g} s"
                 )
                 raise WorldError(
-                    f"{self._hosts[node].label}: {self._system.name} does not serve: {why}; its log ends: {words}"
+                    f"{self._hosts[node].label}: {self.system.name} does not serve: {why}; its log ends: {words}"
                 )
             await asyncio.sleep(0.05)
 
@@ -168,7 +168,7 @@ class HostsWorld:
     async def dial(self, node: str) -> Channel:
         """A new client connection. Raises ChannelError."""
         address = self._addresses.get(node, self._hosts[node].address)
-        return await self._system.dial(address, self._deployment.client_port, timeout_s=DIAL_TIMEOUT_S)
+        return await self.system.dial(address, self._deployment.client_port, timeout_s=DIAL_TIMEOUT_S)
 
     # ---- partitions ----------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class SimWorld:
         self, system: SystemUnderTest, options: Mapping[str, Any], seed: int, *, loop: SimLoop
     ) -> None:
         self.nodes = system.nodes
-        self._system = system
+        self.system = system
         self._loop = loop
         self._seed = seed
         self._options = NetOptions.parse(options)
@@ -78,7 +78,7 @@ class SimWorld:
         deadline = self._loop.time() + READY_S_MAX
         while self._loop.time() < deadline:
             channel = await self.dial(node)
-            ready = await self._system.ready(channel)
+            ready = await self.system.ready(channel)
             await channel.close()
             if ready:
                 return

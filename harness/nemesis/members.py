@@ -1,0 +1,174 @@
+"""Changes of membership as faults: nodes join, leave and are replaced while clients work.
+
+    kind      does                                            it bit if
+    join      takes in a node that is no member yet           the epoch grew and the new node is a member
+    leave     lets a member go, while more than four are left the epoch grew
+    replace   kills a member for good, another takes its place    the epoch grew, and the lost one was there before
+
+Whom it strikes depends on who is a member then: the timetable draws a number, and the fault turns it into a name.
+A change may last longer than the fault; the final heal waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from harness.client import ChannelError
+from harness.nemesis.faults import Fault
+from harness.system import ElasticSystem, Layout, SystemFault
+from harness.worlds import World, WorldError
+
+LEAST: Final = 4  # members that stay
+SETTLE_S_MAX: Final = 120.0
+POLL_S: Final = 0.1
+
+
+def elastic(world: World) -> ElasticSystem:
+    """The world's system, if its members can change. Raises WorldError."""
+    if not hasattr(world.system, "change_members"):
+        raise WorldError(f"the system {world.system.name} cannot change its members; leave such faults out")
+    return cast(ElasticSystem, world.system)
+
+
+async def look(world: World) -> Layout | None:
+    """The newest layout that a running node tells."""
+    system, newest = elastic(world), None
+    for node in world.nodes:
+        if (await world.process(node)).state != "running":
+            continue
+        try:
+            channel = await world.dial(node)
+            try:
+                found = await system.layout(channel)
+            finally:
+                await channel.close()
+        except ChannelError:
+            continue
+        if found is not None and (newest is None or found.epoch > newest.epoch):
+            newest = found
+    return newest
+
+
+async def change(world: World, kind: str, node: str, lost: str, members: Sequence[str]) -> str:
+    """Ask members until one begins the change; why none did, or nothing."""
+    system, why = elastic(world), "no member is running"
+    for member in members:
+        if (member in (node, lost) and kind != "leave") or (await world.process(member)).state != "running":
+            continue
+        try:
+            channel = await world.dial(member)
+            try:
+                await system.change_members(channel, kind, node, lost)
+                return ""
+            finally:
+                await channel.close()
+        except (ChannelError, SystemFault) as error:
+            why = str(error)
+    return why
+
+
+class MemberChange(Fault):
+    """What the three have in common."""
+
+    def pick(self, names: Sequence[str]) -> str:
+        """One of them, by the number drawn."""
+        return sorted(names)[int(self.detail["draw"] * len(names))]
+
+    def choose(self, layout: Layout, world: World) -> tuple[str, str] | None:
+        """(node, lost), or None when there is nobody for it."""
+        raise NotImplementedError
+
+    async def before(self, world: World, node: str, lost: str) -> None:
+        """What has to happen first."""
+
+    async def start(self, world: World) -> None:
+        """Look who is a member, and begin."""
+        layout = await look(world)
+        chosen = None if layout is None or layout.changing else self.choose(layout, world)
+        if layout is None or chosen is None:
+            self.note = "no node to do it with, or a change goes on"
+            return
+        node, lost = chosen
+        self.nodes = (node,)
+        self.evidence = {
+            "node": node,
+            "lost": lost,
+            "epoch_before": layout.epoch,
+            "owned_before": dict(layout.owned),
+        }
+        await self.before(world, node, lost)
+        self.evidence["refused"] = await change(world, self.kind, node, lost, layout.members)
+
+    async def stop(self, world: World) -> None:
+        """See how far it came."""
+        self.healed = True
+        layout = await look(world)
+        if layout is None or "epoch_before" not in self.evidence:
+            self.note = self.note or "no node tells who is a member"
+            return
+        before: dict[str, int] = self.evidence["owned_before"]
+        moved = sum(max(0, count - before.get(node, 0)) for node, count in layout.owned.items())
+        self.evidence |= {
+            "epoch_after": layout.epoch,
+            "members_after": list(layout.members),
+            "owners_moved": moved,
+        }
+        self.bit = layout.epoch > self.evidence["epoch_before"]
+        self.note = "" if self.bit else self.evidence["refused"] or "the epoch stayed as it was"
+
+
+class Join(MemberChange):
+    """A node joins."""
+
+    kind = "join"
+
+    def choose(self, layout: Layout, world: World) -> tuple[str, str] | None:
+        """A node that is no member."""
+        free = [node for node in world.nodes if node not in layout.members]
+        return (self.pick(free), "") if free else None
+
+
+class Leave(MemberChange):
+    """A node leaves."""
+
+    kind = "leave"
+
+    def choose(self, layout: Layout, world: World) -> tuple[str, str] | None:
+        """A member, if enough stay."""
+        return (self.pick(layout.members), "") if len(layout.members) > LEAST else None
+
+
+class Replace(MemberChange):
+    """A member dies, and another node takes its place."""
+
+    kind = "replace"
+
+    def choose(self, layout: Layout, world: World) -> tuple[str, str] | None:
+        """A node that is no member, and a member."""
+        free = [node for node in world.nodes if node not in layout.members]
+        return (self.pick(free), self.pick(layout.members)) if free else None
+
+    async def before(self, world: World, node: str, lost: str) -> None:
+        """The member dies."""
+        await world.kill(lost)
+
+
+async def settle(world: World, lost: Sequence[str]) -> list[str]:
+    """After the heal: wait until no change goes on and the nodes that lost their disks are replaced; what is wrong."""
+    waiting, why, waited_s = list(lost), "", 0.0
+    while waited_s < SETTLE_S_MAX:
+        layout = await look(world)
+        if layout is not None and not layout.changing:
+            if not waiting:
+                return []
+            why = await change(world, "replace", waiting[0], waiting[0], layout.members)
+            if not why or waiting[0] not in layout.members:
+                waiting.pop(0)
+        await asyncio.sleep(POLL_S)
+        waited_s += POLL_S
+    return [f"the membership did not come to rest: {why or 'a change goes on'}"]
+
+
+KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in (Join, Leave, Replace)}
