@@ -114,6 +114,7 @@ class Layout(NamedTuple):
     members: tuple[str, ...]
     owned: Mapping[str, int]
     changing: bool
+    gone: tuple[str, ...] = ()  # names that cannot be members again
 
 
 class ElasticSystem(SystemUnderTest, Protocol):

@@ -153,6 +153,7 @@ def _status(node: Node) -> Value:
         "ready": int(node.view.joined and reachable >= majority(len(members))),
         "stranger": int(not node.view.joined),
         "holders": [name.encode() for name in document.acceptors],
+        "gone": [name.encode() for name in document.gone],
         "change": _change(document),
         "nodes": nodes,
     }

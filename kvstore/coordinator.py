@@ -168,7 +168,7 @@ class Coordinator:
                 request = ask.request = self._requests = self._requests + 1
             ask.op = op
             plan = op.plan
-            if plan is not None:
+            if plan is not None and type(ask) is not Tell:
                 now = self._view.plan(op.partition, op.bucket.n)
                 if now is not plan or len(now.writes) > 1:
                     self._aim(op, ask, now)
@@ -208,7 +208,12 @@ class Coordinator:
         for ask in list(self._asks.values()):
             op = ask.op
             assert op is not None
-            if op.plan is None or ask.patient or self._view.plan(op.partition, op.bucket.n) is op.plan:
+            if (
+                op.plan is None
+                or type(ask) is Tell
+                or ask.patient
+                or self._view.plan(op.partition, op.bucket.n) is op.plan
+            ):
                 continue
             if ask.make is not None and not ask.stale:
                 continue  # what it asks for must not be done twice; an answer, or a refusal, is on its way
@@ -223,7 +228,10 @@ class Coordinator:
     def stale(self, message: Stale) -> None:
         """A replica did nothing, for our epoch is over. What is asked again anyhow needs no more; see `replan`."""
         ask = self._asks.get(message.request)
-        if ask is not None and ask.make is not None:
+        if type(ask) is Tell and ask.op is not None:
+            del self._asks[ask.request]
+            self._resume(ask.op, error=GaveUpError("STALE", "the ring has moved on"))
+        elif ask is not None and ask.make is not None:
             ask.stale = True
             self.replan()
 

@@ -237,7 +237,7 @@ def moving(document: Document) -> list[int]:
     return [p for p, step in enumerate(document.steps) if step in (BOTH_OLD, BOTH_NEW)]
 
 
-def still(document: Document, counts: Sequence[int]) -> list[int]:
+def still(document: Document) -> list[int]:
     """The partitions that have yet to begin."""
     return [p for p, step in enumerate(document.steps) if step == OLD]
 
@@ -276,13 +276,13 @@ def barred(document: Document, partition: int, n: int, adopted: frozenset[str] |
 
 
 def startable(document: Document, counts: Sequence[int], per_node: int) -> list[int]:
-    """Partitions that may begin: all that move nothing, and so many that no node takes part in more than `per_node`."""
+    """Partitions that may begin: all that move nothing, and so many that no node streams more than `per_node` at a time.
+
+    Call it when those that have begun have streamed.
+    """
     busy: dict[str, int] = {}
-    for partition in moving(document):
-        for node in _streaming(document, partition, counts):
-            busy[node] = busy.get(node, 0) + 1
     found = []
-    for partition in still(document, counts):
+    for partition in still(document):
         nodes = _streaming(document, partition, counts)
         if all(busy.get(node, 0) < per_node for node in nodes):
             for node in nodes:

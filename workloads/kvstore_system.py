@@ -100,7 +100,8 @@ class KvStoreSystem:
             return None
         nodes = {name.decode(): _mapping(about) for name, about in _mapping(status[b"nodes"]).items()}
         owned = {name: int(about[b"partitions"]) for name, about in nodes.items()}
-        return Layout(int(status[b"epoch"]), tuple(sorted(nodes)), owned, status[b"change"] is not None)
+        gone = tuple(name.decode() for name in status[b"gone"])
+        return Layout(int(status[b"epoch"]), tuple(sorted(nodes)), owned, status[b"change"] is not None, gone)
 
     async def change_members(self, channel: Channel, kind: str, node: str, lost: str) -> None:
         """Begin a change. Raises SystemFault when it is refused."""

@@ -55,7 +55,7 @@ async def change(world: World, kind: str, node: str, lost: str, members: Sequenc
     """Ask members until one begins the change; why none did, or nothing."""
     system, why = elastic(world), "no member is running"
     for member in members:
-        if (member in (node, lost) and kind != "leave") or (await world.process(member)).state != "running":
+        if (member in (node, lost) and kind == "replace") or (await world.process(member)).state != "running":
             continue
         try:
             channel = await world.dial(member)
@@ -126,7 +126,7 @@ class Join(MemberChange):
 
     def choose(self, layout: Layout, world: World) -> tuple[str, str] | None:
         """A node that is no member."""
-        free = [node for node in world.nodes if node not in layout.members]
+        free = [node for node in world.nodes if node not in (*layout.members, *layout.gone)]
         return (self.pick(free), "") if free else None
 
 
@@ -147,7 +147,7 @@ class Replace(MemberChange):
 
     def choose(self, layout: Layout, world: World) -> tuple[str, str] | None:
         """A node that is no member, and a member."""
-        free = [node for node in world.nodes if node not in layout.members]
+        free = [node for node in world.nodes if node not in (*layout.members, *layout.gone)]
         return (self.pick(free), self.pick(layout.members)) if free else None
 
     async def before(self, world: World, node: str, lost: str) -> None:
