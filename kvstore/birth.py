@@ -42,7 +42,7 @@ class Births:
         )
         self._token = node.reader.meta(TOKEN) or b""
         self._ok: set[str] = set()
-        self._waits = False  # to be replaced
+        self.waits = False  # to be replaced
         self.over = False  # born, or refused for good
 
     def needed(self, incarnation: bytes | None) -> bool:
@@ -59,13 +59,17 @@ class Births:
         node.hold_all(self._ask)
 
     def _ask(self) -> None:
-        if self.over or self._waits:
+        if self.over or self.waits:
             return
         node = self._node
         for peer in node.config.peers:
             if peer not in self._ok:
                 node.send(peer, Birth(self._token))
         node.schedule(node.moment.clock.mono_ms + RETRY_MS, self._ask)
+
+    def may_ask(self, args: tuple[bytes, ...]) -> bool:
+        """Whether a node that is not born answers this command: one that waits tells its status."""
+        return self.waits and [arg.upper() for arg in args] == [b"KV.CLUSTER", b"STATUS"]
 
     def handlers(self) -> dict[type, Callable[[str, Any], None]]:
         """What a node may hear before it is born."""
@@ -82,11 +86,11 @@ class Births:
 
     def reply(self, src: str, message: BirthReply) -> None:
         """A witness's word."""
-        if self.over or message.token != self._token or self._waits:
+        if self.over or message.token != self._token or self.waits:
             return
         name = self._node.name
         if not message.fresh and self._node.config.replace:
-            self._waits = True
+            self.waits = True
             self._node.emit(Log(f"{name} has lost its data and waits for KV.CLUSTER REPLACE {name}"))
             return
         if not message.fresh:

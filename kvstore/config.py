@@ -103,6 +103,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     acceptors: tuple[
         str, ...
     ] = ()  # who holds the ring document; () = the first members, 5 at most, an odd number
+    transfers_max: int = 2  # partitions that a node streams at a time when the ring changes
     replace: bool = False  # if the disk was lost: wait for KV.CLUSTER REPLACE instead of ending
     joining: bool = False  # begin as nobody, and wait to be taken in (KV.CLUSTER JOIN, REPLACE)
     client: str = "127.0.0.1:7000"
@@ -289,7 +290,7 @@ def _check(config: NodeConfig) -> None:
     for field in ("request_timeout_ms", "heartbeat_ms"):
         if getattr(config, field) == 0:
             raise ConfigError(f"{field} is 0; choose a number of milliseconds above 0.")
-    for field in ("max_requests", "max_value_bytes", "hint_bytes_max", "hint_bytes_per_s"):
+    for field in ("transfers_max", "max_requests", "max_value_bytes", "hint_bytes_max", "hint_bytes_per_s"):
         value = getattr(config, field)
         if type(value) is not int or value < 1:
             raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")

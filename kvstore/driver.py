@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from kvstore.node import Node
 
 ROUND_TIMEOUT_MS: Final = 5_000.0
-TRANSFERS_MAX: Final = 2  # partitions that one node streams at a time
 _POLL_MS: Final = 2.0
 
 Alter = Callable[[Document], Document]
@@ -132,10 +131,8 @@ class Driver:
             enough = partial(self._barrier, document, counts, walking)
             if others and not enough({}):
                 yield Tell(RingOffer, others, node.membership.offer_body(), enough)
-        for partition in walking:
-            if document.steps[partition] == BOTH_OLD:
-                yield from self._stream(document, partition, counts)
-        starting = startable(document, counts, TRANSFERS_MAX)
+        yield from self._stream(document, [p for p in walking if document.steps[p] == BOTH_OLD], counts)
+        starting = startable(document, counts, node.config.transfers_max)
 
         def advance(now: Document) -> Document:
             return advanced(now, walking, starting) if now.epoch == document.epoch else now
@@ -153,8 +150,8 @@ class Driver:
         adopted = {*answers, self._node.name}
         return all(barred(document, partition, n, adopted) for partition in walking for n in counts)
 
-    def _stream(self, document: Document, partition: int, counts: tuple[int, ...]) -> Flow:
-        pullers = tuple(sorted({node for n in counts for node in newcomers(document, partition, n)}))
+    def _stream(self, document: Document, partitions: list[int], counts: tuple[int, ...]) -> Flow:
+        pullers = {node for p in partitions for n in counts for node in newcomers(document, p, n)}
         if pullers:
-            body = (partition, document.since[partition])
-            yield Tell(Pull, pullers, body, lambda answers: len(answers) == len(pullers))
+            epochs = {p: document.since[p] for p in partitions}
+            yield Tell(Pull, tuple(sorted(pullers)), (epochs,), lambda answers: len(answers) == len(pullers))

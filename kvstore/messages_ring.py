@@ -45,15 +45,14 @@ class RingWant(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=22):
 
 
 class Pull(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=25):
-    """Stream this partition from its old replicas, as it is at this epoch."""
+    """Stream those of these partitions that you are new to, from their old replicas, each as it is at its epoch."""
 
     request: int
-    partition: int
-    epoch: int
+    epochs: dict[int, int]
 
 
 class Pulled(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=26):
-    """The partition is streamed, merged and durable here."""
+    """The partitions are streamed, merged and durable here."""
 
     request: int
 

@@ -162,11 +162,8 @@ class Node:
         self._timer = 0
         self._timer_at = _NEVER
         self._events: dict[type, Callable[[Any], None]] = {
-            Command: self._command,
-            Closed: self._closed,
-            Fired: self._fired,
-            Committed: self._committed,
-        }
+            Command: self._command, Closed: self._closed, Fired: self._fired, Committed: self._committed,
+        }  # fmt: skip
         self.births = Births(self)
         self._messages = routes(self)
 
@@ -271,7 +268,7 @@ class Node:
     # ---- clients ----
 
     def _command(self, command: Command) -> None:
-        if not self.ready:
+        if not self.ready and not self.births.may_ask(command.args):
             self._early.append(command)
             return
         client = self.sessions.get(command.conn)

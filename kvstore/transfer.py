@@ -16,6 +16,7 @@ Tombstones travel as records do; promises of class `cas` too, so that a newcomer
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kvstore.acceptor import PROMISES
@@ -40,9 +41,10 @@ class Transfer:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._pulls: dict[
-            tuple[int, int], list[tuple[str, int]]
-        ] = {}  # (partition, epoch): who waits for the end
+        self._pulls: set[tuple[int, int]] = set()  # (partition, epoch) of the streams that run
+        self._waiting: dict[
+            str, tuple[int, set[tuple[int, int]]]
+        ] = {}  # driver: its request, and what is left
         self._done: dict[int, int] = {}  # partition: the epoch at which it was streamed, in this life
         self._careless = "join.source_not_adopted" in node.config.bugs
         self._one = "join.stream_from_one" in node.config.bugs
@@ -73,36 +75,54 @@ class Transfer:
     # ---- a newcomer ----
 
     def pull(self, src: str, message: Pull) -> None:
-        """Begin to stream, or note who else waits for it."""
-        node, partition, epoch = self._node, message.partition, message.epoch
-        mine = node.view.since(partition)
-        if epoch > mine:
-            node.membership.ahead(src, message)
-            return
-        if epoch < mine:
-            node.membership.refuse_stale(src, message.request)
-            return
-        if self._done.get(partition) == epoch:
-            node.send(src, Pulled(message.request))
-            return
-        waiting = self._pulls.get((partition, epoch))
-        if waiting is not None:
-            if (src, message.request) not in waiting:
-                waiting.append((src, message.request))
-            return
-        self._pulls[partition, epoch] = [(src, message.request)]
-        op = Op(_BUCKET, b"", partition, (), lambda op: None)
-        node.coordinator.launch(op, lambda op: self._stream(op, epoch), self._report, PULL_TIMEOUT_MS)
-        if not op.done:
-            node.coordinator.nudge(op)
+        """Begin to stream what is not here yet, and note who waits for it."""
+        view = self._node.view
+        for partition, epoch in message.epochs.items():
+            mine = view.since(partition)
+            if epoch > mine:
+                self._node.membership.ahead(src, message)
+                return
+            if epoch < mine:
+                self._node.membership.refuse_stale(src, message.request)
+                return
+        left = {
+            (p, epoch) for p, epoch in message.epochs.items() if self._done.get(p) != epoch and self._mine(p)
+        }
+        self._waiting[src] = (message.request, left)
+        for partition, epoch in sorted(left):
+            if (partition, epoch) not in self._pulls:
+                self._begin(partition, epoch)
+        self._tell()
 
-    def _report(self, op: Op, value: Any) -> None:
-        """The stream is over, one way or the other."""
-        for partition, epoch in [key for key in self._pulls if key[0] == op.partition]:
-            for dst, request in self._pulls.pop((partition, epoch)):
-                if op.existed:
-                    self._done[partition] = epoch
-                    self._node.send(dst, Pulled(request))
+    def _mine(self, partition: int) -> bool:
+        node = self._node
+        document = node.view.document
+        return any(node.name in newcomers(document, partition, n) for n in node.buckets.counts())
+
+    def _begin(self, partition: int, epoch: int) -> None:
+        self._pulls.add((partition, epoch))
+        op = Op(_BUCKET, b"", partition, (), lambda op: None)
+        coordinator = self._node.coordinator
+        coordinator.launch(
+            op, lambda op: self._stream(op, epoch), partial(self._ended, epoch), PULL_TIMEOUT_MS
+        )
+        if not op.done:
+            coordinator.nudge(op)
+
+    def _ended(self, epoch: int, op: Op, value: Any) -> None:
+        """A stream is over, one way or the other."""
+        self._pulls.discard((op.partition, epoch))
+        if op.existed:
+            self._done[op.partition] = epoch
+            for _, left in self._waiting.values():
+                left.discard((op.partition, epoch))
+            self._tell()
+
+    def _tell(self) -> None:
+        for dst, (request, left) in list(self._waiting.items()):
+            if not left:
+                del self._waiting[dst]
+                self._node.send(dst, Pulled(request))
 
     def _stream(self, op: Op, epoch: int) -> Flow:
         node, partition = self._node, op.partition

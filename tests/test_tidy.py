@@ -53,6 +53,7 @@ EDGE = (
     "harness/worlds/hosts/",
     "harness/worlds/sim/",
     "harness/nemesis/client.py",
+    "harness/nemesis/members.py",
     "workloads/kvstore_hosts.py",
     "workloads/register.py",
 )

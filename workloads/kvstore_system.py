@@ -11,6 +11,7 @@ n              3, or all nodes    replicas per key
 r, w           the mode's         how many replicas a read, a write waits for
 read_repair    the mode's         none | async | blocking
 members        all nodes          how many of the nodes begin as members; the others may join
+transfers_max  2                  partitions that a node streams at a time
 clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
 bugs           []                 deliberate mistakes, see kvstore.bugs
 """
@@ -27,7 +28,7 @@ from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node
 from workloads.kvstore_sim import StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
-OPTIONS: Final = (*BUCKET_OPTIONS, "members", "clock", "bugs")
+OPTIONS: Final = (*BUCKET_OPTIONS, "members", "transfers_max", "clock", "bugs")
 SIM_ADDRESS: Final = "127.0.0.1:7100"  # nobody dials it: the simulator carries messages by name
 
 
@@ -65,11 +66,11 @@ class KvStoreSystem:
 
     def _config(self, node: str) -> NodeConfig:
         asked = {name: self._options[name] for name in BUCKET_OPTIONS if self._options.get(name) is not None}
-        clock = {"clock": self._options["clock"]} if "clock" in self._options else {}
+        given = {name: self._options[name] for name in ("clock", "transfers_max") if name in self._options}
         peers = dict.fromkeys(self._members, SIM_ADDRESS)
         return node_config(
             node, peers, bugs=self._options.get("bugs", ()), default=bucket(DEFAULT_BUCKET, **asked),
-            joining=node not in self._members, replace=True, **clock,
+            joining=node not in self._members, replace=True, **given,
         )  # fmt: skip
 
     def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:

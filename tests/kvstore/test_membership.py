@@ -25,7 +25,8 @@ def settle(made: Cluster, names: str, at: str = "a") -> int:
     for _ in range(400):
         made.idle(100.0)
         view = made.node(at).view
-        if view.document.change is None and view.members == tuple(names):
+        same = all(made.node(name).view.epoch == view.epoch for name in names)
+        if same and view.document.change is None and view.members == tuple(names):
             break
     views = {name: made.node(name).view for name in names}
     assert {view.epoch for view in views.values()} == {views[at].epoch}
