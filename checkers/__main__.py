@@ -113,4 +113,6 @@ def show(one: Judged, history: History, explained: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from checkers.knossos import leave
+
+    leave(main(sys.argv[1:]))

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from checkers.formats.edn import parse
 from checkers.formats.edn_text import write_value
@@ -96,6 +97,21 @@ def check_knossos(
         else:
             parts[str(key) if isinstance(key, int) else repr(key)] = part
     return _merged(parts, {"keys": keys, "keys_untested": untested, "ops": size, "path": NAME})
+
+
+def leave(status: int) -> NoReturn:
+    """End this process with that status, the Java machine with it if one was started.
+
+    A search that ran out of memory leaves threads in the machine that hold an ordinary exit for long; what matters has been written by then.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "jpype" in sys.modules:
+        import jpype
+
+        if jpype.isJVMStarted():
+            jpype.JClass("java.lang.Runtime").getRuntime().halt(status)
+    sys.exit(status)
 
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
