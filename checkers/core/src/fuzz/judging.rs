@@ -38,6 +38,7 @@ struct Said {
     ops: Vec<u32>,
     /// The core is a shortest bad prefix; the operation whose return ends it.
     prefix: Option<u32>,
+    searched: bool,
 }
 
 pub struct Batch<'a> {
@@ -146,6 +147,7 @@ impl<'a> Batch<'a> {
             text,
             ops: calls.iter().map(own).collect(),
             prefix: None,
+            searched: false,
         }
     }
 
@@ -176,6 +178,7 @@ impl<'a> Batch<'a> {
             let (answer, _) = answer.expect("a model that is built in");
             let mut said = self.said(answer.key, answer.word, answer.reason, &answer.ops);
             let blocking = answer.blocking.map(|call| self.recorded.owner[call as usize].1);
+            said.searched = true;
             said.prefix = blocking.filter(|_| answer.minimal && answer.word == "invalid");
             if rules & (R5 | R6) == 0 && answer.word == "invalid" {
                 assert!(
@@ -243,6 +246,10 @@ impl<'a> Batch<'a> {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), said.ops.len(), "twice in the core: {}", context());
+        let zones = self.model.register() && !said.searched;
+        if zones && ops.iter().all(|op| op.f != F::Cas) {
+            assert!(core.len() <= 6, "a core of zones has six at most: {}", context());
+        }
         if let Some(last) = said.prefix {
             let end = ops[last as usize].ret;
             let mut before: Vec<Op> = core.into_iter().filter(|op| op.call <= end).collect();
