@@ -20,8 +20,14 @@ from checkers.linearizable import EngineError
 from checkers.search import Budget
 from checkers.verdict import Certificate, Result, Verdict
 
-# No deadline: the same history gets the same answer on every machine.
-SMALL: Final = Budget(deadline_ms=None, memory_mb=256.0, states_max=100_000)
+STATES_MAX: Final = 100_000
+WORK_MAX: Final = 1_000_000  # a configuration is as large as there are processes, so those times these
+
+
+def usual(history: History) -> Budget:
+    """The budget if none is given: well under a second. No deadline, so the same history gets the same answer on every machine."""
+    processes = max(1, history.columns.sizes()[0])
+    return Budget(deadline_ms=None, memory_mb=256.0, states_max=min(STATES_MAX, WORK_MAX // processes))
 
 
 def check_sequential(history: History, engine: str = "auto", budget: Budget | None = None) -> Result:
@@ -38,7 +44,7 @@ def check_sequential(history: History, engine: str = "auto", budget: Budget | No
             return replace(
                 weaker, checker="sequential", reason=reason, stats={**weaker.stats, "path": "polynomial"}
             )
-    limits = budget if budget is not None else SMALL
+    limits = budget if budget is not None else usual(history)
     return _result(
         history,
         history.columns.sequential(limits.deadline_ms, int(limits.memory_mb * 1e6), limits.states_max),
