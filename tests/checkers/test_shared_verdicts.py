@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,9 @@ def test_knossos(model: str, file: Path) -> None:
 def test_knossos_multi_register() -> None:
     (file,) = (SHARED / "knossos" / "multi-register").glob("*/*.edn")
     assert check_model(load(file), "multi-register", initial={"x": 0, "y": 0}).verdict is Verdict.VALID
+    command = [sys.executable, "-m", "checkers", str(file), "--model", "multi-register"]
+    given = subprocess.run([*command, "--initial", '{"x": 0, "y": 0}'], capture_output=True, check=False)
+    assert given.returncode == Verdict.VALID.exit_status, given.stdout
 
 
 def test_every_etcd_log() -> None:
