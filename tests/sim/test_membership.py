@@ -1,7 +1,8 @@
 """Nodes join, leave, die for good and lose their disks while clients work, in the simulator.
 
 QUORATE_SEEDS sets how many seeds must pass. Of the seeded bugs of `kvstore.bugs` those are here that the whole store shows
-within 200 seeds; the others are too rare in it, and `tests/explorers/test_rings.py` convicts them.
+within 200 seeds. join.no_barrier and join.no_epoch_reject are too rare in it, and `tests/explorers/test_rings.py` convicts them;
+join.stream_from_one and join.source_not_adopted showed in neither so far (none in 4,000 random schedules each).
 """
 
 from __future__ import annotations
