@@ -33,6 +33,7 @@ EDGE = (
     "kvstore/__main__.py",
     "kvstore/bundle.py",
     "kvstore/client.py",
+    "kvstore/cluster_cli.py",
     "kvstore/engine.py",
     "kvstore/server",
     "kvstore/client_port.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ hosts = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(hosts, name="hosts")
+for _point in entry_points(group="quorate.commands"):  # what installed systems add, such as `quorate cluster`
+    app.add_typer(_point.load(), name=_point.name)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Where run folders go.", metavar="FOLDER")]

@@ -1,0 +1,284 @@
+"""`quorate cluster`: look at a running cluster and change its members, through any one of its nodes.
+
+    quorate cluster init cluster/ -n 3             configuration files for nodes on this machine
+    quorate cluster status --node 127.0.0.1:7001
+    quorate cluster plan join n4 127.0.0.1:7104    what it would move; changes nothing
+    quorate cluster join n4 127.0.0.1:7104         then waits, and shows the partitions walk, until it is done
+
+A change goes on whether somebody watches or not: after Ctrl-C, `status` tells how far it is. What each change does and promises is
+in `kvstore.commands_cluster` and `kvstore.document`. The password is read from the variable QUORATE_PASSWORD.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="cluster",
+    help="Look at a running cluster of the store, and change its members.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+PASSWORD = "QUORATE_PASSWORD"
+TIMEOUT_S = 10.0
+POLL_S = 0.3
+BROKEN = 255
+
+NodeOption = Annotated[str, typer.Option("--node", help="host:port of any node's client port")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print the answer as one line of JSON")]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="wait until the change is done")]
+USUAL_NODE = "127.0.0.1:7001"
+
+
+# ---- one connection ----------------------------------------------------------------------------------------------
+
+
+class Talk:
+    """A connection to a node. Refusals are errors of the command line: what the node said, exit status 254."""
+
+    def __init__(self, address: str) -> None:
+        import hiredis
+
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise typer.BadParameter(f"{address!r} is not host:port, such as {USUAL_NODE}")
+        self._address = address
+        try:
+            self._socket = socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S)
+        except OSError as error:
+            self._lost(f"does not answer ({error.strerror or error}); is the node started?")
+        self._reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")
+        password = os.environ.get(PASSWORD)
+        login = ["AUTH", "default", password] if password else []
+        self.ask("HELLO", "3", *login)
+
+    def ask(self, *words: str) -> Any:
+        """One command's answer."""
+        import hiredis
+
+        from kvstore import resp
+
+        try:
+            self._socket.sendall(resp.encode([word.encode() for word in words], 2))
+            while (answer := self._reader.gets()) is False:
+                data = self._socket.recv(65536)
+                if not data:
+                    self._lost("closed the connection")
+                self._reader.feed(data)
+        except OSError as error:
+            self._lost(f"did not answer {words[0]} ({error})")
+        if isinstance(answer, hiredis.ReplyError):
+            raise typer.BadParameter(f"the node refused: {answer}{_hint(str(answer))}")
+        return answer
+
+    def _lost(self, what: str) -> NoReturn:
+        typer.echo(f"error: {self._address} {what}", err=True)
+        raise typer.Exit(BROKEN)
+
+
+def _hint(answer: str) -> str:
+    return f"; set {PASSWORD}" if answer.startswith("NOAUTH") else ""
+
+
+# ---- what is shown -----------------------------------------------------------------------------------------------
+
+
+def _emit(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _show(status: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"epoch {status['epoch']}, {status['reachable']} of {status['members']} heard by {status['node']}"
+    )
+    for column in ("node", "state", "epoch", "partitions", "address", "rack"):
+        table.add_column(column)
+    for name, node in status["nodes"].items():
+        row = (name, node["state"], node["epoch"], node["partitions"], node["address"], node["rack"])
+        table.add_row(*("?" if value is None else str(value) for value in row))
+    console = Console(highlight=False)
+    console.print(table)
+    change = status["change"]
+    if change is not None:
+        steps = ", ".join(f"{count} {step}" for step, count in change["steps"].items() if count)
+        back = ", turning back" if change["back"] else ""
+        console.print(
+            f"under way: {change['kind']} {change['node']}{back}: partitions {steps}", soft_wrap=True
+        )
+
+
+def _watch(talk: Talk) -> dict[str, Any]:
+    """Wait for the change to end; the last status."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with bar if Console(stderr=True).is_terminal else Progress(disable=True) as progress:
+        task = progress.add_task("partitions done", total=None)
+        while True:
+            status: dict[str, Any] = talk.ask("KV.CLUSTER", "STATUS")
+            change = status["change"]
+            if change is None:
+                return status
+            steps = list(change["steps"].values())
+            progress.update(task, total=sum(steps), completed=steps[-1] if change["back"] else steps[0])
+            time.sleep(POLL_S)  # between polls
+
+
+def _change(node: str, words: Sequence[str], *, wait: bool, as_json: bool) -> None:
+    talk = Talk(node)
+    began = talk.ask("KV.CLUSTER", *words)
+    status = _watch(talk) if wait else talk.ask("KV.CLUSTER", "STATUS")
+    if as_json:
+        _emit({"began": began, "done": status["change"] is None, "status": status})
+    else:
+        _show(status)
+
+
+def _member(name: str, address: str, rack: str, weight: float) -> list[str]:
+    return [name, address, *(["RACK", rack] if rack else []), "WEIGHT", f"{weight:g}"]
+
+
+# ---- commands ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(node: NodeOption = USUAL_NODE, as_json: JsonOption = False) -> None:
+    """Show the members, who hears whom, and the change under way."""
+    found = Talk(node).ask("KV.CLUSTER", "STATUS")
+    if as_json:
+        _emit(found)
+    else:
+        _show(found)
+
+
+@app.command()
+def join(
+    name: str,
+    address: Annotated[str, typer.Argument(help="its host:port for peers")],
+    rack: str = "",
+    weight: float = 1.0,
+    node: NodeOption = USUAL_NODE,
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in a node that was started with `joining = true`."""
+    _change(node, ["JOIN", *_member(name, address, rack, weight)], wait=wait, as_json=as_json)
+
+
+@app.command()
+def leave(
+    name: str, node: NodeOption = USUAL_NODE, wait: WaitOption = True, as_json: JsonOption = False
+) -> None:
+    """Give a node's partitions to the others. Stop it when it is no member any more."""
+    _change(node, ["LEAVE", name], wait=wait, as_json=as_json)
+
+
+@app.command()
+def replace(
+    lost: str,
+    by: Annotated[str, typer.Argument(help="the other node; left out: itself, with an empty disk")] = "",
+    address: Annotated[str, typer.Argument(help="its host:port for peers")] = "",
+    rack: str = "",
+    weight: float = 1.0,
+    node: NodeOption = USUAL_NODE,
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Give what a lost node held to another, or to itself after its disk was lost."""
+    if bool(by) != bool(address):
+        raise typer.BadParameter("give the other node's name and its host:port, or neither")
+    words = ["REPLACE", lost, *(_member(by, address, rack, weight) if by else [])]
+    _change(node, words, wait=wait, as_json=as_json)
+
+
+@app.command()
+def rebalance(node: NodeOption = USUAL_NODE, wait: WaitOption = True, as_json: JsonOption = False) -> None:
+    """Give every member its share."""
+    _change(node, ["REBALANCE"], wait=wait, as_json=as_json)
+
+
+@app.command()
+def abort(node: NodeOption = USUAL_NODE, wait: WaitOption = True, as_json: JsonOption = False) -> None:
+    """Turn the change under way back."""
+    _change(node, ["ABORT"], wait=wait, as_json=as_json)
+
+
+@app.command()
+def plan(
+    change: Annotated[
+        list[str], typer.Argument(help="join NAME HOST:PORT | leave NAME | replace LOST … | rebalance")
+    ],
+    node: NodeOption = USUAL_NODE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a change would move. Nothing is changed."""
+    found = Talk(node).ask("KV.CLUSTER", "PLAN", *change)
+    if as_json:
+        _emit(found)
+        return
+    typer.echo(
+        f"{found['replicas']} replicas of {found['partitions']} partitions move, about {found['bytes_estimated']:,} bytes; "
+        f"afterwards the fullest node has {found['load_max_over_mean']} of the mean"
+    )
+    for name, owned in found["owned"].items():
+        typer.echo(f"    {name} owns {owned}")
+    if found["rack_violations"]:
+        typer.echo(f"{found['rack_violations']} partitions have two replicas in one rack")
+
+
+@app.command()
+def repair(node: NodeOption = USUAL_NODE, as_json: JsonOption = False) -> None:
+    """Let one node re-read all it holds, mend what is damaged, and compare with all peers, now."""
+    found = Talk(node).ask("KV.NODE", "REPAIR")
+    if as_json:
+        _emit(found)
+    else:
+        typer.echo(
+            f"comparing with {found['peers']} peers; {found['damaged']} damaged records are being mended"
+        )
+
+
+@app.command()
+def init(
+    folder: Path,
+    count: Annotated[int, typer.Option("-n", help="how many nodes", min=1, max=50)] = 3,
+    mode: Annotated[str, typer.Option(help="the default bucket's mode")] = "register",
+    first_port: Annotated[
+        int, typer.Option(help="clients here and on, peers 100 above", min=1024, max=65000)
+    ] = 7001,
+) -> None:
+    """Write the configurations of a cluster on this machine. No file is overwritten."""
+    from kvstore.config import ConfigError, from_toml
+
+    names = [f"n{number}" for number in range(1, count + 1)]
+    peers = "\n".join(f'{name} = "127.0.0.1:{first_port + 100 + at}"' for at, name in enumerate(names))
+    texts = {
+        folder / f"{name}.toml": f'name = "{name}"\ndata = {json.dumps(str(folder / f"{name}.data"))}\n'
+        f'client = "127.0.0.1:{first_port + at}"\npeer = "127.0.0.1:{first_port + 100 + at}"\n\n'
+        f'[peers]\n{peers}\n\n[bucket]\nmode = "{mode}"\nn = {min(3, count)}\n'
+        for at, name in enumerate(names)
+    }
+    for file, text in texts.items():
+        if file.exists():
+            raise typer.BadParameter(f"{file} is there already; choose another folder")
+        try:
+            from_toml(text, str(file))
+        except ConfigError as error:
+            raise typer.BadParameter(str(error)) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in texts.items():
+        file.write_text(text)
+        typer.echo(f"quorate node --config {file}")

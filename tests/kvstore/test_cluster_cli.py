@@ -1,0 +1,113 @@
+"""`quorate cluster` against three real nodes, as a person uses it; and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvstore.config import from_toml
+from tests.kvstore.live import LiveCluster, ask, free_ports, live_cluster
+
+pytestmark = pytest.mark.slow
+
+
+def cluster(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "quorate"), "cluster", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=90, env={**os.environ, "COLUMNS": "160", **environment}
+    )  # fmt: skip
+
+
+def node_of(live: LiveCluster) -> str:
+    return f"127.0.0.1:{live.ports['n1']}"
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> LiveCluster:
+    with live_cluster(tmp_path_factory.mktemp("cluster"), 3, bucket='mode = "register"') as made:
+        yield made
+
+
+def test_status_for_a_person_and_for_a_program(live: LiveCluster) -> None:
+    shown = cluster("status", "--node", node_of(live))
+    assert shown.returncode == 0, shown.stderr
+    assert "3 of 3 heard by n1" in shown.stdout
+    found = json.loads(cluster("status", "--node", node_of(live), "--json").stdout)
+    assert set(found["nodes"]) == {"n1", "n2", "n3"}
+    assert found["change"] is None
+
+
+def test_a_plan_changes_nothing(live: LiveCluster) -> None:
+    before = json.loads(cluster("status", "--node", node_of(live), "--json").stdout)["epoch"]
+    planned = cluster("plan", "join", "n9", "127.0.0.1:7999", "--node", node_of(live), "--json")
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout)["replicas"] > 0
+    assert json.loads(cluster("status", "--node", node_of(live), "--json").stdout)["epoch"] == before
+
+
+def test_repair_says_what_it_began(live: LiveCluster) -> None:
+    assert json.loads(cluster("repair", "--node", node_of(live), "--json").stdout) == {
+        "damaged": 0,
+        "peers": 2,
+    }
+
+
+def test_what_cannot_be_done_is_said_in_one_sentence(live: LiveCluster) -> None:
+    stranger = cluster("leave", "nobody", "--node", node_of(live))
+    assert (stranger.returncode, stranger.stdout) == (254, "")
+    assert "nobody" in stranger.stderr
+    assert cluster("status", "--node", "no-port").returncode == 254
+    (port,) = free_ports(1)
+    silent = cluster("status", "--node", f"127.0.0.1:{port}")
+    assert silent.returncode == 255
+    assert "does not answer" in silent.stderr
+    assert all("Traceback" not in each.stderr for each in (stranger, silent))
+
+
+def test_a_node_joins_and_another_leaves(tmp_path: Path) -> None:
+    with live_cluster(tmp_path, 3, bucket='mode = "register"') as made:
+        for number in range(20):
+            assert ask(made.ports["n1"], [b"SET", b"key-%d" % number, b"%d" % number]) == [b"OK"]
+        made.ports["n4"], port = free_ports(2)
+        peers = "\n".join(f'{name} = "127.0.0.1:{each}"' for name, each in made.peer_ports.items())
+        (tmp_path / "n4.toml").write_text(
+            f'name = "n4"\ndata = "{tmp_path / "n4"}"\nclient = "127.0.0.1:{made.ports["n4"]}"\n'
+            f'peer = "127.0.0.1:{port}"\njoining = true\n\n[peers]\n{peers}\n[bucket]\nmode = "register"\n'
+        )
+        made.start("n4")
+        joined = cluster("join", "n4", f"127.0.0.1:{port}", "--node", node_of(made), "--json")
+        assert joined.returncode == 0, joined.stderr
+        answer = json.loads(joined.stdout)
+        assert answer["done"]
+        assert answer["status"]["nodes"]["n4"]["partitions"] == 64
+        left = cluster("leave", "n2", "--node", f"127.0.0.1:{made.ports['n4']}", "--json")
+        assert set(json.loads(left.stdout)["status"]["nodes"]) == {"n1", "n3", "n4"}
+        made.stop("n2")
+        for number in range(20):
+            assert ask(made.ports["n4"], [b"GET", b"key-%d" % number]) == [b"%d" % number]
+
+
+def test_the_password_comes_from_the_environment(tmp_path: Path) -> None:
+    with live_cluster(tmp_path, 1, bucket='mode = "register"\nn = 1', password="secret") as made:
+        refused = cluster("status", "--node", node_of(made))
+        assert refused.returncode == 254
+        assert "QUORATE_PASSWORD" in refused.stderr
+        assert "secret" not in refused.stderr
+        assert cluster("status", "--node", node_of(made), QUORATE_PASSWORD="secret").returncode == 0
+
+
+def test_init_writes_configurations_that_a_node_takes(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    done = cluster("init", str(folder), "-n", "4", "--mode", "cas")
+    assert done.returncode == 0, done.stderr
+    configs = [from_toml((folder / f"n{number}.toml").read_text()) for number in (1, 2, 3, 4)]
+    assert {config.default.mode for config in configs} == {"cas"}
+    assert len({config.client for config in configs} | {config.peer for config in configs}) == 8
+    before = (folder / "n1.toml").read_bytes()
+    assert cluster("init", str(folder)).returncode == 254
+    assert (folder / "n1.toml").read_bytes() == before
