@@ -133,8 +133,8 @@ TABLE: dict[str, Bug] = {
         "a replica that is away for longer than the grace",
     ),
     "phi.wall_clock": Bug(
-        "the failure detector reads the wall clock, so a jump convicts everybody",
+        "the failure detector reads the wall clock, so that after it was set back a death goes unnoticed",
         "availability",
-        "a clock that jumps",
+        "a clock that is set back",
     ),
 }

@@ -331,3 +331,42 @@ def test_a_handoff_for_an_unknown_bucket_is_passed_over() -> None:
     made.step("a", Deliver("b", Handoff(1, (stranger,))))
     made.idle(100)
     assert made.machines["a"].disk.get("nowhere", b"x") is None
+
+
+# ---- what a careless node would do -----------------------------------------------------------------------------------
+
+
+def lost_reads(*bugs: str) -> int:
+    """How often of 30 runs a written key reads as if it had never been, when the disks of two of its three replicas rot."""
+    lost = 0
+    for seed in range(30):
+        made = Cluster("abcde", bucket("default", "register"), seed=seed, bugs=list(bugs), **QUIET)
+        replicas = made.ring.replicas(b"x", 3)
+        reader = next(name for name in made.machines if name not in replicas)
+        assert failed(made.ask(reader, "SET", "x", "1")) is None
+        made.idle(100)
+        for name in replicas[:2]:
+            made.machines[name].disk.corrupt("default", b"x")
+        lost += made.ask(reader, "GET", "x") is None
+    return lost
+
+
+def test_the_seeded_bug_reads_damage_as_absence() -> None:
+    assert lost_reads() == 0
+    assert lost_reads("read_error_as_notfound") > 0
+
+
+def notices_a_death(*bugs: str) -> bool:
+    """Whether a node whose wall clock was set back a minute notices within ten seconds that another one died."""
+    made = Cluster("abc", bucket("default", "quorum"), bugs=list(bugs), **QUIET)
+    made.idle(5_000)
+    made.machines["a"].offset_ms = -60_000.0
+    made.idle(2_000)
+    made.crash("c")
+    made.idle(10_000)
+    return not made.node("a").upkeep.alive("c")
+
+
+def test_the_seeded_bug_keeps_the_dead_alive_when_a_clock_is_set_back() -> None:
+    assert notices_a_death()
+    assert not notices_a_death("phi.wall_clock")
