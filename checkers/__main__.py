@@ -18,6 +18,7 @@ from checkers.history import History
 from checkers.jsonl import HistoryError
 from checkers.judged import (
     BAD_INPUT,
+    BROKEN,
     PRECEDENCE,
     Judged,
     budget_of,
@@ -115,4 +116,8 @@ def show(one: Judged, history: History, explained: bool) -> None:
 if __name__ == "__main__":
     from checkers.knossos import leave
 
-    leave(main(sys.argv[1:]))
+    try:
+        leave(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C", file=sys.stderr)
+        leave(BROKEN)

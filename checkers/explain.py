@@ -142,8 +142,9 @@ def _told(history: History, op: Op) -> str:
     if end is None or end.type is not Type.OK:
         word = "failed" if end is not None and end.type is Type.FAIL else "outcome unknown"
         return f"{op.f} {op.value!r} #{op.index} by process {op.process} (called at {begin:.3f} ms, {word})"
-    value = end.value if op.value is MISSING else op.value
-    return f"{op.f} {value!r} #{op.index} by process {op.process} ({begin:.3f} to {end.time_ns / 1e6:.3f} ms)"
+    asked, given = op.value in (MISSING, None), end.value in (MISSING, op.value)
+    value = repr(end.value) if asked else repr(op.value) if given else f"{op.value!r} -> {end.value!r}"
+    return f"{op.f} {value} #{op.index} by process {op.process} ({begin:.3f} to {end.time_ns / 1e6:.3f} ms)"
 
 
 def draw_core(history: History, result: Result) -> str:

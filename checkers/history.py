@@ -50,7 +50,7 @@ class History:
             raise HistoryError(f"{name}: {error}") from None
         except OSError as error:
             raise HistoryError(
-                f"{name}: cannot be read ({error}); give the path of a history.jsonl"
+                f"{name}: cannot be read ({error.strerror or error}); give the path of a history.jsonl"
             ) from None
 
     @classmethod

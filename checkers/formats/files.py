@@ -60,7 +60,9 @@ def load(path: str | os.PathLike[str], form: str = AUTO) -> History:
             if not Path(path).is_file():
                 return History.stream(chain([head], iter(lambda: file.read(_PIECE), b"")))
     except OSError as error:
-        raise HistoryError(f"{name}: cannot be read ({error}); give the path of a history") from None
+        raise HistoryError(
+            f"{name}: cannot be read ({error.strerror or error}); give the path of a history"
+        ) from None
     except HistoryError as error:
         raise HistoryError(f"{name}: {error}") from None
     return History.load(path)

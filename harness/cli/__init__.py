@@ -49,7 +49,7 @@ def status_of(arguments: Sequence[str]) -> int:
     except Exception as error:
         return status_of_error(error, debug="--debug" in arguments)
     if status == 130:
-        complain("stopped by Ctrl-C; what was recorded until then is kept")
+        complain("stopped by Ctrl-C; what a run had recorded until then is kept")
         return BROKEN
     return status if isinstance(status, int) else 0
 
