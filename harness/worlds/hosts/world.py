@@ -70,8 +70,17 @@ class HostsWorld:
         await self._each(lambda node, connection: self._install(node, connection, bundle))
         await self._each(lambda node, connection: self._daemon(node).start(connection))
         deadline = time.monotonic() + READY_TIMEOUT_S
-        for node in self.nodes:
-            await self._wait_ready(node, deadline)
+        await self._all_ready(deadline)
+
+    async def _all_ready(self, deadline: float) -> None:
+        """Wait for every node at once, so that the one which fails is named, and not one that waits for it."""
+        waiting = [asyncio.ensure_future(self._wait_ready(node, deadline)) for node in self.nodes]
+        try:
+            await asyncio.gather(*waiting)
+        finally:
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def down(self) -> None:
         """Stop, remove rules and files, hang up. A second call does nothing. Raises the first host's error after all hosts were tried.
