@@ -91,5 +91,7 @@ def test_the_bug_is_convicted(bug: str, name: str, claim: str, changes: dict[str
     for seed in range(1, SEEDS_TO_FIND + 1):
         run = simulate_run(trial(name, bug, **changes), seed)
         if found(run, claim)["verdict"] == "invalid":
+            without = simulate_run(trial(name, **changes), seed)
+            assert found(without, claim)["verdict"] == "valid"
             return
     pytest.fail(f"{bug} was not found by {claim} in {SEEDS_TO_FIND} seeds")
