@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from kvstore.config import from_toml
-from tests.kvstore.live import LiveCluster, ask, free_ports, live_cluster
+from tests.kvstore.live import READY_S, LiveCluster, ask, free_ports, live_cluster
 
 pytestmark = pytest.mark.slow
 
@@ -27,9 +28,21 @@ def node_of(live: LiveCluster) -> str:
     return f"127.0.0.1:{live.ports['n1']}"
 
 
+def wait_all_heard(made: LiveCluster) -> None:
+    """Poll until the first node has heard all three: a heartbeat later than it serves."""
+    until, heard = time.monotonic() + READY_S, 0
+    while heard < 3:
+        assert time.monotonic() < until, heard
+        (flat,) = ask(made.ports["n1"], [b"KV.CLUSTER", b"STATUS"])
+        assert isinstance(flat, list)
+        heard = dict(zip(flat[::2], flat[1::2], strict=True))[b"reachable"]
+        time.sleep(0.02)  # between polls
+
+
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> LiveCluster:
     with live_cluster(tmp_path_factory.mktemp("cluster"), 3, bucket='mode = "register"') as made:
+        wait_all_heard(made)
         yield made
 
 
