@@ -173,7 +173,7 @@ class _Run:
 
     def read_clock(self) -> None:
         """The time since the start; it never goes back."""
-        now_ns = int((self.loop.time() - self.start_s) * 1e9)
+        now_ns = round((self.loop.time() - self.start_s) * 1e9)
         if now_ns > self.now_ns:
             self.now_ns = now_ns
 

@@ -19,12 +19,15 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.nemesis import grudges
+from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
+from harness.plan_options import FAULT_TIMES, HOSTS_OPTIONS, SHARES
+from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
+from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
 from harness.plan_toml import PlanError as PlanError
 from harness.plan_toml import read_toml, write_key, write_value
 
@@ -64,11 +67,19 @@ class Plan:
     faults: tuple[FaultPlan, ...] = ()
     sim: Mapping[str, Any] = field(default_factory=dict)  # see SIM_OPTIONS
     hosts: Mapping[str, Any] = field(default_factory=dict)  # inventory = path
+    script: tuple[ScriptOp, ...] = ()  # in place of the workload's operations
+    strokes: tuple[Stroke, ...] = ()  # in place of a timetable of `faults`
 
     @property
     def node_names(self) -> tuple[str, ...]:
         """n1, n2, …"""
         return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+
+    @property
+    def fault_kinds(self) -> tuple[str, ...]:
+        """The kinds of fault it asks for, each once."""
+        kinds = [*(fault.kind for fault in self.faults), *(stroke.kind for stroke in self.strokes)]
+        return tuple(dict.fromkeys(kinds))
 
 
 TOP = {
@@ -82,32 +93,8 @@ TOP = {
     "op_timeout_ms": float,
     "claims": list,
 }
-TABLES = ("system", "options", "faults", "sim", "hosts")
+TABLES = ("system", "options", "faults", "sim", "hosts", "script", "strokes")
 REQUIRED = ("name", "workload", "claims")
-FAULT_TIMES = ("start_s", "every_s", "for_s")
-SHAPES = tuple(grudges.SHAPES)
-TARGETS = ("one", "minority", "majority", "all")
-FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "partition": {"shape": SHAPES},
-    "kill": {"targets": TARGETS},
-    "wipe": {"targets": TARGETS},
-    "join": {},
-    "leave": {},
-    "replace": {},
-    "pause": {"targets": TARGETS},
-    "clock": {"offset_ms": float, "targets": TARGETS},
-}
-SIM_OPTIONS: Mapping[str, Any] = {
-    "latency": ("constant", "uniform", "exponential", "lognormal"),
-    "latency_ms": float,
-    "latency_ms_min": float,
-    "client_latency_ms": float,
-    "loss": float,
-    "duplicate": float,
-    "reorder": float,
-}
-SHARES = ("loss", "duplicate", "reorder")
-HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str}
 NAME = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -161,7 +148,20 @@ class _Reader:
             hosts=self.options(self.table(table, "hosts"), HOSTS_OPTIONS, "hosts"),
         )
         self.numbers(plan)
-        return plan
+        return self.scripted(plan, table)
+
+    def scripted(self, plan: Plan, table: Mapping[str, Any]) -> Plan:
+        """With its script and strokes."""
+        script = parse_script(table.get("script", []), plan.concurrency, self.source)
+        strokes = parse_strokes(table.get("strokes", []), plan.node_names, tuple(FAULT_OPTIONS), self.source)
+        if strokes and plan.faults:
+            raise PlanError(f"{self.source}: [[strokes]] take the place of [[faults]]; leave one of them out")
+        late = [op.at_s for op in script if op.at_s is not None and op.at_s >= plan.time_limit_s]
+        if late:
+            raise PlanError(
+                f"{self.source}: script has an operation at {late[0]} s, and time_limit_s is {plan.time_limit_s}"
+            )
+        return replace(plan, script=script, strokes=strokes)
 
     def numbers(self, plan: Plan) -> None:
         """Ranges."""
@@ -362,6 +362,9 @@ def dump_plan(plan: Plan) -> str:
     for fault in plan.faults:
         times = {key: getattr(fault, key) for key in FAULT_TIMES}
         sections.append(("[[faults]]", {"kind": fault.kind, **times, **fault.options}))
+    sections += [("[[strokes]]", stroke_table(stroke)) for stroke in plan.strokes]
+    if plan.script:
+        lines += ["script = [", *(f"  {write_value(op_table(op))}," for op in plan.script), "]"]
     for header, table in sections:
         if table:
             lines += [

@@ -108,7 +108,7 @@ def outcome(
     why = [*doubts]
     if numbers.verdict is not Verdict.VALID:
         why.append(numbers.reason)
-    for kind in dict.fromkeys(fault.kind for fault in plan.faults):
+    for kind in plan.fault_kinds:
         if not any(fault["kind"] == kind and fault["bit"] for fault in faults):
             why.append(f"the {kind} never bit")
     why += [result.reason for result in claims.values() if result.verdict is Verdict.UNKNOWN]

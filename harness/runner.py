@@ -28,7 +28,7 @@ from checkers import History
 from checkers.verdict import Verdict
 from harness import runs
 from harness.client import ChannelError, Client
-from harness.generator import Generator, any_of, clients, nemesis, op, phases, stagger, time_limit
+from harness.generator import Generator, any_of, clients, nemesis, op, phases, script, stagger, time_limit
 from harness.interpreter import interpret
 from harness.nemesis.client import HEAL, NemesisClient
 from harness.nemesis.schedule import nemesis_ops, timetable
@@ -92,7 +92,7 @@ class Story:
             self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
         except KeyError as error:
             raise PlanError(str(error.args[0])) from None
-        strokes = timetable(
+        strokes = plan.strokes or timetable(
             plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
         )
         self.faults = nemesis_ops(strokes, plan.time_limit_s)
@@ -101,15 +101,19 @@ class Story:
         self.logs: dict[str, str] = {}
         self.nemesis: NemesisClient | None = None
         self.world: World | None = None
+        self.start_s = 0.0  # the loop's time at the zero of the history
 
     def generator(self) -> Generator:
         """Load and faults side by side; then the heal; then the last reads."""
-        load = self.workload.generator
-        if self.plan.rate:
+        load, final = self.workload.generator, self.workload.final
+        if self.plan.script:
+            load = script(op for op in self.plan.script if op.at_s is not None)
+            final = script(op for op in self.plan.script if op.at_s is None)
+        elif self.plan.rate:
             load = stagger(1 / self.plan.rate, load)
         limit_s = self.plan.time_limit_s
         main = any_of(clients(time_limit(limit_s, load)), nemesis(self.faults))
-        return phases(main, nemesis(op(HEAL)), clients(self.workload.final))
+        return phases(main, nemesis(op(HEAL)), clients(final))
 
     async def connect(self, node: str, process: int) -> Client:
         """A client of the workload on a node."""
@@ -147,10 +151,10 @@ class Story:
         try:
             await world.up()
             loop = asyncio.get_running_loop()
-            start_s = loop.time()
+            self.start_s = loop.time()
             self.nemesis = NemesisClient(
-                world, now_ns=lambda: round((loop.time() - start_s) * 1e9), write=faults, ready=self.late,
-                shifts_clocks=any(fault.kind == "clock" for fault in self.plan.faults),
+                world, now_ns=lambda: round((loop.time() - self.start_s) * 1e9), write=faults, ready=self.late,
+                shifts_clocks="clock" in self.plan.fault_kinds,
             )  # fmt: skip
             await interpret(
                 self.generator(), connect=self.connect, nodes=world.nodes, concurrency=self.plan.concurrency,
@@ -266,7 +270,7 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
     from harness.worlds.hosts import HostsWorld
 
     hosts = load(inventory)
-    shift_clocks = any(fault.kind == "clock" for fault in plan.faults)
+    shift_clocks = "clock" in plan.fault_kinds
     return lambda _: HostsWorld(story.system, hosts, shift_clocks=shift_clocks)
 
 

@@ -5,6 +5,7 @@ plan, seed ──► Story on a SimLoop ──► history, faults, results      
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +14,16 @@ from checkers.verdict import Verdict
 from harness.plan import Plan
 from harness.recorder import MemorySink
 from harness.results import results_of
-from harness.runner import Story, perform, world_maker
+from harness.runner import Story, perform
+from harness.worlds import World
+from harness.worlds.sim import SimLoop, SimWorld
 
 
 @dataclass(frozen=True, slots=True)
 class SimRun:
-    """What a run left. `lines` and `fault_lines` are the bytes of history.jsonl and faults.jsonl."""
+    """What a run left. `lines` and `fault_lines` are the bytes of history.jsonl and faults.jsonl; `start_s` is the loop's time
+    at the zero of the history.
+    """
 
     history: History
     faults: list[dict[str, Any]]
@@ -26,16 +31,33 @@ class SimRun:
     verdict: Verdict
     lines: bytes
     fault_lines: bytes
+    start_s: float
+    logs: Mapping[str, str]
 
 
-def simulate_run(plan: Plan, seed: int | None = None) -> SimRun:
-    """Run a plan in the simulator, in memory. Raises PlanError and WorldError."""
+def simulate_run(
+    plan: Plan,
+    seed: int | None = None,
+    *,
+    on_world: Callable[[SimWorld, SimLoop], None] = lambda world, loop: None,
+) -> SimRun:
+    """Run a plan in the simulator, in memory. `on_world` is given the world before it comes up, to watch it.
+
+    Raises PlanError and WorldError.
+    """
     plan = plan if seed is None else replace(plan, seed=seed)
     story = Story(plan, "sim")
     sink, fault_lines = MemorySink(), list[bytes]()
-    perform(story, world_maker(story, None), sink, fault_lines.append)
+
+    def make(loop: SimLoop | None) -> World:
+        assert loop is not None
+        world = SimWorld(story.system, plan.sim, plan.seed, loop=loop)
+        on_world(world, loop)
+        return world
+
+    perform(story, make, sink, fault_lines.append)
     lines = bytes(sink.data)
     history = History.parse(lines)
     records = story.nemesis.records if story.nemesis is not None else []
     verdict, results = results_of(plan, history, records, story.doubts, world="sim", command="")
-    return SimRun(history, records, results, verdict, lines, b"".join(fault_lines))
+    return SimRun(history, records, results, verdict, lines, b"".join(fault_lines), story.start_s, story.logs)

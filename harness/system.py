@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
 
@@ -131,6 +132,7 @@ SystemFactory = Callable[[Mapping[str, Any], Sequence[str]], SystemUnderTest]
 """(the plan's [system] table without `name`, node names) -> a system. Raises PlanError on a bad option."""
 
 
+@cache  # looking through what is installed takes as long as a short run in the simulator
 def find_system(name: str) -> SystemFactory:
     """Look a system up by its entry point; raises KeyError naming those there are."""
     found = {point.name: point for point in entry_points(group="quorate.systems")}

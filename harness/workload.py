@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -26,6 +27,7 @@ WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
 """The plan's [options], plus `concurrency`, `rate`, `time_limit_s` and `op_timeout_ms` -> a workload. Raises PlanError."""
 
 
+@cache  # looking through what is installed takes as long as a short run in the simulator
 def find_workload(name: str) -> WorkloadFactory:
     """Look a workload up by its entry point; raises KeyError naming those there are."""
     found = {point.name: point for point in entry_points(group="quorate.workloads")}

@@ -25,10 +25,17 @@ from harness.client import Channel
 from harness.plan import PlanError
 from harness.system import Deployment, Layout, SimulatedEnv, SimulatedNode, SystemFault
 from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node_config
+from kvstore.messages import Query, QueryReply, Refused, Repair, Stale, Store, StoreReply
+from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
+from kvstore.messages_causal import Applied, Apply, OtherLife
 from workloads.kvstore_sim import StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
 OPTIONS: Final = (*BUCKET_OPTIONS, "members", "transfers_max", "clock", "bugs")
+OF_CLIENTS: Final = (
+    *(Query, QueryReply, Store, StoreReply, Repair, Stale, Refused),
+    *(Prepare, Promise, Accept, Accepted, Nack, Apply, Applied, OtherLife),
+)
 SIM_ADDRESS: Final = "127.0.0.1:7100"  # nobody dials it: the simulator carries messages by name
 
 
@@ -120,6 +127,15 @@ class KvStoreSystem:
 
     def _address(self, node: str) -> str:
         return SIM_ADDRESS
+
+    def describe_message(self, message: Any) -> tuple[str, int | None]:
+        """What a message between nodes says in a few words, and the request it belongs to; None: no client asked for it."""
+        words, key = [type(message).__name__], getattr(message, "key", None)
+        words += [repr(key)[2:-1]] if isinstance(key, bytes) else []
+        if (value := getattr(message, "value", None)) is not None:
+            words.append(f"= {repr(value)[2:-1][:24]}")
+        about = message.request if isinstance(message, OF_CLIENTS) and message.request else None
+        return " ".join(words), about
 
     def describe(self) -> Mapping[str, Any]:
         """Its configuration, defaults filled in."""

@@ -26,6 +26,7 @@ from harness.generator.context import NEMESIS, Context, first_context
 from harness.generator.keyed import keyed
 from harness.generator.limits import filter_ops, limit, map_ops, on_update, time_limit, until_ok
 from harness.generator.order import cycle, phases, repeat, synchronize, then
+from harness.generator.script import script
 from harness.generator.simulate import Completion, crashing, failing, invocations, perfect, simulate
 from harness.generator.threads import clients, each_process, each_thread, nemesis, reserve
 from harness.generator.timing import delay, sleep, stagger
@@ -65,6 +66,7 @@ __all__ = [
     "phases",
     "repeat",
     "reserve",
+    "script",
     "sequence",
     "simulate",
     "sleep",

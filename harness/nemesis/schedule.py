@@ -12,27 +12,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import SHAPES
 from harness.plan import FaultPlan
+from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stroke:
-    """One fault to come: from `start_ns` to `end_ns` of the run. `detail` says what exactly, as plain data."""
-
-    number: int
-    kind: str
-    start_ns: int
-    end_ns: int
-    nodes: tuple[str, ...]
-    detail: Mapping[str, Any]
 
 
 def how_many(targets: str, count: int) -> int:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from harness.nemesis.grudges import SHAPES, bridge, complete, halves, isolate, majorities_ring, one_way
 from harness.nemesis.schedule import how_many, nemesis_ops, timetable
-from harness.plan import TARGETS, FaultPlan
+from harness.plan import FaultPlan
+from harness.plan_options import TARGETS
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
 SEEDS = st.integers(0, 10_000).map(random.Random)

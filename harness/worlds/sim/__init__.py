@@ -15,6 +15,7 @@ import asyncio
 import platform
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from harness.client import ChannelError
@@ -22,7 +23,7 @@ from harness.system import SystemUnderTest
 from harness.worlds import Grudge, ProcessState, WorldError
 from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
-from harness.worlds.sim.net import NetOptions, Network
+from harness.worlds.sim.net import LinkedNetwork, NetOptions, Network, Watch
 from harness.worlds.sim.node import SimMachine
 
 READY_S_MAX = 10.0
@@ -33,6 +34,13 @@ READY_TIMEOUT_S = 1.0
 def stream(seed: int, name: str) -> random.Random:
     """The random stream of one part of a run: the same for the same seed and name, in every process."""
     return random.Random(f"{seed}/{name}")
+
+
+def network_of(loop: SimLoop, seed: int, options: NetOptions) -> Network:
+    """The network that the options ask for."""
+    if options.streams == "links":
+        return LinkedNetwork(loop, partial(stream, seed), options)
+    return Network(loop, stream(seed, "net"), options)
 
 
 class SimWorld:
@@ -48,7 +56,7 @@ class SimWorld:
         self._loop = loop
         self._seed = seed
         self._options = NetOptions.parse(options)
-        self._network = Network(loop, stream(seed, "net"), self._options)
+        self._network = network_of(loop, seed, self._options)
         self._latency_s = self._options.client_latency_ms / 1000
         self._conn = 0
         self._channels: dict[int, SimChannel] = {}
@@ -64,6 +72,14 @@ class SimWorld:
             )
             for node in self.nodes
         }
+
+    def watch(self, watch: Watch) -> None:
+        """Show `watch` all messages from now on."""
+        self._network.watch = watch
+
+    def machine(self, node: str) -> SimMachine:
+        """A machine, to look into."""
+        return self._machines[node]
 
     # ---- life -----------------------------------------------------------------------------------------------------
 

@@ -189,10 +189,11 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
                 raise SimDeadlockError(
                     f"nothing is left to happen at {self.now:.3f} s, but the main coroutine still waits"
                 )
-            when, _, call, args, context, handle = heappop(heap)
+            when, number, call, args, context, handle = heappop(heap)
             if handle is not None and handle.dropped:
                 continue
             if when > limit:
+                heappush(heap, (when, number, call, args, context, handle))
                 raise SimTimeLimitError(
                     f"the run passed its limit of {limit:g} virtual seconds without finishing"
                 )

@@ -19,6 +19,10 @@ from harness.plan import PlanError
 from harness.worlds.sim.loop import SimLoop
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
+STREAMS: Final = ("one", "links")
+SENT, LOST, ARRIVED, CUT = "sent", "lost", "arrived", "cut"
+Watch = Callable[[str, str, str, Any], None]
+"""(what happened to a message, src, dst, message), at the loop's time; a doubled message arrives twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +36,13 @@ class NetOptions:
     loss: float = 0.0
     duplicate: float = 0.01
     reorder: float = 0.1  # may overtake earlier messages of its link
+    streams: str = "one"  # all draws from one random stream, or from one for each link and kind of message
 
     def __post_init__(self) -> None:
         if self.latency not in LATENCIES:
             raise PlanError(f"[sim] latency is {self.latency!r}; use one of {', '.join(LATENCIES)}")
+        if self.streams not in STREAMS:
+            raise PlanError(f"[sim] streams is {self.streams!r}; use one of {', '.join(STREAMS)}")
         for name in ("loss", "duplicate", "reorder"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PlanError(f"[sim] {name} is {getattr(self, name)!r}; it is a probability from 0 to 1")
@@ -46,7 +53,10 @@ class NetOptions:
     @staticmethod
     def parse(table: Mapping[str, Any]) -> NetOptions:
         """Read the plan's [sim] table; an unknown name is refused."""
-        kinds = {field.name: str if field.name == "latency" else (int, float) for field in fields(NetOptions)}
+        kinds = {
+            field.name: str if field.name in ("latency", "streams") else (int, float)
+            for field in fields(NetOptions)
+        }
         for name, value in table.items():
             if name not in kinds:
                 raise PlanError(f"[sim] has no option {name!r}; there are: {', '.join(kinds)}")
@@ -71,7 +81,7 @@ def delay_draw(options: NetOptions, rng: random.Random) -> Callable[[], float]:
 
 
 class Network:
-    """Messages between nodes. `attach` a receiver per node, then `send`."""
+    """Messages between nodes. `attach` a receiver per node, then `send`. `watch`, if set, sees all that happens."""
 
     def __init__(self, loop: SimLoop, rng: random.Random, options: NetOptions) -> None:
         self.options = options
@@ -83,6 +93,7 @@ class Network:
         self._delay_s = delay_draw(options, rng)
         self._deliver: dict[str, Callable[[str, Any], None]] = {}
         self._last_at: dict[tuple[str, str], float] = {}
+        self.watch: Watch | None = None
         self._cut: dict[tuple[str, str], int] = {}  # messages dropped by each cut link
         self._dropped: dict[tuple[str, str], int] = {}  # by cuts that are mended
 
@@ -93,7 +104,10 @@ class Network:
     def send(self, src: str, dst: str, message: Any) -> None:
         """Send one message. An unknown `dst` is a bug of the sender."""
         self.sent += 1
-        if self._loss and self._draw() < self._loss:
+        lost = self._loss and self._draw() < self._loss
+        if self.watch is not None:
+            self.watch(LOST if lost else SENT, src, dst, message)
+        if lost:
             return
         self._post_one(src, dst, message)
         if self._duplicate and self._draw() < self._duplicate:
@@ -112,7 +126,10 @@ class Network:
         self._post(delay_s, self._arrive, src, dst, message)
 
     def _arrive(self, src: str, dst: str, message: Any) -> None:
-        if self._cut and (src, dst) in self._cut:
+        cut = self._cut and (src, dst) in self._cut
+        if self.watch is not None:
+            self.watch(CUT if cut else ARRIVED, src, dst, message)
+        if cut:
             self._cut[src, dst] += 1
             return
         self._deliver[dst](src, message)
@@ -133,3 +150,21 @@ class Network:
         """Messages dropped by cuts, by `src->dst`."""
         counts = {**self._dropped, **self._cut}
         return {f"{src}->{dst}": counts[src, dst] for src, dst in sorted(counts)}
+
+
+class LinkedNetwork(Network):
+    """Each link and kind of message draws from a stream of its own: what is left out of a plan then shifts little else."""
+
+    def __init__(self, loop: SimLoop, streams: Callable[[str], random.Random], options: NetOptions) -> None:
+        super().__init__(loop, streams("net"), options)
+        self._streams = streams
+        self._kinds: dict[tuple[str, str, type], tuple[Callable[[], float], Callable[[], float]]] = {}
+
+    def send(self, src: str, dst: str, message: Any) -> None:
+        """Send one message, with the draws of its kind."""
+        kind = (src, dst, type(message))
+        if kind not in self._kinds:
+            rng = self._streams(f"net/{src}/{dst}/{kind[2].__name__}")
+            self._kinds[kind] = rng.random, delay_draw(self.options, rng)
+        self._draw, self._delay_s = self._kinds[kind]
+        super().send(src, dst, message)

@@ -92,6 +92,11 @@ class SimMachine:
         network.attach(name, self.on_message)
 
     @property
+    def process(self) -> SimulatedNode | None:
+        """The node that runs here, to be looked into; None when there is none."""
+        return self._process
+
+    @property
     def state(self) -> str:
         """running, stopped or gone."""
         if self._process is None:

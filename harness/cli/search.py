@@ -1,0 +1,199 @@
+"""`quorate shrink` and `quorate replay`: what is printed, and what is left in the folder."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import runs
+from harness.cli.console import STYLES, emit, out, say, waiting
+from harness.plan import Plan, PlanError, dump_plan
+from harness.search.finding import Target, targets
+from harness.search.lamport import draw
+from harness.search.replay import recorded, replayed
+from harness.search.shrink import Size, shrink
+from harness.search.story import story, test_file
+from harness.search.trace import Paused, traced
+from harness.simulate import simulate_run
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+UNKNOWN = 2
+
+
+def seconds(text: str) -> float:
+    """`90s`, `10m`, `1.5h`, `250ms` or a bare number of seconds. Raises PlanError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", text.strip())
+    if not found:
+        raise PlanError(f"{text!r} is no length of time; write 90s, 10m or 1h")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def shrink_run(where: Path, claim: str | None, budget: str, folder: Path | None, *, json: bool) -> int:
+    """Shrink, write, print."""
+    limit_s, plan = seconds(budget), recorded(where).plan
+    target = _target(plan, claim)
+    if target is None:
+        _say_none(plan, claim, json=json)
+        return UNKNOWN
+    end_s = time.monotonic() + limit_s
+    with waiting(f"shrinking {target}", quiet=json) as tick:
+
+        def progress(size: Size, count: int) -> None:
+            tick(1 - (end_s - time.monotonic()) / limit_s, f"{size}; {count:,} runs")
+
+        found = shrink(plan, target, out_of_time=lambda: time.monotonic() > end_s, progress=progress)
+    trace = traced(found.plan)
+    text = story(found.plan, target, trace, found.before, found.runs, done=found.done)
+    folder = folder or (where.parent if where.is_file() else runs.find(where)) / "shrunk"
+    files = {
+        "plan.toml": dump_plan(found.plan),
+        "story.md": text,
+        f"test_{_word(plan)}.py": test_file(found.plan, target),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        runs.write_text(folder / name, content)
+    if json:
+        size = Size.of(found.plan)
+        emit(
+            {
+                "claim": target.claim, "anomaly": target.anomaly, "nodes": size.nodes, "clients": size.clients,
+                "ops": size.ops, "faults": size.faults, "runs": found.runs, "done": found.done, "folder": str(folder),
+                "sentence": trace.run.results["claims"][target.claim]["reason"],
+            }
+        )  # fmt: skip
+    else:
+        out().print(text, markup=False, soft_wrap=True)
+        say(f"folder: {folder}")
+    return 1
+
+
+def _word(plan: Plan) -> str:
+    return re.sub(r"\W+", "_", plan.name).lower()
+
+
+def _target(plan: Plan, claim: str | None) -> Target | None:
+    """The violation that is meant, if the plan shows it."""
+    found = targets(simulate_run(plan))
+    return next((target for target in found if claim in (None, target.claim)), None)
+
+
+def _say_none(plan: Plan, claim: str | None, *, json: bool) -> None:
+    which = "no claim" if claim is None else f"the claim {claim!r} not"
+    reason = f"{plan.name} with seed {plan.seed} breaks {which} in the simulator; there is nothing to shrink"
+    emit({"error": reason}) if json else say(reason)
+
+
+def replay_run(
+    where: Path,
+    trace: bool,
+    until: str | None,
+    world: str,
+    times: int,
+    cluster: str | None,
+    folder: Path,
+    *,
+    json: bool,
+) -> int:
+    """Replay and print."""
+    if world not in ("sim", "hosts"):
+        raise PlanError(f"there is no world {world!r}; use --world sim or --world hosts")
+    if world == "hosts":
+        return _on_hosts(where, times, cluster, folder, json=json)
+    if times != 1 or cluster is not None:
+        raise PlanError(
+            "--times and --cluster go with --world hosts; in the simulator every time is the same"
+        )
+    run = recorded(where)
+    if until is not None:
+        return _stopped(run.plan, seconds(until), json=json)
+    found = replayed(run)
+    verdict, same = found.run.verdict, run.history is not None
+    if json:
+        broken = [{"claim": target.claim, "anomaly": target.anomaly} for target in targets(found.run)]
+        emit(
+            {
+                "outcome": verdict.value,
+                "same": same,
+                "digest": found.digest,
+                "messages": len(found.messages),
+                "broken": broken,
+            }
+        )
+    else:
+        console = out()
+        console.print(verdict.value.upper(), style=STYLES[verdict.value], end=" ")
+        console.print(
+            "the same bytes as recorded" if same else f"seed {run.plan.seed}", f"trace {found.digest[:16]}"
+        )
+        for target in targets(found.run):
+            console.print(f"  {target}", markup=False)
+        if trace:
+            console.print(draw(run.plan, found), markup=False, soft_wrap=True)
+    return verdict.exit_status
+
+
+def _stopped(plan: Plan, until_s: float, *, json: bool) -> int:
+    """The states of the nodes at a time of the run."""
+    standing = Paused(plan, until_s)
+    states = standing.states()
+    records = standing.history.count(b"\n")
+    standing.finish()
+    if json:
+        emit({"until_s": until_s, "records": records, "nodes": states})
+        return 0
+    from rich.table import Table
+
+    table = Table(
+        "node",
+        "process",
+        "clock ms",
+        "on disk",
+        "last line of its log",
+        title=f"at {until_s:g} s, after {records:,} records",
+    )
+    for node, state in states.items():
+        disk = ", ".join(f"{part}: {count}" for part, count in state["on_disk"].items())
+        table.add_row(
+            node,
+            f"{state['state']} {state['pid'] or ''}",
+            f"{state['clock_offset_ms']:g}",
+            disk,
+            state["log"].strip(),
+        )
+    out().print(table)
+    return 0
+
+
+def _on_hosts(where: Path, times: int, cluster: str | None, folder: Path, *, json: bool) -> int:
+    """Run the plan on hosts and count how often it breaks a claim, and as it does in the simulator."""
+    from harness.provision import find_inventory
+    from harness.runner import run as run_once
+
+    plan = recorded(where).plan if where.is_file() else recorded_plan(where)
+    inventory = find_inventory(cluster)
+    outcomes: list[dict[str, Any]] = []
+    for number in range(1, times + 1):
+        with waiting(f"{plan.name} on hosts, {number} of {times}", quiet=json):
+            done = run_once(plan, world="hosts", out=folder, inventory=inventory)
+        broken = [name for name, claim in done.results["claims"].items() if claim["verdict"] == "invalid"]
+        outcomes.append({"outcome": done.verdict.value, "broken": broken, "folder": str(done.folder)})
+    bad = sum(bool(each["broken"]) for each in outcomes)
+    if json:
+        emit({"times": times, "broke_a_claim": bad, "runs": outcomes})
+    else:
+        out().print(f"{bad} of {times} runs on hosts broke a claim", markup=False)
+    return (
+        1
+        if bad
+        else max(({"valid": 0, "unknown": UNKNOWN}[each["outcome"]] for each in outcomes), default=UNKNOWN)
+    )
+
+
+def recorded_plan(where: Path) -> Plan:
+    """The plan of a run folder, of whichever world."""
+    from harness.plan import load_plan
+
+    return load_plan(runs.find(where) / "plan.toml")

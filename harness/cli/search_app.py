@@ -1,0 +1,72 @@
+"""The commands that look for violations and make them small: explore, shrink, replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import Json, Out
+from harness.cli.app import app as app
+
+
+@app.command()
+def shrink(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a plan with its seed.", metavar="RUN")],
+    claim: Annotated[
+        str | None,
+        typer.Option(help="The claim whose violation is meant; by default the first that is broken."),
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(help="The longest it may take: 90s, 10m, 1h.", metavar="TIME")
+    ] = "60s",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the result goes; by default 'shrunk' in the run's folder.", metavar="FOLDER"
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Make a violation small: leave out operations, faults, nodes and clients until nothing can be left out.
+
+    Writes plan.toml (the smallest plan), story.md (what went wrong, with every message drawn) and a pytest file that
+    shows it for ever. Exit status: 1, as of any violation; 2 if the run shows none.
+
+    Example:
+
+      quorate shrink runs/eventual/latest --budget 30s
+    """
+    from harness.cli.search import shrink_run
+
+    return shrink_run(run, claim, budget, out, json=json)
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a plan with its seed.", metavar="RUN")],
+    trace: Annotated[bool, typer.Option("--trace", help="Draw the operations, faults and messages.")] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(help="Stop at this time of the run and show each node's state.", metavar="TIME"),
+    ] = None,
+    world: Annotated[str, typer.Option(help="sim, or hosts: run it again there and count.")] = "sim",
+    times: Annotated[int, typer.Option(help="How often, on hosts.")] = 1,
+    cluster: Annotated[str | None, typer.Option(help="The cluster, on hosts.")] = None,
+    out: Out = Path("runs"),
+    json: Json = False,
+) -> int:
+    """Run the same again. In the simulator it must be the same byte for byte; on hosts it is said how often the anomaly came back.
+
+    Examples:
+
+      quorate replay runs/eventual/latest --trace
+
+      quorate replay runs/eventual/latest --until 2.15s
+
+      sudo quorate replay shrunk/plan.toml --world hosts --times 20
+    """
+    from harness.cli.search import replay_run
+
+    return replay_run(run, trace, until, world, times, cluster, out, json=json)

@@ -1,0 +1,140 @@
+"""Scripts: operations and faults of a plan written out one by one, in place of a workload's load and a timetable.
+
+    script = [{at_s = 0.512, client = 3, f = "write", key = 1, value = 17},      client 3 of `concurrency`, on node
+              {client = 2, f = "read", key = 1}]                                 client % nodes; without at_s: after the heal
+    [[strokes]]
+    kind = "partition"    start_s = 0.4    for_s = 1.2    nodes = ["n1"]    detail = {shape = "one-way", grudge = {n1 = ["n2"]}}
+
+A run is turned into its script to be made smaller (`harness.search`), and to be played again in the other world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkers.op import MISSING
+from harness.plan_toml import PlanError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptOp:
+    """One operation of a client. `at_s` None: it is one of the last, after the heal, one after the other for a client.
+
+    A client that is busy at the time does it as soon as it is free.
+    """
+
+    client: int
+    f: str
+    at_s: float | None = None
+    key: Any = None
+    value: Any = MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """One fault to come: from `start_ns` to `end_ns` of the run. `detail` says what exactly, as plain data."""
+
+    number: int
+    kind: str
+    start_ns: int
+    end_ns: int
+    nodes: tuple[str, ...]
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+OP_KEYS = ("client", "f", "at_s", "key", "value")
+STROKE_KEYS = ("kind", "start_s", "for_s", "nodes", "detail")
+NS = 1_000_000_000
+
+
+def parse_script(value: Any, concurrency: int, source: str) -> tuple[ScriptOp, ...]:
+    """The plan's `script`. Raises PlanError."""
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise PlanError(
+            f'{source}: script is a list of tables, {{client = 0, f = "read", key = 1, at_s = 0.5}}'
+        )
+    return tuple(
+        _op(item, concurrency, f"{source}: script, operation {place}") for place, item in enumerate(value, 1)
+    )
+
+
+def _op(item: Mapping[str, Any], concurrency: int, where: str) -> ScriptOp:
+    _known(item, OP_KEYS, where)
+    client, at_s = item.get("client"), item.get("at_s")
+    if type(client) is not int or not 0 <= client < concurrency:
+        raise PlanError(
+            f"{where}: client is {client!r}; it is a number from 0 to {concurrency - 1}, below concurrency"
+        )
+    if not isinstance(item.get("f"), str):
+        raise PlanError(f'{where}: f is {item.get("f")!r}; it is the name of an operation, such as "read"')
+    if at_s is not None and not (_number(at_s) and at_s >= 0):
+        raise PlanError(f"{where}: at_s is {at_s!r}; it is a number of seconds, 0 or more")
+    return ScriptOp(
+        client=client, f=item["f"], at_s=None if at_s is None else float(at_s), key=item.get("key"),
+        value=item.get("value", MISSING),
+    )  # fmt: skip
+
+
+def parse_strokes(value: Any, nodes: Sequence[str], kinds: Sequence[str], source: str) -> tuple[Stroke, ...]:
+    """The plan's [[strokes]], by start. Raises PlanError."""
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise PlanError(f"{source}: strokes are written as tables: [[strokes]], once for each")
+    drawn = [
+        _stroke(item, nodes, kinds, f"{source}: [[strokes]] {place}") for place, item in enumerate(value, 1)
+    ]
+    drawn.sort(key=lambda stroke: stroke[1])
+    return tuple(Stroke(number, *rest) for number, rest in enumerate(drawn, 1))
+
+
+def _stroke(
+    item: Mapping[str, Any], nodes: Sequence[str], kinds: Sequence[str], where: str
+) -> tuple[str, int, int, tuple[str, ...], Mapping[str, Any]]:
+    _known(item, STROKE_KEYS, where)
+    kind, struck = item.get("kind"), item.get("nodes")
+    start_s, for_s = item.get("start_s", -1), item.get("for_s", -1)
+    if kind not in kinds:
+        raise PlanError(f"{where}: kind is {kind!r}, which is no fault; there are {', '.join(kinds)}")
+    if not _number(start_s) or start_s < 0 or not _number(for_s) or for_s <= 0:
+        raise PlanError(
+            f"{where}: start_s is 0 or more seconds, for_s more than 0; not {start_s!r} and {for_s!r}"
+        )
+    detail = item.get("detail", {})
+    if not isinstance(struck, list) or not isinstance(detail, Mapping):
+        raise PlanError(f"{where}: nodes is a list of names and detail a table")
+    for name in (*struck, *_nodes_of(detail)):
+        if name not in nodes:
+            raise PlanError(f"{where}: there is no node {name!r}; there are {', '.join(nodes)}")
+    return str(kind), round(start_s * NS), round((start_s + for_s) * NS), tuple(struck), detail
+
+
+def _nodes_of(detail: Mapping[str, Any]) -> list[str]:
+    """The nodes that a stroke's detail names: of a grudge, and of clocks to be shifted."""
+    grudge, offsets = detail.get("grudge", {}), detail.get("offsets_ms", {})
+    return [*grudge, *(src for sources in grudge.values() for src in sources), *offsets]
+
+
+def op_table(op: ScriptOp) -> dict[str, Any]:
+    """As it is written in a plan."""
+    table: dict[str, Any] = {} if op.at_s is None else {"at_s": op.at_s}
+    table |= {"client": op.client, "f": op.f}
+    table |= {} if op.key is None else {"key": op.key}
+    return table | ({} if op.value is MISSING or op.value is None else {"value": op.value})
+
+
+def stroke_table(stroke: Stroke) -> dict[str, Any]:
+    """As it is written in a plan."""
+    times = {"start_s": stroke.start_ns / NS, "for_s": (stroke.end_ns - stroke.start_ns) / NS}
+    detail = {"detail": dict(stroke.detail)} if stroke.detail else {}
+    return {"kind": stroke.kind, **times, "nodes": list(stroke.nodes), **detail}
+
+
+def _known(item: Mapping[str, Any], names: Sequence[str], where: str) -> None:
+    for key in item:
+        if key not in names:
+            raise PlanError(f"{where}: unknown key {key!r}; there are {', '.join(names)}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

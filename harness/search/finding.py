@@ -1,0 +1,89 @@
+"""What was found: a claim that a run of a plan broke, and the class of the anomaly. And how to ask whether a plan still shows it.
+
+    plan, seed ──► simulate ──► claims that are INVALID ──► Target(claim, anomaly)
+    another plan ──► simulate ──► shows the same target?
+
+A smaller plan that breaks the claim in another way is another finding: it does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from harness.nemesis.client import HEAL
+from harness.nemesis.schedule import timetable
+from harness.plan import Plan, PlanError
+from harness.plan_script import NS, ScriptOp
+from harness.simulate import SimRun, simulate_run
+from harness.system import SystemFault
+from harness.worlds import WorldError
+from harness.worlds.sim import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A broken claim. `anomaly` is the checkers' name of the violation's class."""
+
+    claim: str
+    anomaly: str
+
+    def __str__(self) -> str:
+        return f"{self.anomaly} against {self.claim}"
+
+
+def targets(run: SimRun) -> list[Target]:
+    """The claims that a run broke, as the plan names them."""
+    claims = run.results["claims"].items()
+    return [
+        Target(name, str(found["anomaly"] or "violation"))
+        for name, found in claims
+        if found["verdict"] == "invalid"
+    ]
+
+
+def shows(plan: Plan, target: Target) -> SimRun | None:
+    """The run of the plan, if it breaks the same claim in the same way. A plan that cannot be run shows nothing."""
+    try:
+        run = simulate_run(plan)
+    except (PlanError, WorldError, SystemFault):
+        return None
+    return run if target in targets(run) else None
+
+
+def first_to_show(plan: Plan, target: Target, seeds: Iterable[int]) -> tuple[Plan, SimRun] | None:
+    """The plan with the first of the seeds that shows the target, and its run."""
+    for seed in seeds:
+        tried = replace(plan, seed=seed)
+        run = shows(tried, target)
+        if run is not None:
+            return tried, run
+    return None
+
+
+def scripted(plan: Plan, run: SimRun) -> Plan:
+    """The plan with all that its run did written out: each operation at the time it was called, each fault as drawn.
+
+    With the same seed it makes the same run, for the network and the nodes draw from streams of their own.
+    """
+    ops, last = list[ScriptOp](), False
+    for op in run.history:
+        last |= op.f == HEAL
+        if op.type.word == "invoke" and isinstance(op.process, int):
+            at_s = None if last else op.time_ns / NS
+            client = op.process % plan.concurrency
+            ops.append(ScriptOp(client=client, f=op.f, at_s=at_s, key=op.key, value=op.value))
+    strokes = plan.strokes or timetable(
+        plan.faults, nodes=plan.node_names, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
+    )
+    ends_s = max((op.at_s for op in ops if op.at_s is not None), default=0.0)
+    limit_s = max(plan.time_limit_s, ends_s + 0.001)
+    return replace(plan, script=tuple(ops), strokes=strokes, faults=(), time_limit_s=limit_s)
+
+
+def guilty(run: SimRun, target: Target) -> list[int]:
+    """Places in the run's script of the operations in the core of the violation; empty if there is no core."""
+    certificate = run.results["claims"][target.claim]["certificate"] or {}
+    core = set(certificate.get("ops", ())) if certificate.get("kind") == "core" else set()
+    called = [op.index for op in run.history if op.type.word == "invoke" and isinstance(op.process, int)]
+    return [place for place, index in enumerate(called) if index in core]

@@ -1,0 +1,216 @@
+"""Ways in which a plan with a script can be simpler. Pure: a plan goes in, candidates come out, the boldest first.
+
+only_core      the operations of the violation's core          fewer_nodes    one node less; its clients go elsewhere
+keys_of_core   those of its keys                               fewer_clients  one client does the work of two
+until_core     what had begun before the core was over         narrower       faults on fewer nodes, shorter, smaller
+calmer         a network without accidents                     sooner         nothing happens? then it need not take time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Final
+
+from harness.plan import Plan
+from harness.plan_script import NS, ScriptOp, Stroke
+from harness.simulate import SimRun
+
+CALM: Final[Mapping[str, Any]] = {
+    "latency": "constant",
+    "duplicate": 0.0,
+    "reorder": 0.0,
+    "loss": 0.0,
+    "latency_ms": 1.0,
+}
+GAP_S: Final = 0.02  # what is left of a time in which nothing happens
+TAIL_S: Final = 0.1  # from the last that happens to the end
+SHORTEST_S: Final = 0.02  # no fault is made shorter
+SMALLEST_MS: Final = 1.0  # no shift of a clock is made smaller
+
+
+def only_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
+    """Only the operations of the core."""
+    if core and len(core) < len(plan.script):
+        yield replace(plan, script=tuple(plan.script[place] for place in core))
+
+
+def keys_of_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
+    """Only operations on the core's keys."""
+    keys = [plan.script[place].key for place in core]
+    kept = tuple(op for op in plan.script if op.key in keys)
+    if core and len(kept) < len(plan.script):
+        yield replace(plan, script=kept)
+
+
+def until_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
+    """Only what had begun when the last operation of the core was called."""
+    times = [plan.script[place].at_s for place in core]
+    ends_s = [at_s for at_s in times if at_s is not None]
+    if not ends_s or len(ends_s) < len(times):
+        return
+    end_s = max(ends_s)
+    kept = tuple(op for op in plan.script if op.at_s is not None and op.at_s <= end_s)
+    strokes = tuple(stroke for stroke in plan.strokes if stroke.start_ns < end_s * NS)
+    if len(kept) + len(strokes) < len(plan.script) + len(plan.strokes):
+        yield replace(plan, script=kept, strokes=strokes, time_limit_s=end_s + TAIL_S)
+
+
+def calmer(plan: Plan) -> Iterator[Plan]:
+    """All accidents of the network at once, else one of them, set to nothing."""
+    left = {name: value for name, value in CALM.items() if plan.sim.get(name) != value}
+    for names in ([*left], *([name] for name in left)):
+        if names:
+            yield replace(plan, sim={**plan.sim, **{name: left[name] for name in names}})
+
+
+def fewer_nodes(plan: Plan) -> Iterator[Plan]:
+    """One node less. Those after it move up, and then all move round, for the keys move to other nodes as well."""
+    for gone in range(plan.nodes - 1, -1, -1) if plan.nodes > 1 else ():
+        for turn in range(plan.nodes - 1):
+            place = {
+                old: (old - (old > gone) + turn) % (plan.nodes - 1)
+                for old in range(plan.nodes)
+                if old != gone
+            }
+            names = {plan.node_names[old]: plan.node_names[new] for old, new in place.items()}
+            strokes = tuple(_renamed(stroke, names) for stroke in plan.strokes)
+            if all(stroke.nodes or not old.nodes for stroke, old in zip(strokes, plan.strokes, strict=True)):
+                yield _seated(
+                    replace(plan, strokes=strokes, **_on(plan.nodes - 1, plan)), plan, {gone: 0, **place}
+                )
+
+
+def _on(nodes: int, plan: Plan) -> dict[str, Any]:
+    """What says how many nodes there are; all that were members are."""
+    if plan.system_options.get("members") != plan.nodes:
+        return {"nodes": nodes}
+    return {"nodes": nodes, "system_options": {**plan.system_options, "members": nodes}}
+
+
+def _seated(plan: Plan, old: Plan, place: Mapping[int, int]) -> Plan:
+    """The plan with its clients numbered anew, so that each is at the node it should be at: client k is at k % nodes."""
+    seats = dict[int, int]()
+    for client in sorted({op.client for op in plan.script}):
+        seat = place[client % old.nodes]
+        while seat in seats.values():
+            seat += plan.nodes
+        seats[client] = seat
+    script = tuple(replace(op, client=seats[op.client]) for op in plan.script)
+    return replace(plan, script=script, concurrency=1 + max(seats.values(), default=0))
+
+
+def _renamed(stroke: Stroke, names: Mapping[str, str]) -> Stroke:
+    """A stroke as it is when nodes are called otherwise; those without a name are gone."""
+    detail = dict(stroke.detail)
+    if "grudge" in detail:
+        detail["grudge"] = {
+            names[dst]: sorted(names[src] for src in sources if src in names)
+            for dst, sources in detail["grudge"].items()
+            if dst in names and any(src in names for src in sources)
+        }
+    if "offsets_ms" in detail:
+        detail["offsets_ms"] = {names[node]: ms for node, ms in detail["offsets_ms"].items() if node in names}
+    hit = detail.get("grudge", detail.get("offsets_ms", names.values()))
+    nodes = tuple(names[node] for node in stroke.nodes if node in names and names[node] in hit)
+    return replace(stroke, nodes=nodes, detail=detail)
+
+
+def fewer_clients(plan: Plan) -> Iterator[Plan]:
+    """One client does what two did."""
+    clients = sorted({op.client for op in plan.script})
+    for gone in reversed(clients):
+        for heir in clients:
+            if heir != gone:
+                script = tuple(replace(op, client=heir) if op.client == gone else op for op in plan.script)
+                yield replace(plan, script=script)
+
+
+def renumbered(plan: Plan) -> Iterator[Plan]:
+    """No more clients than are needed, each at its node."""
+    least = _seated(plan, plan, {node: node for node in range(plan.nodes)})
+    if least.concurrency < plan.concurrency:
+        yield least
+
+
+def narrower(plan: Plan) -> Iterator[Plan]:
+    """Each fault on fewer nodes or links, then shorter, then smaller."""
+    for place, stroke in enumerate(plan.strokes):
+        for smaller in (*_on_less(stroke), *_shorter(stroke), *_milder(stroke)):
+            yield replace(plan, strokes=(*plan.strokes[:place], smaller, *plan.strokes[place + 1 :]))
+
+
+def _on_less(stroke: Stroke) -> Iterator[Stroke]:
+    grudge: Mapping[str, Sequence[str]] = stroke.detail.get("grudge", {})
+    for dst, sources in grudge.items():
+        fewer = {name: list(other) for name, other in grudge.items() if name != dst}
+        if fewer:
+            yield replace(stroke, nodes=tuple(fewer), detail={**stroke.detail, "grudge": fewer})
+        for src in sources if len(sources) > 1 else ():
+            less = {**grudge, dst: [name for name in sources if name != src]}
+            yield replace(stroke, detail={**stroke.detail, "grudge": less})
+    offsets: Mapping[str, float] = stroke.detail.get("offsets_ms", {})
+    for node in stroke.nodes if len(stroke.nodes) > 1 and not grudge else ():
+        detail = dict(stroke.detail)
+        if offsets:
+            detail["offsets_ms"] = {name: ms for name, ms in offsets.items() if name != node}
+        yield replace(stroke, nodes=tuple(name for name in stroke.nodes if name != node), detail=detail)
+
+
+def _shorter(stroke: Stroke) -> Iterator[Stroke]:
+    length = stroke.end_ns - stroke.start_ns
+    if length > SHORTEST_S * NS:
+        half = max(length // 2, round(SHORTEST_S * NS))
+        yield replace(stroke, end_ns=stroke.start_ns + half)
+        yield replace(stroke, start_ns=stroke.end_ns - half)
+
+
+def _milder(stroke: Stroke) -> Iterator[Stroke]:
+    offsets: Mapping[str, float] = stroke.detail.get("offsets_ms", {})
+    if offsets and max(map(abs, offsets.values())) > SMALLEST_MS:
+        halved = {node: round(ms / 2, 1) for node, ms in offsets.items()}
+        yield replace(stroke, detail={**stroke.detail, "offsets_ms": halved})
+
+
+def sooner(plan: Plan) -> Iterator[Plan]:
+    """Times in which nothing begins or ends are made short: all of them at once, else one; and so is the end."""
+    moments = sorted({0.0, *_moments(plan)})
+    gaps = [(early, late) for early, late in pairwise(moments) if late - early > 2 * GAP_S]
+    for chosen in (gaps, *([gap] for gap in reversed(gaps))):
+        if chosen:
+            yield _closed(plan, chosen)
+    end_s = moments[-1] + TAIL_S
+    if end_s < plan.time_limit_s - GAP_S:
+        yield replace(plan, time_limit_s=round(end_s, 3))
+
+
+def _moments(plan: Plan) -> Iterator[float]:
+    """When something begins or ends."""
+    for op in plan.script:
+        if op.at_s is not None:
+            yield op.at_s
+    for stroke in plan.strokes:
+        yield from (stroke.start_ns / NS, stroke.end_ns / NS)
+
+
+def _closed(plan: Plan, gaps: Sequence[tuple[float, float]]) -> Plan:
+    """The plan with nothing but GAP_S left of each gap."""
+
+    def moved(at_s: float) -> float:
+        return round(at_s - sum(late - early - GAP_S for early, late in gaps if late <= at_s), 9)
+
+    def earlier(op: ScriptOp) -> ScriptOp:
+        return op if op.at_s is None else replace(op, at_s=moved(op.at_s))
+
+    strokes = tuple(
+        replace(
+            stroke,
+            start_ns=round(moved(stroke.start_ns / NS) * NS),
+            end_ns=round(moved(stroke.end_ns / NS) * NS),
+        )
+        for stroke in plan.strokes
+    )
+    return replace(
+        plan, script=tuple(map(earlier, plan.script)), strokes=strokes, time_limit_s=moved(plan.time_limit_s)
+    )

@@ -1,0 +1,81 @@
+"""A shrunk finding for people: its size, the sentence that proves it, the core, the faults, the messages; and a test that keeps it.
+
+story.md        what went wrong, in words and drawings
+plan.toml       the smallest plan: `quorate run plan.toml` shows it again, in the simulator, or on hosts if luck will have it
+test_NAME.py    runs the plan in the simulator and expects the same violation: green while the bug is there
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harness.plan import Plan, dump_plan
+from harness.plan_script import NS, Stroke
+from harness.search.finding import Target
+from harness.search.lamport import draw
+from harness.search.shrink import Size
+from harness.search.trace import Trace
+
+
+def story(plan: Plan, target: Target, trace: Trace, before: Size, runs: int, *, done: bool) -> str:
+    """The page, in Markdown."""
+    core = trace.run.results["core"] or {}
+    end = (
+        "Nothing more can be left out."
+        if done
+        else "The time was over before nothing more could be left out."
+    )
+    parts = [
+        f"# {target.anomaly}: {plan.name} does not keep {target.claim}",
+        trace.run.results["claims"][target.claim]["reason"] + ".",
+        f"Shrunk from {before} to {Size.of(plan)}, in {runs:,} runs. {end}",
+        "## The operations that prove it",
+        fenced(str(core.get("drawing") or "(the claim's certificate is not a core of operations)")),
+        "## The faults",
+        "\n".join(f"- {words(stroke)}" for stroke in plan.strokes)
+        or "None: delays of the network are enough.",
+        "## What was said",
+        fenced(draw(plan, trace)),
+        "## Again",
+        fenced("quorate replay plan.toml --trace"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def words(stroke: Stroke) -> str:
+    """A fault in one line."""
+    times = f"from {stroke.start_ns / NS * 1000:.0f} to {stroke.end_ns / NS * 1000:.0f} ms"
+    detail: dict[str, Any] = dict(stroke.detail)
+    if "grudge" in detail:
+        cuts = "; ".join(
+            f"{dst} hears nothing from {', '.join(src)}" for dst, src in detail["grudge"].items()
+        )
+        return f"{stroke.kind} {times}: {cuts}"
+    if "offsets_ms" in detail:
+        shifts = ", ".join(f"{node} by {ms:g} ms" for node, ms in detail["offsets_ms"].items())
+        return f"{stroke.kind} {times}: {shifts}"
+    return f"{stroke.kind} {times}" + (f" of {', '.join(stroke.nodes)}" if stroke.nodes else "")
+
+
+def fenced(text: str) -> str:
+    """A block that is shown as it is."""
+    return f"```text\n{text}\n```"
+
+
+def test_file(plan: Plan, target: Target) -> str:
+    """A pytest file that runs the plan for ever and expects the violation."""
+    name = re.sub(r"\W+", "_", f"{plan.name}_{target.anomaly}").lower()
+    return f'''"""{target.anomaly} against {target.claim}: the smallest plan that shows it. Once it is mended, expect the claim to hold."""
+
+from harness.plan import parse_plan
+from harness.search.finding import Target, targets
+from harness.simulate import simulate_run
+
+PLAN = r"""
+{dump_plan(plan)}"""
+
+
+def test_{name}() -> None:
+    assert Target({target.claim!r}, {target.anomaly!r}) in targets(simulate_run(parse_plan(PLAN)))
+'''
