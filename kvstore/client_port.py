@@ -1,11 +1,14 @@
 """One client's connection: bytes in, commands to the node, answers out in the order of the commands.
 
-    data ─► CommandDecoder ─► backlog ─► (at most WINDOW at once) ─► node
+    data ─► CommandDecoder ─► (at most WINDOW at once, of a stranger one) ─► node
                                                                        │ replies, in any order
     data ◄── flush, once a turn of the loop ◄── next answer due ◄──────┘
 
-Reading stops while the client does not take its answers, or has a backlog: a fast sender is slowed, not
-buffered.
+What the window does not take stays bytes in the decoder. Reading stops while there are such bytes, or while the client
+does not take its answers: a fast sender is slowed, not buffered.
+
+A *stranger* is a client that must log in and has not: what it sends behind AUTH waits for the answer, what it makes this
+node hold is little and counted (`kvstore.strangers`), and after `login_timeout_ms` it is closed.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from kvstore import resp
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
 
 WINDOW = 64  # commands of one connection in the node at once
 MAX_CLIENTS = 10_000
-_LOGINS = (b"AUTH", b"HELLO")
+STRANGERS_MAX = 128
+STRANGER_BYTES = 96 << 10  # one stranger may make a node hold: a command and what follows it
+STRANGERS_BYTES = 256 << 10  # all of them together
+STRANGER_UNREAD_BYTES = 4 << 10  # answers it has not taken; above it nothing more is done for it
+_LOGINS = (b"AUTH", b"HELLO", b"RESET")
 
 
 class ClientConnection(asyncio.Protocol):
@@ -34,15 +40,16 @@ class ClientConnection(asyncio.Protocol):
         self.number = 0
         self.version = 2
         self._server = server
-        self._trusted = server.config.password is None
+        self._trusted = server.open_to_all
         self._decoder = resp.CommandDecoder(resp.LIMITS if self._trusted else resp.STRANGER)
         self._transport: asyncio.Transport | None = None
-        self._backlog: deque[tuple[bytes, ...]] = deque()
         self._asked = 0  # commands given a request number
         self._due = 0  # the request whose answer goes out next
         self._early: dict[int, bytes] = {}  # answers that are not due yet
         self._out: list[bytes] = []
-        self._logins: set[int] = set()
+        self._logins: dict[int, bytes] = {}  # requests whose answer says whether this is a stranger
+        self._login_timer: asyncio.TimerHandle | None = None
+        self._more = False  # the decoder may have whole commands still
         self._closing = False  # take no more commands
         self._done = False  # close at the next flush, whatever is unanswered
         self._blocked = False  # the client does not read
@@ -55,18 +62,22 @@ class ClientConnection(asyncio.Protocol):
         with contextlib.suppress(OSError):  # gone already: connection_lost follows
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._server.admit(self):
-            self._transport.write(resp.encode(Failure("OVERLOADED", "too many clients"), 2))
-            self._transport.close()
+            self._refuse("too many clients")
+        elif not self._trusted:
+            self._forget()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        self._backlog.extend(self._decoder.feed(data))
-        self.pump()
+        if self._trusted or self._hold(len(data)):
+            self.pump(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         self._transport = None
-        self._backlog.clear()
+        self._let_go()
+        if self._login_timer is not None:
+            self._login_timer.cancel()
+        self._server.strangers.remove(self)
         self._server.client_gone(self)
 
     def pause_writing(self) -> None:
@@ -81,30 +92,35 @@ class ClientConnection(asyncio.Protocol):
 
     # ---- called by the server --------------------------------------------------------------------------
 
-    def pump(self) -> None:
-        """Give the node as many commands as the window allows."""
-        backlog = self._backlog
-        while backlog and not self._blocked and self._asked - self._due < WINDOW and not self._closing:
-            args = backlog.popleft()
+    def pump(self, data: bytes = b"") -> None:
+        """Take bytes; give the node as many commands as the window allows."""
+        if self._closing:
+            return
+        decoder, free = self._decoder, 0
+        if not self._blocked:
+            free = (WINDOW if self._trusted else 1) - (self._asked - self._due)
+        for args in (commands := decoder.feed(data, max(0, free))):
+            if self._closing:  # the node has hung up
+                break
             request = self._asked
             self._asked += 1
-            if not self._trusted and args[0].upper() in _LOGINS:
-                self._logins.add(request)
+            if not self._server.open_to_all and len(args[0]) > 3 and (name := args[0].upper()) in _LOGINS:
+                self._logins[request] = name
             self._server.command(self, request, args, self._trusted)
-        if self._decoder.error is not None and not backlog and not self._closing:
+        self._more = decoder.held > 0 and len(commands) >= free
+        if decoder.error is not None and not self._closing:
             self._server.metrics.protocol_errors += 1
             self._asked += 1
-            self.answer(self._asked - 1, Failure("ERR", self._decoder.error))
+            self.answer(self._asked - 1, Failure("ERR", decoder.error))
             self.close_when_answered()
         self._read_or_not()
+        if not self._trusted:
+            self._hold()
 
     def answer(self, request: int, value: Value) -> None:
         """Take the answer to a request; it goes out when all before it have."""
-        if request in self._logins:
-            self._logins.discard(request)
-            if not isinstance(value, Failure):
-                self._trusted = True
-                self._decoder.limits = resp.LIMITS
+        if self._logins and (name := self._logins.pop(request, None)) and not isinstance(value, Failure):
+            self._forget() if name == b"RESET" else self._trust()
         data = resp.encode(value, self.version)
         if request != self._due:
             self._early[request] = data
@@ -119,7 +135,6 @@ class ClientConnection(asyncio.Protocol):
     def close_when_answered(self) -> None:
         """Take no more commands; close after the last answer."""
         self._closing = True
-        self._backlog.clear()
         self._server.touch(self)
 
     def hang_up(self) -> None:
@@ -138,19 +153,82 @@ class ClientConnection(asyncio.Protocol):
             self._out.clear()
         if self._done or (self._closing and self._due == self._asked):
             transport.close()
-        elif self._backlog:
+        elif self._more:
             self.pump()
+        if not self._trusted:
+            self._hold()
 
     def close(self) -> None:
         """Close after what has been written."""
         if self._transport is not None:
             self._transport.close()
 
+    def evict(self) -> None:
+        """Close at once: others need the room of this stranger."""
+        self._let_go()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _trust(self) -> None:
+        """The client has logged in."""
+        self._trusted = True
+        self._decoder.limits = resp.LIMITS
+        self._server.strangers.remove(self)
+        if self._login_timer is not None:
+            self._login_timer.cancel()
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits()
+
+    def _forget(self) -> None:
+        """The client is a stranger: at first, and after RESET."""
+        self._trusted = False
+        self._decoder.limits = resp.STRANGER
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self not in self._server.strangers:
+            self._transport.set_write_buffer_limits(high=STRANGER_UNREAD_BYTES)
+            self._login_timer = asyncio.get_running_loop().call_later(
+                self._server.config.login_timeout_ms / 1000, self._refuse, "no login in time"
+            )
+            self._server.strangers.add(self)
+
+    def _hold(self, fresh: int = 0) -> bool:
+        """Tell what this stranger makes the node hold, with bytes that have just come; False if it is closed for it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        held = fresh + self._decoder.held + sum(map(len, self._out)) + transport.get_write_buffer_size()
+        if held > STRANGER_BYTES:
+            self._refuse("too much was sent before the login was answered")
+        else:
+            self._server.strangers.hold(self, held)
+        return not transport.is_closing()
+
+    def _refuse(self, why: str) -> None:
+        """Close with an error that needs no request."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if not transport.get_write_buffer_size():
+            transport.write(resp.encode(Failure("OVERLOADED", why), 2))
+            transport.close()
+        self._server.strangers.remove(self)
+        self._let_go()
+        if not transport.is_closing():
+            transport.abort()
+
+    def _let_go(self) -> None:
+        """Hold nothing any more: what Python frees late should be small."""
+        self._closing = True
+        self._decoder = resp.CommandDecoder(resp.STRANGER)
+        self._out.clear()
+        self._early.clear()
+
     def _read_or_not(self) -> None:
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._blocked or self._backlog or self._closing:
+        if self._blocked or self._more or self._closing:
             transport.pause_reading()
         elif not transport.is_reading():
             transport.resume_reading()

@@ -118,6 +118,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
     group_ms: float = 0.0  # how long the server gathers writes before it commits them together
     request_timeout_ms: float = 1000.0
+    login_timeout_ms: float = 10_000.0  # a client that has not logged in by then is closed
     heartbeat_ms: float = 500.0
     gossip_ms: float = 1000.0  # 0: none
     anti_entropy_ms: float = 10_000.0  # between two comparisons of trees; 0: none, and no tombstone is purged
@@ -266,6 +267,7 @@ _TEXT = ("client", "peer", "data", "clock", "cluster")
 _NUMBERS = (
     "group_ms",
     "request_timeout_ms",
+    "login_timeout_ms",
     "heartbeat_ms",
     "gossip_ms",
     "anti_entropy_ms",
@@ -287,7 +289,7 @@ def _check(config: NodeConfig) -> None:
         value = getattr(config, field)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise ConfigError(f"{field} = {value!r} is not a number of milliseconds; choose 0 or more.")
-    for field in ("request_timeout_ms", "heartbeat_ms"):
+    for field in ("request_timeout_ms", "login_timeout_ms", "heartbeat_ms"):
         if getattr(config, field) == 0:
             raise ConfigError(f"{field} is 0; choose a number of milliseconds above 0.")
     for field in ("transfers_max", "max_requests", "max_value_bytes", "hint_bytes_max", "hint_bytes_per_s"):

@@ -29,6 +29,8 @@ HANDSHAKE_TIMEOUT_S = 5.0
 SILENCE_MS = 2000
 RETRY_S = (0.02, 0.5)  # the first wait and the longest
 MAX_WAITING_BYTES = 4 << 20
+PEER_STRANGERS_MAX = 64  # connections that have not proved who they are
+PEER_STRANGERS_BYTES = 64 << 10
 
 
 def _tune(transport: asyncio.BaseTransport) -> asyncio.Transport:
@@ -193,13 +195,14 @@ class PeerConnection(asyncio.Protocol):
         self._decoder = wire.Decoder()
         self._nonce = server.nonce()
         self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has connected: challenge them."""
         self._transport = _tune(transport)
-        self._server.strangers.add(self)
+        self._server.peer_strangers.add(self)
         self._transport.write(wire.encode(wire.Challenge(self._nonce)))
-        asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, self._expire)
+        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, self._expire)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -213,15 +216,21 @@ class PeerConnection(asyncio.Protocol):
                     raise wire.BodyError(f"A {type(frame).__name__} came at the wrong time.")
         except wire.FrameError as error:
             self._server.metrics.peer_errors += 1
-            self._server.log(f"cut the connection from {self.node or 'a stranger'}: {error}")
+            tell = self._server.log if self.node else self._server.complain
+            tell(f"cut the connection from {self.node or 'a stranger'}: {error}")
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The peer is gone; its link will come back."""
+        self._timer.cancel()
         self._server.peer_gone(self)
 
     def close(self) -> None:
         """Cut the connection."""
+        self._transport.abort()
+
+    def evict(self) -> None:
+        """Cut the connection of a stranger."""
         self._transport.abort()
 
     def _greet(self, hello: wire.Hello) -> None:
@@ -236,7 +245,7 @@ class PeerConnection(asyncio.Protocol):
         )
         if reason is not None:
             self._server.metrics.peer_errors += 1
-            self._server.log(f"refused a connection: {reason}")
+            self._server.complain(f"refused a connection: {reason}")
             self._transport.write(wire.encode(wire.Refusal(reason[:200])))
             self._transport.close()
             return

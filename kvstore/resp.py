@@ -24,6 +24,7 @@ from kvstore.events import Failure, Simple, Value
 
 MAX_INLINE_BYTES = 64 << 10
 _MAX_NUMBER_BYTES = 24
+_ANY = 1 << 60
 _ARRAY = re.compile(rb"\*([1-9][0-9]{0,4})\r\n")
 _BULK = re.compile(rb"\$([0-9]{1,8})\r\n")
 
@@ -55,24 +56,34 @@ class CommandDecoder:
         self._missing = 0  # arguments of the command begun that have not been read
         self._size = 0
 
-    def feed(self, data: bytes) -> list[tuple[bytes, ...]]:
-        """Take bytes, give the commands they complete.
+    @property
+    def held(self) -> int:
+        """Bytes taken and not given yet."""
+        return len(self._buffer) + self._size
 
-        A malformed stream sets `error` and gives what came before.
+    def feed(self, data: bytes, at_most: int = _ANY) -> list[tuple[bytes, ...]]:
+        """Take bytes, give the commands they complete, `at_most` so many: the rest stays bytes until a later call,
+        with no more bytes if need be, for as bytes it is smallest.
+
+        A malformed stream gives what came before, then sets `error`.
         """
         commands: list[tuple[bytes, ...]] = []
         if self.error is not None:
             return commands
         buffer = self._buffer
-        if not buffer and not self._missing:
-            data = data[self._whole(data, commands) :]
-            if not data:
+        if not self._missing:
+            if buffer:
+                data = bytes(buffer) + data
+                buffer.clear()
+            ended = self._whole(data, commands, at_most)
+            if ended == len(data):
                 return commands
+            data = data[ended:]
         buffer += data
         position: int | None = 0
         done = 0
         try:
-            while position is not None and position < len(buffer):
+            while position is not None and position < len(buffer) and len(commands) < at_most:
                 if self._missing:
                     position = self._argument(buffer, position)
                 elif buffer[position] == 0x2A:  # '*'
@@ -84,15 +95,21 @@ class CommandDecoder:
                     if self._args and not self._missing:
                         commands.append(tuple(self._args))
                         self._args.clear()
+                        self._size = 0
         except _MalformedError as error:
             self.error = f"Protocol error: {error}"
+            buffer.clear()
         del buffer[:done]
         return commands
 
-    def _whole(self, data: bytes, commands: list[tuple[bytes, ...]]) -> int:
+    def _whole(self, data: bytes, commands: list[tuple[bytes, ...]], at_most: int) -> int:
         """The quick way for whole, ordinary commands; where it ended. What is left goes the careful way."""
         limits, position = self.limits, 0
-        while (head := _ARRAY.match(data, position)) is not None and (count := int(head[1])) <= limits.args:
+        while (
+            len(commands) < at_most
+            and (head := _ARRAY.match(data, position)) is not None
+            and (count := int(head[1])) <= limits.args
+        ):
             start, size = head.end(), 0
             args: list[bytes] = []
             while len(args) < count and (bulk := _BULK.match(data, start)) is not None:
@@ -149,7 +166,7 @@ class CommandDecoder:
             raise _MalformedError("too big inline request")
         if end < 0:
             return None
-        self._args.extend(split_inline(bytes(buffer[position:end])))
+        self._args.extend(split_inline(bytes(buffer[position:end]), self.limits.args))
         return end + 1
 
 
@@ -176,14 +193,17 @@ _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
 _CONTROL = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
 
-def split_inline(line: bytes) -> list[bytes]:
+def split_inline(line: bytes, at_most: int = LIMITS.args) -> list[bytes]:
     """The words of a typed line: separated by spaces, in double quotes with escapes, or in single quotes."""
-    words, position = [], 0
+    words: list[bytes] = []
+    position = 0
     line = line.strip()
     while position < len(line):
         match = _WORD.match(line, position)
         if match is None:
             raise _MalformedError("unbalanced quotes in request")
+        if len(words) == at_most:
+            raise _MalformedError("too many words in an inline request")
         double, single, bare = match.groups()
         if double is not None:
             words.append(_ESCAPE.sub(_unescape, double))

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 from kvstore import admin
-from kvstore.client_port import MAX_CLIENTS, ClientConnection
+from kvstore.client_port import MAX_CLIENTS, STRANGERS_BYTES, STRANGERS_MAX, ClientConnection
 from kvstore.config import NodeConfig
 from kvstore.engine import SqliteEngine
 from kvstore.events import (
@@ -53,7 +53,8 @@ from kvstore.events import (
 from kvstore.group_commit import GroupCommit
 from kvstore.messages import Message
 from kvstore.node import Node
-from kvstore.peer_port import PeerConnection, PeerLink
+from kvstore.peer_port import PEER_STRANGERS_BYTES, PEER_STRANGERS_MAX, PeerConnection, PeerLink
+from kvstore.strangers import Strangers
 
 EXIT_BROKEN = 255
 GC_THRESHOLD = 20_000  # objects between two collections; the usual 700 is for small programs
@@ -65,7 +66,9 @@ class Server:
     def __init__(self, config: NodeConfig, engine: SqliteEngine) -> None:
         self.config = config
         self.metrics = admin.Metrics()
-        self.strangers: set[PeerConnection] = set()
+        self.open_to_all = config.password is None  # clients need not log in
+        self.strangers = Strangers(count_max=STRANGERS_MAX, bytes_max=STRANGERS_BYTES)
+        self.peer_strangers = Strangers(count_max=PEER_STRANGERS_MAX, bytes_max=PEER_STRANGERS_BYTES)
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._node = Node(config, engine, random.Random())
@@ -75,6 +78,7 @@ class Server:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._peers: dict[str, PeerConnection] = {}
         self._flushing = False
+        self._complaints = 0
         self._born = self._clock()
         self._stop = asyncio.Event()
         self._commit = GroupCommit(
@@ -101,7 +105,7 @@ class Server:
         loop = self._loop
         loop.set_exception_handler(self._loop_failed)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self.stop)
         self._do(self._node.start(self._clock()))
         peers = await loop.create_server(lambda: PeerConnection(self), sock=peer_socket)
         for link in self._links.values():
@@ -121,10 +125,16 @@ class Server:
             task.cancel()
         for client in list(self._clients.values()):
             client.close()
-        for peer in [*self._peers.values(), *self.strangers]:
+        for peer in self._peers.values():
             peer.close()
+        for stranger in self.peer_strangers.all():
+            stranger.evict()
         self._commit.close()
         self.log(f"{self.config.name} has stopped")
+
+    def stop(self) -> None:
+        """Let `run` come to its end."""
+        self._stop.set()
 
     def feed(self, event: Event) -> None:
         """Let the node see an event, and do what it says."""
@@ -140,6 +150,18 @@ class Server:
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         print(f"{stamp}.{int(now * 1000) % 1000:03d}Z {text}", file=sys.stderr, flush=True)
+
+    def complain(self, text: str) -> None:
+        """Log what a stranger did, once a second at most: whoever can connect must not be able to fill the disk."""
+        self._complaints += 1
+        if self._complaints == 1:
+            self.log(text)
+            self._loop.call_later(1.0, self._end_complaints)
+
+    def _end_complaints(self) -> None:
+        if self._complaints > 1:
+            self.log(f"{self._complaints - 1} more strangers were cut off or refused in the last second")
+        self._complaints = 0
 
     def nonce(self) -> bytes:
         """A number nobody can guess, for a handshake."""
@@ -192,7 +214,13 @@ class Server:
                 "tcp_port": self.config.client.rpartition(":")[2],
                 "server_time_usec": int(now.wall_ms * 1000),
             },
-            "Clients": {"connected_clients": len(self._clients), "maxclients": MAX_CLIENTS},
+            "Clients": {
+                "connected_clients": len(self._clients),
+                "maxclients": MAX_CLIENTS,
+                "strangers": len(self.strangers),
+                "strangers_evicted": self.strangers.evicted,
+                "peer_strangers_evicted": self.peer_strangers.evicted,
+            },
             "Stats": self.metrics.stats(),
             "Replication": {
                 "role": "master",  # every node takes writes
@@ -210,7 +238,7 @@ class Server:
     def peer_came(self, connection: PeerConnection) -> None:
         """A peer has proved who it is; an older connection of it is given up."""
         assert connection.node is not None
-        self.strangers.discard(connection)
+        self.peer_strangers.remove(connection)
         old = self._peers.get(connection.node)
         self._peers[connection.node] = connection
         if old is not None:
@@ -218,7 +246,7 @@ class Server:
 
     def peer_gone(self, connection: PeerConnection) -> None:
         """A connection from a peer is closed."""
-        self.strangers.discard(connection)
+        self.peer_strangers.remove(connection)
         if connection.node is not None and self._peers.get(connection.node) is connection:
             del self._peers[connection.node]
 

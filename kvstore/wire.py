@@ -134,6 +134,9 @@ class Decoder:
         Raises FrameError; the decoder is then of no more use.
         """
         buffer = self._buffer
+        if self.max_body_bytes == MAX_HANDSHAKE_BYTES and len(buffer) + len(data) > MAX_HANDSHAKE_BYTES:
+            buffer.clear()
+            raise FrameTooLargeError("More was sent than a handshake has.")
         buffer += data
         frames: list[Frame] = []
         start, end = 0, len(buffer)

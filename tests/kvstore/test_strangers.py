@@ -1,0 +1,183 @@
+"""Whoever has not logged in cannot make a node hold a megabyte, nor keep others from logging in."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import tracemalloc
+from functools import partial
+from pathlib import Path
+
+import hiredis
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inside import in_thread, run_inside
+from live import ask, read_answers
+
+from kvstore import client_port, resp, wire
+from kvstore.config import node_config
+from kvstore.server import Server
+from kvstore.strangers import Strangers
+
+MIB = 1 << 20
+PASSWORD = "open sesame"
+CONFIG = node_config("n1", {}, password=PASSWORD)
+TINY = b"*1\r\n$4\r\nPING\r\n"
+SHAPES = {
+    "many tiny commands": TINY * 20_000,
+    "typed lines": b"a\n" * 200_000,
+    "words": b"a b c d e f g h i j\n" * 20_000,
+    "one line of words": b"a " * 30_000 + b"\n",
+    "a line without an end": b"x" * 65_000,
+    "half an argument": b"*2\r\n$4\r\nAUTH\r\n$16384\r\n" + b"x" * 16_000,
+    "an array of arguments": b"*10\r\n" + (b"$6000\r\n" + b"x" * 6000 + b"\r\n") * 9,
+    "nested arrays": b"*1\r\n" * 60_000,
+    "empty arrays": b"*0\r\n" * 60_000,
+    "answers not taken": b"*2\r\n$4\r\nPING\r\n$16000\r\n" + b"x" * 16_000 + b"\r\n",
+    "behind a login": hiredis.pack_command(("AUTH", PASSWORD[:-1])) + TINY * 6_000,
+    "noise": bytes(range(256)) * 1000,
+}
+
+
+FRAMES = {
+    "commands": TINY * 20_000,
+    "frames": wire.encode(wire.Refusal("x")) * 20_000,
+    "half a frame": b"\x00\x00\x03\xe8\x02\x02abcd" + b"x" * 900,
+    "a huge frame": b"\x00\xff\xff\xff\x02\x02abcd" + b"x" * 70_000,
+    "noise": bytes(range(256)) * 1000,
+}
+LOGIN = [b"AUTH", PASSWORD.encode()]
+
+
+def flood(port: int, shape: bytes, connections: int, rounds: int, piece: int) -> None:
+    """Send a shape on many connections again and again, as far as the node takes it."""
+    with contextlib.ExitStack() as opened:
+        sockets = []
+        for _ in range(connections):
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            client.setblocking(False)
+            sockets.append(client)
+        view = memoryview(shape)
+        sent = dict.fromkeys(sockets, 0)
+        for _ in range(rounds):
+            for client in sockets:
+                with contextlib.suppress(OSError):  # the node does not take it, or has closed
+                    sent[client] += client.send(view[sent[client] % len(view) :][:piece])
+            select.select([], [], [], 0.001)  # the node shares this process: let it have its turn
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("port_of", ["client", "peer"])
+@pytest.mark.parametrize(
+    ("connections", "rounds", "piece"), [(1, 80, 1 << 18), (20, 20, 1 << 16), (150, 4, 1 << 14), (3, 100, 7)]
+)
+def test_a_stranger_cannot_make_a_node_hold_a_mebibyte(
+    tmp_path: Path, port_of: str, connections: int, rounds: int, piece: int
+) -> None:
+    worst: dict[str, int] = {}
+
+    async def scenario(server: Server, client: int, peer: int) -> None:
+        port = client if port_of == "client" else peer
+        shapes = SHAPES if port_of == "client" else FRAMES
+        await in_thread(lambda: ask(client, [b"PING"]))
+        for name, shape in shapes.items():
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            await in_thread(partial(flood, port, shape, connections, rounds, piece))
+            worst[name] = tracemalloc.get_traced_memory()[1] - before
+
+    tracemalloc.start()
+    try:
+        run_inside(tmp_path, CONFIG, scenario)
+    finally:
+        tracemalloc.stop()
+    assert {name: size for name, size in worst.items() if size > MIB} == {}
+
+
+@pytest.mark.slow
+def test_clients_log_in_while_strangers_hold_all_the_room_there_is(tmp_path: Path) -> None:
+    def crowd(port: int) -> None:
+        with contextlib.ExitStack() as opened:
+            for _ in range(2 * client_port.STRANGERS_MAX):
+                client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+                client.sendall(SHAPES["half an argument"])
+            for _ in range(20):
+                assert ask(port, LOGIN, [b"SET", b"k", b"v"]) == [b"OK", b"OK"]
+
+    async def scenario(server: Server, client: int, peer: int) -> None:
+        await in_thread(partial(crowd, client))
+        assert server.strangers.evicted > client_port.STRANGERS_MAX
+
+    run_inside(tmp_path, CONFIG, scenario)
+
+
+@pytest.mark.slow
+def test_what_follows_a_login_waits_for_its_answer(tmp_path: Path) -> None:
+    big = [b"SET", b"k", b"x" * (resp.STRANGER.arg_bytes + 1)]
+
+    def pipelines(port: int) -> None:
+        assert ask(port, LOGIN, big, [b"STRLEN", b"k"]) == [b"OK", b"OK", len(big[2])]
+        wrong, refused = ask(port, [b"AUTH", b"wrong"], big)
+        assert str(wrong).startswith("WRONGPASS")
+        assert "Protocol error" in str(refused)
+        assert [str(each)[:6] for each in ask(port, LOGIN, [b"RESET"], [b"GET", b"k"], [b"INFO"])] == [
+            "b'OK'", "b'RESE", "NOAUTH", "NOAUTH",
+        ]  # fmt: skip
+
+    async def scenario(server: Server, client: int, peer: int) -> None:
+        await in_thread(partial(pipelines, client))
+        assert len(server.strangers) == 0
+
+    run_inside(tmp_path, CONFIG, scenario)
+
+
+@pytest.mark.slow
+def test_whoever_does_not_log_in_is_closed_however_it_drips(tmp_path: Path) -> None:
+    def drip(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), 5) as client:
+            client.sendall(b"PING\r\n" * 3 + b"*2\r\n$4\r\nAU")
+            assert read_answers(client, 3) == [b"PONG"] * 3
+            with contextlib.suppress(ConnectionError):  # closed while it drips
+                while b"OVERLOADED no login in time" not in client.recv(100):
+                    client.sendall(b"T")
+        assert ask(port, LOGIN, [b"PING"]) == [b"OK", b"PONG"]
+
+    async def scenario(server: Server, client: int, peer: int) -> None:
+        await in_thread(partial(drip, client))
+
+    run_inside(tmp_path, msgspec.structs.replace(CONFIG, login_timeout_ms=100.0), scenario)
+
+
+class Somebody:
+    """A stranger that only knows whether it was evicted."""
+
+    gone = False
+
+    def evict(self) -> None:
+        self.gone = True
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-1, 50))))
+def test_strangers_fit_and_the_oldest_goes_first(steps: list[tuple[int, int]]) -> None:
+    strangers, people = Strangers(count_max=5, bytes_max=100), dict[int, Somebody]()
+    held: dict[int, int] = {}
+    for who, size in steps:
+        if size < 0:
+            strangers.remove(people.pop(who, Somebody()))
+            held.pop(who, None)
+            continue
+        if who not in held:
+            people[who] = Somebody()
+            strangers.add(people[who])
+            held[who] = 0
+            while len(held) > 5:
+                del held[next(iter(held))]
+        strangers.hold(people[who], size)
+        held[who] = size
+        while sum(held.values()) > 100:
+            del held[next(iter(held))]
+        assert strangers.all() == [people[each] for each in held]
+        assert {each for each, person in people.items() if person.gone} == set(people) - set(held)
