@@ -18,7 +18,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from kvstore import wire
+from kvstore import handshake, wire
 from kvstore.messages import Message
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ class _Outgoing(asyncio.Protocol):
     """The initiator's end of a connection."""
 
     def __init__(self, server: Server, link: PeerLink) -> None:
-        self.welcomed = False
+        self._handshake = handshake.Initiator(
+            server.cluster, server.config.name, link.peer, server.nonce(), server.config.password
+        )
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._server = server
         self._link = link
@@ -152,18 +154,16 @@ class _Outgoing(asyncio.Protocol):
             self._server.metrics.peer_errors += 1
             self._fail(str(error))
 
+    @property
+    def welcomed(self) -> bool:
+        return self._handshake.welcomed
+
     def _frame(self, frame: wire.Frame) -> None:
-        config, peer = self._server.config, self._link.peer
-        if isinstance(frame, wire.Challenge):
-            proof = wire.proof(config.password, frame.nonce, config.name, peer)
-            self._transport.write(wire.encode(wire.Hello(self._server.cluster, config.name, peer, proof)))
-        elif isinstance(frame, wire.Welcome):
-            self.welcomed = True
+        answer = self._handshake.take(frame)
+        if answer is not None:
+            self._transport.write(wire.encode(answer))
+        elif not self.lost.done():
             self._link.open(self._transport)
-        elif isinstance(frame, wire.Refusal):
-            self._fail(f"refused: {frame.reason}")
-        else:
-            raise wire.BodyError(f"A {type(frame).__name__} came the wrong way.")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(str(error) if error else "the peer closed the connection")
@@ -235,7 +235,7 @@ class PeerConnection(asyncio.Protocol):
 
     def _greet(self, hello: wire.Hello) -> None:
         config = self._server.config
-        reason = wire.why_refused(
+        reason = handshake.why_refused(
             hello,
             cluster=self._server.cluster,
             node=config.name,
@@ -252,7 +252,7 @@ class PeerConnection(asyncio.Protocol):
         self.node = hello.node
         self._decoder.max_body_bytes = wire.MAX_BODY_BYTES
         self._server.peer_came(self)
-        self._transport.write(wire.encode(wire.Welcome(config.name)))
+        self._transport.write(wire.encode(handshake.welcome(hello, self._nonce, config.password)))
 
     def _expire(self) -> None:
         if self.node is None:

@@ -4,8 +4,8 @@
     │ u32 length   │ u8 version │ u8 kind │ u32 crc  │ body: msgpack     │   big-endian; `length` counts
     └──────────────┴────────────┴─────────┴──────────┴───────────────────┘   the body, `crc` covers the rest
 
-    connection:  acceptor ── Challenge(nonce) ──►  initiator
-                 acceptor ◄── Hello(who, proof) ──  initiator
+    connection:  acceptor ── Challenge ──────────►  initiator
+                 acceptor ◄── Hello ──────────────  initiator      `kvstore.handshake`
                  acceptor ── Welcome | Refusal ──►  initiator
                  acceptor ◄══ Batch, Batch, … ════  initiator      one way; answers use a connection back
 
@@ -16,7 +16,6 @@ and one call of the codec for many. A stream that breaks any rule below is cut; 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import struct
 import zlib
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ import msgspec
 
 from kvstore.messages import Message
 
-VERSION = 1
+VERSION = 2
 MAX_BODY_BYTES = 16 << 20
 MAX_HANDSHAKE_BYTES = 1024  # what a stranger may send before it has been welcomed
 _HEAD = struct.Struct(">IBBI")
@@ -54,7 +53,7 @@ class BodyError(FrameError):
 
 
 class Challenge(msgspec.Struct, frozen=True, array_like=True):
-    """The acceptor's first word: a number used once, to be proved knowledge of the password with."""
+    """The acceptor's first word: a number used once."""
 
     nonce: bytes
 
@@ -65,13 +64,15 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     cluster: str
     node: str
     to: str
+    nonce: bytes
     proof: bytes
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
-    """The acceptor will take messages."""
+    """The acceptor will take messages, and is who the initiator meant."""
 
     node: str
+    proof: bytes
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True):
@@ -182,28 +183,3 @@ def cluster_id(members: Sequence[str], name: str = "quorate") -> str:
 def same_cluster(one: str, other: str) -> bool:
     """Whether two nodes are of one cluster, as far as the one that is yet to join can tell."""
     return one == other or any(a.endswith("/") and b.startswith(a) for a, b in ((one, other), (other, one)))
-
-
-def proof(password: str | None, nonce: bytes, hello_from: str, hello_to: str) -> bytes:
-    """Shows knowledge of the password without sending it.
-
-    Without a password it proves nothing, and is empty.
-    """
-    if password is None:
-        return b""
-    return hmac.digest(password.encode(), nonce + f"{hello_from}\0{hello_to}".encode(), "sha256")
-
-
-def why_refused(
-    hello: Hello, *, cluster: str, node: str, members: Sequence[str], nonce: bytes, password: str | None
-) -> str | None:
-    """The reason to refuse this Hello, None when it is welcome."""
-    if not same_cluster(hello.cluster, cluster):
-        return f"{hello.node} belongs to another cluster: its list of members differs from that of {node}."
-    if hello.to != node:
-        return f"{hello.node} looks for {hello.to}, but this is {node}: correct the address in its peers."
-    if hello.node == node or hello.node not in members:
-        return f"{hello.node} is not one of the peers of {node}."
-    if not hmac.compare_digest(hello.proof, proof(password, nonce, hello.node, node)):
-        return f"{hello.node} does not have the password of {node}."
-    return None

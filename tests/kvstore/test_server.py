@@ -162,7 +162,7 @@ def test_a_password_is_asked_of_clients_and_of_peers(tmp_path: Path) -> None:
         assert "Protocol error" in str(ask(port, [b"SET", b"k", big])[0])
         assert ask(port, [b"AUTH", b"secret"], [b"SET", b"k", b"v"])[1] == b"OK"
         with socket.create_connection(("127.0.0.1", cluster.peer_ports["n1"]), 5) as stranger:
-            hello_frame = wire.Hello(wire.cluster_id(cluster.names), "n2", "n1", b"no proof")
+            hello_frame = wire.Hello(wire.cluster_id(cluster.names), "n2", "n1", bytes(16), b"no proof")
             stranger.sendall(wire.encode(hello_frame))
             decoder, frames = wire.Decoder(), []
             while data := stranger.recv(65536):
