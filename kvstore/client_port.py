@@ -158,6 +158,14 @@ class ClientConnection(asyncio.Protocol):
         if not self._trusted:
             self._hold()
 
+    @property
+    def idle(self) -> bool:
+        """Whether it has all its answers."""
+        transport = self._transport
+        return transport is None or (
+            self._due == self._asked and not self._out and not transport.get_write_buffer_size()
+        )
+
     def close(self) -> None:
         """Close after what has been written."""
         if self._transport is not None:

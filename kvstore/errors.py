@@ -40,6 +40,7 @@ TABLE: dict[str, Row] = {
     "NOPROTO": Row(True, "the protocol version is not spoken here; nothing was done"),
     "UNAVAILABLE": Row(True, "the key has fewer replicas than the request needs; nothing was sent"),
     "OVERLOADED": Row(True, "too many requests are in progress; nothing was done"),
+    "LOADING": Row(True, "the node is stopping; nothing was done, another node will do it"),
     "NOQUORUM": Row(True, "too many replicas refused before any change was sent"),
     "STALE": Row(True, "the replicas know another ring epoch; no change was sent"),
     "CLOCKSKEW": Row(True, "clocks are too far apart; no change was sent"),

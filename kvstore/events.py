@@ -5,7 +5,7 @@
     Deliver         ►│  Node.step(clock, event)   │► Send              to peers
     Fired           ►│  no socket, file, clock,   │► SetTimer
     Committed       ►│  thread or random of its   │► Write             to storage; `Committed(ticket)` answers it
-                     │  own                       │► Log
+    Drain           ►│  own                       │► Log
                      └────────────────────────────┘
 
 Rule 1. Whoever drives a node (the server, the simulator) performs effects in the order given.
@@ -133,7 +133,11 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     ticket: int
 
 
-Event = Command | Closed | Deliver | Fired | Committed
+class Drain(msgspec.Struct, frozen=True, gc=False):
+    """The node is to stop: it begins no further command, and what is in progress ends within `request_timeout_ms`."""
+
+
+Event = Command | Closed | Deliver | Fired | Committed | Drain
 
 
 # ---- effects ------------------------------------------------------------------------------------------------------

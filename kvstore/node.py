@@ -43,6 +43,7 @@ from kvstore.events import (
     Command,
     Committed,
     Deliver,
+    Drain,
     Effect,
     Event,
     Failure,
@@ -80,6 +81,7 @@ _FILLED_BY = (  # importing them fills session.TABLE
 INCARNATION = "incarnation"
 TICK_MS = 1.0  # timers are no finer than this
 _NEVER = float("inf")
+STOPPING = Failure("LOADING", "this node is stopping; nothing was done, send it to another node")
 
 
 def _ignore(src: str, message: Any) -> None:
@@ -104,6 +106,7 @@ class Node:
         self.rng = rng
         self.moment = Moment()
         self.ready = False
+        self.draining = False
         self.incarnation = int(reader.meta(INCARNATION) or 0) + 1
         self.buckets = Buckets(config, reader.meta(BUCKETS))
         self.sessions: dict[int, session.Session] = {}
@@ -122,17 +125,9 @@ class Node:
         self.replica.acceptor = self.acceptor
         self.lives: dict[str, int] = {}  # of the replicas, as they told: see `kvstore.messages_causal`
         self.updates = Updates(
-            self.name,
-            self.replica,
-            self.overlay,
-            self.buckets,
-            Actors(reader.meta(ACTORS), rng),
-            rng,
-            config.max_value_bytes,
-            send=self.send_after,
-            hold=self.hold,
-            emit=self.emit,
-        )
+            self.name, self.replica, self.overlay, self.buckets, Actors(reader.meta(ACTORS), rng), rng,
+            config.max_value_bytes, send=self.send_after, hold=self.hold, emit=self.emit,
+        )  # fmt: skip
         self.coordinator = Coordinator(
             config,
             self.view,
@@ -163,6 +158,7 @@ class Node:
         self._timer_at = _NEVER
         self._events: dict[type, Callable[[Any], None]] = {
             Command: self._command, Closed: self._closed, Fired: self._fired, Committed: self._committed,
+            Drain: self._drain,
         }  # fmt: skip
         self.births = Births(self)
         self._messages = routes(self)
@@ -283,7 +279,19 @@ class Node:
             return
         self._run(client, command)
 
+    def _drain(self, event: Drain) -> None:
+        self.draining = True
+        early, self._early = self._early, []
+        self._out += [Reply(command.conn, command.request, STOPPING) for command in early]
+        latest = self.moment.clock.mono_ms + self.config.request_timeout_ms
+        for at, _, what in list(self._deadlines):
+            if type(what) is Op and at > latest:  # it had a TIMEOUT of its own
+                self.schedule(latest, what)
+
     def _run(self, client: session.Session, command: Command) -> None:
+        if self.draining:
+            self._out.append(Reply(client.conn, command.request, STOPPING))
+            return
         self.commands_seen += 1
         client.busy = True
         client.request = command.request

@@ -38,6 +38,7 @@ from kvstore.events import (
     Command,
     Committed,
     Deliver,
+    Drain,
     Effect,
     Event,
     Fired,
@@ -52,11 +53,13 @@ from kvstore.events import (
 )
 from kvstore.group_commit import GroupCommit
 from kvstore.messages import Message
-from kvstore.node import Node
+from kvstore.node import STOPPING, Node
 from kvstore.peer_port import PEER_STRANGERS_BYTES, PEER_STRANGERS_MAX, PeerConnection, PeerLink
 from kvstore.strangers import Strangers
 
 EXIT_BROKEN = 255
+LINGER_S = 0.25  # a stopping node stays so long for clients between two commands, to refuse the next in words
+DRAIN_POLL_S = 0.005
 GC_THRESHOLD = 20_000  # objects between two collections; the usual 700 is for small programs
 
 
@@ -81,6 +84,8 @@ class Server:
         self._complaints = 0
         self._born = self._clock()
         self._stop = asyncio.Event()
+        self._hurry = False
+        self._draining = False
         self._commit = GroupCommit(
             engine,
             self.metrics,
@@ -118,6 +123,7 @@ class Server:
         self.log(f"{self.config.name} serves clients on {self.config.client}, peers on {self.config.peer}")
         await self._stop.wait()
         clients.close()
+        await self._drain()
         peers.close()
         await self._commit.idle()
         self._flush()
@@ -133,8 +139,22 @@ class Server:
         self.log(f"{self.config.name} has stopped")
 
     def stop(self) -> None:
-        """Let `run` come to its end."""
+        """Let `run` come to its end: once what is in progress is answered, or at once if told again."""
+        self._hurry = self._stop.is_set()
         self._stop.set()
+
+    async def _drain(self) -> None:
+        """Answer what is in progress, refuse what comes, while peers and timers go on as ever."""
+        self.log(f"{self.config.name} answers what is in progress and stops")
+        self._draining = True
+        self.feed(Drain())
+        until = self._loop.time() + self.config.request_timeout_ms / 1000 + LINGER_S
+        while not self._hurry and self._loop.time() < until:
+            if all(client.idle for client in self._clients.values()):
+                until = min(until, self._loop.time() + LINGER_S)
+                if not self._clients:
+                    return
+            await asyncio.sleep(DRAIN_POLL_S)
 
     def feed(self, event: Event) -> None:
         """Let the node see an event, and do what it says."""
@@ -188,7 +208,10 @@ class Server:
     def command(self, client: ClientConnection, request: int, args: tuple[bytes, ...], trusted: bool) -> None:
         """A client's command. INFO is answered here: it is about the server around the node."""
         self.metrics.commands += 1
-        if trusted and len(args[0]) == 4 and args[0].upper() == b"INFO":
+        if self._draining:
+            client.answer(request, STOPPING)
+            client.close_when_answered()
+        elif trusted and len(args[0]) == 4 and args[0].upper() == b"INFO":
             client.answer(request, admin.render_info(self.info(), args[1:]))
         else:
             self.feed(Command(client.number, request, args))
@@ -221,7 +244,7 @@ class Server:
                 "strangers_evicted": self.strangers.evicted,
                 "peer_strangers_evicted": self.peer_strangers.evicted,
             },
-            "Stats": self.metrics.stats(),
+            "Stats": {**self.metrics.stats(), "requests_in_progress": node.coordinator.running},
             "Replication": {
                 "role": "master",  # every node takes writes
                 "node": node.name,
