@@ -29,7 +29,7 @@ from checkers.judged import (
 )
 from checkers.keys import keyed_by
 from checkers.linearizable import ENGINES, EngineError
-from checkers.models import MODELS, UnknownModel, judging, refuse_transactions
+from checkers.models import MODELS, VACUOUS, UnknownModel, judging, refuse_transactions
 from checkers.verdict import Result
 
 
@@ -56,6 +56,9 @@ def parser() -> Parser:
     made.add_argument("--memory", type=float, metavar="MB", help="megabytes a search may use")
     made.add_argument("--initial", metavar="V", help="the first value, as JSON")
     made.add_argument("--key-by", metavar="F", help="where the key is in the values: a position, or a name")
+    made.add_argument(
+        "--vacuous", default="unknown", help=f"the verdict if nothing succeeded: {', '.join(VACUOUS)}"
+    )
     made.add_argument("--explain", action="store_true", help="say why, operation by operation")
     made.add_argument("--json", action="store_true", help="one object a line")
     return made
@@ -66,7 +69,7 @@ def main(arguments: list[str]) -> int:
     asked = parser().parse_args(arguments)
     try:
         budget = budget_of(asked.timeout, asked.memory)
-        judge = judging(asked.model, asked.engine, budget, first_value(asked.initial))
+        judge = judging(asked.model, asked.engine, budget, first_value(asked.initial), asked.vacuous)
     except (UnknownModel, EngineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT

@@ -18,8 +18,10 @@ from checkers.linearizable import EngineError, check_object
 from checkers.op import MISSING, Op, Type
 from checkers.search import Budget
 from checkers.sequential import check_sequential
-from checkers.verdict import Result
+from checkers.verdict import Result, Verdict
 
+UNKNOWN: Final = "unknown"
+VACUOUS: Final = (UNKNOWN, "valid")
 _SHAPES: Final[Mapping[str, str]] = {
     "register": "read -> v; write v; cas [old, new]",
     "cas-register": "read -> v; write v; cas [old, new]",
@@ -97,22 +99,48 @@ def check(
     budget: Budget | None = None,
     initial: Any = MISSING,
     key_by: str | None = None,
+    vacuous: str = UNKNOWN,
 ) -> Result:
     """Judge a history, or the file of one in any format. UnknownModel, or HistoryError for a file that cannot be trusted.
 
     `engine`, `budget` (time, memory, threads) and `initial`, the first value, are for objects with a sequential meaning: ValueError for a model
-    that is checked in one pass, and for what does not fit the object. `key_by` says where the key is (`checkers.keys`).
+    that is checked in one pass, and for what does not fit the object. `key_by` says where the key is (`checkers.keys`). `vacuous` is the
+    verdict on a history in which nothing succeeded: "unknown", or "valid" as other checkers say.
     """
-    judge = judging(model, engine, budget, initial)
+    judge = judging(model, engine, budget, initial, vacuous)
     history = source if isinstance(source, History) else load(source, form)
     history = keyed_by(history, key_by) if key_by is not None else history
     return judge(refuse_transactions(history, model))
 
 
 def judging(
-    model: str, engine: str = "auto", budget: Budget | None = None, initial: Any = MISSING
+    model: str,
+    engine: str = "auto",
+    budget: Budget | None = None,
+    initial: Any = MISSING,
+    vacuous: str = UNKNOWN,
 ) -> Callable[[History], Result]:
     """How to judge a history. UnknownModel; ValueError (EngineError) for what does not fit the model, before any history is read."""
+    if vacuous not in VACUOUS:
+        raise EngineError(
+            f"vacuous is {vacuous!r}; a history in which nothing succeeded is one of {', '.join(VACUOUS)}"
+        )
+    judge = _judging(model, engine, budget, initial)
+    return judge if vacuous == UNKNOWN else partial(_as_others_say, judge)
+
+
+def _as_others_say(judge: Callable[[History], Result], history: History) -> Result:
+    """The verdict; VALID instead of UNKNOWN if nothing succeeded, so that there is nothing to refute."""
+    result = judge(history)
+    if result.verdict is not Verdict.UNKNOWN or any(
+        op.type is Type.OK and isinstance(op.process, int) for op in history
+    ):
+        return result
+    reason = f"nothing succeeded, so there is nothing to refute, and nothing was tested: {result.reason}"
+    return Result(result.checker, Verdict.VALID, reason, stats=result.stats)
+
+
+def _judging(model: str, engine: str, budget: Budget | None, initial: Any) -> Callable[[History], Result]:
     named = model_named(model)
     if not named.is_object:
         if engine != "auto" or budget is not None or initial is not MISSING:

@@ -131,6 +131,12 @@ def check(
             metavar="F",
         ),
     ] = None,
+    vacuous: Annotated[
+        str,
+        typer.Option(
+            help="The verdict if nothing succeeded: unknown, or valid as other checkers say.", metavar="V"
+        ),
+    ] = "unknown",
     explain: Annotated[bool, typer.Option("--explain", help="Say why, operation by operation.")] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write one HTML page of the verdicts too.", metavar="OUT.HTML")
@@ -154,7 +160,7 @@ def check(
     """
     from harness.cli.check import Options, check_files
 
-    options = Options(model, form, engine, timeout, memory, initial, key_by, explain)
+    options = Options(model, form, engine, timeout, memory, initial, key_by, explain, vacuous)
     return check_files(files, options, json=json, report=report)
 
 

@@ -50,13 +50,14 @@ class Options:
     initial: str | None = None
     key_by: str | None = None
     explain: bool = False
+    vacuous: str = "unknown"
 
 
 def judge_of(options: Options) -> Callable[[History], Result]:
     """How to judge a history. PlanError for a model, an engine or a first value there is not, or that do not fit each other."""
     try:
         budget = budget_of(options.timeout_s, options.memory_mb)
-        return judging(options.model, options.engine, budget, first_value(options.initial))
+        return judging(options.model, options.engine, budget, first_value(options.initial), options.vacuous)
     except (UnknownModel, EngineError) as error:
         raise PlanError(str(error)) from None
 

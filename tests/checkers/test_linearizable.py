@@ -127,3 +127,19 @@ def test_only_what_saw_a_value_was_a_test(drawing: str, verdict: Verdict, said: 
     result = check_object(parse_drawing(drawing), "cas-register")
     assert result.verdict is verdict
     assert said in result.reason
+
+
+def test_vacuous_is_valid_only_if_nothing_succeeded_and_only_if_asked_for() -> None:
+    failed = History.from_ops([Op(0, 0, 0, Type.INVOKE, "read", 1), Op(1, 1, 0, Type.FAIL, "read", 1)])
+    written = parse_drawing("A: |--w 1--|")
+    refuted = parse_drawing("A: |--w 1--| |--r 2--|")
+    verdicts = [
+        (check(each).verdict, check(each, vacuous="valid").verdict) for each in (failed, written, refuted)
+    ]
+    assert verdicts == [
+        (Verdict.UNKNOWN, Verdict.VALID),
+        (Verdict.UNKNOWN, Verdict.UNKNOWN),
+        (Verdict.INVALID, Verdict.INVALID),
+    ]
+    with pytest.raises(EngineError, match="vacuous is 'ok'"):
+        check(failed, vacuous="ok")

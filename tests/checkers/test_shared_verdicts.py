@@ -46,6 +46,16 @@ def is_untested(file: Path, result: Result) -> bool:
     return not any(op.type.word == "ok" and isinstance(op.process, int) for op in load(file))
 
 
+@pytest.mark.parametrize("name", sorted(UNTESTED))
+def test_where_nothing_succeeded_the_others_verdict_can_be_had(name: str) -> None:
+    (file,) = SHARED.rglob(name)
+    result = check(file, "cas-register", vacuous="valid")
+    assert result.verdict is Verdict.VALID
+    assert result.reason.startswith("nothing succeeded")
+    command = [sys.executable, "-m", "checkers", str(file), "--model", "cas-register", "--vacuous", "valid"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == Verdict.VALID.exit_status
+
+
 @pytest.mark.parametrize(("model", "file"), knossos(), ids=lambda each: getattr(each, "stem", each))
 def test_knossos(model: str, file: Path) -> None:
     result = check(file, model)
