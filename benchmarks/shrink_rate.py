@@ -1,6 +1,6 @@
 """How small findings become, how fast, and in how many runs: the three examples that break their claim.
 
-    python benchmarks/shrink_rate.py
+python benchmarks/shrink_rate.py
 """
 
 from __future__ import annotations

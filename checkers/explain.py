@@ -73,8 +73,10 @@ def explain(history: History, result: Result) -> list[str]:
     if len(certificate.ops) > DRAWN_MAX:
         told.append(f"and {len(certificate.ops) - DRAWN_MAX} more operations")
     if certificate.edges:
+        from checkers.order import chain
         from checkers.order import told as edge_told
 
+        told.append(chain(history, certificate.edges))
         told += [edge_told(history, edge) for edge in certificate.edges]
     return told + dead_ends(history, result)
 

@@ -82,6 +82,23 @@ def graph(history: History, result: Result) -> nx.DiGraph[int | str]:
     return drawn
 
 
+def chain(history: History, edges: Sequence[Edge]) -> str:
+    """The edges by name, one after the other: `write 'x' 1 (#0) --session order--> write 'y' 1 (#2) --reads-from--> …`."""
+    text, last = "", None
+    for edge in edges:
+        before, after = (
+            label(history, edge.before),
+            INITIAL if edge.after is None else label(history, edge.after),
+        )
+        text += (
+            f" --{edge.name}--> {after}"
+            if before == last
+            else f"{'; ' if text else ''}{before} --{edge.name}--> {after}"
+        )
+        last = after
+    return text
+
+
 def label(history: History, index: int) -> str:
     """An operation in a few words: `read x 3 #14`."""
     op, end = history.op(index), history.completion(index)

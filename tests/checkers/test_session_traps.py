@@ -3,6 +3,7 @@
 import pytest
 
 from checkers import History, Verdict, invoke
+from checkers.explain import explain
 from checkers.levels import IMPLIES, LEVELS, below, judge
 from checkers.notation import parse_drawing
 from checkers.order import INITIAL, graph
@@ -72,6 +73,29 @@ def test_a_violation_is_a_graph_with_named_edges_and_a_sentence_for_each():
     assert names == ["session order", "reads-from", "session order", "reads-from", "before every write"]
     assert INITIAL in drawn
     assert result.reason.count(";") == len(result.certificate.edges) - 1
+    (chained,) = [line for line in explain(history, result) if "-->" in line]
+    assert chained == (
+        "write 'x' 1 (#0) --session order--> write 'y' 2 (#2) --reads-from--> read 'y' 2 (#4) "
+        "--session order--> read 'x' the initial value (#6) --reads-from--> initial value"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (_, expected) in TRAPS.items() if "invalid" in expected.values()]
+)
+def test_every_circle_is_told_edge_by_edge(name):
+    aligned = "\n".join(line.strip() for line in TRAPS[name][0].splitlines())
+    history = parse_drawing(aligned)
+    for result in judge(history).results.values():
+        edges = result.certificate.edges if result.certificate is not None else ()
+        if edges:
+            (chained,) = [line for line in explain(history, result) if "-->" in line]
+            assert [part.split("-->")[0] for part in chained.split(" --")[1:]] == [
+                edge.name for edge in edges
+            ]
+            assert {name for _, _, name in graph(history, result).edges.data("name")} >= {
+                edge.name for edge in edges
+            }
 
 
 def test_values_that_are_not_unique_are_named():
