@@ -51,6 +51,7 @@ EDGE = (
     "harness/results.py",
     "harness/runner.py",
     "harness/runs.py",
+    "harness/search/explore.py",
     "harness/worlds/hosts/",
     "harness/worlds/sim/",
     "harness/nemesis/client.py",

@@ -12,6 +12,44 @@ from harness.cli.app import app as app
 
 
 @app.command()
+def explore(
+    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.", metavar="PLAN")],
+    runs: Annotated[int, typer.Option(help="How many runs in all, those of before included.")] = 1000,
+    budget: Annotated[
+        str, typer.Option(help="The longest it may take: 90s, 10m, 1h.", metavar="TIME")
+    ] = "10m",
+    jobs: Annotated[int, typer.Option(help="Processes that run at the same time; 0: one for each core.")] = 0,
+    strategy: Annotated[
+        str, typer.Option(help="seeds: the plan under one seed after the other; swarm: variations of it.")
+    ] = "seeds",
+    stop: Annotated[bool, typer.Option("--stop", help="Stop at the first finding.")] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change the plan: --set system.mode=eventual (repeatable).", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Where it is written; the same folder goes on.", metavar="FOLDER")
+    ] = Path("explored"),
+    json: Json = False,
+) -> int:
+    """Make many runs of a plan in the simulator and gather what breaks a claim. Goes on where it was stopped.
+
+    Exit status: 1 when a claim was broken, 255 when a run crashed, 2 when nothing or not every run could be judged, else 0.
+
+    Examples:
+
+      quorate explore examples/quorum.toml --runs 200 --budget 5m
+
+      quorate explore examples/register.toml --strategy swarm --stop
+    """
+    from harness.cli.explore import explore_plan
+
+    return explore_plan(plan, runs, budget, jobs, strategy, stop, change or [], out, json=json)
+
+
+@app.command()
 def shrink(
     run: Annotated[Path, typer.Argument(help="A run folder, or a plan with its seed.", metavar="RUN")],
     claim: Annotated[

@@ -1,0 +1,79 @@
+"""`quorate explore`: how far it is, and what was found."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.cli.console import BROKEN, emit, out, readable, say, waiting
+from harness.cli.run import changed
+from harness.cli.search import UNKNOWN, seconds
+from harness.plan import PlanError, load_plan
+from harness.search.explore import Exploration, Record
+
+
+def explore_plan(
+    path: Path, runs: int, budget: str, jobs: int, strategy: str, stop: bool, changes: Sequence[str], folder: Path, *, json: bool
+) -> int:  # fmt: skip
+    """Explore, and print what came of it. Ctrl-C ends it as a budget does: what was done is kept."""
+    if runs < 1 or jobs < 0:
+        raise PlanError("--runs is 1 or more, --jobs 0 or more")
+    limit_s = seconds(budget)
+    exploration = Exploration(changed(load_plan(readable(path)), changes, str(path)), strategy, folder)
+    already, begin_s, found = len(exploration.records), time.monotonic(), list[Record]()
+
+    def over() -> bool:
+        return time.monotonic() - begin_s > limit_s or (stop and bool(found))
+
+    with waiting(f"exploring {path.name}, {strategy}", quiet=json) as tick:
+
+        def tell(record: Record) -> None:
+            if record.broken or record.outcome == "crash":
+                found.append(record)
+            made, past_s = len(exploration.records) - already, time.monotonic() - begin_s
+            share = max(len(exploration.records) / runs, past_s / limit_s)
+            tick(share, f"{made:,} runs, {made / past_s:.1f}/s, {len(found)} findings")
+
+        try:
+            exploration.go(runs, jobs or os.cpu_count() or 1, over, tell)
+        except KeyboardInterrupt:
+            say(f"stopped; the same command goes on after run {len(exploration.records)}")
+    summary = exploration.summary()
+    emit({**summary, "folder": str(folder)}) if json else show(summary, time.monotonic() - begin_s, folder)
+    return status_of(summary)
+
+
+def status_of(summary: dict[str, Any]) -> int:
+    """A violation, else a crash, else what could not be judged, else all is well."""
+    outcomes = summary["outcomes"]
+    if outcomes.get("invalid"):
+        return 1
+    if outcomes.get("crash"):
+        return BROKEN
+    return UNKNOWN if outcomes.get("unknown") or not outcomes else 0
+
+
+def show(summary: dict[str, Any], past_s: float, folder: Path) -> None:
+    """For a person."""
+    from rich.table import Table
+
+    console = out()
+    outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(summary["outcomes"].items()))
+    console.print(
+        f"{summary['runs']:,} runs ({outcomes}), {summary['ops']:,} operations, {summary['virtual_s']:,.0f} virtual seconds; "
+        f"{summary['cpu_s']:,.0f} s of processor, {past_s:,.0f} s now", soft_wrap=True,
+    )  # fmt: skip
+    if summary["findings"]:
+        table = Table("finding", "runs", "first", "make it small")
+        for each in summary["findings"]:
+            table.add_row(
+                each["what"][:80],
+                f"{each['count']:,}",
+                f"run {each['first']}",
+                f"quorate shrink {each['plan']}",
+            )
+        console.print(table)
+    say(f"folder: {folder}")

@@ -1,0 +1,175 @@
+"""Explore: many runs of a plan in the simulator, on several cores, written down one by one so that it can go on later.
+
+    number 0, 1, 2, … ──strategy──► plan ──► process pool ──► record ──► explored.jsonl
+                                                                └─ a claim broken ──► findings/<number>.toml, a plan to shrink or replay
+
+What a number means does not depend on how many processes there are, nor on which came first. A run that crashes the harness is a record
+too. Records are written in order of number.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from harness.plan import Plan, PlanError, dump_plan, parse_plan
+from harness.runs import write_text
+from harness.search.finding import targets
+from harness.search.strategies import STRATEGIES
+from harness.simulate import simulate_run
+
+AHEAD: Final = 4  # runs handed to a process before it asks
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run. `outcome`: valid | invalid | unknown | crash. `broken`: "claim: anomaly" each. `digest` is over history and faults."""
+
+    number: int
+    seed: int
+    outcome: str
+    broken: tuple[str, ...]
+    reason: str
+    ops: int
+    virtual_s: float
+    digest: str
+    cpu_s: float
+
+
+def run_one(text: str, strategy: str, number: int) -> Record:
+    """Make one run, in whichever process."""
+    begin_s = time.process_time()
+    plan = STRATEGIES[strategy](parse_plan(text, "the plan"), number)
+    try:
+        run = simulate_run(plan)
+    except Exception as error:  # of the harness or the system: a finding of its own kind
+        reason = f"{type(error).__name__}: {error}"
+        return Record(number, plan.seed, "crash", (), reason, 0, 0.0, "", time.process_time() - begin_s)
+    return Record(
+        number=number,
+        seed=plan.seed,
+        outcome=run.verdict.value,
+        broken=tuple(f"{target.claim}: {target.anomaly}" for target in targets(run)),
+        reason=str(run.results["reason"]),
+        ops=int(run.results["stats"]["stats"].get("ops", 0)),
+        virtual_s=plan.time_limit_s,
+        digest=sha256(run.lines + run.fault_lines).hexdigest()[:32],
+        cpu_s=round(time.process_time() - begin_s, 4),
+    )
+
+
+class Exploration:
+    """A folder with what was explored so far, and the way on."""
+
+    def __init__(self, plan: Plan, strategy: str, folder: Path) -> None:
+        """Open or make the folder. Raises PlanError: no such strategy, or the folder is of another plan or strategy."""
+        if strategy not in STRATEGIES:
+            raise PlanError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+        if plan.script:
+            raise PlanError("a script is one run; give the plan that it was made from")
+        self.plan, self.strategy, self.folder = plan, strategy, folder
+        self._text = dump_plan(plan)
+        self._file = folder / "explored.jsonl"
+        self._bind()
+        self.records = list(self._read())
+
+    def _bind(self) -> None:
+        about = {"plan": self._text, "strategy": self.strategy}
+        path = self.folder / "exploration.json"
+        (self.folder / "findings").mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_text(path, json.dumps(about, indent=1) + "\n")
+        elif json.loads(path.read_text(encoding="utf-8")) != about:
+            raise PlanError(
+                f"{self.folder} holds the exploration of another plan or strategy; give --out another folder"
+            )
+
+    def _read(self) -> Iterator[Record]:
+        """What is there already. A last line that was cut off is made again."""
+        if not self._file.exists():
+            return
+        whole = self._file.read_bytes().split(b"\n")[:-1]
+        for line in whole:
+            fields = json.loads(line)
+            yield Record(**{**fields, "broken": tuple(fields["broken"])})
+        self._file.write_bytes(b"".join(line + b"\n" for line in whole))
+
+    def plan_of(self, number: int) -> Plan:
+        """The plan of a run, complete: `quorate replay` makes the run of it."""
+        made = STRATEGIES[self.strategy](self.plan, number)
+        return replace(made, name=f"{self.plan.name}-{number}")
+
+    def go(self, runs: int, jobs: int, stop: Callable[[], bool], tell: Callable[[Record], None]) -> None:
+        """Make runs until there are `runs` in all, or `stop()` says so after one. `tell` is given each record."""
+        context = get_context("spawn")
+        with (
+            self._file.open("ab") as file,
+            ProcessPoolExecutor(jobs, mp_context=context, initializer=_stay) as pool,
+        ):
+            waiting: list[Future[Record]] = []
+            following = iter(range(len(self.records), runs))
+            try:
+                while True:
+                    for number in following:
+                        waiting.append(pool.submit(run_one, self._text, self.strategy, number))
+                        if len(waiting) >= AHEAD * jobs:
+                            break
+                    if not waiting:
+                        return
+                    record = waiting.pop(0).result()
+                    file.write(json.dumps(asdict(record)).encode() + b"\n")
+                    file.flush()
+                    self._keep(record)
+                    tell(record)
+                    if stop():
+                        return
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _keep(self, record: Record) -> None:
+        self.records.append(record)
+        if record.broken or record.outcome == "crash":
+            write_text(self.finding(record), dump_plan(self.plan_of(record.number)))
+
+    def finding(self, record: Record) -> Path:
+        """Where the plan of a finding is."""
+        return self.folder / "findings" / f"{record.number}.toml"
+
+    def summary(self) -> dict[str, Any]:
+        """Counts of the outcomes, and of each finding how often and where first."""
+        counts: dict[str, int] = {}
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            counts[record.outcome] = counts.get(record.outcome, 0) + 1
+            what = record.broken or ((f"crash: {record.reason}",) if record.outcome == "crash" else ())
+            for each in what:
+                found.setdefault(each, []).append(record)
+        return {
+            "runs": len(self.records),
+            "outcomes": counts,
+            "virtual_s": sum(record.virtual_s for record in self.records),
+            "cpu_s": round(sum(record.cpu_s for record in self.records), 2),
+            "ops": sum(record.ops for record in self.records),
+            "findings": [
+                {
+                    "what": what,
+                    "count": len(records),
+                    "first": records[0].number,
+                    "plan": str(self.finding(records[0])),
+                }
+                for what, records in sorted(found.items(), key=lambda each: each[1][0].number)
+            ],
+        }
+
+
+def _stay() -> None:
+    """Ctrl-C is for the process that hands out the work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

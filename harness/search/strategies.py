@@ -1,0 +1,68 @@
+"""Which runs to make of a plan. A strategy turns (plan, number) into the plan of that run; pure, so a number always means the same run.
+
+seeds    the plan as it is, under one seed after the other
+swarm    each run leaves out some of the faults, draws the rhythm of the others anew, and has a network and a load of its own:
+         what is always on hides what shows only when it is off (Groce et al., "Swarm testing", 2012)
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from harness.plan import FaultPlan, Plan
+from harness.worlds.sim import stream
+
+Strategy = Callable[[Plan, int], Plan]
+LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
+
+
+def seeds(plan: Plan, number: int) -> Plan:
+    """The plan with the seed `plan.seed + number`."""
+    return replace(plan, seed=plan.seed + number)
+
+
+def swarm(plan: Plan, number: int) -> Plan:
+    """A variation of the plan, drawn from its seed and the number."""
+    rng = stream(plan.seed, f"swarm/{number}")
+    kept = [fault for fault in plan.faults if rng.random() < 0.5] or list(plan.faults[:1])
+    return replace(
+        plan,
+        seed=rng.randrange(1 << 31),
+        faults=tuple(_rhythm(fault, plan.time_limit_s, rng) for fault in kept),
+        concurrency=max(1, round(plan.concurrency * _around(rng))),
+        rate=plan.rate * _around(rng),
+        sim={**plan.sim, **_network(rng)},
+    )
+
+
+def _around(rng: random.Random) -> float:
+    """A factor from a third to three."""
+    return float(3 ** rng.uniform(-1, 1))
+
+
+def _rhythm(fault: FaultPlan, time_limit_s: float, rng: random.Random) -> FaultPlan:
+    """The fault, more often or more rarely, longer or shorter; it begins and ends at least once in time."""
+    every_s = min(fault.every_s * _around(rng), time_limit_s / 2)
+    return replace(
+        fault,
+        start_s=round(rng.uniform(0.0, time_limit_s / 4), 3),
+        every_s=round(every_s, 3),
+        for_s=round(every_s * rng.uniform(0.1, 0.9), 3),
+    )
+
+
+def _network(rng: random.Random) -> Mapping[str, Any]:
+    """Delays, losses, doubles and overtaking."""
+    return {
+        "latency": rng.choice(LATENCIES),
+        "latency_ms": round(_around(rng) ** 2, 3),
+        "loss": rng.choice((0.0, 0.0, 0.01, 0.05)),
+        "duplicate": rng.choice((0.0, 0.01, 0.1)),
+        "reorder": rng.choice((0.0, 0.1, 1.0)),
+    }
+
+
+STRATEGIES: Final[Mapping[str, Strategy]] = {"seeds": seeds, "swarm": swarm}
