@@ -56,8 +56,8 @@ def load(path: Path) -> NodeConfig:
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text; give the path of a node's TOML.") from None
     config = from_toml(text, str(path))
-    if config.password is None and config.protected_mode:
-        for field in ("client", "peer"):
+    if config.protected_mode:
+        for field in ["client"] * config.open_to_all + ["peer"] * (config.password is None):
             address = getattr(config, field)
             if not is_loopback(address.rpartition(":")[0]):
                 raise ConfigError(

@@ -106,7 +106,7 @@ class ClientConnection(asyncio.Protocol):
             self._asked += 1
             if not self._server.open_to_all and len(args[0]) > 3 and (name := args[0].upper()) in _LOGINS:
                 self._logins[request] = name
-            self._server.command(self, request, args, self._trusted)
+            self._server.command(self, request, args)
         self._more = decoder.held > 0 and len(commands) >= free
         if decoder.error is not None and not self._closing:
             self._server.metrics.protocol_errors += 1

@@ -6,14 +6,16 @@
     quorate cluster join n4 127.0.0.1:7104         then waits, and shows the partitions walk, until it is done
 
 A change goes on whether somebody watches or not: after Ctrl-C, `status` tells how far it is. What each change does and promises is
-in `kvstore.commands_cluster` and `kvstore.document`. The password is read from the variable QUORATE_PASSWORD.
+in `kvstore.commands_cluster` and `kvstore.document`. The login is read from the variables QUORATE_USER (unless it is "default") and QUORATE_PASSWORD.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-PASSWORD = "QUORATE_PASSWORD"
+USER, PASSWORD = "QUORATE_USER", "QUORATE_PASSWORD"
 TIMEOUT_S = 10.0
 POLL_S = 0.3
 BROKEN = 255
@@ -58,7 +60,7 @@ class Talk:
             self._lost(f"does not answer ({error.strerror or error}); is the node started?")
         self._reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")
         password = os.environ.get(PASSWORD)
-        login = ["AUTH", "default", password] if password else []
+        login = ["AUTH", os.environ.get(USER, "default"), password] if password else []
         self.ask("HELLO", "3", *login)
 
     def ask(self, *words: str) -> Any:
@@ -152,6 +154,18 @@ def _member(name: str, address: str, rack: str, weight: float) -> list[str]:
 
 
 # ---- commands ----------------------------------------------------------------------------------------------------
+
+
+@app.command("hash-password")
+def hash_password() -> None:
+    """Hash a password for `[users]` in a node's configuration. It is read from standard input, or asked for."""
+    from kvstore import users
+
+    given = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    password = given.encode()
+    if not 8 <= len(password) <= users.WORD_MAX:
+        raise typer.BadParameter(f"a password has 8 to {users.WORD_MAX} bytes, this one {len(password)}")
+    typer.echo(users.hash_password(password, os.urandom(users.SALT_BYTES)))
 
 
 @app.command()

@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kvstore.commands_login import REDIS_VERSION
 from kvstore.config import BucketConfig, ConfigError, bucket
 from kvstore.envelope import opened
-from kvstore.events import Close, Failure, Simple, UseProtocol, Value
+from kvstore.events import Close, Failure, Simple, Value
 from kvstore.flows import inspect
 from kvstore.flows.steps import Op
 from kvstore.launching import answer_with
@@ -42,73 +43,6 @@ def quit_(node: Node, session: Session, args: Args) -> Value | Later:
     """QUIT: closes the connection after OK."""
     node.emit(Close(session.conn))
     return OK
-
-
-@command("RESET", 1, 1, open=True)
-def reset(node: Node, session: Session, args: Args) -> Value | Later:
-    """RESET: the session as it was when it was opened."""
-    session.reset(node.config)
-    node.emit(UseProtocol(session.conn, 2))
-    return Simple("RESET")
-
-
-def _authenticate(node: Node, session: Session, user: bytes, password: bytes) -> None:
-    if node.config.password is None:
-        raise RefusalError("ERR", "AUTH without a password configured on this node; leave it out")
-    if user != b"default" or not _same(password, node.config.password.encode()):
-        raise RefusalError("WRONGPASS", "invalid user name or password")
-    session.authenticated = True
-
-
-def _same(a: bytes, b: bytes) -> bool:
-    """Equality whose duration does not tell where the difference is."""
-    differ = len(a) ^ len(b)
-    for x, y in zip(a, b, strict=False):
-        differ |= x ^ y
-    return differ == 0
-
-
-@command("AUTH", 2, 3, open=True)
-def auth(node: Node, session: Session, args: Args) -> Value | Later:
-    """AUTH [default] password."""
-    _authenticate(node, session, args[1] if len(args) == 3 else b"default", args[-1])
-    return OK
-
-
-@command("HELLO", 1, 0, open=True)
-def hello(node: Node, session: Session, args: Args) -> Value | Later:
-    """HELLO [2|3 [AUTH user password] [SETNAME name]]."""
-    version = session.protocol
-    if len(args) > 1:
-        if args[1] not in (b"2", b"3"):
-            raise RefusalError("NOPROTO", "unsupported protocol version; choose 2 or 3")
-        version = int(args[1])
-    rest, name = args[2:], session.name
-    while rest:
-        option = rest[0].upper()
-        if option == b"AUTH" and len(rest) >= 3:
-            _authenticate(node, session, rest[1], rest[2])
-            rest = rest[3:]
-        elif option == b"SETNAME" and len(rest) >= 2:
-            name, rest = rest[1], rest[2:]
-        else:
-            raise RefusalError("ERR", f"syntax error in HELLO option '{text(rest[0])}'")
-    if not session.authenticated:
-        raise RefusalError("NOAUTH", "HELLO must be called with AUTH; this node has a password")
-    session.name, session.protocol = name, version
-    node.emit(UseProtocol(session.conn, version))
-    return {
-        "server": b"quorate",
-        "version": _REDIS_VERSION,
-        "proto": version,
-        "id": session.conn,
-        "mode": b"standalone",
-        "role": b"master",
-        "modules": [],
-    }
-
-
-_REDIS_VERSION = b"7.0.0"  # the command dialect; some clients choose features by it
 
 
 @command("CLIENT", 2, 0)
@@ -162,7 +96,7 @@ def info(node: Node, session: Session, args: Args) -> Value | Later:
     """INFO: the node in Redis' text form."""
     lines = [
         "# Server",
-        f"redis_version:{_REDIS_VERSION.decode()}",
+        f"redis_version:{REDIS_VERSION.decode()}",
         "redis_mode:standalone",
         "server_name:quorate",
         f"node:{node.name}",

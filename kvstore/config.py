@@ -34,11 +34,14 @@ A configuration is TOML:
     r = 2
     w = 2
     read_repair = "async"
+
+    [users.shop]                # optional; see kvstore/users.py
+    hash = "scrypt:…"
+    may = ["read", "write"]
 """
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -46,7 +49,11 @@ from typing import Any
 import msgspec
 
 from kvstore import bugs as seeded
+from kvstore.config_access import users_from
+from kvstore.config_checks import SECRET, choice, known_keys, typed
+from kvstore.config_checks import ConfigError as ConfigError
 from kvstore.crdt import TYPES
+from kvstore.users import User
 
 CLASSES = {
     "eventual": "lww",
@@ -63,10 +70,6 @@ ATOMIC = ("register", "cas")  # linearizable per key, by majorities
 READ_REPAIRS = ("none", "async", "blocking")
 CLOCKS = ("hlc", "wall")
 DEFAULT_BUCKET = "default"
-
-
-class ConfigError(Exception):
-    """The configuration is wrong. One sentence: what, where, what to do."""
 
 
 class BucketConfig(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +115,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     cluster: str = "quorate"  # its name; hashes of trees are keyed with it
     default: BucketConfig = BucketConfig(DEFAULT_BUCKET, "register", 1, 1, 1, "none")
     buckets: tuple[BucketConfig, ...] = ()
-    password: str | None = None
+    password: str | None = None  # peers prove it; without `users` clients log in with it, as "default"
+    users: tuple[User, ...] = ()  # who may log in, if it is not "default" with the password
     secret: str = ""  # signs what clients carry (`kvstore.contexts`); the same on every node
     protected_mode: bool = True  # refuse to serve other machines without a password
     clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
@@ -131,6 +135,16 @@ class NodeConfig(msgspec.Struct, frozen=True):
     max_requests: int = 10_000  # in progress at once; above it OVERLOADED
     max_value_bytes: int = 1 << 20
     bugs: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        """Without the password and the secret."""
+        shown = [(field.name, getattr(self, field.name)) for field in msgspec.structs.fields(self)]
+        return f"NodeConfig({', '.join(f'{k}={v!r}' for k, v in shown if k not in SECRET)})"
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether clients need not log in."""
+        return self.password is None and not self.users
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -161,7 +175,7 @@ def bucket(
         raise ConfigError(
             f'The bucket name "{name}" begins with "!", as the store\'s own do; choose another.'
         )
-    _choice(where, "mode", mode, MODES)
+    choice(where, "mode", mode, MODES)
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 32:
         raise ConfigError(f"In {where}, n = {n!r} is not a count of replicas; choose n between 1 and 32.")
     usual = 1 if mode in ("eventual", "session") else majority(n)
@@ -174,7 +188,7 @@ def bucket(
         )
     if read_repair is None:
         read_repair = {"monotonic": "blocking", "register": "none", "cas": "none"}.get(mode, "async")
-    _choice(where, "read_repair", read_repair, READ_REPAIRS)
+    choice(where, "read_repair", read_repair, READ_REPAIRS)
     if mode == "monotonic" and read_repair != "blocking":
         raise ConfigError(
             f'In {where}, mode monotonic rests on read_repair = "blocking", but it is "{read_repair}"; '
@@ -197,7 +211,7 @@ def _type(where: str, mode: str, given: str | None) -> str:
     if mode == "crdt":
         if given is None:
             raise ConfigError(f"In {where}, mode crdt needs a type; choose from {', '.join(TYPES)}.")
-        _choice(where, "type", given, TYPES)
+        choice(where, "type", given, TYPES)
         return given
     usual = "mv-register" if mode == "siblings" else ""
     if given not in (None, usual):
@@ -235,31 +249,33 @@ def from_toml(text: str, source: str = "the configuration") -> NodeConfig:
 def _from_table(table: dict[str, Any]) -> NodeConfig:
     known = [field.name for field in msgspec.structs.fields(NodeConfig)]
     known[known.index("default")] = "bucket"
-    _known("the top level", table, known)
+    known_keys("the top level", table, known)
     if "name" not in table:
         raise ConfigError('There is no name; add a line such as name = "n1".')
     fields = dict(table)
     name, peers = fields.pop("name"), fields.pop("peers", {})
-    _typed("name", name, str)
-    _typed("peers", peers, dict)
+    typed("name", name, str)
+    typed("peers", peers, dict)
     for node, address in peers.items():
-        _typed(f"peers.{node}", address, str)
+        typed(f"peers.{node}", address, str)
     if "bucket" in fields:
         size = min(3, len({name, *peers}))
         fields["default"] = _bucket_from(DEFAULT_BUCKET, fields.pop("bucket"), size)
+    if "users" in fields:
+        fields["users"] = users_from(fields["users"])
     if "buckets" in fields:
         tables = fields["buckets"]
-        _typed("buckets", tables, dict)
+        typed("buckets", tables, dict)
         fields["buckets"] = tuple(_bucket_from(each, tables[each], 3) for each in tables)
     return node_config(name, peers, **fields)
 
 
 def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
-    _typed(f'bucket "{name}"', table, dict)
-    _known(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "type"])
+    typed(f'bucket "{name}"', table, dict)
+    known_keys(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "type"])
     for key in ("n", "r", "w"):
         if key in table:
-            _typed(f'{key} of bucket "{name}"', table[key], int)
+            typed(f'{key} of bucket "{name}"', table[key], int)
     return bucket(name, **{"n": n, **table})
 
 
@@ -280,11 +296,11 @@ _NUMBERS = (
 
 def _check(config: NodeConfig) -> None:
     for field in _TEXT:
-        _typed(field, getattr(config, field), str)
+        typed(field, getattr(config, field), str)
     if config.password is not None:
-        _typed("password", config.password, str)
-    _typed("secret", config.secret, str)
-    _typed("protected_mode", config.protected_mode, bool)
+        typed("password", config.password, str)
+    typed("secret", config.secret, str)
+    typed("protected_mode", config.protected_mode, bool)
     for field in _NUMBERS:
         value = getattr(config, field)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
@@ -296,7 +312,7 @@ def _check(config: NodeConfig) -> None:
         value = getattr(config, field)
         if type(value) is not int or value < 1:
             raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")
-    _choice("the node", "clock", config.clock, CLOCKS)
+    choice("the node", "clock", config.clock, CLOCKS)
     for address in (config.client, config.peer, *config.peers.values()):
         address_checked(address)
     for name in sorted(config.bugs):
@@ -327,22 +343,3 @@ def _count(where: str, field: str, value: object, n: int) -> int:
             f"choose {field} between 1 and {n}."
         )
     return value
-
-
-def _choice(where: str, field: str, value: object, choices: Iterable[str]) -> None:
-    if value not in (choices := tuple(choices)):
-        raise ConfigError(f'In {where}, {field} = "{value}" is not known; choose from {", ".join(choices)}.')
-
-
-def _typed(field: str, value: object, kind: type) -> None:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        names = {str: "text", int: "a whole number", dict: "a table", bool: "true or false"}
-        raise ConfigError(f"{field} = {value!r} should be {names[kind]}; correct it.")
-
-
-def _known(where: str, table: Mapping[str, Any], known: list[str]) -> None:
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}."
-            raise ConfigError(f'Unknown key "{key}" in {where}; {hint}')

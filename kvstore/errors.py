@@ -36,6 +36,7 @@ TABLE: dict[str, Row] = {
         True, "the replicas that answered have not seen what the context names; nothing was sent"
     ),
     "NOAUTH": Row(True, "the connection has not authenticated; nothing was done"),
+    "NOPERM": Row(True, "the user may not do this; nothing was done"),
     "WRONGPASS": Row(True, "the password is wrong; nothing was done"),
     "NOPROTO": Row(True, "the protocol version is not spoken here; nothing was done"),
     "UNAVAILABLE": Row(True, "the key has fewer replicas than the request needs; nothing was sent"),

@@ -5,7 +5,7 @@
     Deliver         ►│  Node.step(clock, event)   │► Send              to peers
     Fired           ►│  no socket, file, clock,   │► SetTimer
     Committed       ►│  thread or random of its   │► Write             to storage; `Committed(ticket)` answers it
-    Drain           ►│  own                       │► Log
+    Drain, Verified ►│  own                       │► Log, Verify
                      └────────────────────────────┘
 
 Rule 1. Whoever drives a node (the server, the simulator) performs effects in the order given.
@@ -137,7 +137,14 @@ class Drain(msgspec.Struct, frozen=True, gc=False):
     """The node is to stop: it begins no further command, and what is in progress ends within `request_timeout_ms`."""
 
 
-Event = Command | Closed | Deliver | Fired | Committed | Drain
+class Verified(msgspec.Struct, frozen=True, gc=False):
+    """Whether the password of a Verify matches; None if there were too many to check."""
+
+    conn: int
+    good: bool | None
+
+
+Event = Command | Closed | Deliver | Fired | Committed | Drain | Verified
 
 
 # ---- effects ------------------------------------------------------------------------------------------------------
@@ -182,6 +189,17 @@ class UseProtocol(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
+class Verify(msgspec.Struct, frozen=True, gc=False):
+    """Check a password against its hash (`kvstore.users`), which takes long; `Verified` answers it."""
+
+    conn: int
+    hash: str
+    password: bytes
+
+    def __repr__(self) -> str:
+        return f"Verify({self.conn})"
+
+
 class Send(msgspec.Struct, frozen=True, gc=False):
     """Send a message to a peer; it may be lost, delayed or, in the simulator, duplicated and reordered."""
 
@@ -222,4 +240,4 @@ class Log(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-Effect = Reply | Close | UseProtocol | Send | SetTimer | Write | Link | Halt | Log
+Effect = Reply | Close | UseProtocol | Verify | Send | SetTimer | Write | Link | Halt | Log

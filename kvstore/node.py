@@ -24,6 +24,7 @@ from kvstore import (
     commands_cas,
     commands_causal,
     commands_cluster,
+    commands_login,
     commands_session,
     session,
 )
@@ -54,6 +55,7 @@ from kvstore.events import (
     Send,
     SetTimer,
     Value,
+    Verified,
 )
 from kvstore.flows.steps import Op
 from kvstore.forest import Forest
@@ -67,6 +69,7 @@ from kvstore.routes import routes
 from kvstore.transfer import Transfer
 from kvstore.updates import Updates
 from kvstore.upkeep import Upkeep
+from kvstore.users import permitted
 from kvstore.view import View
 
 _FILLED_BY = (  # importing them fills session.TABLE
@@ -75,6 +78,7 @@ _FILLED_BY = (  # importing them fills session.TABLE
     commands_cas,
     commands_causal,
     commands_cluster,
+    commands_login,
     commands_session,
 )
 
@@ -158,7 +162,7 @@ class Node:
         self._timer_at = _NEVER
         self._events: dict[type, Callable[[Any], None]] = {
             Command: self._command, Closed: self._closed, Fired: self._fired, Committed: self._committed,
-            Drain: self._drain,
+            Drain: self._drain, Verified: self._verified,
         }  # fmt: skip
         self.births = Births(self)
         self._messages = routes(self)
@@ -308,6 +312,18 @@ class Node:
         client.busy = False
         while client.queue and not client.busy:
             self._run(client, client.queue.popleft())
+
+    def _verified(self, event: Verified) -> None:
+        client = self.sessions.get(event.conn)
+        if client is not None:  # it may have gone meanwhile
+            commands_login.verified(self, client, event.good)
+
+    def may(self, conn: int, args: tuple[bytes, ...]) -> bool:
+        """Whether this connection may give a command that the server answers itself."""
+        client = self.sessions.get(conn)
+        if client is None:
+            return self.config.open_to_all
+        return client.authenticated and (client.may is None or permitted(client.may, args))
 
     def _closed(self, event: Closed) -> None:
         client = self.sessions.pop(event.conn, None)

@@ -49,12 +49,15 @@ from kvstore.events import (
     Send,
     SetTimer,
     UseProtocol,
+    Verified,
+    Verify,
     Write,
 )
 from kvstore.group_commit import GroupCommit
 from kvstore.messages import Message
 from kvstore.node import STOPPING, Node
 from kvstore.peer_port import PEER_STRANGERS_BYTES, PEER_STRANGERS_MAX, PeerConnection, PeerLink
+from kvstore.server_logins import Logins
 from kvstore.strangers import Strangers
 
 EXIT_BROKEN = 255
@@ -69,7 +72,7 @@ class Server:
     def __init__(self, config: NodeConfig, engine: SqliteEngine) -> None:
         self.config = config
         self.metrics = admin.Metrics()
-        self.open_to_all = config.password is None  # clients need not log in
+        self.open_to_all = config.open_to_all
         self.strangers = Strangers(count_max=STRANGERS_MAX, bytes_max=STRANGERS_BYTES)
         self.peer_strangers = Strangers(count_max=PEER_STRANGERS_MAX, bytes_max=PEER_STRANGERS_BYTES)
         self._engine = engine
@@ -86,6 +89,7 @@ class Server:
         self._stop = asyncio.Event()
         self._hurry = False
         self._draining = False
+        self._logins = Logins(lambda conn, good: self.feed(Verified(conn, good)))
         self._commit = GroupCommit(
             engine,
             self.metrics,
@@ -103,6 +107,7 @@ class Server:
             Halt: lambda effect: self._broken(SystemExit(effect.text)),
             Close: self._close,
             UseProtocol: self._use_protocol,
+            Verify: lambda effect: self._logins.check(effect.conn, effect.hash, effect.password),
         }
 
     async def run(self, client_socket: socket.socket, peer_socket: socket.socket) -> None:
@@ -136,6 +141,7 @@ class Server:
         for stranger in self.peer_strangers.all():
             stranger.evict()
         self._commit.close()
+        self._logins.close()
         self.log(f"{self.config.name} has stopped")
 
     def stop(self) -> None:
@@ -205,13 +211,13 @@ class Server:
         if self._clients.pop(client.number, None) is not None:
             self.feed(Closed(client.number))
 
-    def command(self, client: ClientConnection, request: int, args: tuple[bytes, ...], trusted: bool) -> None:
+    def command(self, client: ClientConnection, request: int, args: tuple[bytes, ...]) -> None:
         """A client's command. INFO is answered here: it is about the server around the node."""
         self.metrics.commands += 1
         if self._draining:
             client.answer(request, STOPPING)
             client.close_when_answered()
-        elif trusted and len(args[0]) == 4 and args[0].upper() == b"INFO":
+        elif len(args[0]) == 4 and args[0].upper() == b"INFO" and self._node.may(client.number, args):
             client.answer(request, admin.render_info(self.info(), args[1:]))
         else:
             self.feed(Command(client.number, request, args))

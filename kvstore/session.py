@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kvstore.config import BucketConfig, NodeConfig
 from kvstore.events import NO_TAG, Command, Failure, Simple, Tag, Value
+from kvstore.users import User, category, permitted
 
 if TYPE_CHECKING:
     from kvstore.flows.steps import Op
@@ -42,6 +43,8 @@ class Session:
         "conn",
         "has_defaults",
         "level",
+        "login",
+        "may",
         "name",
         "protocol",
         "queue",
@@ -49,6 +52,7 @@ class Session:
         "request",
         "seen",
         "track",
+        "user",
         "w",
     )
 
@@ -63,7 +67,10 @@ class Session:
     def reset(self, config: NodeConfig) -> None:
         """As a fresh connection."""
         self.bucket = config.default.name
-        self.authenticated = config.password is None
+        self.authenticated = config.open_to_all
+        self.user = "default"
+        self.may: frozenset[str] | None = None  # categories of commands; None: all
+        self.login: tuple[User | None, Callable[[], Value]] | None = None  # whose password is being checked
         self.name = b""
         self.protocol = 2
         self.level: str | None = None  # CL, R and W of KV.SESSION
@@ -133,7 +140,11 @@ def dispatch(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | L
     if row is None:
         return Failure("ERR", f"unknown command '{text(args[0][:64])}'")
     if not session.authenticated and not row.open:
-        return Failure("NOAUTH", "authentication required; send AUTH password")
+        return Failure("NOAUTH", "authentication required; send AUTH")
+    if session.may is not None and not row.open and not permitted(session.may, args):
+        return Failure(
+            "NOPERM", f"user {session.user} may not give '{category(args)}' commands, as this one is"
+        )
     if len(args) < row.least or (row.most and len(args) > row.most):
         return Failure("ERR", f"wrong number of arguments for '{text(args[0]).lower()}'")
     try:

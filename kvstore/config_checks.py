@@ -1,0 +1,36 @@
+"""What every table of a configuration is checked with. An error is one sentence: what, where, what to do; no secret is in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SECRET = ("password", "secret", "hash")  # fields whose values are never shown
+
+
+class ConfigError(Exception):
+    """The configuration is wrong. One sentence: what, where, what to do."""
+
+
+def choice(where: str, field: str, value: object, choices: Iterable[str]) -> None:
+    """The value must be one of the choices. Raises ConfigError."""
+    if value not in (choices := tuple(choices)):
+        raise ConfigError(f'In {where}, {field} = "{value}" is not known; choose from {", ".join(choices)}.')
+
+
+def typed(field: str, value: object, kind: type) -> None:
+    """The value must be of this kind. Raises ConfigError."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        names = {str: "text", int: "a whole number", dict: "a table", list: "a list", bool: "true or false"}
+        shown = field if field in SECRET else f"{field} = {value!r}"
+        raise ConfigError(f"{shown} should be {names[kind]}; correct it.")
+
+
+def known_keys(where: str, table: Mapping[str, Any], known: list[str]) -> None:
+    """Every key of the table must be known. Raises ConfigError."""
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}."
+            raise ConfigError(f'Unknown key "{key}" in {where}; {hint}')
