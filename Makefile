@@ -37,6 +37,7 @@ nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000
 	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/kvstore -k "table or laws"
 	QUORATE_SEEDS=2000 $(BIN)/pytest tests/sim -k violations
 	QUORATE_SEEDS=2000 $(BIN)/pytest -s tests/explorers
+	QUORATE_KILLS=100 $(BIN)/pytest -s tests/hosts/test_kills.py
 	$(BIN)/python tests/quality/mutate_zones.py
 
 mutants: $(VENV)/.built ## list the mutants of the checkers, in Rust and Python, that no test notices (an hour)

@@ -36,7 +36,7 @@ from harness.plan_toml import read_toml, write_key, write_value
 class FaultPlan:
     """One kind of fault and its rhythm: every `every_s` it starts on fresh targets and lasts `for_s`.
 
-    `kind`: partition | kill | wipe | pause | clock | join | leave | replace. `options` are the kind's own: partition `shape` = halves |
+    `kind`: partition | kill | wipe | pause | clock | join | leave | replace | rolling-restart. `options` are the kind's own: partition `shape` = halves |
     isolate | majorities-ring | bridge | one-way; kill, wipe and pause `targets` = one | minority | majority | all;
     clock `offset_ms` = the largest offset either way, with `targets`.
     """

@@ -17,6 +17,7 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "join": {},
     "leave": {},
     "replace": {},
+    "rolling-restart": {},
     "pause": {"targets": TARGETS},
     "clock": {"offset_ms": float, "targets": TARGETS},
 }

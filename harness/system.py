@@ -63,6 +63,9 @@ class SimulatedNode(Protocol):
     def on_close(self, conn: int) -> None:
         """A client's connection is gone."""
 
+    def on_stop(self) -> float:
+        """Come to an orderly end: answer what is in progress, refuse what comes. In how many seconds it is over."""
+
     def on_crash(self) -> None:
         """The power goes: turn `env.disk` into what would be found after. Nothing else may run afterwards."""
 
@@ -116,6 +119,7 @@ class Layout(NamedTuple):
     owned: Mapping[str, int]
     changing: bool
     gone: tuple[str, ...] = ()  # names that cannot be members again
+    heard: tuple[str, ...] = ()  # members that the node hears, itself among them
 
 
 class ElasticSystem(SystemUnderTest, Protocol):

@@ -68,8 +68,10 @@ class Births:
         node.schedule(node.moment.clock.mono_ms + RETRY_MS, self._ask)
 
     def may_ask(self, args: tuple[bytes, ...]) -> bool:
-        """Whether a node that is not born answers this command: one that waits tells its status."""
-        return self.waits and [arg.upper() for arg in args] == [b"KV.CLUSTER", b"STATUS"]
+        """Whether a node that is not born answers this command: one that waits to be taken in tells its status."""
+        waits = self.waits or self._node.config.joining
+        words = [arg.upper() for arg in args[:2]]
+        return waits and (words[:1] in ([b"AUTH"], [b"HELLO"]) or words == [b"KV.CLUSTER", b"STATUS"])
 
     def handlers(self) -> dict[type, Callable[[str, Any], None]]:
         """What a node may hear before it is born."""

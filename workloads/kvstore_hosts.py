@@ -52,14 +52,22 @@ def password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def deployment(options: Mapping[str, Any]) -> Deployment:
-    """How the store with these options (the plan's [system] table) gets on a host."""
+def deployment(
+    options: Mapping[str, Any], members: Sequence[str], learned: Callable[[Mapping[str, str]], None]
+) -> Deployment:
+    """How the store with these options (the plan's [system] table) gets on a host.
+
+    `members` form the ring at first, the other nodes wait to be taken in; `learned` hears the nodes' addresses.
+    """
+
+    def files(node: str, addresses: Mapping[str, str]) -> Mapping[str, bytes]:
+        learned(addresses)
+        return {f"{DIRECTORY}/node.toml": node_toml(node, addresses, options, members).encode()}
+
     return Deployment(
         bundle=build_bundle,
         directory=DIRECTORY,
-        files=lambda node, addresses: {
-            f"{DIRECTORY}/node.toml": node_toml(node, addresses, options).encode()
-        },
+        files=files,
         command=("python3", "-m", "kvstore", "--config", "node.toml"),
         environment={},
         client_port=CLIENT_PORT,
@@ -69,7 +77,9 @@ def deployment(options: Mapping[str, Any]) -> Deployment:
     )
 
 
-def node_toml(node: str, addresses: Mapping[str, str], options: Mapping[str, Any]) -> str:
+def node_toml(
+    node: str, addresses: Mapping[str, str], options: Mapping[str, Any], members: Sequence[str]
+) -> str:
     """One node's configuration, checked as the node itself will check it. Raises kvstore.config.ConfigError."""
     top: dict[str, Any] = {
         "name": node,
@@ -78,10 +88,12 @@ def node_toml(node: str, addresses: Mapping[str, str], options: Mapping[str, Any
         "peer": f"{addresses[node]}:{PEER_PORT}",
         "password": password(),
         "secret": password(),
-        **{name: options[name] for name in ("clock", "bugs") if name in options},
+        "joining": node not in members,
+        "replace": True,  # an emptied disk waits until the node is replaced: the fault `wipe` sees to that
+        **{name: options[name] for name in ("clock", "bugs", "transfers_max") if name in options},
     }
     bucket = {name: options[name] for name in BUCKET_OPTIONS if options.get(name) is not None}
-    peers = {peer: f"{address}:{PEER_PORT}" for peer, address in addresses.items() if peer != node}
+    peers = {peer: f"{addresses[peer]}:{PEER_PORT}" for peer in members if peer != node}
     lines = [*_lines(top), "", "[peers]", *_lines(peers), "", "[bucket]", *_lines(bucket)]
     text = "\n".join(lines) + "\n"
     from_toml(text, f"the configuration of {node}")

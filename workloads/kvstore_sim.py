@@ -21,6 +21,7 @@ from kvstore.events import (
     Command,
     Committed,
     Deliver,
+    Drain,
     Effect,
     Event,
     Fired,
@@ -43,7 +44,7 @@ class StoreNode:
     """One life of a store node in the simulator: `harness.system.SimulatedNode`."""
 
     def __init__(self, config: NodeConfig, env: SimulatedEnv) -> None:
-        self._env = env
+        self._env, self._config = env, config
         self._engine: MemoryEngine = env.disk.setdefault("engine", MemoryEngine())
         self._node = Node(config, self._engine, env.rng)
         self._protocols: dict[int, int] = {}
@@ -72,6 +73,11 @@ class StoreNode:
         """A client has gone."""
         self._protocols.pop(conn, None)
         self._step(Closed(conn))
+
+    def on_stop(self) -> float:
+        """SIGTERM: as `kvstore.server` does it, which is over once every operation is."""
+        self._step(Drain())
+        return self._config.request_timeout_ms / 1000
 
     def on_crash(self) -> None:
         """Power cut: of what is staged, a drawn prefix stays."""

@@ -60,6 +60,7 @@ class KvStoreSystem:
                 f"[system] members = {members!r} is no number from 1 to {len(self.nodes)}, the plan's nodes"
             )
         self._members = self.nodes[:members]
+        self._addresses: Mapping[str, str] = {}  # of hosts
         self._options: dict[str, Any] = {"n": min(3, members), **options}
         if isinstance(self._options["n"], int) and self._options["n"] > len(self.nodes):
             raise PlanError(
@@ -88,7 +89,9 @@ class KvStoreSystem:
         """How it is put on hosts."""
         from workloads import kvstore_hosts
 
-        return kvstore_hosts.deployment(self._options)
+        return kvstore_hosts.deployment(
+            self._options, self._members, lambda addresses: setattr(self, "_addresses", dict(addresses))
+        )
 
     async def dial(self, host: str, port: int, *, timeout_s: float) -> Channel:
         """Connect to a node on a host. Raises ChannelError."""
@@ -109,7 +112,9 @@ class KvStoreSystem:
         nodes = {name.decode(): _mapping(about) for name, about in _mapping(status[b"nodes"]).items()}
         owned = {name: int(about[b"partitions"]) for name, about in nodes.items()}
         gone = tuple(name.decode() for name in status[b"gone"])
-        return Layout(int(status[b"epoch"]), tuple(sorted(nodes)), owned, status[b"change"] is not None, gone)
+        heard = tuple(sorted(name for name, about in nodes.items() if about[b"state"] != b"unreachable"))
+        members, changing = tuple(sorted(nodes)), status[b"change"] is not None
+        return Layout(int(status[b"epoch"]), members, owned, changing, gone, heard)
 
     async def change_members(self, channel: Channel, kind: str, node: str, lost: str) -> None:
         """Begin a change. Raises SystemFault when it is refused."""
@@ -126,7 +131,12 @@ class KvStoreSystem:
             raise SystemFault(str(answer))
 
     def _address(self, node: str) -> str:
-        return SIM_ADDRESS
+        """Where a node listens for its peers."""
+        if node not in self._addresses:
+            return SIM_ADDRESS
+        from workloads import kvstore_hosts
+
+        return f"{self._addresses[node]}:{kvstore_hosts.PEER_PORT}"
 
     def describe_message(self, message: Any) -> tuple[str, int | None]:
         """What a message between nodes says in a few words, and the request it belongs to; None: no client asked for it."""

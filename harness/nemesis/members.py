@@ -4,6 +4,7 @@
     join      takes in a node that is no member yet           the epoch grew and the new node is a member
     leave     lets a member go, while more than four are left the epoch grew
     replace   kills a member for good, another takes its place    the epoch grew, and the lost one was there before
+    rolling-restart  SIGTERM and a new start, one after another   every member ended by itself and has another pid
 
 Whom it strikes depends on who is a member then: the timetable draws a number, and the fault turns it into a name.
 A change may last longer than the fault; the final heal waits for it.
@@ -32,23 +33,30 @@ def elastic(world: World) -> ElasticSystem:
     return cast(ElasticSystem, world.system)
 
 
-async def look(world: World) -> Layout | None:
-    """The newest layout that a running node tells."""
-    system, newest = elastic(world), None
+async def look(world: World, *, but: str = "") -> Layout | None:
+    """The newest layout that a running node, other than `but`, tells."""
+    newest = None
     for node in world.nodes:
-        if (await world.process(node)).state != "running":
+        if node == but:
             continue
-        try:
-            channel = await world.dial(node)
-            try:
-                found = await system.layout(channel)
-            finally:
-                await channel.close()
-        except ChannelError:
-            continue
+        found = await look_at(world, node)
         if found is not None and (newest is None or found.epoch > newest.epoch):
             newest = found
     return newest
+
+
+async def look_at(world: World, node: str) -> Layout | None:
+    """The layout that this node tells; None while it tells none."""
+    if (await world.process(node)).state != "running":
+        return None
+    try:
+        channel = await world.dial(node)
+        try:
+            return await elastic(world).layout(channel)
+        finally:
+            await channel.close()
+    except ChannelError:
+        return None
 
 
 async def change(world: World, kind: str, node: str, lost: str, members: Sequence[str]) -> str:
@@ -104,7 +112,7 @@ class MemberChange(Fault):
     async def stop(self, world: World) -> None:
         """See how far it came."""
         self.healed = True
-        layout = await look(world)
+        layout = await look(world, but=self.evidence.get("node", ""))
         if layout is None or "epoch_before" not in self.evidence:
             self.note = self.note or "no node tells who is a member"
             return
@@ -155,6 +163,55 @@ class Replace(MemberChange):
         await world.kill(lost)
 
 
+class RollingRestart(Fault):
+    """Members are told to end, one after another, and the next only when the last is back and hears all the others."""
+
+    kind = "rolling-restart"
+
+    async def start(self, world: World) -> None:
+        """The whole round."""
+        layout = await look(world)
+        if layout is None or layout.changing:
+            self.note = "no node tells who is a member, or a change goes on"
+            return
+        self.nodes, self.bit = layout.members, True
+        for node in layout.members:
+            before = await world.process(node)
+            await world.stop(node)
+            ended = (await world.process(node)).state == "gone"
+            await world.start(node)
+            back = await self._back(world, node)
+            after = await world.process(node)
+            self.evidence[node] = {
+                "pid_before": before.pid,
+                "ended": ended,
+                "pid_after": after.pid,
+                "heard": back,
+            }
+            self.bit &= (
+                ended and before.pid is not None and after.pid not in (None, before.pid) and bool(back)
+            )
+            if not self.bit:
+                self.note = f"{node} did not end, or did not come back"
+                return
+
+    async def _back(self, world: World, node: str) -> list[str]:
+        """Wait until the node hears every member; whom it hears, nobody when that takes too long."""
+        waited_s = 0.0
+        while waited_s < SETTLE_S_MAX:
+            layout = await look_at(world, node)
+            if layout is not None and layout.heard == layout.members:
+                return list(layout.heard)
+            await asyncio.sleep(POLL_S)
+            waited_s += POLL_S
+        return []
+
+    async def stop(self, world: World) -> None:
+        """It is over; everybody must run."""
+        states = [(await world.process(node)).state for node in self.nodes]
+        self.healed = all(state == "running" for state in states)
+
+
 async def settle(world: World, lost: Sequence[str]) -> list[str]:
     """After the heal: wait until no change goes on and the nodes that lost their disks are replaced; what is wrong."""
     waiting, why, waited_s = list(lost), "", 0.0
@@ -171,4 +228,4 @@ async def settle(world: World, lost: Sequence[str]) -> list[str]:
     return [f"the membership did not come to rest: {why or 'a change goes on'}"]
 
 
-KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in (Join, Leave, Replace)}
+KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in (Join, Leave, Replace, RollingRestart)}

@@ -36,6 +36,8 @@ def draw_stroke(
     options = fault.options
     if fault.kind in ("join", "leave", "replace"):
         return (), {"draw": round(rng.random(), 6)}
+    if fault.kind == "rolling-restart":
+        return tuple(nodes), {}
     if fault.kind == "partition":
         shape = options.get("shape", DEFAULT_SHAPE)
         grudge = SHAPES[shape](nodes, rng)

@@ -56,6 +56,9 @@ class World(Protocol):
     async def kill(self, node: str) -> None:
         """SIGKILL the system on the node; in the simulator, a crash that loses unsynced writes."""
 
+    async def stop(self, node: str) -> None:
+        """SIGTERM, and wait until the process has ended by itself. Raises WorldError if it does not."""
+
     async def wipe(self, node: str) -> int:
         """Empty the disk of a node whose process is gone: it forgets all it ever wrote. How many things were removed."""
 

@@ -102,6 +102,18 @@ class Daemon:
                 )
             time.sleep(POLL_S)
 
+    def terminate(self, connection: Connection, *, timeout_s: float = 15.0) -> None:
+        """SIGTERM, then wait until it has ended by itself. Raises ControlError when it has not in time."""
+        told = self.signal(connection, "TERM")
+        deadline = time.monotonic() + timeout_s
+        while told is not None and (seen := self.look(connection)) is not None and seen.pid == told.pid:
+            if time.monotonic() > deadline:
+                raise ControlError(
+                    f"{connection.host.label}: pid {told.pid} runs on {timeout_s:g} s after SIGTERM; its log ends: "
+                    f"{self.last_words(connection)}"
+                )
+            time.sleep(POLL_S)
+
     def wait_state(self, connection: Connection, state: str, *, timeout_s: float = 5.0) -> None:
         """Wait until the process is in this state ("running", "stopped"). Raises ControlError."""
         deadline = time.monotonic() + timeout_s

@@ -214,6 +214,10 @@ class HostsWorld:
         """SIGKILL the process, if it is there, and wait until it is gone."""
         await self._on(node, lambda connection: self._daemon(node).stop(connection))
 
+    async def stop(self, node: str) -> None:
+        """SIGTERM, and wait until the process has ended by itself."""
+        await self._on(node, lambda connection: self._daemon(node).terminate(connection))
+
     async def wipe(self, node: str) -> int:
         """Remove what is in the data directory of a host without a process; how many files that were."""
 

@@ -149,6 +149,13 @@ class SimWorld:
                 channel.reset("connection reset, the process died")
                 del self._channels[conn]
 
+    async def stop(self, node: str) -> None:
+        """An orderly end: the process answers what is in progress, then it is gone with all on its disk."""
+        process = self._machines[node].process
+        if process is not None:
+            await asyncio.sleep(process.on_stop())
+        await self.kill(node)
+
     async def wipe(self, node: str) -> int:
         """Forget what is on the disk of a machine without a process."""
         return self._machines[node].wipe()

@@ -1,0 +1,70 @@
+"""Members join, leave, are replaced and restarted on real hosts while clients work: five members, two hosts to spare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.plan import FaultPlan, Plan
+from harness.provision import find_inventory, netns
+from harness.provision.inventory import Inventory
+from harness.runner import run
+from tests.hosts.conftest import unique
+
+pytestmark = [pytest.mark.hosts, pytest.mark.slow]
+
+FAULTS = (
+    FaultPlan(kind="rolling-restart", start_s=1, every_s=200, for_s=1),
+    FaultPlan(kind="join", start_s=2, every_s=200, for_s=8),
+    FaultPlan(kind="leave", start_s=11, every_s=200, for_s=8),
+    FaultPlan(kind="replace", start_s=20, every_s=200, for_s=8),
+)
+
+
+@pytest.fixture(scope="module")
+def seven() -> Iterator[Inventory]:
+    name = unique("seven")
+    try:
+        yield netns.up(name, 7)
+    finally:
+        netns.down(name)
+
+
+def plan(*faults: FaultPlan, seconds: float) -> Plan:
+    return Plan(
+        name="members", workload="register", system="kvstore", claims=("linearizable",), rate=60.0, seed=3,
+        concurrency=10, time_limit_s=seconds, op_timeout_ms=1500.0, nodes=7, faults=faults,
+        system_options={"mode": "register", "members": 5, "transfers_max": 8},
+    )  # fmt: skip
+
+
+def test_every_change_bites_and_the_register_stays_valid(seven: Inventory, tmp_path: Path) -> None:
+    outcome = run(
+        plan(*FAULTS, seconds=60.0), world="hosts", out=tmp_path, inventory=find_inventory(seven.cluster)
+    )
+    lines = (outcome.folder / "faults.jsonl").read_text().splitlines()
+    faults: dict[str, dict[str, Any]] = {each["kind"]: each for each in map(json.loads, lines)}
+    assert outcome.results["outcome"] == "valid", (outcome.results["reason"], faults)
+    assert set(faults) == {each.kind for each in FAULTS}
+    for kind in ("join", "leave", "replace"):
+        evidence = faults[kind]["evidence"]
+        assert evidence["epoch_after"] > evidence["epoch_before"]
+    assert faults["join"]["evidence"]["node"] in faults["join"]["evidence"]["members_after"]
+    round_of = faults["rolling-restart"]["evidence"]
+    assert len(round_of) == 5
+    for seen in round_of.values():
+        assert seen["ended"]
+        assert seen["pid_after"] not in (None, seen["pid_before"])
+        assert len(seen["heard"]) == 5
+
+
+def test_the_same_round_in_the_simulator(tmp_path: Path) -> None:
+    outcome = run(plan(FAULTS[0], seconds=12.0), world="sim", out=tmp_path)
+    assert outcome.results["outcome"] == "valid", outcome.results["reason"]
+    (fault,) = map(json.loads, (outcome.folder / "faults.jsonl").read_text().splitlines())
+    assert fault["bit"]
+    assert all(seen["ended"] and len(seen["heard"]) == 5 for seen in fault["evidence"].values())
