@@ -19,6 +19,7 @@ import uvloop
 from kvstore.config import ConfigError, NodeConfig, from_toml
 from kvstore.engine import EngineError, SqliteEngine
 from kvstore.server import Server
+from kvstore.server_tls import Tls, tls_from
 
 BAD_INPUT = 254
 BROKEN = 255
@@ -34,11 +35,12 @@ def serve(config_path: str | Path, *, replace: bool = False) -> int:
         config = load(Path(config_path))
         if replace:
             config = msgspec.structs.replace(config, replace=True)
+        tls = tls_from(config.tls) if config.tls else None
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
     try:
-        _run(config)
+        _run(config, tls)
     except (PortError, EngineError) as error:
         print(error, file=sys.stderr)
         return BROKEN
@@ -57,7 +59,9 @@ def load(path: Path) -> NodeConfig:
         raise ConfigError(f"{path} is not UTF-8 text; give the path of a node's TOML.") from None
     config = from_toml(text, str(path))
     if config.protected_mode:
-        for field in ["client"] * config.open_to_all + ["peer"] * (config.password is None):
+        for field in ["client"] * config.open_to_all + ["peer"] * (
+            config.password is None and config.tls is None
+        ):
             address = getattr(config, field)
             if not is_loopback(address.rpartition(":")[0]):
                 raise ConfigError(
@@ -104,20 +108,20 @@ def listen(address: str, field: str) -> socket.socket:
     return listener
 
 
-def _run(config: NodeConfig) -> None:
+def _run(config: NodeConfig, tls: Tls | None) -> None:
     client, peer = listen(config.client, "client"), listen(config.peer, "peer")
     engine = SqliteEngine(Path(config.data))
     try:
         with client, peer:
-            uvloop.run(_serve(config, engine, client, peer))
+            uvloop.run(_serve(config, engine, tls, client, peer))
     finally:
         engine.close()
 
 
 async def _serve(
-    config: NodeConfig, engine: SqliteEngine, client: socket.socket, peer: socket.socket
+    config: NodeConfig, engine: SqliteEngine, tls: Tls | None, client: socket.socket, peer: socket.socket
 ) -> None:
-    await Server(config, engine).run(client, peer)
+    await Server(config, engine, tls).run(client, peer)
 
 
 def main() -> int:

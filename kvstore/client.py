@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
@@ -114,18 +115,28 @@ class SocketChannel(asyncio.Protocol):
 
     @classmethod
     async def connect(
-        cls, host: str, port: int, *, timeout_s: float = 5.0, password: str | None = None
+        cls,
+        host: str,
+        port: int,
+        *,
+        timeout_s: float = 5.0,
+        user: str = "default",
+        password: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> SocketChannel:
-        """Open a channel. Raises ChannelLost, always definite, or StoreError if the password is wrong."""
+        """Open a channel, over TLS if there is a context, which says whom to believe: `ssl.create_default_context(cafile=…)`.
+
+        Raises ChannelLost, definite unless the login got no answer, or StoreError if the password is wrong.
+        """
         loop = asyncio.get_running_loop()
         try:
-            opening = loop.create_connection(cls, host, port)
+            opening = loop.create_connection(cls, host, port, ssl=tls)
             _, channel = await asyncio.wait_for(opening, timeout_s)
         except (OSError, TimeoutError) as error:
             why = str(error) or f"no answer in {timeout_s} s"
             raise ChannelLost(f"cannot connect to {host}:{port}: {why}", definite=True) from None
         if password is not None:
-            answer = await channel.request([b"AUTH", password.encode()], timeout_s=timeout_s)
+            answer = await channel.request([b"AUTH", user.encode(), password.encode()], timeout_s=timeout_s)
             if isinstance(answer, BaseException):
                 await channel.close()
                 raise store_error(answer)

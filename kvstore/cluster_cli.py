@@ -6,7 +6,8 @@
     quorate cluster join n4 127.0.0.1:7104         then waits, and shows the partitions walk, until it is done
 
 A change goes on whether somebody watches or not: after Ctrl-C, `status` tells how far it is. What each change does and promises is
-in `kvstore.commands_cluster` and `kvstore.document`. The login is read from the variables QUORATE_USER (unless it is "default") and QUORATE_PASSWORD.
+in `kvstore.commands_cluster` and `kvstore.document`. The login is read from the variables QUORATE_USER (unless it is "default") and QUORATE_PASSWORD;
+with QUORATE_CA (a PEM file) the connection is TLS, and shows QUORATE_CERT and QUORATE_KEY if they are set.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import getpass
 import json
 import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +33,7 @@ app = typer.Typer(
 )
 
 USER, PASSWORD = "QUORATE_USER", "QUORATE_PASSWORD"
+CA, CERT, KEY = "QUORATE_CA", "QUORATE_CERT", "QUORATE_KEY"
 TIMEOUT_S = 10.0
 POLL_S = 0.3
 BROKEN = 255
@@ -39,6 +42,16 @@ NodeOption = Annotated[str, typer.Option("--node", help="host:port of any node's
 JsonOption = Annotated[bool, typer.Option("--json", help="print the answer as one line of JSON")]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="wait until the change is done")]
 USUAL_NODE = "127.0.0.1:7001"
+
+
+def _wrapped(connection: socket.socket, host: str) -> socket.socket:
+    """The connection over TLS, if the environment names an authority; with a certificate, if it names one."""
+    if not os.environ.get(CA):
+        return connection
+    context = ssl.create_default_context(cafile=os.environ[CA])
+    if os.environ.get(CERT):
+        context.load_cert_chain(os.environ[CERT], os.environ.get(KEY))
+    return context.wrap_socket(connection, server_hostname=host)
 
 
 # ---- one connection ----------------------------------------------------------------------------------------------
@@ -56,6 +69,7 @@ class Talk:
         self._address = address
         try:
             self._socket = socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S)
+            self._socket = _wrapped(self._socket, host.strip("[]"))
         except OSError as error:
             self._lost(f"does not answer ({error.strerror or error}); is the node started?")
         self._reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")

@@ -35,6 +35,11 @@ A configuration is TOML:
     w = 2
     read_repair = "async"
 
+    [tls]                       # optional; see kvstore/server_tls.py
+    cert = "n1.pem"
+    key = "n1.key"
+    ca = "ca.pem"
+
     [users.shop]                # optional; see kvstore/users.py
     hash = "scrypt:…"
     may = ["read", "write"]
@@ -49,7 +54,8 @@ from typing import Any
 import msgspec
 
 from kvstore import bugs as seeded
-from kvstore.config_access import users_from
+from kvstore.config_access import TlsConfig as TlsConfig
+from kvstore.config_access import tls_from_table, users_from
 from kvstore.config_checks import SECRET, choice, known_keys, typed
 from kvstore.config_checks import ConfigError as ConfigError
 from kvstore.crdt import TYPES
@@ -117,6 +123,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     buckets: tuple[BucketConfig, ...] = ()
     password: str | None = None  # peers prove it; without `users` clients log in with it, as "default"
     users: tuple[User, ...] = ()  # who may log in, if it is not "default" with the password
+    tls: TlsConfig | None = None
     secret: str = ""  # signs what clients carry (`kvstore.contexts`); the same on every node
     protected_mode: bool = True  # refuse to serve other machines without a password
     clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
@@ -263,6 +270,8 @@ def _from_table(table: dict[str, Any]) -> NodeConfig:
         fields["default"] = _bucket_from(DEFAULT_BUCKET, fields.pop("bucket"), size)
     if "users" in fields:
         fields["users"] = users_from(fields["users"])
+    if "tls" in fields:
+        fields["tls"] = tls_from_table(fields["tls"])
     if "buckets" in fields:
         tables = fields["buckets"]
         typed("buckets", tables, dict)

@@ -1,11 +1,34 @@
-"""The tables of a configuration that say who may come in: `[users]`."""
+"""The tables of a configuration that say who may come in: `[users]` and `[tls]`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from kvstore.config_checks import ConfigError, choice, known_keys, typed
 from kvstore.users import CATEGORIES, HashError, User, hash_checked
+
+
+class TlsConfig(msgspec.Struct, frozen=True):
+    """Paths of PEM files, and whether clients must show a certificate. See `kvstore.server_tls`."""
+
+    cert: str
+    key: str
+    ca: str
+    require_client_cert: bool = False
+
+
+def tls_from_table(table: Any) -> TlsConfig:
+    """The `[tls]` table. Raises ConfigError."""
+    typed("tls", table, dict)
+    known_keys("[tls]", table, ["cert", "key", "ca", "require_client_cert"])
+    for key in ("cert", "key", "ca"):
+        if key not in table:
+            raise ConfigError(f"[tls] has no {key}; it needs cert, key and ca, the paths of PEM files.")
+        typed(f"{key} of [tls]", table[key], str)
+    typed("require_client_cert", table.get("require_client_cert", False), bool)
+    return TlsConfig(**table)
 
 
 def users_from(table: Any) -> tuple[User, ...]:

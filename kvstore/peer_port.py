@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from kvstore import handshake, wire
 from kvstore.messages import Message
+from kvstore.server_tls import shows_name
 
 if TYPE_CHECKING:
     from kvstore.server import Server
@@ -105,8 +106,13 @@ class PeerLink:
         while True:
             why = ""
             try:
+                tls = self._server.tls
                 opening = loop.create_connection(
-                    lambda: _Outgoing(self._server, self), self._host, self._port
+                    lambda: _Outgoing(self._server, self),
+                    self._host,
+                    self._port,
+                    ssl=tls.peers_out if tls else None,
+                    server_hostname=self.peer if tls else None,
                 )
                 transport, protocol = await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
                 try:
@@ -243,6 +249,8 @@ class PeerConnection(asyncio.Protocol):
             nonce=self._nonce,
             password=config.password,
         )
+        if reason is None and self._server.tls and not shows_name(self._transport, hello.node):
+            reason = f"{hello.node} shows a certificate that is not for this name."
         if reason is not None:
             self._server.metrics.peer_errors += 1
             self._server.complain(f"refused a connection: {reason}")

@@ -21,13 +21,14 @@ import os
 import random
 import signal
 import socket
+import ssl
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
-from kvstore import admin
+from kvstore import admin, server_info
 from kvstore.client_port import MAX_CLIENTS, STRANGERS_BYTES, STRANGERS_MAX, ClientConnection
 from kvstore.config import NodeConfig
 from kvstore.engine import SqliteEngine
@@ -58,6 +59,7 @@ from kvstore.messages import Message
 from kvstore.node import STOPPING, Node
 from kvstore.peer_port import PEER_STRANGERS_BYTES, PEER_STRANGERS_MAX, PeerConnection, PeerLink
 from kvstore.server_logins import Logins
+from kvstore.server_tls import Tls, TlsPort
 from kvstore.strangers import Strangers
 
 EXIT_BROKEN = 255
@@ -69,7 +71,8 @@ GC_THRESHOLD = 20_000  # objects between two collections; the usual 700 is for s
 class Server:
     """One node at work. Make it inside a running loop; `run` returns after SIGTERM or SIGINT."""
 
-    def __init__(self, config: NodeConfig, engine: SqliteEngine) -> None:
+    def __init__(self, config: NodeConfig, engine: SqliteEngine, tls: Tls | None = None) -> None:
+        self.tls = tls
         self.config = config
         self.metrics = admin.Metrics()
         self.open_to_all = config.open_to_all
@@ -117,11 +120,12 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self._do(self._node.start(self._clock()))
-        peers = await loop.create_server(lambda: PeerConnection(self), sock=peer_socket)
+        tls = self.tls
+        peers = await self._listen(lambda: PeerConnection(self), peer_socket, tls and tls.peers_in)
         for link in self._links.values():
             if link.peer not in self._tasks:
                 self._run_link(link)
-        clients = await loop.create_server(lambda: ClientConnection(self), sock=client_socket)
+        clients = await self._listen(lambda: ClientConnection(self), client_socket, tls and tls.clients)
         gc.set_threshold(GC_THRESHOLD, 20, 20)
         gc.collect()
         gc.freeze()
@@ -143,6 +147,16 @@ class Server:
         self._commit.close()
         self._logins.close()
         self.log(f"{self.config.name} has stopped")
+
+    async def _listen(
+        self,
+        protocol: Callable[[], asyncio.Protocol],
+        listener: socket.socket,
+        context: ssl.SSLContext | None,
+    ) -> asyncio.AbstractServer | TlsPort:
+        if context is not None:
+            return TlsPort(listener, protocol, context)
+        return await self._loop.create_server(protocol, sock=listener)
 
     def stop(self) -> None:
         """Let `run` come to its end: once what is in progress is answered, or at once if told again."""
@@ -229,38 +243,18 @@ class Server:
 
     def info(self) -> dict[str, admin.Section]:
         """What INFO shows."""
-        node, now = self._node, self._clock()
-        links = {
-            f"peer_{name}": f"link={link.state},inbound={'up' if name in self._peers else 'down'},"
-            f"dropped={link.dropped}"
-            for name, link in self._links.items()
-        }
-        return {
-            "Server": {
-                "redis_version": "7.0.0",  # the command set clients may expect; some refuse to go without
-                "process_id": os.getpid(),
-                "uptime_in_seconds": int((now.mono_ms - self._born.mono_ms) / 1000),
-                "tcp_port": self.config.client.rpartition(":")[2],
-                "server_time_usec": int(now.wall_ms * 1000),
-            },
-            "Clients": {
-                "connected_clients": len(self._clients),
-                "maxclients": MAX_CLIENTS,
-                "strangers": len(self.strangers),
-                "strangers_evicted": self.strangers.evicted,
-                "peer_strangers_evicted": self.peer_strangers.evicted,
-            },
-            "Stats": {**self.metrics.stats(), "requests_in_progress": node.coordinator.running},
-            "Replication": {
-                "role": "master",  # every node takes writes
-                "node": node.name,
-                "ready": int(node.ready),
-                "incarnation": node.incarnation,
-                "ring_epoch": node.ring.epoch,
-                "members": ",".join(node.view.members),
-                **links,
-            },
-        }
+        return server_info.sections(
+            self.config,
+            self._node,
+            self.metrics,
+            up_ms=self._clock().mono_ms - self._born.mono_ms,
+            now=self._clock(),
+            clients=len(self._clients),
+            strangers=self.strangers,
+            peer_strangers=self.peer_strangers,
+            links=self._links,
+            inbound=self._peers,
+        )
 
     # ---- peers -----------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from kvstore.__main__ import listen
 from kvstore.config import NodeConfig
 from kvstore.engine import SqliteEngine
 from kvstore.server import Server
+from kvstore.server_tls import tls_from
 
 
 @contextlib.asynccontextmanager
@@ -25,7 +26,8 @@ async def serving(folder: Path, config: NodeConfig) -> AsyncIterator[tuple[Serve
     engine = SqliteEngine(folder / "data")
     with listen("127.0.0.1:0", "client") as clients, listen("127.0.0.1:0", "peer") as peers:
         ports = clients.getsockname()[1], peers.getsockname()[1]
-        server = Server(msgspec.structs.replace(config, client=f"127.0.0.1:{ports[0]}"), engine)
+        tls = tls_from(config.tls) if config.tls else None
+        server = Server(msgspec.structs.replace(config, client=f"127.0.0.1:{ports[0]}"), engine, tls)
         thresholds = gc.get_threshold()
         task = asyncio.get_running_loop().create_task(server.run(clients, peers))
         try:

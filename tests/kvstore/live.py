@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -25,9 +26,14 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def ask(port: int, *commands: Sequence[bytes], version: int = 2, timeout_s: float = 5.0) -> list[object]:
+def ask(
+    port: int, *commands: Sequence[bytes], timeout_s: float = 5.0, tls: ssl.SSLContext | None = None
+) -> list[object]:
     """The answers to commands sent at once over one connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
+    with contextlib.ExitStack() as opened:
+        connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout_s))
+        if tls is not None:
+            connection = opened.enter_context(tls.wrap_socket(connection, server_hostname="127.0.0.1"))
         connection.sendall(b"".join(resp.encode(list(command), 2) for command in commands))
         return read_answers(connection, len(commands))
 
@@ -48,7 +54,9 @@ def read_answers(connection: socket.socket, count: int) -> list[object]:
 
 
 class LiveCluster:
-    """Nodes n1, n2, … of one cluster. `more` is TOML for every node."""
+    """Nodes n1, n2, … of one cluster. `more` is TOML for every node, <node> its name; `tls` is what to poll with."""
+
+    tls: ssl.SSLContext | None = None
 
     def __init__(
         self, folder: Path, count: int = 3, *, bucket: str = 'mode = "quorum"', more: str = ""
@@ -67,7 +75,7 @@ class LiveCluster:
         peers = "\n".join(f'{each} = "127.0.0.1:{port}"' for each, port in self.peer_ports.items())
         return (
             f'name = "{name}"\ndata = "{self.folder / name}"\nclient = "127.0.0.1:{self.ports[name]}"\n'
-            f'peer = "127.0.0.1:{self.peer_ports[name]}"\n{more}\n[peers]\n{peers}\n[bucket]\n{bucket}\n'
+            f'peer = "127.0.0.1:{self.peer_ports[name]}"\n{more.replace("<node>", name)}\n[peers]\n{peers}\n[bucket]\n{bucket}\n'
         )
 
     def start(self, name: str) -> None:
@@ -82,7 +90,7 @@ class LiveCluster:
         wanted = {f"peer_{each}:link=up".encode() for each in self.running if each != name}
         while time.monotonic() < until:
             with contextlib.suppress(OSError):
-                *_, seen = ask(self.ports[name], *login, [b"INFO"])  # type: ignore[assignment]
+                *_, seen = ask(self.ports[name], *login, [b"INFO"], tls=self.tls)  # type: ignore[assignment]
                 if isinstance(seen, bytes) and b"ready:1" in seen and all(each in seen for each in wanted):
                     return
             if self.running[name].poll() is not None:
