@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from kvstore.server import Server
 
 WINDOW = 64  # commands of one connection in the node at once
-MAX_CLIENTS = 10_000
 STRANGERS_MAX = 128
 STRANGER_BYTES = 96 << 10  # one stranger may make a node hold: a command and what follows it
 STRANGERS_BYTES = 256 << 10  # all of them together
 STRANGER_UNREAD_BYTES = 4 << 10  # answers it has not taken; above it nothing more is done for it
+_NO_ROOM = Failure("OVERLOADED", "the node has too many bytes of requests in hand; nothing was done")
 _LOGINS = (b"AUTH", b"HELLO", b"RESET")
 
 
@@ -41,7 +41,7 @@ class ClientConnection(asyncio.Protocol):
         self.version = 2
         self._server = server
         self._trusted = server.open_to_all
-        self._decoder = resp.CommandDecoder(resp.LIMITS if self._trusted else resp.STRANGER)
+        self._decoder = resp.CommandDecoder(resp.LIMITS if self._trusted else resp.STRANGER, server.room_for)
         self._transport: asyncio.Transport | None = None
         self._asked = 0  # commands given a request number
         self._due = 0  # the request whose answer goes out next
@@ -49,6 +49,7 @@ class ClientConnection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._logins: dict[int, bytes] = {}  # requests whose answer says whether this is a stranger
         self._login_timer: asyncio.TimerHandle | None = None
+        self._large: dict[int, int] = {}  # large requests in the node, and their bytes
         self._more = False  # the decoder may have whole commands still
         self._closing = False  # take no more commands
         self._done = False  # close at the next flush, whatever is unanswered
@@ -74,6 +75,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         self._transport = None
+        self._server.room_for(-sum(self._large.values()))
+        self._large.clear()
         self._let_go()
         if self._login_timer is not None:
             self._login_timer.cancel()
@@ -99,11 +102,17 @@ class ClientConnection(asyncio.Protocol):
         decoder, free = self._decoder, 0
         if not self._blocked:
             free = (WINDOW if self._trusted else 1) - (self._asked - self._due)
-        for args in (commands := decoder.feed(data, max(0, free))):
+        commands = decoder.feed(data, max(0, free))
+        for index, size in decoder.large.items():
+            self._large[self._asked + index] = size
+        for args in commands:
             if self._closing:  # the node has hung up
                 break
             request = self._asked
             self._asked += 1
+            if not args:
+                self.answer(request, _NO_ROOM)
+                continue
             if not self._server.open_to_all and len(args[0]) > 3 and (name := args[0].upper()) in _LOGINS:
                 self._logins[request] = name
             self._server.command(self, request, args)
@@ -121,6 +130,8 @@ class ClientConnection(asyncio.Protocol):
         """Take the answer to a request; it goes out when all before it have."""
         if self._logins and (name := self._logins.pop(request, None)) and not isinstance(value, Failure):
             self._forget() if name == b"RESET" else self._trust()
+        if self._large and (size := self._large.pop(request, 0)):
+            self._server.room_for(-size)
         data = resp.encode(value, self.version)
         if request != self._due:
             self._early[request] = data
@@ -228,7 +239,7 @@ class ClientConnection(asyncio.Protocol):
     def _let_go(self) -> None:
         """Hold nothing any more: what Python frees late should be small."""
         self._closing = True
-        self._decoder = resp.CommandDecoder(resp.STRANGER)
+        self._decoder.let_go()
         self._out.clear()
         self._early.clear()
 

@@ -139,6 +139,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     hint_bytes_max: int = 256 << 20  # per target
     hint_bytes_per_s: int = 1 << 20  # handed to one target
     max_clock_skew_ms: float = 10_000.0
+    max_clients: int = 10_000  # connected at once; above it OVERLOADED, as for the next two
+    max_request_bytes: int = 256 << 20  # of large requests, in progress or half here
     max_requests: int = 10_000  # in progress at once; above it OVERLOADED
     max_value_bytes: int = 1 << 20
     bugs: frozenset[str] = frozenset()
@@ -317,7 +319,15 @@ def _check(config: NodeConfig) -> None:
     for field in ("request_timeout_ms", "login_timeout_ms", "heartbeat_ms"):
         if getattr(config, field) == 0:
             raise ConfigError(f"{field} is 0; choose a number of milliseconds above 0.")
-    for field in ("transfers_max", "max_requests", "max_value_bytes", "hint_bytes_max", "hint_bytes_per_s"):
+    for field in (
+        "transfers_max",
+        "max_clients",
+        "max_request_bytes",
+        "max_requests",
+        "max_value_bytes",
+        "hint_bytes_max",
+        "hint_bytes_per_s",
+    ):
         value = getattr(config, field)
         if type(value) is not int or value < 1:
             raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")

@@ -15,6 +15,7 @@ string as bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import hiredis
@@ -25,6 +26,7 @@ from kvstore.events import Failure, Simple, Value
 MAX_INLINE_BYTES = 64 << 10
 _MAX_NUMBER_BYTES = 24
 _ANY = 1 << 60
+LARGE_BYTES = 16 << 10  # a command above it needs room
 _ARRAY = re.compile(rb"\*([1-9][0-9]{0,4})\r\n")
 _BULK = re.compile(rb"\$([0-9]{1,8})\r\n")
 
@@ -48,12 +50,27 @@ class _MalformedError(Exception):
 class CommandDecoder:
     """Cuts a client's stream into commands, however its bytes arrive."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS, room: Callable[[int], bool] = lambda size: True) -> None:
+        """`room` is asked before a large command is taken, and told a negative size when it is not to come after all."""
         self.limits = limits
+        self.large: dict[int, int] = {}  # of the commands given last: which are large, and the room they take
         self.error: str | None = None  # set once, for good: answer it and close the connection
         self._buffer = bytearray()
         self._args: list[bytes] = []
         self._missing = 0  # arguments of the command begun that have not been read
+        self._size = 0
+        self._room = room
+        self._reserved = 0  # of the command begun
+        self._refused = False  # there is no room for the command begun
+        self._skip = 0  # bytes of its argument that are still to come, to be dropped
+
+    def let_go(self) -> None:
+        """Hold nothing any more, and take nothing."""
+        self.error = self.error or "closed"
+        self._room(-self._reserved)
+        self._reserved = 0
+        self._buffer.clear()
+        self._args.clear()
         self._size = 0
 
     @property
@@ -65,8 +82,9 @@ class CommandDecoder:
         """Take bytes, give the commands they complete, `at_most` so many: the rest stays bytes until a later call,
         with no more bytes if need be, for as bytes it is smallest.
 
-        A malformed stream gives what came before, then sets `error`.
+        A malformed stream gives what came before, then sets `error`. A command there is no room for is given as ().
         """
+        self.large.clear()
         commands: list[tuple[bytes, ...]] = []
         if self.error is not None:
             return commands
@@ -92,15 +110,21 @@ class CommandDecoder:
                     position = self._inline(buffer, position)
                 if position is not None:
                     done = position
-                    if self._args and not self._missing:
-                        commands.append(tuple(self._args))
-                        self._args.clear()
-                        self._size = 0
+                    if not self._missing and (self._args or self._refused):
+                        self._complete(commands)
         except _MalformedError as error:
             self.error = f"Protocol error: {error}"
             buffer.clear()
         del buffer[:done]
         return commands
+
+    def _complete(self, commands: list[tuple[bytes, ...]]) -> None:
+        if self._reserved:
+            self.large[len(commands)] = self._reserved
+        commands.append(tuple(self._args))
+        self._args.clear()
+        self._size = self._reserved = 0
+        self._refused = False
 
     def _whole(self, data: bytes, commands: list[tuple[bytes, ...]], at_most: int) -> int:
         """The quick way for whole, ordinary commands; where it ended. What is left goes the careful way."""
@@ -116,7 +140,7 @@ class CommandDecoder:
                 length, begin = int(bulk[1]), bulk.end()
                 start = begin + length + 2
                 size += length
-                if length > limits.arg_bytes or size > limits.command_bytes or start > len(data):
+                if length > limits.arg_bytes or size > LARGE_BYTES or start > len(data):
                     return position
                 if data[start - 2 : start] != b"\r\n":
                     return position
@@ -139,6 +163,11 @@ class CommandDecoder:
         return after
 
     def _argument(self, buffer: bytearray, position: int) -> int | None:
+        if self._skip:
+            dropped = min(self._skip, len(buffer) - position)
+            self._skip -= dropped
+            self._missing -= not self._skip
+            return position + dropped
         if buffer[position] != 0x24:  # '$'
             raise _MalformedError(f"expected '$', got {chr(buffer[position])!r}")
         found = _number(buffer, position + 1, "invalid bulk length")
@@ -149,6 +178,9 @@ class CommandDecoder:
             raise _MalformedError("invalid bulk length")
         if self._size + length > self.limits.command_bytes:
             raise _MalformedError("too big command")
+        if self._refused or not self._take(length):
+            self._skip = length + 2
+            return start
         end = start + length
         if len(buffer) < end + 2:
             return None
@@ -158,6 +190,20 @@ class CommandDecoder:
         self._size += length
         self._missing -= 1
         return end + 2
+
+    def _take(self, length: int) -> bool:
+        """Ask for room, once the command is large with this argument."""
+        wanted = self._size + length - self._reserved
+        if wanted <= LARGE_BYTES:
+            return True
+        if self._room(wanted):
+            self._reserved += wanted
+            return True
+        self._room(-self._reserved)
+        self._args.clear()
+        self._reserved = self._size = 0
+        self._refused = True
+        return False
 
     def _inline(self, buffer: bytearray, position: int) -> int | None:
         end = buffer.find(b"\n", position)

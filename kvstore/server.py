@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 from kvstore import admin, server_info
-from kvstore.client_port import MAX_CLIENTS, STRANGERS_BYTES, STRANGERS_MAX, ClientConnection
+from kvstore.client_port import STRANGERS_BYTES, STRANGERS_MAX, ClientConnection
 from kvstore.config import NodeConfig
 from kvstore.engine import SqliteEngine
 from kvstore.events import (
@@ -87,6 +87,7 @@ class Server:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._peers: dict[str, PeerConnection] = {}
         self._flushing = False
+        self._request_bytes = 0
         self._complaints = 0
         self._born = self._clock()
         self._stop = asyncio.Event()
@@ -211,12 +212,19 @@ class Server:
 
     def admit(self, client: ClientConnection) -> bool:
         """Give a new client its number; False if there are too many."""
-        if len(self._clients) >= MAX_CLIENTS:
+        if len(self._clients) >= self.config.max_clients:
             self.metrics.connections_refused += 1
             return False
         self.metrics.connections += 1
         client.number = self.metrics.connections
         self._clients[client.number] = client
+        return True
+
+    def room_for(self, size: int) -> bool:
+        """Count bytes of requests in hand, or no longer so if negative; False, and not counted, if they are too many."""
+        if size > 0 and self._request_bytes + size > self.config.max_request_bytes:
+            return False
+        self._request_bytes += size
         return True
 
     def client_gone(self, client: ClientConnection) -> None:

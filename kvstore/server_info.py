@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Mapping
 
 from kvstore.admin import Metrics, Section
-from kvstore.client_port import MAX_CLIENTS
 from kvstore.config import NodeConfig
 from kvstore.events import Clock
 from kvstore.node import Node
@@ -43,7 +42,7 @@ def sections(
         },
         "Clients": {
             "connected_clients": clients,
-            "maxclients": MAX_CLIENTS,
+            "maxclients": config.max_clients,
             "strangers": len(strangers),
             "strangers_evicted": strangers.evicted,
             "peer_strangers_evicted": peer_strangers.evicted,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.events import Failure, Simple, Value
-from kvstore.resp import LIMITS, STRANGER, CommandDecoder, as_parsed, encode, split_inline
+from kvstore.resp import LARGE_BYTES, LIMITS, STRANGER, CommandDecoder, as_parsed, encode, split_inline
 
 COMMANDS = st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=5).map(tuple), max_size=5)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
@@ -86,6 +86,41 @@ def test_a_broken_stream_gives_what_came_before_and_then_an_error(stream: bytes,
 
 def test_empty_commands_are_passed_over() -> None:
     assert CommandDecoder().feed(b"*0\r\n*-1\r\n\r\n  \r\nPING\r\n") == [(b"PING",)]
+
+
+@given(st.lists(st.integers(0, 60_000), max_size=8), st.integers(0, 150_000), st.data())
+def test_room_is_asked_for_large_commands_and_given_back(
+    sizes: list[int], room: int, data: st.DataObject
+) -> None:
+    """Whatever fits is given whole, the rest as (), in order; room is taken for exactly what was given."""
+    taken = [0]
+
+    def reserve(size: int) -> bool:
+        if size > 0 and taken[0] + size > room:
+            return False
+        taken[0] += size
+        return True
+
+    commands = [(b"SET", b"k", b"x" * (size // 2), b"y" * (size - size // 2)) for size in sizes]
+    stream = b"".join(hiredis.pack_command(command) for command in commands)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
+    decoder, found = CommandDecoder(room=reserve), []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        given_now = decoder.feed(stream[start:end])
+        reserved = sum(decoder.large.values())
+        assert all(sum(map(len, given_now[index])) >= size for index, size in decoder.large.items())
+        taken[0] -= reserved  # they have been answered
+        found += given_now
+    assert (taken[0], decoder.held, decoder.error) == (0, 0, None)
+    assert len(found) == len(commands)
+    for command, given_as in zip(commands, found, strict=True):
+        assert given_as in (command, ())
+        if sum(map(len, command)) <= LARGE_BYTES:
+            assert given_as == command
+    decoder.feed(stream[: len(stream) // 2])
+    taken[0] -= sum(decoder.large.values())
+    decoder.let_go()
+    assert (taken[0], decoder.held) == (0, 0)
 
 
 def test_a_stranger_may_send_little() -> None:
