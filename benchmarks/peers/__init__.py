@@ -1,0 +1,1 @@
+"""What the store is measured against: load for it, for etcd and for Redis, and how each is started."""
