@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,16 @@ from typing import Any
 
 import pytest
 
+from harness.client import ChannelError
+from harness.nemesis.members import RollingRestart
 from harness.plan import FaultPlan, Plan
 from harness.provision import find_inventory, netns
 from harness.provision.inventory import Inventory
 from harness.runner import run
+from harness.system import find_system
+from harness.worlds.hosts.world import HostsWorld
 from tests.hosts.conftest import unique
+from tests.kvstore.patient import PatientLoad
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
@@ -68,3 +74,28 @@ def test_the_same_round_in_the_simulator(tmp_path: Path) -> None:
     (fault,) = map(json.loads, (outcome.folder / "faults.jsonl").read_text().splitlines())
     assert fault["bit"]
     assert all(seen["ended"] and len(seen["heard"]) == 5 for seen in fault["evidence"].values())
+
+
+def test_a_client_that_tries_once_more_does_not_feel_a_rolling_restart(five: Inventory) -> None:
+    nodes = [f"n{number}" for number in range(1, 6)]
+    world = HostsWorld(find_system("kvstore")({"mode": "register"}, nodes), five, shift_clocks=False)
+    load = PatientLoad(world.dial, nodes, ChannelError)
+    fault = RollingRestart(1, (), {})
+
+    async def play() -> None:
+        try:
+            await world.up()
+            clients = asyncio.create_task(load.run(8))
+            await fault.start(world)
+            load.over = True
+            await clients
+            await fault.stop(world)
+        finally:
+            await world.down()
+
+    asyncio.run(play())
+    assert fault.bit, fault.note
+    assert fault.healed
+    assert load.retried > 0  # it was felt by the first tries
+    assert len(load.took) > 500
+    assert load.failed == []
