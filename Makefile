@@ -34,7 +34,7 @@ format: $(VENV)/.built ## format Python and Rust in place
 nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000 seeds a mode, mutation of the zone checker
 	cd checkers/core && QUORATE_FUZZ=10000000 cargo test --quiet --no-default-features fuzz -- --nocapture
 	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/checkers -k fuzz
-	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/kvstore -k "table or laws"
+	QUORATE_FUZZ=1000000 $(BIN)/pytest tests/kvstore -k "table or laws or fuzz"
 	QUORATE_SEEDS=2000 $(BIN)/pytest tests/sim -k violations
 	QUORATE_SEEDS=2000 $(BIN)/pytest -s tests/explorers
 	QUORATE_KILLS=100 $(BIN)/pytest -s tests/hosts/test_kills.py

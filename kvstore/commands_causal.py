@@ -71,9 +71,9 @@ def remove(
 
 
 def trailing(args: Args) -> tuple[Args, Args]:
-    """Elements, and the options after them: a trailing run of pairs whose first is an option's name."""
+    """Name, key and elements, one at least, and the options after them: a trailing run of pairs whose first is an option's name."""
     end = len(args)
-    while end >= 3 and args[end - 2].upper() in OPTION_NAMES:
+    while end >= 5 and args[end - 2].upper() in OPTION_NAMES:
         end -= 2
     return args[:end], args[end:]
 

@@ -129,6 +129,11 @@ class Decoder:
         self.max_body_bytes = max_body_bytes
         self._buffer = bytearray()
 
+    @property
+    def held(self) -> int:
+        """Bytes taken that are no whole frame yet."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, give the frames they complete.
 
@@ -167,7 +172,7 @@ class Decoder:
 def _body(kind: int, body: bytes) -> Frame:
     try:
         frame: Frame = _DECODERS[kind].decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BodyError(f"A frame of kind {kind} cannot be read: {error}.") from None
     return frame
 

@@ -34,6 +34,13 @@ def test_sets() -> None:
     assert made.ask("b", "SMEMBERS", KEY) == []
 
 
+def test_an_element_may_have_the_name_of_an_option() -> None:
+    made = cluster("or-set")
+    assert isinstance(made.ask("a", "KV.SET.ADD", KEY, "TIMEOUT"), dict)
+    assert isinstance(made.ask("a", "KV.SET.REM", "CTX", "no context"), dict)
+    assert made.ask("b", "SMEMBERS", KEY) == [b"TIMEOUT"]
+
+
 def test_an_add_wins_over_a_removal_that_has_not_seen_it() -> None:
     made = cluster("or-set")
     first = made.ask("a", "KV.SET.ADD", KEY, "m")

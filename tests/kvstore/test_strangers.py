@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inside import in_thread, run_inside
 from live import ask, read_answers
+from mutation import sealed
 
 from kvstore import client_port, resp, wire
 from kvstore.config import node_config
@@ -48,6 +49,9 @@ FRAMES = {
     "half a frame": b"\x00\x00\x03\xe8\x02\x02abcd" + b"x" * 900,
     "a huge frame": b"\x00\xff\xff\xff\x02\x02abcd" + b"x" * 70_000,
     "noise": bytes(range(256)) * 1000,
+    "text that is not UTF-8": sealed(
+        wire.Refusal("xy"), msgspec.msgpack.encode(("xy",)).replace(b"xy", b"\xff\xfe")
+    ),
 }
 LOGIN = [b"AUTH", PASSWORD.encode()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 
 import pytest
 from hypothesis import given
@@ -82,6 +83,14 @@ def test_each_broken_rule_has_its_name() -> None:
         decoder().feed(b"\xff\xff\xff\xff" + good[4:])
     with pytest.raises(wire.FrameTooLargeError):
         wire.Decoder().feed(wire.encode(wire.Refusal("x" * 2000))[:10])
+
+
+def test_a_text_that_is_not_utf8_is_a_broken_frame() -> None:
+    good = wire.encode(wire.Refusal("xy"))
+    body = good[10:].replace(b"xy", b"\xff\xfe")
+    sealed = good[:6] + zlib.crc32(body, zlib.crc32(good[:6])).to_bytes(4, "big") + body
+    with pytest.raises(wire.BodyError):
+        wire.Decoder().feed(sealed)
 
 
 def test_a_batch_too_large_for_a_frame_is_divided_and_a_message_too_large_is_counted() -> None:
