@@ -97,7 +97,12 @@ class Acceptor:
             return slot.floor, 0
         if new is slot:
             if record.value != slot.value:
-                self._emit(Log(f"invariant broken: two states under one ballot {record.tag} of key {key!r}"))
+                self._emit(
+                    Log(
+                        f"invariant broken: two states under one ballot {record.tag} of key {key!r}",
+                        "invariant",
+                    )
+                )
             return record.tag, max(ticket, promise_ticket)
         rows = [record]
         if promised < record.tag:

@@ -93,7 +93,7 @@ class Births:
         name = self._node.name
         if not message.fresh and self._node.config.replace:
             self.waits = True
-            self._node.emit(Log(f"{name} has lost its data and waits for KV.CLUSTER REPLACE {name}"))
+            self._node.emit(Log(f"{name} has lost its data and waits for KV.CLUSTER REPLACE {name}", "lost"))
             return
         if not message.fresh:
             self.over = True

@@ -75,6 +75,7 @@ MODES = tuple(CLASSES)
 ATOMIC = ("register", "cas")  # linearizable per key, by majorities
 READ_REPAIRS = ("none", "async", "blocking")
 CLOCKS = ("hlc", "wall")
+LOG_FORMATS = ("text", "json")
 DEFAULT_BUCKET = "default"
 
 
@@ -126,6 +127,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     tls: TlsConfig | None = None
     secret: str = ""  # signs what clients carry (`kvstore.contexts`); the same on every node
     protected_mode: bool = True  # refuse to serve other machines without a password
+    log_format: str = "text"  # or "json": one object a line (`kvstore.server_log`)
     clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
     group_ms: float = 0.0  # how long the server gathers writes before it commits them together
     request_timeout_ms: float = 1000.0
@@ -332,6 +334,7 @@ def _check(config: NodeConfig) -> None:
         if type(value) is not int or value < 1:
             raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")
     choice("the node", "clock", config.clock, CLOCKS)
+    choice("the node", "log_format", config.log_format, LOG_FORMATS)
     for address in (config.client, config.peer, *config.peers.values()):
         address_checked(address)
     for name in sorted(config.bugs):

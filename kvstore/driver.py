@@ -116,7 +116,7 @@ class Driver:
     def _stopped(self, op: Op, value: Value) -> None:
         self._driving = None
         if isinstance(value, Failure):
-            self._node.emit(Log(f"the change of the ring waits: {value.text}"))
+            self._node.emit(Log(f"the change of the ring waits: {value.text}", "change"))
         elif self._node.view.document.change is not None:
             self._node.soon(self.tick)
 

@@ -235,9 +235,10 @@ class Halt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Log(msgspec.Struct, frozen=True, gc=False):
-    """A line for the node's log."""
+    """A line for the node's log. `event` says what kind it is, in one word."""
 
     text: str
+    event: str = "note"
 
 
 Effect = Reply | Close | UseProtocol | Verify | Send | SetTimer | Write | Link | Halt | Log

@@ -137,7 +137,7 @@ class Membership:
         node, before = self._node, self._view.document
         self._view.adopt(document)
         self._link()
-        self._emit(Log(f"adopted ring epoch {document.epoch}"))
+        self._emit(Log(f"adopted ring epoch {document.epoch}", "epoch"))
         node.coordinator.replan()
         parked, self._parked = self._parked, []
         for src, message in parked:

@@ -125,7 +125,7 @@ class PeerLink:
                 why = str(error) or "no answer"
             self.block(why)
             if why != said:
-                self._server.log(f"no connection to {self.peer}: {why}")
+                self._server.log("link", f"no connection to {self.peer}: {why}")
                 said = why
             await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))
             wait_s = min(2 * wait_s, RETRY_S[1])
@@ -222,8 +222,10 @@ class PeerConnection(asyncio.Protocol):
                     raise wire.BodyError(f"A {type(frame).__name__} came at the wrong time.")
         except wire.FrameError as error:
             self._server.metrics.peer_errors += 1
-            tell = self._server.log if self.node else self._server.complain
-            tell(f"cut the connection from {self.node or 'a stranger'}: {error}")
+            if self.node:
+                self._server.log("link", f"cut the connection from {self.node}: {error}")
+            else:
+                self._server.complain(f"cut the connection from a stranger: {error}")
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:

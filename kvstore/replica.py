@@ -140,7 +140,12 @@ class Replica:
             ticket, tag = write.ticket, kept.tag
         elif current is not None:
             if tag == current.tag and message.value != current.value:
-                self._emit(Log(f"invariant broken: two values under one tag {tag} of key {message.key!r}"))
+                self._emit(
+                    Log(
+                        f"invariant broken: two values under one tag {tag} of key {message.key!r}",
+                        "invariant",
+                    )
+                )
             tag = current.tag
         if message.request:
             self._send(src, StoreReply(message.request, tag), ticket)

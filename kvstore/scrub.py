@@ -100,7 +100,10 @@ class Scrub:
         need = max(bucket.n - bucket.w + 1, 1)
         if need > len(others):
             self._emit(
-                Log(f"key {key!r} of bucket {name} is damaged, and no other replicas can vouch for it")
+                Log(
+                    f"key {key!r} of bucket {name} is damaged, and no other replicas can vouch for it",
+                    "damaged",
+                )
             )
             return
         self._mending.add((name, key))
@@ -122,5 +125,10 @@ class Scrub:
         if best is not None:
             rows.append(best)
         self._emit(self._overlay.write_rows(rows))
-        self._emit(Log(f"key {op.key!r} of bucket {bucket.name} was damaged and is mended from its replicas"))
+        self._emit(
+            Log(
+                f"key {op.key!r} of bucket {bucket.name} was damaged and is mended from its replicas",
+                "mended",
+            )
+        )
         self.mended += 1

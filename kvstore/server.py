@@ -58,6 +58,7 @@ from kvstore.group_commit import GroupCommit
 from kvstore.messages import Message
 from kvstore.node import STOPPING, Node
 from kvstore.peer_port import PEER_STRANGERS_BYTES, PEER_STRANGERS_MAX, PeerConnection, PeerLink
+from kvstore.server_log import line
 from kvstore.server_logins import Logins
 from kvstore.server_tls import Tls, TlsPort
 from kvstore.strangers import Strangers
@@ -106,7 +107,7 @@ class Server:
             Send: self._send,
             Write: self._commit.add,
             SetTimer: self._set_timer,
-            Log: lambda effect: self.log(effect.text),
+            Log: lambda effect: self.log(effect.event, effect.text),
             Link: self._link,
             Halt: lambda effect: self._broken(SystemExit(effect.text)),
             Close: self._close,
@@ -130,7 +131,7 @@ class Server:
         gc.set_threshold(GC_THRESHOLD, 20, 20)
         gc.collect()
         gc.freeze()
-        self.log(f"{self.config.name} serves clients on {self.config.client}, peers on {self.config.peer}")
+        self.log("started", f"serves clients on {self.config.client}, peers on {self.config.peer}")
         await self._stop.wait()
         clients.close()
         await self._drain()
@@ -147,7 +148,7 @@ class Server:
             stranger.evict()
         self._commit.close()
         self._logins.close()
-        self.log(f"{self.config.name} has stopped")
+        self.log("stopped", "has stopped")
 
     async def _listen(
         self,
@@ -166,7 +167,7 @@ class Server:
 
     async def _drain(self) -> None:
         """Answer what is in progress, refuse what comes, while peers and timers go on as ever."""
-        self.log(f"{self.config.name} answers what is in progress and stops")
+        self.log("stopping", "answers what is in progress and stops")
         self._draining = True
         self.feed(Drain())
         until = self._loop.time() + self.config.request_timeout_ms / 1000 + LINGER_S
@@ -186,22 +187,25 @@ class Server:
         if effects:
             self._do(effects)
 
-    def log(self, text: str) -> None:
+    def log(self, event: str, text: str, trace: str = "") -> None:
         """Write a line to the node's log, which is standard error."""
-        now = time.time()
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-        print(f"{stamp}.{int(now * 1000) % 1000:03d}Z {text}", file=sys.stderr, flush=True)
+        config = self.config
+        said = line(config.log_format, time.time(), config.name, event, text, trace)
+        print(said, file=sys.stderr, flush=True)
 
     def complain(self, text: str) -> None:
         """Log what a stranger did, once a second at most: whoever can connect must not be able to fill the disk."""
         self._complaints += 1
         if self._complaints == 1:
-            self.log(text)
+            self.log("stranger", text)
             self._loop.call_later(1.0, self._end_complaints)
 
     def _end_complaints(self) -> None:
         if self._complaints > 1:
-            self.log(f"{self._complaints - 1} more strangers were cut off or refused in the last second")
+            self.log(
+                "stranger",
+                f"{self._complaints - 1} more strangers were cut off or refused in the last second",
+            )
         self._complaints = 0
 
     def nonce(self) -> bytes:
@@ -369,13 +373,13 @@ class Server:
 
     def _broken(self, error: BaseException) -> NoReturn:
         """End without another word to anybody: no answer may leave after this."""
-        lines = "".join(traceback.format_exception(error))
-        self.log(f"{self.config.name} stops at once: {error}\n{lines}")
+        trace = "".join(traceback.format_exception(error))
+        self.log("broken", f"stops at once: {error}", trace)
         os._exit(EXIT_BROKEN)
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if isinstance(error, OSError):  # a connection, not us
-            self.log(f"{context.get('message', 'a connection failed')}: {error}")
+            self.log("connection", f"{context.get('message', 'a connection failed')}: {error}")
             return
         self._broken(error or RuntimeError(context.get("message", "the loop failed")))

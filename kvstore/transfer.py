@@ -134,7 +134,9 @@ class Transfer:
             if self._one:
                 need = min(need, 1)
             if not need:
-                node.emit(Log(f"bucket {bucket.name}, partition {partition}: its only replica is lost"))
+                node.emit(
+                    Log(f"bucket {bucket.name}, partition {partition}: its only replica is lost", "lost")
+                )
                 continue
             names = (bucket.name, PROMISES + bucket.name) if bucket.kind == "cas" else (bucket.name,)
             for name in names:
@@ -167,4 +169,4 @@ class Transfer:
         try:
             self._node.replica.take_in(record)
         except CorruptRecord as error:
-            self._node.emit(Log(f"streaming met an unreadable record: {error}"))
+            self._node.emit(Log(f"streaming met an unreadable record: {error}", "damaged"))
