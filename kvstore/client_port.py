@@ -50,6 +50,7 @@ class ClientConnection(asyncio.Protocol):
         self._logins: dict[int, bytes] = {}  # requests whose answer says whether this is a stranger
         self._login_timer: asyncio.TimerHandle | None = None
         self._large: dict[int, int] = {}  # large requests in the node, and their bytes
+        self._asking = 0  # bytes of a stranger's command in the node
         self._more = False  # the decoder may have whole commands still
         self._closing = False  # take no more commands
         self._done = False  # close at the next flush, whatever is unanswered
@@ -110,6 +111,8 @@ class ClientConnection(asyncio.Protocol):
                 break
             request = self._asked
             self._asked += 1
+            if not self._trusted:
+                self._asking = sum(map(len, args))
             if not args:
                 self.answer(request, _NO_ROOM)
                 continue
@@ -185,6 +188,7 @@ class ClientConnection(asyncio.Protocol):
     def evict(self) -> None:
         """Close at once: others need the room of this stranger."""
         self._let_go()
+        self._server.client_gone(self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -216,7 +220,10 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
-        held = fresh + self._decoder.held + sum(map(len, self._out)) + transport.get_write_buffer_size()
+        asking = self._asking if self._asked > self._due else 0
+        held = (
+            fresh + asking + self._decoder.held + sum(map(len, self._out)) + transport.get_write_buffer_size()
+        )
         if held > STRANGER_BYTES:
             self._refuse("too much was sent before the login was answered")
         else:
@@ -233,6 +240,7 @@ class ClientConnection(asyncio.Protocol):
             transport.close()
         self._server.strangers.remove(self)
         self._let_go()
+        self._server.client_gone(self)
         if not transport.is_closing():
             transport.abort()
 

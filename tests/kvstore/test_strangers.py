@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import select
 import socket
@@ -99,6 +100,29 @@ def test_a_stranger_cannot_make_a_node_hold_a_mebibyte(
     finally:
         tracemalloc.stop()
     assert {name: size for name, size in worst.items() if size > MIB} == {}
+
+
+@pytest.mark.slow
+def test_nor_can_it_while_the_node_is_not_ready(tmp_path: Path) -> None:
+    """Commands wait in the node then, whole: they are counted as well."""
+    command = hiredis.pack_command((b"AUTH", *[b"x" * 6000] * 9))
+
+    async def scenario(server: Server, client: int, peer: int) -> None:
+        before = tracemalloc.get_traced_memory()[0]
+        with contextlib.ExitStack() as opened:
+            for _ in range(60):
+                stranger = opened.enter_context(socket.create_connection(("127.0.0.1", client), 5))
+                stranger.sendall(command)
+            while server.metrics.commands < 40:
+                await asyncio.sleep(0)
+            assert tracemalloc.get_traced_memory()[0] - before < MIB
+        assert "ready', 0" in str(server.info()["Replication"].items())
+
+    tracemalloc.start()
+    try:
+        run_inside(tmp_path, node_config("n1", {"n2": "127.0.0.1:1"}, password=PASSWORD), scenario)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from inside import in_thread, run_inside
 from live import LiveCluster, ask, live_cluster, read_answers
 
 from kvstore import resp
+from kvstore.__main__ import load
 from kvstore.config import ConfigError, from_toml, node_config
 from kvstore.events import Verify
 from kvstore.server import Server
@@ -204,6 +205,27 @@ def test_hash_password_reads_standard_input(tmp_path: Path) -> None:
     short = subprocess.run(command, input="short\n", capture_output=True, text=True, timeout=20)
     assert (short.returncode, short.stdout) == (254, "")
     assert "short" not in short.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "more", "served"),
+    [
+        ("client", USERS, True),
+        ("peer", USERS, False),
+        ("peer", '[tls]\ncert = "c"\nkey = "k"\nca = "a"\n', True),
+        ("client", '[tls]\ncert = "c"\nkey = "k"\nca = "a"\n', False),
+    ],
+)
+def test_other_machines_are_served_where_nobody_comes_in_unknown(
+    tmp_path: Path, field: str, more: str, served: bool
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(f'name = "n1"\n{field} = "0.0.0.0:7000"\n{more}')
+    if served:
+        assert getattr(load(path), field) == "0.0.0.0:7000"
+    else:
+        with pytest.raises(ConfigError, match="can be reached from other machines"):
+            load(path)
 
 
 # ---- secrets -----------------------------------------------------------------------------------------------
