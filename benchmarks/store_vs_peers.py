@@ -1,6 +1,7 @@
 """The store beside etcd and Redis: the same load on each in turn, writes durable before they are answered.
 
     python benchmarks/store_vs_peers.py                  50 connections, 200 B values, 100,000 keys, about 90 s
+    python benchmarks/store_vs_peers.py --keys 1000      keys are written again and again, which spares mode cas a round
     python benchmarks/store_vs_peers.py --spread         connections over all members, not all to one
     scripts/system-packages peers                        installs etcd-server and redis-server
 
@@ -44,7 +45,9 @@ def measure(running: Running, what: str, options: argparse.Namespace) -> tuple[M
     ports = running.ports if options.spread else running.ports[:1]
     gc.collect()
     before_s = running.processor_s()
-    work = load(running.link, ports, what, connections=options.clients, seconds=options.seconds)
+    work = load(
+        running.link, ports, what, connections=options.clients, seconds=options.seconds, keys=options.keys
+    )
     measured = asyncio.run(work)
     return measured, 1e6 * (running.processor_s() - before_s) / measured.ops
 
@@ -53,6 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--spread", action="store_true")
     parser.add_argument("--only", nargs="*", default=list(SYSTEMS), choices=SYSTEMS)
     options = parser.parse_args()

@@ -27,7 +27,7 @@ PROMISES: Final = "!promise/"
 class Acceptor:
     """Answers proposers. `refused(src, message)` has the checks that every request about a key must pass."""
 
-    __slots__ = ("_emit", "_forgetful", "_overlay", "_promised", "_refused", "_send")
+    __slots__ = ("_emit", "_forgetful", "_heedless", "_overlay", "_promised", "_refused", "_send")
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Acceptor:
         self._refused = refused
         self._send = send
         self._emit = emit
+        self._heedless = "cas.next_not_promised" in bugs
         self._forgetful = "cas.promise_not_persisted" in bugs
         self._promised: dict[tuple[str, bytes], Tag] = {}  # only that bug uses it
 
@@ -71,7 +72,7 @@ class Acceptor:
             return
         record = Record(message.bucket, message.key, message.tag, message.value)
         try:
-            floor, ticket = self.take_in(record)
+            floor, ticket = self.take_in(record, NO_TAG if self._heedless else message.then)
         except CorruptRecord as error:
             self._send(src, Refused(message.request, "NOQUORUM", f"unreadable promise: {error}"), 0)
             return
@@ -80,8 +81,10 @@ class Acceptor:
         else:
             self._send(src, Accepted(message.request, message.tag), ticket)
 
-    def take_in(self, record: Record) -> tuple[Tag, int]:
+    def take_in(self, record: Record, then: Tag = NO_TAG) -> tuple[Tag, int]:
         """Accept a state, now or late; the floor afterwards (the record's ballot if it was taken), and the ticket.
+
+        `then` is promised with it.
 
         Raises CorruptRecord if what was promised cannot be read.
         """
@@ -92,7 +95,7 @@ class Acceptor:
         except CorruptRecord:
             current, ticket = None, 0  # rule 2
         slot = _slot(promised, current)
-        new = caspaxos.accept(slot, record.tag, record.value)
+        new = caspaxos.accept(slot, record.tag, record.value, then)
         if new is None:
             return slot.floor, 0
         if new is slot:
@@ -104,9 +107,10 @@ class Acceptor:
                     )
                 )
             return record.tag, max(ticket, promise_ticket)
-        rows = [record]
-        if promised < record.tag:
-            rows += self._promise_row(bucket, key, record.tag)
+        rows = [] if new.accepted == slot.accepted else [record]
+        promise = max(then, record.tag)
+        if promised < promise:
+            rows += self._promise_row(bucket, key, promise)
         return record.tag, self._write(rows)
 
     def take_promise(self, record: Record) -> int:

@@ -55,6 +55,11 @@ TABLE: dict[str, Bug] = {
         "linearizable",
         "crash and restart",
     ),
+    "cas.next_not_promised": Bug(
+        "an acceptor answers an accept that asks for its next promise, and does not make it",
+        "linearizable",
+        "message loss",
+    ),
     "retry.duplicate_apply": Bug(
         "the request id of a command is ignored, so a retry takes effect again",
         "linearizable",

@@ -17,6 +17,9 @@ Rule 2. A change that changes nothing (a read, a failed condition) is an operati
 Rule 3. An accept that found no quorum may yet be chosen, by any later proposer that meets it. The next round first asks
         `change.settled` whether it was; "no such thing" is answered only when that is sure.
 Rule 4. One ballot carries one value. Ballots are never used twice: (counter, node, incarnation).
+Rule 5. An accept may ask for the promise of the proposer's next ballot: who accepts both has answered the next prepare, and told
+        that nothing newer is accepted. The proposer's next change is one round (`Held`), once: Rystsov 2018, section 2.2.1.
+        What changes nothing is accepted anew under such a ballot, for since then it may have been overtaken.
 """
 
 from __future__ import annotations
@@ -62,15 +65,19 @@ def prepare(slot: Slot, ballot: Tag) -> Slot | None:
     return slot if ballot == slot.promised else slot._replace(promised=ballot)
 
 
-def accept(slot: Slot, ballot: Tag, value: bytes | None) -> Slot | None:
-    """The slot that holds `value` under `ballot`; None: nack. The same slot: nothing to write.
+def accept(slot: Slot, ballot: Tag, value: bytes | None, then: Tag = NO_TAG) -> Slot | None:
+    """The slot that holds `value` under `ballot`, and promises `then`; None: nack. The same slot: nothing to write.
+
+    What it has accepted already it still holds, whatever it has promised since.
 
     A copy of an accepted state that comes by another way (repair, hint, stream) is a late accept, and nothing else:
     it loses against a higher promise.
     """
+    if ballot == slot.accepted:
+        return slot if then <= slot.promised else slot._replace(promised=then)
     if ballot < slot.floor:
         return None
-    return slot if ballot == slot.accepted else Slot(slot.promised, ballot, value)
+    return Slot(max(slot.promised, then), ballot, value)
 
 
 # ---- the proposer ------------------------------------------------------------------------------------------
@@ -119,6 +126,13 @@ class Ballots:
         return BACKOFF_MS_MIN + (ceiling - BACKOFF_MS_MIN) * self._rng.random()
 
 
+class Held(NamedTuple):
+    """A quorum has promised `ballot`, and no ballot below it can be accepted by them that is newer than `value`. Good for one use."""
+
+    ballot: Tag
+    value: bytes | None
+
+
 class Change(Protocol):
     """What an operation does to the register, and how it recognises itself in it."""
 
@@ -138,8 +152,10 @@ def propose(
     change: Change,
     ballots: Ballots,
     prepare: Callable[[Tag], Ask],
-    accept: Callable[[Tag, bytes | None], Ask],
+    accept: Callable[[Tag, bytes | None, Tag], Ask],
     *,
+    held: Held | None = None,
+    hold: Callable[[Held], None] | None = None,
     chosen: Callable[[Ask, Tag], bool] = same_ballot,
     bugs: frozenset[str] = frozenset(),
 ) -> Generator[Ask | Pause, Any, bytes | None]:
@@ -147,29 +163,39 @@ def propose(
 
     `prepare` and `accept` make the questions. An answer to a prepare has the acceptor's accepted ballot as `tag` and
     its state as `value`; a refusal that is a nack has the acceptor's floor as `ballot`. `chosen` says whether the
-    promises prove the greatest accepted ballot chosen. Raises GaveUpError: refused, out of time, or INDEFINITE.
+    promises prove the greatest accepted ballot chosen. `held` spares the first prepare; `hold` is given what spares the next one,
+    if this node made the last change too. Raises GaveUpError: refused, out of time, or INDEFINITE.
     """
     after, sent = NO_TAG, False
     for tries in count():
         if tries:
             yield Pause(ballots.backoff_ms(tries - 1))
-        ballot = ballots.next(after)
-        ask = prepare(ballot)
-        try:
-            yield ask
-        except GaveUpError as gave_up:
-            after = _highest_nack(ask, gave_up)
-            continue
-        best = max(ask.answers.values(), key=lambda reply: reply.tag)
-        value: bytes | None = best.value
+        value: bytes | None
+        if held is not None:
+            ballot, value = held
+            known, mine, held = False, True, None
+        else:
+            ballot = ballots.next(after)
+            ask = prepare(ballot)
+            try:
+                yield ask
+            except GaveUpError as gave_up:
+                after = _highest_nack(ask, gave_up)
+                continue
+            best = max(ask.answers.values(), key=lambda reply: reply.tag)
+            value = best.value
+            known, mine = chosen(ask, best.tag), best.tag.node == ballots.node
         new = KEEP if sent and _settled(change, value, bugs) else change.apply(value)
         if not isinstance(new, Keep):
             value, sent = new, True
-        elif chosen(ask, best.tag) or "cas.fail_no_accept" in bugs:
+        elif known or "cas.fail_no_accept" in bugs:
             return value
-        ask = accept(ballot, value)
+        then = ballots.next(ballot) if mine and hold is not None else NO_TAG
+        ask = accept(ballot, value, then)
         try:
             yield ask
+            if hold is not None and then != NO_TAG:
+                hold(Held(then, value))
             return value
         except GaveUpError as gave_up:
             after = _highest_nack(ask, gave_up)

@@ -19,8 +19,9 @@ from kvstore.config import NodeConfig, majority
 from kvstore.document import META
 from kvstore.errors import definite
 from kvstore.events import Effect, Failure, Meta, Record, Tag, Value
-from kvstore.flows.steps import Ask, Durable, Flow, GaveUpError, Issue, Op, Pause, Tell, Turn
+from kvstore.flows.steps import Ask, Durable, Flow, GaveUpError, Issue, Op, Pause, Tell, Turn, refused_by
 from kvstore.hlc import HybridClock
+from kvstore.holds import Holds
 from kvstore.lines import Lines
 from kvstore.messages import (
     BucketReply,
@@ -86,6 +87,7 @@ class Coordinator:
         self._schedule = schedule
         self._ballots = ballots
         self._lines = Lines()
+        self._holds = Holds(view)
         self._asks: dict[int, Ask] = {}
         self._requests = incarnation << 32  # unique over all lives of this node
         self._lease = hlc.lease  # the newest one written, durable or not
@@ -106,6 +108,7 @@ class Coordinator:
         self.running += 1
         op.bugs = self._config.bugs
         op.ballots = self._ballots
+        op.holds = self._holds
         op.report = report
         op.deadline = self._moment.clock.mono_ms + (timeout_ms or self._config.request_timeout_ms)
         op.flow = flow(op)
@@ -247,7 +250,20 @@ class Coordinator:
         if type(ask) is Tell:
             return ask.kind(request, *ask.body)
         op.mutated = True
-        if kind is Store or kind is Repair or kind is Accept:
+        if kind is Accept:
+            op.stored = ask
+            return Accept(
+                request,
+                op.bucket.name,
+                op.key,
+                op.partition,
+                _epoch(op),
+                left_ms,
+                ask.tag,
+                ask.value,
+                ask.then,
+            )
+        if kind is Store or kind is Repair:
             op.stored = ask
             return kind(
                 request, op.bucket.name, op.key, op.partition, _epoch(op), left_ms, ask.tag, ask.value
@@ -291,7 +307,7 @@ class Coordinator:
             self._resume(op)
         elif ask.hopeless:
             del self._asks[ask.request]
-            self._resume(op, error=_refused_by(ask))
+            self._resume(op, error=refused_by(ask))
 
     def _issue(self, op: Op, after: int | None) -> Tag | None:
         """A new tag, or None: the op is resumed with it once the lease that covers it is durable."""
@@ -377,18 +393,3 @@ class Coordinator:
 def _epoch(op: Op) -> int:
     assert op.plan is not None
     return op.plan.epoch
-
-
-def _refused_by(ask: Ask) -> GaveUpError:
-    """Why a quorum is hopeless: the refusals' own code if they agree, else NOQUORUM."""
-    codes, texts = set(), []
-    for replica, reply in sorted(ask.refusals.items()):
-        if type(reply) is Nack:
-            code, text = "NOQUORUM", "a higher ballot is promised"
-        elif type(reply) is OtherLife:
-            code, text = "NOQUORUM", "it was restarted meanwhile"
-        else:
-            code, text = reply.code, reply.text
-        codes.add(code)
-        texts.append(f"{replica}: {text}")
-    return GaveUpError(codes.pop() if len(codes) == 1 else "NOQUORUM", "refused by " + "; ".join(texts))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kvstore.events import Tag
+from kvstore.events import NO_TAG, Tag
 
 
 class Prepare(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=40):
@@ -38,7 +38,7 @@ class Promise(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=41):
 
 
 class Accept(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=42):
-    """Asks an acceptor to hold this state under this ballot."""
+    """Asks an acceptor to hold this state under this ballot; and to promise the ballot `then`, if it is one."""
 
     request: int
     bucket: str
@@ -48,6 +48,7 @@ class Accept(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=42):
     deadline_ms: float
     tag: Tag
     value: bytes | None
+    then: Tag = NO_TAG
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=43):

@@ -21,7 +21,6 @@ from typing import Any, Protocol, cast
 
 import hiredis
 
-KEYS = 100_000
 VALUE = b"v" * 200
 
 
@@ -211,6 +210,7 @@ async def load(
     *,
     connections: int,
     seconds: float,
+    keys: int,
 ) -> Measured:
     """`connections` clients, spread evenly over the ports, each busy all the time; `what`: put or get."""
     loop = asyncio.get_running_loop()
@@ -225,7 +225,7 @@ async def load(
     async def client(each: Link, rng: random.Random) -> None:
         now = time.perf_counter()
         while now < end:
-            key = b"key:%012d" % rng.randrange(KEYS)
+            key = b"key:%012d" % rng.randrange(keys)
             if what == "put":
                 await each.put(key, VALUE)
             else:

@@ -4,7 +4,8 @@
              ──Accept───► majority: the next state               otherwise as a change that changes nothing
 
 A read that meets one ballot at a majority has met a chosen state, and no acknowledged one can be newer: two messages of
-latency, no promise and nothing to write. Every other operation is two rounds and two commits.
+latency, no promise and nothing to write. Every other operation is two rounds and two commits, or one when this node made the
+last two changes of the key: the second brought the promise for the third along (`kvstore.holds`).
 
 Changes of one key through one node wait for each other (`Turn`), so a node never outbids itself. Two nodes may; both then
 stay away for a random while that doubles.
@@ -79,14 +80,22 @@ def proposed(op: Op) -> Flow:
     def prepare(ballot: Tag) -> Ask:
         return Ask(Prepare, op.replicas, op.r, ballot)
 
-    def accept(ballot: Tag, value: bytes | None) -> Ask:
-        op.accepting = Ask(Accept, op.replicas, op.w, ballot, value)
+    def accept(ballot: Tag, value: bytes | None, then: Tag) -> Ask:
+        op.accepting = Ask(Accept, op.replicas, op.w, ballot, value, then=then)
         return op.accepting
 
     def chosen(ask: Ask, ballot: Tag) -> bool:
         return not op.moving and same_ballot(ask, ballot)
 
-    yield from propose(request, ballots, prepare, accept, chosen=chosen, bugs=op.bugs)
+    holds = op.holds
+    if holds is None:
+        yield from propose(request, ballots, prepare, accept, chosen=chosen, bugs=op.bugs)
+    else:
+        held = holds.take(op)
+        yield from propose(
+            request, ballots, prepare, accept, chosen=chosen, bugs=op.bugs,
+            held=held, hold=lambda new: holds.put(op, new),
+        )  # fmt: skip
     op.acks = 0 if op.accepting is None else len(op.accepting.answers)
     return request
 

@@ -30,13 +30,14 @@ import msgspec
 from kvstore.config import BucketConfig
 from kvstore.events import NO_TAG, Tag, Value
 from kvstore.messages import BucketOffer, BucketOpen, Query, QueryReply, Repair, Store
-from kvstore.messages_cas import Accept, Prepare
-from kvstore.messages_causal import Apply
+from kvstore.messages_cas import Accept, Nack, Prepare
+from kvstore.messages_causal import Apply, OtherLife
 from kvstore.quorum import Quorum
 
 if TYPE_CHECKING:
     from kvstore.caspaxos import Ballots
     from kvstore.envelope import Effect, Request, Rid
+    from kvstore.holds import Holds
     from kvstore.view import Plan
 
 Make = Callable[[int, int, float], msgspec.Struct]  # of the request, the ring epoch, the milliseconds left
@@ -68,7 +69,7 @@ class Ask(Quorum):
     with `need` 0 it wants no reply.
     """
 
-    __slots__ = ("kind", "make", "op", "patient", "request", "stale", "tag", "value")
+    __slots__ = ("kind", "make", "op", "patient", "request", "stale", "tag", "then", "value")
 
     def __init__(
         self,
@@ -78,12 +79,14 @@ class Ask(Quorum):
         tag: Tag = NO_TAG,
         value: bytes | None = None,
         make: Make | None = None,
+        then: Tag = NO_TAG,
     ) -> None:
         Quorum.__init__(self, replicas, need)
         self.kind = kind
         self.make = make  # makes the message of a kind the coordinator does not know
         self.tag = tag
         self.value = value
+        self.then = then  # of an Accept: the ballot to be promised with it
         self.request = 0  # given by the node
         self.patient = False
         self.stale = False  # refused by a replica that has adopted a later epoch
@@ -186,6 +189,7 @@ class Op:
         "existed",
         "floor",
         "flow",
+        "holds",
         "index",
         "key",
         "more",
@@ -247,6 +251,7 @@ class Op:
         self.accepting: Ask | None = None  # the newest accept,
         self.change: Request | None = None  # and what came of it
         self.ballots: Ballots  # given by the node
+        self.holds: Holds | None = None  # likewise
         self.stored: Ask | None = None  # the newest question that carried a version
         self.flow: Flow
         self.report: Callable[[Op, Value], None]  # given by the node: where the answer goes
@@ -295,3 +300,18 @@ def without(ask: Ask, tag: Tag) -> tuple[str, ...]:
 def behind(ask: Ask, tag: Tag) -> tuple[str, ...]:
     """The replicas that answered with an older version."""
     return tuple(r for r, reply in ask.answers.items() if reply.tag < tag)
+
+
+def refused_by(ask: Ask) -> GaveUpError:
+    """Why a quorum is hopeless: the refusals' own code if they agree, else NOQUORUM."""
+    codes, texts = set(), []
+    for replica, reply in sorted(ask.refusals.items()):
+        if type(reply) is Nack:
+            code, text = "NOQUORUM", "a higher ballot is promised"
+        elif type(reply) is OtherLife:
+            code, text = "NOQUORUM", "it was restarted meanwhile"
+        else:
+            code, text = reply.code, reply.text
+        codes.add(code)
+        texts.append(f"{replica}: {text}")
+    return GaveUpError(codes.pop() if len(codes) == 1 else "NOQUORUM", "refused by " + "; ".join(texts))

@@ -13,7 +13,7 @@ import random
 from typing import Any
 
 from kvstore import caspaxos
-from kvstore.caspaxos import Ballots, Slot
+from kvstore.caspaxos import Ballots, Held, Slot
 from kvstore.config import bucket
 from kvstore.events import NO_TAG
 from kvstore.flows import cas
@@ -29,8 +29,9 @@ BUCKET = bucket("b", "cas")
 class Acceptor:
     """One replica: the slot on disk, and the promise it remembers if its disk does not."""
 
-    def __init__(self, forgetful: bool) -> None:
+    def __init__(self, forgetful: bool, heedless: bool) -> None:
         self.slot = Slot()
+        self.heedless = heedless  # of the next promise an accept asks for
         self.forgetful = forgetful
 
     def crash(self) -> None:
@@ -46,12 +47,28 @@ class Acceptor:
         new = (
             caspaxos.prepare(self.slot, ask.tag)
             if prepares
-            else caspaxos.accept(self.slot, ask.tag, ask.value)
+            else caspaxos.accept(self.slot, ask.tag, ask.value, NO_TAG if self.heedless else ask.then)
         )
         if new is None:
             return Nack(0, self.slot.floor)
         self.slot = new
         return Promise(0, new.accepted, new.value) if prepares else Accepted(0, ask.tag)
+
+
+class Hand:
+    """What a coordinator holds for the one key: `kvstore.holds` without a ring."""
+
+    def __init__(self) -> None:
+        self.held: Held | None = None
+
+    def put(self, op: Op, held: Held) -> None:
+        """For the next change."""
+        self.held = held
+
+    def take(self, op: Op) -> Held | None:
+        """Once."""
+        held, self.held = self.held, None
+        return held
 
 
 class Schedule:
@@ -61,7 +78,11 @@ class Schedule:
         self.rng = random.Random(seed)
         self.bugs = bugs
         self.monitor = Monitor()
-        self.acceptors = {name: Acceptor("cas.promise_not_persisted" in bugs) for name in REPLICAS}
+        self.acceptors = {
+            name: Acceptor("cas.promise_not_persisted" in bugs, "cas.next_not_promised" in bugs)
+            for name in REPLICAS
+        }
+        self.holds = [Hand() for _ in range(clients)]
         self.ballots = [Ballots(f"n{client}", 1, self.rng) for client in range(clients)]
         self.busy: list[Op | None] = [None] * clients
         self.flights: list[tuple[Ask, str, Any]] = []  # question, replica, its answer once there is one
@@ -139,6 +160,7 @@ class Schedule:
         self.monitor = self.monitor.begin(Call(number, kind, argument))
         op.bugs = self.bugs
         op.ballots = self.ballots[client]
+        op.holds = self.holds[client]  # type: ignore[assignment]
         op.report = lambda op, _: self._answer(number, kind, op)
         op.index = client
         self.busy[client] = op

@@ -17,6 +17,7 @@ RULES = (
     "cas.fail_no_accept",
     "cas.retry_reports_second_outcome",
     "cas.promise_not_persisted",
+    "cas.next_not_promised",
 )
 
 

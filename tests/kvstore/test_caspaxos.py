@@ -9,29 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.caspaxos import KEEP, Ballots, Slot, accept, prepare, propose
+from kvstore.caspaxos import KEEP, Ballots, Held, Slot, accept, prepare, propose
 from kvstore.envelope import DONE_MAX, EMPTY, Envelope, Request, Rid, opened, sealed
 from kvstore.events import NO_TAG, Tag
 from kvstore.flows.steps import Ask, GaveUpError, Pause
 from kvstore.messages import Query
 
 BALLOT = st.builds(Tag, st.integers(1, 5), st.sampled_from("ab"), st.just(1))
-MESSAGE = st.tuples(st.booleans(), BALLOT)
+MESSAGE = st.tuples(st.booleans(), BALLOT, st.one_of(st.just(NO_TAG), BALLOT))  # prepares, ballot, then
 
 
 @given(st.lists(MESSAGE, max_size=12))
-def test_an_acceptor_never_takes_what_lies_below_its_word(messages: list[tuple[bool, Tag]]) -> None:
+def test_an_acceptor_never_takes_what_lies_below_its_word(messages: list[tuple[bool, Tag, Tag]]) -> None:
     slot = Slot()
-    for prepares, ballot in messages:
-        floor = slot.floor
-        new = prepare(slot, ballot) if prepares else accept(slot, ballot, repr(ballot).encode())
-        assert (new is None) == (ballot < floor)
+    for prepares, ballot, then in messages:
+        floor, held = slot.floor, slot.accepted
+        new = prepare(slot, ballot) if prepares else accept(slot, ballot, repr(ballot).encode(), then)
+        assert (new is None) == (ballot < floor and (prepares or ballot != held))
         if new is None:
             continue
-        assert new.floor == ballot
-        assert new.accepted >= slot.accepted
+        assert new.floor == max(floor, ballot, NO_TAG if prepares else then)
+        assert new.accepted == (held if prepares else ballot)
+        assert new.accepted >= held
         assert new.value == (None if new.accepted == NO_TAG else repr(new.accepted).encode())
-        again = prepare(new, ballot) if prepares else accept(new, ballot, new.value)
+        again = prepare(new, ballot) if prepares else accept(new, ballot, new.value, then)
         assert again is new  # a double writes nothing
         slot = new
 
@@ -55,6 +56,7 @@ class Majority:
     def __init__(self) -> None:
         self.slots = {name: Slot() for name in "ABC"}
         self.accepts = 0
+        self.held: dict[str, Held] = {}
         self.pauses = 0
         self.now = 0
 
@@ -66,7 +68,9 @@ class Majority:
             change,
             ballots,
             lambda b: self._ask(b, None, False),
-            lambda b, value: self._ask(b, value, True),
+            lambda b, value, then: self._ask(b, value, True, then),
+            held=self.held.pop(name, None),
+            hold=lambda held: self.held.update({name: held}),
         )
         step = next(flow)
         try:
@@ -81,8 +85,8 @@ class Majority:
         except StopIteration:
             return change
 
-    def _ask(self, ballot: Tag, value: bytes | None, accepts: bool) -> Ask:
-        ask = Ask(Query, ("A", "B", "C"), 2, ballot, value)
+    def _ask(self, ballot: Tag, value: bytes | None, accepts: bool, then: Tag = NO_TAG) -> Ask:
+        ask = Ask(Query, ("A", "B", "C"), 2, ballot, value, then=then)
         ask.patient = accepts  # tells the two kinds apart here
         self.accepts += accepts
         return ask
@@ -90,7 +94,7 @@ class Majority:
     def _deliver(self, ask: Ask, reached: str) -> None:
         for name in reached:
             slot = self.slots[name.upper()]
-            new = accept(slot, ask.tag, ask.value) if ask.patient else prepare(slot, ask.tag)
+            new = accept(slot, ask.tag, ask.value, ask.then) if ask.patient else prepare(slot, ask.tag)
             self.slots[name.upper()] = new or slot
             if name.islower():
                 continue
@@ -137,6 +141,29 @@ def test_what_changes_nothing_is_accepted_unless_all_promises_agree() -> None:
     assert three.accepts == sent + 2
 
 
+def test_the_third_change_in_a_row_is_one_round_until_another_node_comes() -> None:
+    three = Majority()
+    three.run("p", request(1, add(1)), ["AB", "AB"])
+    three.run("p", request(2, add(1)), ["AB", "AB"])
+    assert three.run("p", request(3, add(1)), ["AB"]).result == 3
+    assert three.run("p", request(4, look), ["AC"]).state.value == b"3"  # accepted anew, at C too
+    other = three.run("q", request(1, add(10), b"you"), ["BC", "BC"])
+    assert other.result == 13
+    assert (
+        three.run("p", request(5, add(1)), ["AB", "AB", "AB"]).result == 14
+    )  # what was held is refused: begun anew
+    assert three.pauses == 1
+
+
+def test_a_promise_in_hand_is_used_once() -> None:
+    three = Majority()
+    for number in (1, 2):
+        three.run("p", request(number, add(1)), ["AB", "AB"])
+    with pytest.raises(GaveUpError):
+        three.run("p", request(3, add(1)), ["a"])  # reaches A alone
+    assert three.held == {}
+
+
 def test_an_accept_whose_answers_were_lost_is_recognised() -> None:
     three = Majority()
     change = request(1, add(1))
@@ -147,7 +174,7 @@ def test_an_accept_whose_answers_were_lost_is_recognised() -> None:
             three.slots[name] = prepare(three.slots[name], blocker) or three.slots[name]
 
     flow = propose(
-        change, Ballots("p", 1, random.Random(1)), lambda b: three._ask(b, None, False), lambda b, v: three._ask(b, v, True)
+        change, Ballots("p", 1, random.Random(1)), lambda b: three._ask(b, None, False), lambda b, v, then: three._ask(b, v, True, then)
     )  # fmt: skip
     asked = next(flow)
     assert isinstance(asked, Ask)
