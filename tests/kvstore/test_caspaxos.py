@@ -149,9 +149,7 @@ def test_the_third_change_in_a_row_is_one_round_until_another_node_comes() -> No
     assert three.run("p", request(4, look), ["AC"]).state.value == b"3"  # accepted anew, at C too
     other = three.run("q", request(1, add(10), b"you"), ["BC", "BC"])
     assert other.result == 13
-    assert (
-        three.run("p", request(5, add(1)), ["AB", "AB", "AB"]).result == 14
-    )  # what was held is refused: begun anew
+    assert three.run("p", request(5, add(1)), ["ABC", "AB", "AB"]).result == 14  # B and C refuse
     assert three.pauses == 1
 
 
