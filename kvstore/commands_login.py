@@ -13,9 +13,9 @@ import hmac
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kvstore.events import Failure, Simple, UseProtocol, Value, Verify
+from kvstore.events import Failure, Log, Simple, UseProtocol, Value, Verify
 from kvstore.session import LATER, OK, Later, RefusalError, Session, command, text
-from kvstore.users import CATEGORIES, CATEGORY, CONNECTION, NOBODY, WORD_MAX
+from kvstore.users import CATEGORIES, CATEGORY, CONNECTION, WORD_MAX, nobody_like
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -50,11 +50,13 @@ def _login(
     if config.users:
         found = next((each for each in config.users if each.name == text(user)), None)
         session.login = found, then
-        node.emit(Verify(session.conn, found.hash if found else NOBODY, password))
+        hashed = found.hash if found else nobody_like(config.users[0].hash)
+        node.emit(Verify(session.conn, hashed, password))
         return LATER
     if config.password is None:
         raise RefusalError("ERR", "AUTH without a password configured on this node; leave it out")
     if user != b"default" or not hmac.compare_digest(password, config.password.encode()):
+        node.emit(Log("a client gave a wrong password", "login"))
         return _WRONG
     session.authenticated = True
     return then()
@@ -66,6 +68,9 @@ def verified(node: Node, session: Session, good: bool | None) -> None:
     assert login is not None
     user, then = login
     if not good or user is None:
+        if good is not None:
+            who = f"user {user.name}" if user else "a user that does not exist"
+            node.emit(Log(f"a client gave a wrong password for {who}", "login"))
         node.respond(session, _BUSY if good is None else _WRONG)
         return
     session.authenticated, session.user, session.may = True, user.name, user.may

@@ -107,7 +107,7 @@ class Server:
             Send: self._send,
             Write: self._commit.add,
             SetTimer: self._set_timer,
-            Log: lambda effect: self.log(effect.event, effect.text),
+            Log: self._log,
             Link: self._link,
             Halt: lambda effect: self._broken(SystemExit(effect.text)),
             Close: self._close,
@@ -193,11 +193,17 @@ class Server:
         said = line(config.log_format, time.time(), config.name, event, text, trace)
         print(said, file=sys.stderr, flush=True)
 
-    def complain(self, text: str) -> None:
+    def _log(self, log: Log) -> None:
+        if log.event == "login":
+            self.complain(log.text, log.event)
+        else:
+            self.log(log.event, log.text)
+
+    def complain(self, text: str, event: str = "stranger") -> None:
         """Log what a stranger did, once a second at most: whoever can connect must not be able to fill the disk."""
         self._complaints += 1
         if self._complaints == 1:
-            self.log("stranger", text)
+            self.log(event, text)
             self._loop.call_later(1.0, self._end_complaints)
 
     def _end_complaints(self) -> None:

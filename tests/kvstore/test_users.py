@@ -32,6 +32,7 @@ from kvstore.users import (
     hash_checked,
     hash_password,
     matches,
+    nobody_like,
     permitted,
 )
 
@@ -65,6 +66,13 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
 def says(node: LiveCluster, user: str, *command: bytes) -> object:
     """What a user is answered."""
     return ask(node.ports["n1"], [b"AUTH", user.encode(), PASSWORDS[user].encode()], command)[1]
+
+
+def test_whether_there_is_a_user_makes_no_difference_in_cost() -> None:
+    for hashed in HASHES.values():
+        assert nobody_like(hash_checked(hashed)).split(":")[:4] == hashed.split(":")[:4]
+        assert hash_checked(nobody_like(hashed)) not in HASHES.values()
+        assert not matches(nobody_like(hashed), b"")
 
 
 def test_a_hash_fits_its_password_only() -> None:
@@ -254,7 +262,9 @@ def test_neither_answers_nor_logs_show_a_secret(tmp_path: Path) -> None:
             port, login, [b"INFO"], [b"CONFIG", b"GET", b"*"], [b"KV.CLUSTER", b"STATUS"], [b"KV.NODE", b"STATUS"],
             [b"CLIENT", b"INFO"], [b"ACL", b"USERS"], [b"COMMAND"], [b"HELLO", b"9", b"AUTH", b"default", b"hunter2"],
         )  # fmt: skip
+        assert str(ask(port, [b"AUTH", b"nobody", b"hunter2"])[0]).startswith("WRONGPASS")
         nodes.stop("n1")
+        assert "n1 a client gave a wrong password\n" in (tmp_path / "n1.log").read_text()
         told = repr(shown) + (tmp_path / "n1.log").read_text()
         assert len(told) > 500
         assert "hunter2" not in told
