@@ -87,6 +87,8 @@ def test_a_stranger_cannot_make_a_node_hold_a_mebibyte(
     async def scenario(server: Server, client: int, peer: int) -> None:
         port = client if port_of == "client" else peer
         shapes = SHAPES if port_of == "client" else FRAMES
+        if connections > client_port.STRANGERS_MAX:  # slow to open: those that hold most
+            shapes = {name: shapes[name] for name in list(shapes)[:2] + list(shapes)[5:7]}
         await in_thread(lambda: ask(client, [b"PING"]))
         for name, shape in shapes.items():
             tracemalloc.reset_peak()
