@@ -130,6 +130,11 @@ def test_a_client_shows_a_certificate_where_it_must(tmp_path: Path) -> None:
         for context in (trusting(made.ca), foreign):
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 ask(port, [b"GET", b"k"], tls=context)
+        with socket.create_connection(("127.0.0.1", port), 5):  # never begins its handshake
+            assert made.nodes.stop("n1") == 0
+        log = (tmp_path / "n1.log").read_text()
+        assert log.splitlines()[-1].endswith("n1 has stopped")
+        assert "Traceback" not in log
     finally:
         made.nodes.stop_all()
 
