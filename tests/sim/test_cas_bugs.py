@@ -49,6 +49,7 @@ TRIALS = (
     Trial("cas.fail_no_accept", "cas-register", "cas-register", 5.0, 0.05, (CUTS,), 5),
     Trial("cas.retry_reports_second_outcome", "cas-register", "cas-register", 5.0, 0.05, (CUTS,), 5),
     Trial("cas.promise_not_persisted", "counter", "counter-exact", 10.0, 0.05, (BLINKS, QUICK_CUTS), 3, 4.0),
+    Trial("cas.next_not_promised", "cas-register", "cas-register", 5.0, 0.05, (CUTS,), 5),
     Trial("retry.duplicate_apply", "counter", "counter-exact", 5.0, 0.05, (CUTS,), 5),
 )
 
