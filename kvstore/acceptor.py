@@ -53,7 +53,7 @@ class Acceptor:
         bucket, key = message.bucket, message.key
         try:
             promised, ticket = self._promise(bucket, key)
-            record, written = self._overlay.get(bucket, key)
+            record, written = self._overlay.look(bucket, key)
         except CorruptRecord as error:
             self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
             return
@@ -91,7 +91,7 @@ class Acceptor:
         bucket, key = record.bucket, record.key
         promised, promise_ticket = self._promise(bucket, key)
         try:
-            current, ticket = self._overlay.get(bucket, key)
+            current, ticket = self._overlay.look(bucket, key)
         except CorruptRecord:
             current, ticket = None, 0  # rule 2
         slot = _slot(promised, current)
@@ -126,7 +126,7 @@ class Acceptor:
     def _promise(self, bucket: str, key: bytes) -> tuple[Tag, int]:
         if self._forgetful:
             return self._promised.get((bucket, key), NO_TAG), 0
-        row, ticket = self._overlay.get(PROMISES + bucket, key)
+        row, ticket = self._overlay.look(PROMISES + bucket, key)
         return (NO_TAG if row is None else row.tag), ticket
 
     def _promise_row(self, bucket: str, key: bytes, ballot: Tag) -> list[Record]:

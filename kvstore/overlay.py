@@ -5,26 +5,34 @@
 
 Rule: whoever tells others about a record found here first waits for its ticket (0 = committed already). That
 holds for "I have it" after a Store, for "I had it already" after its double, and for the answer to a Query.
+
+An acceptor asks for the same rows in a prepare and in the accept that follows, and a reading of storage costs more than all it
+decides. `look` remembers what it has read, absence too. Every write and erasure passes through here and replaces what is remembered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Write
 from kvstore.forest import Forest
 from kvstore.ring import partition_of
 
+REMEMBERED_MAX: Final = 4096  # rows
+REMEMBERED_VALUE_BYTES_MAX: Final = 2048  # of each: 8 MiB in all
+
 
 class Overlay:
     """Uncommitted records over a Reader of committed ones."""
 
-    __slots__ = ("_records", "_written", "committed", "forest", "reader", "ticket")
+    __slots__ = ("_records", "_remembered", "_written", "committed", "forest", "reader", "ticket")
 
     def __init__(self, reader: Reader, forest: Forest) -> None:
         self.reader = reader
         self.forest = forest  # told of every record that is written or erased
         self._records: dict[tuple[str, bytes], tuple[Record | None, int]] = {}
+        self._remembered: dict[tuple[str, bytes], Record | None] = {}
         self._written: dict[int, tuple[tuple[str, bytes], ...]] = {}
         self.ticket = 0  # the newest write
         self.committed = 0  # everything up to here is durable
@@ -36,11 +44,34 @@ class Overlay:
             return found
         return self.reader.get(bucket, key), 0
 
+    def look(self, bucket: str, key: bytes) -> tuple[Record | None, int]:
+        """The same as `get`, and remembered: for rows that will soon be asked for again."""
+        ident = (bucket, key)
+        found = self._records.get(ident)
+        if found is not None:
+            return found
+        remembered = self._remembered
+        if ident in remembered:
+            return remembered[ident], 0
+        record = self.reader.get(bucket, key)
+        self._remember(ident, record)
+        return record, 0
+
+    def _remember(self, ident: tuple[str, bytes], record: Record | None) -> None:
+        if record is not None and len(record.value or b"") > REMEMBERED_VALUE_BYTES_MAX:
+            self._remembered.pop(ident, None)
+            return
+        if len(self._remembered) >= REMEMBERED_MAX:
+            self._remembered.clear()
+        self._remembered[ident] = record
+
     def write(self, record: Record) -> Write:
         """Take a new version in; perform the Write returned."""
         ticket = self.ticket = self.ticket + 1
         ident = (record.bucket, record.key)
         self._records[ident] = (record, ticket)
+        if ident in self._remembered:
+            self._remember(ident, record)
         self._written[ticket] = (ident,)
         self.forest.note(record)
         return Write(ticket, (record,))
@@ -52,6 +83,8 @@ class Overlay:
         for row in rows:
             if not isinstance(row, Meta):
                 ident = (row.bucket, row.key)
+                remembered = ident in self._remembered
+                self._remembered.pop(ident, None)
                 if isinstance(row, Erase) and self._newer(row):
                     continue
                 if isinstance(row, Erase):
@@ -59,6 +92,8 @@ class Overlay:
                     self.forest.gone(row.bucket, row.key)
                 else:
                     self._records[ident] = (row, ticket)
+                    if remembered:
+                        self._remember(ident, row)
                     self.forest.note(row)
                 idents.append(ident)
             kept.append(row)
