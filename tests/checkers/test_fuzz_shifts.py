@@ -8,6 +8,7 @@ import pytest
 from test_fuzz_zones import never, random_history, records
 
 from checkers import History, Verdict
+from checkers.notation import parse_drawing
 from checkers.oracle import linearizable
 from checkers.regular import check_safe
 from checkers.staleness import shifts
@@ -28,6 +29,43 @@ def earlier_read(op, by):
 def wider(op, by):
     """Times are doubled, so that half a unit at both ends is a whole number."""
     return (*op[:4], 2 * op[4] - by, 2 * op[5] + by if op[3] == "ok" else op[5])
+
+
+def scores(ops, lower):
+    """Of each value in conflict: the least shift after which its zone overlaps no other's. Each pair of zones is tried, by definition.
+
+    A zone is (least return, call of the write, greatest call of its reads); `lower` tells its greatest call after a shift.
+    """
+    zones = []
+    for value in {op[1] for op in ops}:
+        own = [op for op in ops if op[1] == value and op[3] == "ok"]
+        if not own or (value is None and not any(op[0] == "read" for op in own)):
+            continue
+        first = -math.inf if value is None else min(op[5] for op in own)
+        write = next((op[4] for op in ops if op[0] != "read" and op[1] == value), -math.inf)
+        zones.append((first, write, max((op[4] for op in own if op[0] == "read"), default=-math.inf)))
+
+    def conflict(one, other, by):
+        return one[0] < lower(other, by) and other[0] < lower(one, by)
+
+    found = []
+    for zone in zones:
+        others = [other for other in zones if other is not zone]
+        gap = max(0, zone[1] - zone[0]) if zone[0] > -math.inf else 0
+        by = gap
+        while any(conflict(zone, other, by) for other in others):
+            by += 1
+        found += [by] if by else []
+    return sorted(found)
+
+
+def reads_earlier(zone, by):
+    return max(zone[1], zone[2] - by)
+
+
+def half_wider(zone, by):
+    """Both ends by half: the sum is put on the call."""
+    return max(zone[1], zone[2]) - by
 
 
 def safe(ops):
@@ -59,9 +97,21 @@ def test_shifts_and_safety_are_what_their_definitions_say():
             if not any(op[0] == "cas" for op in ops) and one.delta_ns is not None:
                 assert max(one.deltas_ns, default=0) == one.delta_ns
                 assert max(one.gammas_ns, default=0) == one.gamma_ns
+                assert sorted(one.deltas_ns) == scores(ops, reads_earlier), ops
+                assert sorted(one.gammas_ns) == scores(ops, half_wider), ops
             if str(one.key) in verdicts:
                 assert (verdicts[str(one.key)].verdict is Verdict.VALID) == safe(ops), ops
                 unsafe += not safe(ops)
             total, moved = total + 1, moved + bool(one.delta_ns)
             unbounded += one.delta_ns is None
     assert min(moved, unbounded, unsafe) > 0.03 * total
+
+
+def test_every_value_in_conflict_has_a_score_also_the_one_that_was_read_last():
+    history = parse_drawing(
+        """A: |--w 1--|                             |--r 1--|
+           B:   |--w 2--|          |--r 2--|""".replace("\n           ", "\n")
+    )
+    ((found,), _) = shifts(history)
+    assert found.deltas_ns == found.gammas_ns == [found.delta_ns] * 2
+    assert found.delta_ns == 13_000_000  # from the return of the write of 1 to the call of the read of 2

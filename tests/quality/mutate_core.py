@@ -105,12 +105,12 @@ def limits() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
-def run(command: list[str], mutant: int, timeout: float, **more: str) -> bool:
-    """Does the command succeed in time?"""
+def run(command: list[str], mutant: int, timeout: float, place: Path = ROOT, **more: str) -> bool:
+    """Does the command succeed in time? `place`: where it runs; Python imports what is there before anything else."""
     env = os.environ | {"RUST_BACKTRACE": "0", "QUORATE_MUTANT": str(mutant), **more}
     try:
         done = subprocess.run(
-            command, env=env, capture_output=True, timeout=timeout, check=False, preexec_fn=limits
+            command, env=env, cwd=place, capture_output=True, timeout=timeout, check=False, preexec_fn=limits
         )
     except subprocess.TimeoutExpired:
         return False
@@ -172,11 +172,13 @@ def python_tests(copy: Path) -> list[str]:
     return [sys.executable, "-m", "pytest", *options, *tests]
 
 
-def judge(mutants: list[Mutant], command: list[str], seconds: float, what: str, **more: str) -> list[Mutant]:
+def judge(
+    mutants: list[Mutant], command: list[str], seconds: float, what: str, place: Path = ROOT, **more: str
+) -> list[Mutant]:
     """Those that the command does not notice."""
     begun, survivors = time.monotonic(), []
     for done, mutant in enumerate(mutants, 1):
-        if run(command, mutant.number, seconds, **more):
+        if run(command, mutant.number, seconds, place, **more):
             survivors.append(mutant)
             print(f"  {what} lets live {mutant.place}  {mutant.name}", flush=True)
         if done % 100 == 0:
@@ -212,10 +214,10 @@ def main() -> int:
         if left and not chosen.rust_only:
             build_module(copy, target)
             more = {"PYTHONPATH": str(copy), "QUORATE_FUZZ": "5000", "PYTHONDONTWRITEBYTECODE": "1"}
-            if not run(python_tests(copy), NOBODY, 600, **more):
+            if not run(python_tests(copy), NOBODY, 600, copy, **more):
                 print("the unchanged core does not pass the tests in Python; mend that first")
                 return 1
-            left = judge(left, python_tests(copy), 300, "everything", **more)
+            left = judge(left, python_tests(copy), 300, "everything", copy, **more)
     names = {mutant.name for mutant in mutants}
     gone = [name for name in known if name.split("/")[0].startswith(chosen.only) and name not in names]
     count = len(mutants) - len(left) - sum(mutant.name in known for mutant in mutants)

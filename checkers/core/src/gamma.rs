@@ -99,9 +99,9 @@ fn zones_of(key: &Key, writer: &[u32]) -> Option<Vec<Zone>> {
         }
     }
     for (value, zone) in zones.iter_mut().enumerate() {
-        if value == NIL as usize && zone.read != ALWAYS {
+        if value == NIL as usize {
             zone.f = ALWAYS;
-        } else if value != NIL as usize && zone.f != NEVER {
+        } else if zone.f != NEVER {
             zone.write = key.ops[writer[value] as usize].call;
         }
     }
@@ -179,9 +179,8 @@ impl Zones {
             (0..).zip(&zones).scan(none, grow).collect()
         };
         let (writes, reads) = (tops(|zone| zone.write), tops(|zone| zone.read));
-        let least = zones.iter().map(|zone| zone.f).filter(|&f| f != ALWAYS).min();
-        let most = zones.iter().map(Zone::s).max();
-        let span = most.unwrap_or(0).saturating_sub(least.unwrap_or(0)).max(0);
+        let most = zones.iter().map(Zone::s).max().unwrap_or(0);
+        let span = most.saturating_add(1); // no time is below -1, so no shift need be greater
         Zones {
             zones,
             writes,
@@ -236,10 +235,10 @@ impl Zones {
         };
         let write = self.writes[last].without(n);
         let read = self.reads[last].without(n);
-        let read_late = read != ALWAYS && earlier(read, by) > f;
+        let read_late = earlier(read, by) > f;
         match shift {
-            Shift::Delta => (write != ALWAYS && write > f) || read_late,
-            Shift::Gamma => (write != ALWAYS && earlier(write, by) > f) || read_late,
+            Shift::Delta => write > f || read_late,
+            Shift::Gamma => earlier(write, by) > f || read_late,
         }
     }
 }
