@@ -1,6 +1,8 @@
 """`python -m checkers`: the options and the JSON of `quorate check`, without the rest of quorate."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -66,3 +68,9 @@ def test_a_claim_is_decided_where_values_repeat():
     assert judged.claims["linearizable"].stats["path"] == "search"
     small = judge(STALE, clock=lambda: 0.0).results["linearizable"]
     assert len(small.certificate.ops) == 3
+
+
+def test_leaving_ends_with_the_status_and_loses_no_output() -> None:
+    program = "import sys; from checkers.knossos import leave; print('said', end=''); print('told', end='', file=sys.stderr); leave(7)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "said", "told")

@@ -1,0 +1,59 @@
+"""Readers hold a piece of the text, not the file: what stands in the first piece is told before the last is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from checkers.formats.edn import Reader
+from checkers.formats.json_maps import Objects
+from checkers.formats.logs import Lines
+from checkers.formats.records import to_lines
+
+EDN = "{:process %d, :type :invoke, :f :write, :value %d}\n"
+JSON = '{"process": %d, "type": "invoke", "f": "write", "value": %d},\n'
+LOG = "INFO  jepsen.util - %d     :invoke  :write  %d\n"
+RECORDS = 400
+
+
+class Tap:
+    """Pieces of a text, and how many were taken."""
+
+    def __init__(self, text: str, size: int) -> None:
+        self.pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self.pieces:
+            self.taken += 1
+            yield piece
+
+
+@pytest.mark.parametrize(
+    ("read", "line", "begin"),
+    [(lambda pieces: Reader(pieces, spread=True), EDN, ""), (lambda pieces: Reader(pieces, spread=True), EDN, "["),
+     (Objects, JSON, "["), (Lines, LOG, "")],
+    ids=["edn", "edn vector", "json", "log"],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [7, 100, 3000])
+def test_a_record_comes_before_the_text_ends(
+    read: Callable[[Iterable[str]], Any], line: str, begin: str, size: int
+) -> None:
+    text = (
+        begin
+        + "".join(line % (number, number) for number in range(RECORDS)).rstrip(",\n")
+        + "]" * bool(begin)
+        + "\n"
+    )
+    tap = Tap(text, size)
+    source = read(tap)
+    lines = to_lines(source, source.where)
+    needed = 0
+    for number in range(RECORDS):
+        assert b'"process":%d,' % number in next(lines)
+        needed += len(line % (number, number))
+        assert (tap.taken - 2) * size <= needed + 2 * len(line) + size, "it reads ahead"
+    assert list(lines) == []
+    assert tap.taken == len(tap.pieces)
