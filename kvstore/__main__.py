@@ -11,6 +11,8 @@ import errno
 import ipaddress
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -68,6 +70,11 @@ def load(path: Path) -> NodeConfig:
                     f'{path}: {field} = "{address}" can be reached from other machines, and there is no '
                     f'password; set `password = "…"`, or `protected_mode = false` if the network is closed.'
                 )
+        if config.http and not is_loopback(config.http.rpartition(":")[0]):
+            raise ConfigError(
+                f'{path}: http = "{config.http}" can be reached from other machines, and asks nobody for a password; '
+                f"choose a loopback address, or set `protected_mode = false` if the network is closed."
+            )
     return config
 
 
@@ -109,19 +116,17 @@ def listen(address: str, field: str) -> socket.socket:
 
 
 def _run(config: NodeConfig, tls: Tls | None) -> None:
-    client, peer = listen(config.client, "client"), listen(config.peer, "peer")
-    engine = SqliteEngine(Path(config.data))
-    try:
-        with client, peer:
-            uvloop.run(_serve(config, engine, tls, client, peer))
-    finally:
-        engine.close()
+    fields = ["client", "peer", *(["http"] if config.http else [])]
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(listen(getattr(config, field), field)) for field in fields]
+        engine = opened.enter_context(closing(SqliteEngine(Path(config.data))))
+        uvloop.run(_serve(config, engine, tls, sockets))
 
 
 async def _serve(
-    config: NodeConfig, engine: SqliteEngine, tls: Tls | None, client: socket.socket, peer: socket.socket
+    config: NodeConfig, engine: SqliteEngine, tls: Tls | None, sockets: Sequence[socket.socket]
 ) -> None:
-    await Server(config, engine, tls).run(client, peer)
+    await Server(config, engine, tls).run(*sockets)
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """The store in one file, to be run on a host that has nothing but Debian's Python.
 
-    build_bundle() ─► tar.gz      kvstore/  msgspec/  hiredis/  uvloop/    compiled parts included
+    build_bundle() ─► tar.gz      kvstore/  msgspec/  hiredis/  uvloop/  h11/  prometheus_client/    compiled parts included
                                   manifest.json      which Python and machine it is for
                                   run                sh run --config node.toml
 
@@ -21,7 +21,7 @@ import sysconfig
 import tarfile
 from pathlib import Path
 
-PACKAGES = ("kvstore", "msgspec", "hiredis", "uvloop")
+PACKAGES = ("kvstore", "msgspec", "hiredis", "uvloop", "h11", "prometheus_client")
 _LAUNCHER = b"""#!/bin/sh
 # Runs a node with what lies beside this file and nothing from elsewhere.
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)

@@ -118,6 +118,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     joining: bool = False  # begin as nobody, and wait to be taken in (KV.CLUSTER JOIN, REPLACE)
     client: str = "127.0.0.1:7000"
     peer: str = "127.0.0.1:7100"
+    http: str = ""  # "host:port" for /health, /metrics and /ring; "" for none
     data: str = "data"
     cluster: str = "quorate"  # its name; hashes of trees are keyed with it
     default: BucketConfig = BucketConfig(DEFAULT_BUCKET, "register", 1, 1, 1, "none")
@@ -292,7 +293,7 @@ def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     return bucket(name, **{"n": n, **table})
 
 
-_TEXT = ("client", "peer", "data", "clock", "cluster")
+_TEXT = ("client", "peer", "http", "data", "clock", "cluster")
 _NUMBERS = (
     "group_ms",
     "request_timeout_ms",
@@ -335,7 +336,7 @@ def _check(config: NodeConfig) -> None:
             raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")
     choice("the node", "clock", config.clock, CLOCKS)
     choice("the node", "log_format", config.log_format, LOG_FORMATS)
-    for address in (config.client, config.peer, *config.peers.values()):
+    for address in (config.client, config.peer, *filter(None, [config.http]), *config.peers.values()):
         address_checked(address)
     for name in sorted(config.bugs):
         if name not in seeded.TABLE:

@@ -115,19 +115,23 @@ class Server:
             Verify: lambda effect: self._logins.check(effect.conn, effect.hash, effect.password),
         }
 
-    async def run(self, client_socket: socket.socket, peer_socket: socket.socket) -> None:
-        """Serve on two listening sockets until told to stop."""
+    async def run(self, client: socket.socket, peer: socket.socket, web: socket.socket | None = None) -> None:
+        """Serve on the listening sockets until told to stop."""
         loop = self._loop
         loop.set_exception_handler(self._loop_failed)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self._do(self._node.start(self._clock()))
         tls = self.tls
-        peers = await self._listen(lambda: PeerConnection(self), peer_socket, tls and tls.peers_in)
+        peers = await self._listen(lambda: PeerConnection(self), peer, tls and tls.peers_in)
         for link in self._links.values():
             if link.peer not in self._tasks:
                 self._run_link(link)
-        clients = await self._listen(lambda: ClientConnection(self), client_socket, tls and tls.clients)
+        clients = await self._listen(lambda: ClientConnection(self), client, tls and tls.clients)
+        if web is not None:  # without it a node needs neither the time nor the libraries
+            from kvstore.server_picture import show
+
+            await show(web, self._seen)
         gc.set_threshold(GC_THRESHOLD, 20, 20)
         gc.collect()
         gc.freeze()
@@ -140,10 +144,10 @@ class Server:
         self._flush()
         for task in self._tasks.values():
             task.cancel()
-        for client in list(self._clients.values()):
-            client.close()
-        for peer in self._peers.values():
-            peer.close()
+        for one in list(self._clients.values()):
+            one.close()
+        for other in self._peers.values():
+            other.close()
         for stranger in self.peer_strangers.all():
             stranger.evict()
         self._commit.close()
@@ -258,6 +262,9 @@ class Server:
         """The client has output: flush it at the end of the turn."""
         self._touched[client] = None
         self._flush_soon()
+
+    def _seen(self) -> tuple[Any, ...]:
+        return self._node, self.metrics, self._links, self._born, self._clock(), len(self._clients)
 
     def info(self) -> dict[str, admin.Section]:
         """What INFO shows."""

@@ -37,6 +37,7 @@ EDGE = (
     "kvstore/engine.py",
     "kvstore/server",
     "kvstore/client_port.py",
+    "kvstore/http_port.py",
     "kvstore/group_commit.py",
     "kvstore/peer_port.py",
     "harness/cli/",
