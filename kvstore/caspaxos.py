@@ -15,7 +15,8 @@ Rule 2. A change that changes nothing (a read, a failed condition) is an operati
         state it saw is known to be chosen. Either every promise told the same accepted ballot, or it is accepted anew.
         Otherwise a write that reached a minority is seen by one reader and missed by the next (CASSANDRA-12126).
 Rule 3. An accept that found no quorum may yet be chosen, by any later proposer that meets it. The next round first asks
-        `change.settled` whether it was; "no such thing" is answered only when that is sure.
+        `change.settled` whether it was; "no such thing" is answered only when that is sure: when the state without it is
+        accepted under a higher ballot, for until then the earlier accept lies in wait at some acceptor.
 Rule 4. One ballot carries one value. Ballots are never used twice: (counter, node, incarnation).
 Rule 5. An accept may ask for the promise of the proposer's next ballot: who accepts both has answered the next prepare, and told
         that nothing newer is accepted. The proposer's next change is one round (`Held`), once: Rystsov 2018, section 2.2.1.
@@ -185,10 +186,12 @@ def propose(
             best = max(ask.answers.values(), key=lambda reply: reply.tag)
             value = best.value
             known, mine = chosen(ask, best.tag), best.tag.node == ballots.node
-        new = KEEP if sent and _settled(change, value, bugs) else change.apply(value)
+        settled = sent and _settled(change, value, bugs)
+        unsure = sent and not settled and "cas.retry_reports_second_outcome" not in bugs
+        new = KEEP if settled else change.apply(value)
         if not isinstance(new, Keep):
             value, sent = new, True
-        elif known or "cas.fail_no_accept" in bugs:
+        elif (known and not unsure) or "cas.fail_no_accept" in bugs:
             return value
         then = ballots.next(ballot) if mine and hold is not None else NO_TAG
         ask = accept(ballot, value, then)

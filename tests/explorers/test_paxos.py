@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from tests.explorers.paxos import violations
+from tests.explorers.paxos import Schedule, violations
 
 SEEDS = 30_000 if "QUORATE_SEEDS" in os.environ else 3_000
 RULES = (
@@ -25,6 +25,13 @@ RULES = (
 def test_every_schedule_is_linearizable() -> None:
     found = violations(range(SEEDS), frozenset())
     print(f"\ncorrect: {len(found)} of {SEEDS:,} schedules are not linearizable")
+    assert found == []
+
+
+@pytest.mark.slow
+def test_two_clients_that_often_hold_a_promise_too() -> None:
+    found = [seed for seed in range(SEEDS) if Schedule(seed, frozenset(), clients=2).violated]
+    print(f"\ntwo clients: {len(found)} of {SEEDS:,} schedules are not linearizable")
     assert found == []
 
 

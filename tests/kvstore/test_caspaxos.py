@@ -162,6 +162,30 @@ def test_a_promise_in_hand_is_used_once() -> None:
     assert three.held == {}
 
 
+def test_no_is_answered_only_when_an_earlier_accept_cannot_be_met_any_more() -> None:
+    three = Majority()
+    with pytest.raises(GaveUpError):
+        three.run("q", request(1, put(b"7"), b"you"), ["AB", "b"])  # reaches B alone
+    change = request(1, lambda state: (b"5", 0) if state.value == b"7" else KEEP)
+    flow = propose(
+        change, Ballots("p", 1, random.Random(1), lambda: 9), lambda b: three._ask(b, None, False),
+        lambda b, v, then: three._ask(b, v, True, then),
+    )  # fmt: skip
+    three._deliver(next(flow), "AB")
+    accepting = next(flow)
+    for name in "AC":
+        three.slots[name] = prepare(three.slots[name], Tag(20, "z", 1)) or three.slots[name]
+    three._deliver(accepting, "ABC")  # B takes it, the others do not
+    assert isinstance(flow.throw(GaveUpError("NOQUORUM", "nacks")), Pause)
+    three._deliver(next(flow), "AC")  # who know of nothing: the condition is false
+    three._deliver(next(flow), "AC")  # and that is accepted
+    with pytest.raises(StopIteration):
+        next(flow)
+    assert not change.took_effect
+    three.now = 30
+    assert three.run("r", request(1, look, b"us"), ["AB", "AB"]).state.value is None  # B's 5 is overtaken
+
+
 def test_an_accept_whose_answers_were_lost_is_recognised() -> None:
     three = Majority()
     change = request(1, add(1))
