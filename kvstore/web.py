@@ -172,7 +172,7 @@ def ring(picture: Picture) -> bytes:
         f"<main>{_drawing(picture, hues)}<table><thead><tr><th>member</th><th>partitions</th><th>health</th></tr></thead><tbody>"
         f"{''.join(_row(name, picture, hues[name]) for name in picture.members)}</tbody></table></main>"
         f'<p class="dim">A segment is a partition, in the colour of its first owner; its other replicas are the next members clockwise. '
-        f"A white edge: it is on its way to another owner.</p></body></html>\n"
+        f"An edge: it is on its way to another owner.</p></body></html>\n"
     ).encode()
 
 
@@ -208,7 +208,7 @@ def _segment(place: int, count: int, hue: int | None, step: str, words: str) -> 
     corners: Iterable[tuple[float, float]] = ((100, begin), (100, end), (72, end), (72, begin))
     points = " ".join(f"{radius * sin(angle):.2f},{-radius * cos(angle):.2f}" for radius, angle in corners)
     fill = f"hsl({hue} 60% 52%)" if hue is not None else "#888"
-    edge = ' stroke="#fff" stroke-width="1.4"' if step else ""
+    edge = ' style="stroke:var(--ink)" stroke-width="1.4"' if step else ""
     tip = escape(f"{words}{', ' + step if step else ''}")
     return f'<polygon points="{points}" fill="{fill}"{edge}><title>{tip}</title></polygon>'
 
