@@ -14,7 +14,7 @@ R and W override the bucket's own counts, never the promise of its mode.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kvstore import commands_cas
 from kvstore.envelope import opened
@@ -33,7 +33,7 @@ from kvstore.launching import (
     wanted,
 )
 from kvstore.messages import QueryReply, Refused
-from kvstore.session import LATER, OK, Later, RefusalError, Session, command
+from kvstore.session import LATER, OK, Later, RefusalError, Session, command, current
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -127,6 +127,8 @@ class Batch:
 
 # ---- Redis' own commands -----------------------------------------------------------------------------------
 
+REDIS_TYPES: Final = {"or-set": b"set", "or-map": b"hash"}
+
 
 def _value(op: Op) -> Value:
     return op.value if op.more is None else op.more.single()
@@ -187,6 +189,13 @@ def _length(op: Op) -> Value:
 def strlen(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """STRLEN key: the length of the value, 0 if there is none."""
     return launch(node, session, *_read(node, session, args[1], _length))
+
+
+@command("TYPE", 2, 2)
+def type_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
+    """TYPE key: string, or what a CRDT is nearest to: set, hash; none if there is no such key."""
+    kind = REDIS_TYPES.get(current(node, session).type, b"string")
+    return launch(node, session, *_read(node, session, args[1], lambda op: kind if _present(op) else b"none"))
 
 
 @command("MGET", 2, 0)

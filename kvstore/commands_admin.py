@@ -18,7 +18,7 @@ from kvstore.flows import inspect
 from kvstore.flows.steps import Op
 from kvstore.launching import answer_with
 from kvstore.ring import partition_of, slot_of
-from kvstore.session import LATER, OK, TABLE, Later, RefusalError, Session, command, current, positive, text
+from kvstore.session import LATER, OK, Later, RefusalError, Session, command, current, positive, text
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -61,19 +61,6 @@ def client(node: Node, session: Session, args: Args) -> Value | Later:
     if sub == b"INFO":
         return f"id={session.conn} name={text(session.name)} resp={session.protocol}".encode()
     return Failure("ERR", f"unknown subcommand '{text(args[1])}' of CLIENT, or wrong number of arguments")
-
-
-@command("COMMAND", 1, 0)
-def command_(node: Node, session: Session, args: Args) -> Value | Later:
-    """COMMAND [COUNT | LIST | DOCS ...]; documentation is not served."""
-    sub = args[1].upper() if len(args) > 1 else b""
-    if sub == b"COUNT":
-        return len(TABLE)
-    if sub == b"LIST":
-        return [name.lower() for name in TABLE]
-    if sub == b"DOCS":
-        return {}
-    return []
 
 
 _CONFIG = {"save": b"", "appendonly": b"yes", "appendfsync": b"always", "maxmemory": b"0", "databases": b"16"}

@@ -26,6 +26,7 @@ from kvstore import (
     commands_cluster,
     commands_login,
     commands_session,
+    commands_slots,
     session,
 )
 from kvstore.acceptor import Acceptor
@@ -80,6 +81,7 @@ _FILLED_BY = (  # importing them fills session.TABLE
     commands_cluster,
     commands_login,
     commands_session,
+    commands_slots,
 )
 
 INCARNATION = "incarnation"

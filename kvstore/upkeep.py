@@ -177,7 +177,18 @@ class Upkeep:
             "LOAD": str(node.coordinator.running),
             "OLDEST_HINT": str(self.hints.oldest_ms),
             "SUSPECTS": ",".join(sorted(self.suspects)),
+            "CLIENT_PORT": node.config.client.rpartition(":")[2],
         }
+
+    def client_port(self, member: str) -> int:
+        """Where a member serves clients, as it said by gossip; 0 while that is not known."""
+        node = self._node
+        told = (
+            node.config.client.rpartition(":")[2]
+            if member == node.name
+            else self.gossip.knowledge.told(member, "CLIENT_PORT")
+        )
+        return int(told) if told else 0
 
     def repair(self) -> tuple[int, int]:
         """Now, and all of it: scrub every partition, compare with every peer that seems alive. Damaged records, peers."""

@@ -1,0 +1,174 @@
+"""Redis' own clients work as they are: redis-py (sync, async, both protocols, cluster), redis-cli and redis-benchmark."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import redis.asyncio
+from redis.cluster import RedisCluster
+
+from kvstore.ring import slot_of
+from tests.kvstore.live import LiveCluster, ask, live_cluster
+
+pytestmark = pytest.mark.slow
+WAIT_S = 20.0
+needs_tools = pytest.mark.skipif(
+    shutil.which("redis-cli") is None,
+    reason="redis-cli and redis-benchmark are not installed (Debian: redis-tools)",
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    buckets = '[buckets.counts]\nmode = "cas"\n[buckets.tags]\nmode = "crdt"\ntype = "or-set"'
+    with live_cluster(tmp_path_factory.mktemp("redis"), 3, bucket=f'mode = "register"\n{buckets}') as cluster:
+        for name in cluster.names:
+            slots_known(cluster, name, set(cluster.ports.values()))
+        yield cluster
+
+
+def slots_known(cluster: LiveCluster, name: str, first: set[int]) -> None:
+    """Wait until the node tells just these ports as those to be asked first."""
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        (rows,) = ask(cluster.ports[name], [b"CLUSTER", b"SLOTS"])
+        assert isinstance(rows, list)
+        if {row[2][1] for row in rows} == first and sum(row[1] - row[0] + 1 for row in rows) == 16384:
+            return
+        time.sleep(0.05)  # between polls
+    raise AssertionError(f"{name} tells {rows}")
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_redis_py(made: LiveCluster, protocol: int) -> None:
+    with redis.Redis(port=made.ports["n1"], protocol=protocol) as client:
+        assert client.set("a", "1")
+        assert client.get("a") == b"1"
+        assert client.type("a") == b"string"
+        assert client.type("none") == b"none"
+        assert client.mget("a", "none") == [b"1", None]
+        with client.pipeline(transaction=False) as pipe:
+            assert pipe.set("p", "2").get("p").strlen("p").delete("p").execute() == [True, b"2", 1, 1]
+    with redis.Redis(port=made.ports["n2"], protocol=protocol, db=1) as counts:
+        before = counts.incr("n")
+        assert counts.incrby("n", 5) == before + 5
+    with redis.Redis(port=made.ports["n3"], protocol=protocol, db=2) as tags:
+        tags.sadd("s", "x", "y")
+        assert set(tags.smembers("s")) >= {b"x", b"y"}
+        assert tags.type("s") == b"set"
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_redis_py_async(made: LiveCluster, protocol: int) -> None:
+    async def work() -> list[bytes | None]:
+        client = redis.asyncio.Redis(port=made.ports["n2"], protocol=protocol)
+        try:
+            await asyncio.gather(*(client.set(f"async-{n}", n) for n in range(50)))
+            return await client.mget([f"async-{n}" for n in range(50)])
+        finally:
+            await client.aclose()
+
+    assert asyncio.run(work()) == [b"%d" % n for n in range(50)]
+
+
+def test_slots_and_shards_tell_the_same(made: LiveCluster) -> None:
+    slots, shards, info, listed, mine, slot = ask(
+        made.ports["n1"], [b"CLUSTER", b"SLOTS"], [b"CLUSTER", b"SHARDS"], [b"CLUSTER", b"INFO"], [b"CLUSTER", b"NODES"],
+        [b"CLUSTER", b"MYID"], [b"CLUSTER", b"KEYSLOT", b"{user}.name"],
+    )  # fmt: skip
+    assert isinstance(slots, list)
+    assert isinstance(shards, list)
+    first = {at: row[2][2] for row in slots for at in range(row[0], row[1] + 1)}
+    assert len(first) == 16384
+    for shard in shards:
+        found = dict(zip(shard[::2], shard[1::2], strict=True))
+        masters = [dict(zip(each[::2], each[1::2], strict=True)) for each in found[b"nodes"]]
+        (master,) = [each[b"id"] for each in masters if each[b"role"] == b"master"]
+        assert len(masters) == 3
+        assert {first[at] for at in found[b"slots"]} == {master}
+    assert isinstance(info, bytes)
+    assert b"cluster_state:ok" in info
+    assert isinstance(listed, bytes)
+    (own,) = [line for line in listed.splitlines() if b"myself" in line]
+    assert own.startswith(mine)  # type: ignore[arg-type]
+    assert slot == slot_of(b"user")
+
+
+def test_a_cluster_client_routes_and_goes_on_when_a_node_dies(tmp_path: Path) -> None:
+    with live_cluster(tmp_path, 3, bucket='mode = "register"') as cluster:
+        everybody = set(cluster.ports.values())
+        for name in cluster.names:
+            slots_known(cluster, name, everybody)
+        client = RedisCluster(host="127.0.0.1", port=cluster.ports["n1"])
+        keys = [f"key-{n}" for n in range(200)]
+        for key in keys:
+            assert client.set(key, key.upper())
+        assert {client.get_node_from_key(key).port for key in keys} == everybody
+        cluster.stop("n3", signal.SIGKILL)
+        for name in ("n1", "n2"):
+            slots_known(cluster, name, everybody - {cluster.ports["n3"]})
+        assert [client.get(key) for key in keys] == [key.upper().encode() for key in keys]
+        assert client.set("key-0", "again")
+        assert client.get("key-0") == b"again"
+        client.close()
+
+
+def test_command_says_where_the_keys_are(made: LiveCluster) -> None:
+    with redis.Redis(port=made.ports["n1"]) as client:
+        rows = client.command()
+        spec = {
+            name: (row["arity"], row["first_key_pos"], row["last_key_pos"], row["step_count"])
+            for name, row in rows.items()
+        }
+    assert spec["get"] == (2, 1, 1, 1)
+    assert spec["set"] == (-3, 1, 1, 1)
+    assert spec["mset"] == (-3, 1, -1, 2)
+    assert spec["del"] == (-2, 1, -1, 1)
+    assert spec["ping"][1:] == (0, 0, 0)
+    assert spec["kv.put"][1:] == (1, 1, 1)
+    assert spec["kv.cluster"][1:] == (0, 0, 0)
+
+
+@needs_tools
+def test_redis_cli(made: LiveCluster) -> None:
+    def cli(*words: str) -> str:
+        command = ["redis-cli", "-p", str(made.ports["n1"]), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+
+    assert cli("SET", "cli", "hello world") == "OK\n"
+    assert cli("GET", "cli") == "hello world\n"
+    assert cli("-3", "GET", "cli") == "hello world\n"
+    assert cli("-c", "GET", "cli") == "hello world\n"
+    assert cli("DEL", "cli", "none") == "1\n"
+    assert cli("SET", "cli", "1", "EX", "5").startswith("WRONGCLASS")
+
+
+@needs_tools
+def test_redis_benchmark(made: LiveCluster) -> None:
+    command = [
+        "redis-benchmark",
+        "-p",
+        str(made.ports["n1"]),
+        "-n",
+        "400",
+        "-c",
+        "10",
+        "-t",
+        "set,get",
+        "--csv",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    rates = {
+        line.split(",")[0].strip('"'): float(line.split(",")[1].strip('"'))
+        for line in done.stdout.splitlines()[1:]
+    }
+    assert set(rates) == {"SET", "GET"}
+    assert all(rates.values())
