@@ -14,9 +14,10 @@ R and W override the bucket's own counts, never the promise of its mode.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kvstore import commands_cas
+from kvstore.commands_scan import TYPES
 from kvstore.envelope import opened
 from kvstore.errors import definite
 from kvstore.events import Failure, Value
@@ -127,8 +128,6 @@ class Batch:
 
 # ---- Redis' own commands -----------------------------------------------------------------------------------
 
-REDIS_TYPES: Final = {"or-set": b"set", "or-map": b"hash"}
-
 
 def _value(op: Op) -> Value:
     return op.value if op.more is None else op.more.single()
@@ -194,7 +193,7 @@ def strlen(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
 @command("TYPE", 2, 2)
 def type_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """TYPE key: string, or what a CRDT is nearest to: set, hash; none if there is no such key."""
-    kind = REDIS_TYPES.get(current(node, session).type, b"string")
+    kind = TYPES.get(current(node, session).type, b"string")
     return launch(node, session, *_read(node, session, args[1], lambda op: kind if _present(op) else b"none"))
 
 

@@ -31,7 +31,7 @@ MANY_KEYS: Final = {
     b"MGET": 1,
     b"MSET": 2,
 }  # the step from one key to the next
-KEYLESS: Final = {b"DBSIZE", b"KV.BUCKET"}
+KEYLESS: Final = {b"DBSIZE", b"KV.BUCKET", b"SCAN"}
 
 
 class Place(NamedTuple):

@@ -25,6 +25,7 @@ from kvstore import (
     commands_causal,
     commands_cluster,
     commands_login,
+    commands_scan,
     commands_session,
     commands_slots,
     session,
@@ -80,6 +81,7 @@ _FILLED_BY = (  # importing them fills session.TABLE
     commands_causal,
     commands_cluster,
     commands_login,
+    commands_scan,
     commands_session,
     commands_slots,
 )

@@ -79,6 +79,16 @@ def test_redis_py_async(made: LiveCluster, protocol: int) -> None:
     assert asyncio.run(work()) == [b"%d" % n for n in range(50)]
 
 
+def test_scan_goes_through_the_whole_cluster(made: LiveCluster) -> None:
+    with redis.Redis(port=made.ports["n1"]) as client:
+        client.mset({f"scan:{n}": n for n in range(300)})
+    with redis.Redis(port=made.ports["n2"]) as other:
+        found = list(other.scan_iter(match="scan:*", count=50))
+        assert set(found) == {b"scan:%d" % n for n in range(300)}
+        assert len(found) == 300
+        assert list(other.scan_iter(match="scan:1?", _type="string")) != []
+
+
 def test_slots_and_shards_tell_the_same(made: LiveCluster) -> None:
     slots, shards, info, listed, mine, slot = ask(
         made.ports["n1"], [b"CLUSTER", b"SLOTS"], [b"CLUSTER", b"SHARDS"], [b"CLUSTER", b"INFO"], [b"CLUSTER", b"NODES"],
