@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers.op import MISSING
 from harness.plan_toml import PlanError
 
 
@@ -29,7 +28,7 @@ class ScriptOp:
     f: str
     at_s: float | None = None
     key: Any = None
-    value: Any = MISSING
+    value: Any = None  # None: it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def _op(item: Mapping[str, Any], concurrency: int, where: str) -> ScriptOp:
         raise PlanError(f"{where}: at_s is {at_s!r}; it is a number of seconds, 0 or more")
     return ScriptOp(
         client=client, f=item["f"], at_s=None if at_s is None else float(at_s), key=item.get("key"),
-        value=item.get("value", MISSING),
+        value=item.get("value"),
     )  # fmt: skip
 
 
@@ -120,7 +119,7 @@ def op_table(op: ScriptOp) -> dict[str, Any]:
     table: dict[str, Any] = {} if op.at_s is None else {"at_s": op.at_s}
     table |= {"client": op.client, "f": op.f}
     table |= {} if op.key is None else {"key": op.key}
-    return table | ({} if op.value is MISSING or op.value is None else {"value": op.value})
+    return table | ({} if op.value is None else {"value": op.value})
 
 
 def stroke_table(stroke: Stroke) -> dict[str, Any]:

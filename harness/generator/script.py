@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from checkers.op import Op, Type
+from checkers.op import MISSING, Op, Type
 from harness.generator.base import PENDING, Generator, Next
 from harness.generator.context import Context
 from harness.plan_script import NS, ScriptOp
@@ -48,6 +48,5 @@ class Script(Generator, frozen=True):
         left = () if len(queue) == 1 else ((client, queue[1:]),)
         after = Script(self.queues[:chosen] + left + self.queues[chosen + 1 :])
         at_s, _, op = best
-        return Op(
-            -1, max(ctx.time_ns, round(at_s * NS)), ctx.processes[client], Type.INVOKE, op.f, op.key, op.value
-        ), after
+        time_ns, value = max(ctx.time_ns, round(at_s * NS)), MISSING if op.value is None else op.value
+        return Op(-1, time_ns, ctx.processes[client], Type.INVOKE, op.f, op.key, value), after

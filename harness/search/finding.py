@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from checkers.op import MISSING
 from harness.nemesis.client import HEAL
 from harness.nemesis.schedule import timetable
 from harness.plan import Plan, PlanError
@@ -72,7 +73,8 @@ def scripted(plan: Plan, run: SimRun) -> Plan:
         if op.type.word == "invoke" and isinstance(op.process, int):
             at_s = None if last else op.time_ns / NS
             client = op.process % plan.concurrency
-            ops.append(ScriptOp(client=client, f=op.f, at_s=at_s, key=op.key, value=op.value))
+            value = None if op.value is MISSING else op.value
+            ops.append(ScriptOp(client=client, f=op.f, at_s=at_s, key=op.key, value=value))
     strokes = plan.strokes or timetable(
         plan.faults, nodes=plan.node_names, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
     )
