@@ -10,9 +10,10 @@ from typing import Any
 from harness import runs
 from harness.cli.console import STYLES, emit, out, say, waiting
 from harness.plan import Plan, PlanError, dump_plan
+from harness.search import simpler
 from harness.search.finding import Target, targets
 from harness.search.lamport import draw
-from harness.search.replay import recorded, replayed
+from harness.search.replay import Recorded, recorded, replayed
 from harness.search.shrink import Size, shrink
 from harness.search.story import story, test_file
 from harness.search.trace import Paused, traced
@@ -92,6 +93,7 @@ def replay_run(
     until: str | None,
     world: str,
     times: int,
+    settle: str,
     cluster: str | None,
     folder: Path,
     *,
@@ -100,13 +102,17 @@ def replay_run(
     """Replay and print."""
     if world not in ("sim", "hosts"):
         raise PlanError(f"there is no world {world!r}; use --world sim or --world hosts")
+    settle_s = seconds(settle)
     if world == "hosts":
-        return _on_hosts(where, times, cluster, folder, json=json)
+        plan = recorded(where).plan if where.is_file() else recorded_plan(where)
+        return _on_hosts(slower(plan, settle_s), times, cluster, folder, json=json)
     if times != 1 or cluster is not None:
         raise PlanError(
             "--times and --cluster go with --world hosts; in the simulator every time is the same"
         )
     run = recorded(where)
+    if settle_s:
+        run = Recorded(slower(run.plan, settle_s), None, {})
     if until is not None:
         return _stopped(run.plan, seconds(until), json=json)
     found = replayed(run)
@@ -167,12 +173,11 @@ def _stopped(plan: Plan, until_s: float, *, json: bool) -> int:
     return 0
 
 
-def _on_hosts(where: Path, times: int, cluster: str | None, folder: Path, *, json: bool) -> int:
+def _on_hosts(plan: Plan, times: int, cluster: str | None, folder: Path, *, json: bool) -> int:
     """Run the plan on hosts and count how often it breaks a claim, and as it does in the simulator."""
     from harness.provision import find_inventory
     from harness.runner import run as run_once
 
-    plan = recorded(where).plan if where.is_file() else recorded_plan(where)
     inventory = find_inventory(cluster)
     outcomes: list[dict[str, Any]] = []
     for number in range(1, times + 1):
@@ -190,6 +195,15 @@ def _on_hosts(where: Path, times: int, cluster: str | None, folder: Path, *, jso
         if bad
         else max(({"valid": 0, "unknown": UNKNOWN}[each["outcome"]] for each in outcomes), default=UNKNOWN)
     )
+
+
+def slower(plan: Plan, settle_s: float) -> Plan:
+    """The plan with time for its faults. Raises PlanError if it has no script."""
+    if settle_s and not plan.script:
+        raise PlanError(
+            "--settle is for scripts, such as `quorate shrink` writes; change [[faults]] of other plans"
+        )
+    return simpler.settled(plan, settle_s) if settle_s else plan
 
 
 def recorded_plan(where: Path) -> Plan:

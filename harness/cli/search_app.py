@@ -91,6 +91,13 @@ def replay(
     ] = None,
     world: Annotated[str, typer.Option(help="sim, or hosts: run it again there and count.")] = "sim",
     times: Annotated[int, typer.Option(help="How often, on hosts.")] = 1,
+    settle: Annotated[
+        str,
+        typer.Option(
+            help="Of a script: time after each start and end of a fault before anything else. Hosts need some 500ms.",
+            metavar="TIME",
+        ),
+    ] = "0s",
     cluster: Annotated[str | None, typer.Option(help="The cluster, on hosts.")] = None,
     out: Out = Path("runs"),
     json: Json = False,
@@ -103,8 +110,8 @@ def replay(
 
       quorate replay runs/eventual/latest --until 2.15s
 
-      sudo quorate replay shrunk/plan.toml --world hosts --times 20
+      sudo quorate replay shrunk/plan.toml --world hosts --times 20 --settle 500ms
     """
     from harness.cli.search import replay_run
 
-    return replay_run(run, trace, until, world, times, cluster, out, json=json)
+    return replay_run(run, trace, until, world, times, settle, cluster, out, json=json)

@@ -185,6 +185,30 @@ def sooner(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, time_limit_s=round(end_s, 3))
 
 
+def settled(plan: Plan, settle_s: float) -> Plan:
+    """The plan with so much time after each start and end of a fault before the next thing happens: real hosts need it to cut a link.
+
+    The order stays, and what is close to each other and not behind a fault stays close. Partitions last until the script is over: on hosts a
+    link that is mended delivers what it held back (TCP sends it again), in the simulator it is lost.
+    """
+    edges = {edge / NS for stroke in plan.strokes for edge in (stroke.start_ns, stroke.end_ns)}
+    moved, shift_s = dict[float, float](), 0.0
+    for early, late in pairwise(sorted({0.0, *edges, *_moments(plan)})):
+        moved[early] = early + shift_s
+        if early in edges:
+            shift_s += max(0.0, settle_s - (late - early))
+        moved[late] = late + shift_s
+    script = tuple(op if op.at_s is None else replace(op, at_s=moved[op.at_s]) for op in plan.script)
+    last_s = max((op.at_s for op in script if op.at_s is not None), default=0.0) + settle_s
+    strokes = []
+    for stroke in plan.strokes:
+        start_s, end_s = moved[stroke.start_ns / NS], moved[stroke.end_ns / NS]
+        end_s = max(end_s, last_s) if stroke.kind == "partition" else end_s
+        strokes.append(replace(stroke, start_ns=round(start_s * NS), end_ns=round(end_s * NS)))
+    limit_s = max([plan.time_limit_s + shift_s, *(stroke.end_ns / NS + settle_s for stroke in strokes)])
+    return replace(plan, script=script, strokes=tuple(strokes), time_limit_s=limit_s)
+
+
 def _moments(plan: Plan) -> Iterator[float]:
     """When something begins or ends."""
     for op in plan.script:

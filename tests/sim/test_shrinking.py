@@ -19,7 +19,7 @@ from harness.generator import script, simulate
 from harness.plan import Plan, PlanError, dump_plan, load_plan, parse_plan
 from harness.plan_script import ScriptOp, Stroke
 from harness.search import simpler
-from harness.search.finding import Target, scripted, shows
+from harness.search.finding import Target, scripted, shows, targets
 from harness.search.lamport import draw
 from harness.search.replay import Recorded, ReplayError, replayed
 from harness.search.shrink import NotShownError, Size, shrink
@@ -148,6 +148,16 @@ def test_one_node_less_keeps_each_client_and_fault_at_its_node() -> None:
     assert [op.client % 2 for op in turned.script] == [1, 0, 0, 1, 0, 0]
 
 
+def test_faults_are_given_time_and_the_script_still_fails() -> None:
+    slow = simpler.settled(SMALL, 0.5)
+    stroke = slow.strokes[0]
+    times = [stroke.start_ns / 1e9, slow.script[0].at_s, slow.script[1].at_s, stroke.end_ns / 1e9]
+    assert times == pytest.approx([0.02, 0.52, 1.0397, 1.5397])
+    assert slow.time_limit_s > 1.5397
+    assert slow.script[2] == SMALL.script[2]
+    assert targets(simulate_run(slow)) == targets(simulate_run(SMALL))
+
+
 def test_closing_the_gaps_keeps_the_order_of_all_that_begins_and_ends() -> None:
     for plan in simpler.sooner(replace(SMALL, time_limit_s=9.0)):
         moments = [(op.at_s or 0.0) * 1e9 for op in plan.script[:2]]
@@ -271,6 +281,8 @@ def test_from_a_run_to_a_test_that_keeps_it(tmp_path: Path, capsys: pytest.Captu
         (["shrink", "PLAN", "--claim", "integrity"], 2, "breaks the claim 'integrity' not"),
         (["replay", "PLAN", "--times", "3"], 254, "--times and --cluster go with --world hosts"),
         (["replay", "PLAN", "--world", "moon"], 254, "there is no world 'moon'"),
+        (["replay", "PLAN", "--settle", "soon"], 254, "is no length of time"),
+        (["replay", str(EXAMPLES / "eventual.toml"), "--settle", "2s"], 254, "--settle is for scripts"),
         (["replay", "nowhere"], 254, "nowhere holds no run"),
     ],
 )
