@@ -121,6 +121,14 @@ class Acceptor:
             ticket = self._write(self._promise_row(bucket, record.key, record.tag))
         return ticket
 
+    def lacks(self, record: Record) -> bool:
+        """Whether this state lost against a higher promise, so that nothing as new is here."""
+        try:
+            current, _ = self._overlay.look(record.bucket, record.key)
+        except CorruptRecord:
+            return True
+        return current is None or current.tag < record.tag
+
     # ---- rows ----
 
     def _promise(self, bucket: str, key: bytes) -> tuple[Tag, int]:

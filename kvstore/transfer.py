@@ -11,6 +11,10 @@ Rule 2. A source answers when everything it has written is durable, and from wha
 Rule 3. A page counts up to the smallest last key of those who answered: every key is covered by enough sources.
 Rule 4. A record a source cannot read makes its page no answer.
 
+Rule 5. A newcomer may have promised a proposer of this epoch a ballot above that of a record it is given, and such a late accept
+loses (`kvstore.acceptor`). Its stream is done only when the newcomer has had that key's state accepted anew, by a majority of the old
+and of the new replicas. Without this, a promise that came to nothing made an acknowledged write invisible to the new replicas.
+
 Tombstones travel as records do; promises of class `cas` too, so that a newcomer forgets none that was made.
 """
 
@@ -22,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 from kvstore.acceptor import PROMISES
 from kvstore.config import BucketConfig
 from kvstore.document import newcomers, sources
-from kvstore.events import CorruptRecord, Damaged, Log, Record
+from kvstore.events import CorruptRecord, Damaged, Failure, Log, Record
+from kvstore.flows import cas
 from kvstore.flows.steps import Durable, Flow, Op, Pause, Tell
 from kvstore.messages import Refused
 from kvstore.messages_ring import RING_BUCKET, Page, Pull, Pulled, Scan
@@ -102,6 +107,7 @@ class Transfer:
     def _begin(self, partition: int, epoch: int) -> None:
         self._pulls.add((partition, epoch))
         op = Op(_BUCKET, b"", partition, (), lambda op: None)
+        op.more = {}  # rule 5: (bucket's name, key) of what lost, and the bucket
         coordinator = self._node.coordinator
         coordinator.launch(
             op, lambda op: self._stream(op, epoch), partial(self._ended, epoch), PULL_TIMEOUT_MS
@@ -110,13 +116,30 @@ class Transfer:
             coordinator.nudge(op)
 
     def _ended(self, epoch: int, op: Op, value: Any) -> None:
-        """A stream is over, one way or the other."""
+        """A stream is over, one way or the other; or the next key of it is to be accepted anew."""
+        if op.existed and op.more:
+            self._accept_anew(epoch, op)
+            return
         self._pulls.discard((op.partition, epoch))
         if op.existed:
             self._done[op.partition] = epoch
             for _, left in self._waiting.values():
                 left.discard((op.partition, epoch))
             self._tell()
+
+    def _accept_anew(self, epoch: int, stream: Op) -> None:
+        """Rule 5, for one key."""
+        view = self._node.view
+        (_, key), bucket = stream.more.popitem()
+        plan = view.plan(stream.partition, bucket.n)
+        op = Op(bucket, key, stream.partition, plan.replicas, lambda op: None)
+        op.plan = plan
+
+        def ended(op: Op, value: Any) -> None:
+            stream.existed = type(value) is not Failure and view.since(stream.partition) == epoch
+            self._ended(epoch, stream, value)
+
+        self._node.coordinator.launch(op, cas.confirm, ended, PULL_TIMEOUT_MS)
 
     def _tell(self) -> None:
         for dst, (request, left) in list(self._waiting.items()):
@@ -140,13 +163,16 @@ class Transfer:
                 continue
             names = (bucket.name, PROMISES + bucket.name) if bucket.kind == "cas" else (bucket.name,)
             for name in names:
-                yield from self._records(op, name, epoch, there, need)
+                yield from self._records(op, bucket, name, epoch, there, need)
         yield Durable(node.overlay.ticket)
         op.existed = node.view.since(partition) == epoch
         op.answer()
 
-    def _records(self, op: Op, name: str, epoch: int, there: tuple[str, ...], need: int) -> Flow:
+    def _records(
+        self, op: Op, bucket: BucketConfig, name: str, epoch: int, there: tuple[str, ...], need: int
+    ) -> Flow:
         after: bytes | None = None
+        acceptor = self._node.replica.acceptor
         while self._node.view.since(op.partition) == epoch:
             body = (name, op.partition, epoch, after, PAGE_RECORDS)
             ask = Tell(Scan, there, body, lambda answers: len(answers) >= need)
@@ -159,6 +185,8 @@ class Transfer:
                 for record in page.records:
                     if end is None or record.key <= end:
                         self._merge(record)
+                        if bucket.kind == "cas" and name == bucket.name and acceptor.lacks(record):
+                            op.more[name, record.key] = bucket
                         size += len(record.key) + len(record.value or b"") + 64
             if end is None:
                 return

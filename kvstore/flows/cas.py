@@ -67,6 +67,13 @@ def delete(op: Op) -> Flow:
     op.answer()
 
 
+def confirm(op: Op) -> Flow:
+    """Have the state accepted anew, as it is, while the partition moves."""
+    op.effect = _look
+    yield from proposed(op)
+    op.answer()
+
+
 def proposed(op: Op) -> Flow:
     """Bring `op.effect` about; returns the Request."""
     yield Turn()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kvstore.config import bucket
-from kvstore.events import Failure, Simple
+from kvstore.document import BOTH_OLD
+from kvstore.events import Deliver, Failure, Simple, Tag
+from kvstore.messages_cas import Prepare
 from kvstore.ring import PARTITIONS, partition_of, walk
 from tests.kvstore.cluster import Cluster, failed
 
@@ -97,6 +99,34 @@ def test_a_change_can_be_taken_back() -> None:
             break
     assert made.node("a").view.members == ("a", "b", "c")
     unharmed(made, "abc")
+
+
+def test_a_newcomer_that_has_promised_more_still_gets_what_was_acknowledged() -> None:
+    """b and c alone hold it, and d promises a dead proposer's ballot before it streams: yet a or d must know it then."""
+    made = Cluster("abc", bucket("default", "cas"), seed=5, anti_entropy_ms=0.0)
+    made.add("d")
+    made.network.cut = {(other, "a") for other in "bc"}
+    for key in KEYS:
+        assert failed(made.ask("b", "SET", key, b"v-" + key)) is None
+    made.network.cut = set()
+    made.ask("b", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    promised: set[bytes] = set()
+    view = made.node("d").view
+    for _ in range(100_000):
+        made.idle(0.5)
+        for key in set(KEYS) - promised:
+            partition = partition_of(key)
+            if view.document.step(partition) == BOTH_OLD:
+                body = ("default", key, partition, view.since(partition), 1000.0, Tag(1 << 40, "b", 9))
+                made.step("d", Deliver("b", Prepare(1 << 60, *body)))
+                promised.add(key)
+        if view.joined and view.document.change is None:
+            break
+    disks = {name: on_disk(made, name) for name in "abcd"}
+    replicas = {key: walk(view.document.owners, partition_of(key), 3) for key in promised}
+    assert sum({"a", "d"} <= set(nodes) for nodes in replicas.values()) > 10
+    for key, nodes in replicas.items():  # every majority meets it
+        assert sum(key in disks[name] for name in nodes) >= 2
 
 
 def test_the_driver_may_crash_at_any_time() -> None:
