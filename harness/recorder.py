@@ -5,7 +5,9 @@
 The interpreter flushes at the end of each of its steps, before any client runs: one write for a completion and the
 invocations it made room for. What was written survives `kill -9` of the harness; any prefix of the file is a
 readable history, and none holds an effect without its cause. A write costs about 2 µs, less than making the line
-(`benchmarks/interpreter_rate.py`). Waiting for the disk (fsync) would guard against power loss of the controlling
+(`benchmarks/interpreter_rate.py`). No two records have the same time: in the simulator much happens at one instant, and what a checker takes for
+concurrent because its times are equal (a process' last end and next call!) was not. A record is made before its request leaves and after its
+answer came, so the order of the records is one of real time; a time moves by nanoseconds at most. Waiting for the disk (fsync) would guard against power loss of the controlling
 machine, and is not done.
 """
 
@@ -68,12 +70,14 @@ class Recorder:
     def __init__(self, sink: Sink | None, *, keep: bool = False) -> None:
         self.ops: list[Op] = []
         self.count = 0
+        self._last_ns = -1
         self._sink = sink
         self._keep = keep
         self._waiting: list[bytes] = []
 
     def record(self, op: Op, time_ns: int) -> Op:
-        """The op with its index and time; its line is written by the next `flush`."""
+        """The op with its index and time, or the first nanosecond after the last record's; its line is written by the next `flush`."""
+        self._last_ns = time_ns = max(time_ns, self._last_ns + 1)
         op = Op(self.count, time_ns, op.process, op.type, op.f, op.key, op.value, op.error)
         if self._sink is not None:
             self._waiting.append(encode_op(op))
