@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 RUST   := $(wildcard checkers/core/src/*.rs checkers/core/src/*/*.rs) checkers/core/Cargo.toml checkers/core/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format nightly wheel-test mutants bench clean
+.PHONY: help demo test quick check format nightly wheel-test mutants configurations bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.built ## show which configurations keep their promise (simulator, about a minute)
 	$(BIN)/quorate demo
@@ -43,6 +43,10 @@ nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000
 mutants: $(VENV)/.built ## list the mutants of the checkers, in Rust and Python, that no test notices (an hour)
 	$(BIN)/python tests/quality/mutate_core.py
 	$(BIN)/python tests/quality/mutate_python.py
+
+configurations: $(VENV)/.built ## measure every configuration of the store anew and write docs/configurations.md (some ten minutes)
+	$(BIN)/quorate matrix examples/configurations/matrix.toml --out runs/configurations
+	cp runs/configurations/matrix.md docs/configurations.md
 
 bench: $(VENV)/.built ## measure the numbers that docs/benchmarks.md states
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.console import BROKEN, emit, out, readable, say, waiting
-from harness.cli.run import changed
 from harness.cli.search import UNKNOWN, seconds
 from harness.plan import PlanError, load_plan
+from harness.plan_changes import changed
 from harness.search.explore import Exploration, Record
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from harness.cli.console import STYLES, emit, out, readable, say, waiting
-from harness.plan import Plan, PlanError, dump_plan, load_plan, parse_plan
+from harness.plan import Plan, PlanError, load_plan
+from harness.plan_changes import changed
 
 WORLDS = ("sim", "hosts")
-TABLES = {"system": "system_options", "options": "options", "sim": "sim", "hosts": "hosts"}
 
 
 def run_plan(
@@ -61,41 +59,6 @@ def end_politely(_: int, frame: FrameType | None) -> None:
     """
     handler = signal.getsignal(signal.SIGINT)
     (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
-
-
-def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:
-    """The plan with `key=value` changes: a field, or `system.mode`, `sim.loss`, … Values are TOML, or bare words."""
-    for change in changes:
-        name, equals, text = change.partition("=")
-        if not equals:
-            raise PlanError(f"--set {change} has no '='; write for example --set system.mode=eventual")
-        table, dot, key = name.strip().partition(".")
-        if dot and table in TABLES:
-            field = TABLES[table]
-            if (table, key) == ("system", "name"):
-                plan = replace(plan, system=text)
-            else:
-                values: dict[str, Any] = {field: {**getattr(plan, field), key: toml_value(text)}}
-                plan = replace(plan, **values)
-        elif not dot and table in {field.name for field in fields(Plan)} - {
-            "faults",
-            "system",
-            *TABLES.values(),
-        }:
-            plan = replace(plan, **{table: toml_value(text)})
-        else:
-            raise PlanError(
-                f"--set {name}: no such key; use a field of the plan (seed, nodes, rate, …) or system.KEY, options.KEY, sim.KEY, hosts.KEY"
-            )
-    return parse_plan(dump_plan(plan), f"{source} with --set") if changes else plan
-
-
-def toml_value(text: str) -> Any:
-    """`3`, `true`, `"a"`, `["a"]`; a bare word is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def inventory_of(world: str, inventory: Path | None, cluster: str | None, plan: Plan) -> Path | None:

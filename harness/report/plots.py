@@ -7,6 +7,7 @@ Colours are drawn as markers and then replaced by the page's CSS variables, so t
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -133,15 +134,23 @@ def shade(axes: Any, faults: Sequence[Mapping[str, Any]], end_ns: int) -> None:
 
 
 def finish(figure: Any, axes: Any, end_ns: int, alternative: str) -> str:
-    """The figure as an SVG element with a text alternative and the page's colours."""
+    """A figure over the time of a run, as an SVG element."""
     from matplotlib import rc_context
 
     with rc_context(STYLE):
         axes.set_xlim(0, end_ns / 1e9)
-        axes.set_xlabel("seconds since the run began")
         axes.legend(
             loc="upper right", frameon=False, ncols=5, bbox_to_anchor=(1, 1.14), fontsize=8, handletextpad=0.3
         )
+    return written(figure, axes, "seconds since the run began", alternative)
+
+
+def written(figure: Any, axes: Any, below: str, alternative: str) -> str:
+    """The figure as an SVG element with a text alternative and the page's colours; `below` names the lower axis."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        axes.set_xlabel(below)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return for_page(buffer.getvalue(), alternative)
@@ -149,15 +158,41 @@ def finish(figure: Any, axes: Any, end_ns: int, alternative: str) -> str:
 
 def for_page(svg: str, alternative: str) -> str:
     """Strip what is for files only (prologue, metadata, namespaces), make ids unique, replace the marker colours."""
-    prefix = alternative.split()[0].lower()
+    prefix = re.sub(r"[^a-z0-9]+", "-", alternative.split(" of ")[0].lower())
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(
         r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>",
-        rf'<svg class="plot" viewBox="\1" role="img" aria-label="{alternative}">',
+        rf'<svg class="plot" viewBox="\1" role="img" aria-label="{html.escape(alternative)}">',
         svg,
         count=1,
     )
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     return re.sub("|".join(INK), lambda match: INK[match.group()], svg)
+
+
+def trade_off(points: Sequence[tuple[str, float, float, bool]], what: str) -> str:
+    """(name, read p99 in ms, share of stale reads, linearizable) as a scatter, with the Pareto front drawn through the best."""
+    front = pareto([(x, y) for _, x, y, _ in points])
+    figure, axes = canvas(3.4)
+    for name, x, y, whole in points:
+        colour = "#030303" if whole else "#050505"
+        axes.scatter([x], [100 * y], s=26, c=colour if whole else "none", edgecolors=colour, linewidths=1.1)
+        if (x, y) in front:
+            axes.annotate(name, (x, 100 * y), textcoords="offset points", xytext=(5, 4), fontsize=7.5)
+    axes.plot([x for x, _ in front], [100 * y for _, y in front], color="#020202", linewidth=1.2, zorder=0)
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=0.01)
+    axes.set_ylim(bottom=-0.002)
+    axes.set_ylabel("stale reads, %")
+    return written(figure, axes, "read p99, ms", f"Chart-{what} of read latency against stale reads")
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those that no other point beats on both numbers, by the first of them."""
+    front: list[tuple[float, float]] = []
+    for point in sorted(set(points)):
+        if not front or point[1] < front[-1][1]:
+            front.append(point)
+    return front

@@ -1,0 +1,94 @@
+"""`quorate matrix`: make the runs that are missing, merge them, and write matrix.md, matrix.html and cells.json."""
+
+from __future__ import annotations
+
+import json as json_text
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cli.console import BROKEN, emit, out, readable, say, waiting
+from harness.cli.search import UNKNOWN, seconds
+from harness.matrix.grid import load_matrix
+from harness.matrix.measure import Measured
+from harness.matrix.merge import Row, merge_cell
+from harness.matrix.page import matrix_page, summary
+from harness.matrix.sweep import Sweep
+from harness.matrix.tables import cells_of, markdown
+from harness.plan import PlanError
+from harness.runs import write_text
+
+SHOWN = (0, 1, 2, 3, 5, 6, 8, 9)  # the columns that a terminal has room for
+
+
+def run_matrix(path: Path, seeds: int | None, budget: str, jobs: int, folder: Path, *, json: bool) -> int:
+    """Sweep and write. Ctrl-C ends it as a budget does: the same command goes on."""
+    if jobs < 0:
+        raise PlanError("--jobs is 0 (one for each core) or more")
+    limit_s = seconds(budget)
+    with waiting(f"reading {path.name}", quiet=json):
+        sweep = Sweep(load_matrix(readable(path), seeds), folder)
+    begin_s, already = time.monotonic(), len(sweep.records)
+    with waiting(f"{sweep.matrix.name}: {len(sweep.matrix.cells)} cells", quiet=json) as tick:
+
+        def tell(_: Measured) -> None:
+            made, past_s = len(sweep.records) - already, time.monotonic() - begin_s
+            left_s = (sweep.total - len(sweep.records)) * past_s / made
+            tick(len(sweep.records) / sweep.total, f"{len(sweep.records):,} of {sweep.total:,} runs, {left_s:.0f} s left")  # fmt: skip
+
+        try:
+            sweep.go(jobs or os.cpu_count() or 1, lambda: time.monotonic() - begin_s > limit_s, tell)
+        except KeyboardInterrupt:
+            say(f"stopped; the same command goes on after run {len(sweep.records)}")
+    rows = [merge_cell(cell, sweep.of(cell)) for cell in sweep.matrix.cells]
+    command = f"quorate matrix {shlex.quote(str(path))}" + (f" --seeds {seeds}" if seeds else "")
+    written = write(sweep, rows, command)
+    missing = sweep.total - len(sweep.records)
+    if json:
+        emit({"matrix": sweep.matrix.name, "runs": len(sweep.records), "missing": missing, "files": written, "cells": [row.numbers for row in rows]})  # fmt: skip
+    else:
+        show(rows)
+        say(
+            f"{summary(rows)}{f' {missing:,} runs are missing.' if missing else ''}\nreport: {written['html']}"
+        )
+    return status_of(rows, missing)
+
+
+def write(sweep: Sweep, rows: Sequence[Row], command: str) -> dict[str, str]:
+    """The files, and where they are."""
+    findings = {
+        row.cell.number: str(sweep.finding(row.cell, row.example)) for row in rows if row.example is not None
+    }
+    files = {
+        "markdown": (sweep.folder / "matrix.md", markdown(sweep.matrix, rows, command)),
+        "html": (sweep.folder / "matrix.html", matrix_page(sweep.matrix, rows, findings, command)),
+        "json": (sweep.folder / "cells.json", json_text.dumps([row.numbers for row in rows], indent=1) + "\n"),
+    }  # fmt: skip
+    for path, text in files.values():
+        write_text(path, text)
+    return {name: str(path) for name, (path, _) in files.items()}
+
+
+def status_of(rows: Sequence[Row], missing: int) -> int:
+    """A matrix asks, it claims nothing: 0 if every cell has an answer, 255 after a crash, 2 if something is missing or unknown."""
+    if any(row.numbers["crashes"] for row in rows):
+        return BROKEN
+    unknown = any(row.cell.plan is not None and not (row.strongest or row.weakest_refuted) for row in rows)
+    return UNKNOWN if missing or unknown else 0
+
+
+def show(rows: Sequence[Row]) -> None:
+    """For a person."""
+    from rich.table import Table
+
+    console = out()
+    names = ("configuration", "strongest kept", "weakest refuted", "stale reads", "lost keys", "available", "read p50 / p99", "write p50 / p99")  # fmt: skip
+    for environment in dict.fromkeys(row.cell.environment for row in rows):
+        table = Table(*names, title=environment, title_justify="left")
+        for row in rows:
+            if row.cell.environment == environment and row.cell.plan is not None:
+                cells = cells_of(row)
+                table.add_row(*(cells[place] for place in SHOWN))
+        console.print(table)

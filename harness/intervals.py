@@ -1,0 +1,73 @@
+"""How sure a count is: intervals that need no library and no draw.
+
+    k of n runs broke a claim          Wilson's score interval of the rate; for k = 0 the exact upper bound, about 3/n ("rule of three")
+    stale reads of all reads, by run   ratio estimate with the variance *between runs*: the reads of a run are no independent draws
+    quantile of few numbers            nearest rank
+
+References: Wilson 1927; Hanley & Lippman-Hand, JAMA 1983; Cochran, Sampling Techniques, 3rd ed., ch. 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Final
+
+Z95: Final = 1.959963984540054
+T95: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""Student's t for a two-sided 95 %, with 1 to 10 degrees of freedom."""
+
+
+def wilson(hits: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a rate of which `hits` of `trials` were seen; (0, 1) of nothing. Without a hit: the one-sided bound."""
+    if not 0 <= hits <= trials:
+        raise ValueError(f"{hits} of {trials} is no share")
+    if trials == 0:
+        return 0.0, 1.0
+    if hits == 0:
+        return 0.0, clean_bound(trials)
+    share, z2 = hits / trials, Z95 * Z95
+    middle = share + z2 / (2 * trials)
+    half = Z95 * sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))
+    scale = 1 + z2 / trials
+    return max(0.0, (middle - half) / scale), 1.0 if hits == trials else min(1.0, (middle + half) / scale)
+
+
+def clean_bound(runs: int) -> float:
+    """The rate of violations that `runs` runs without one rule out, at 95 %: 1 - 0.05^(1/runs)."""
+    return 1.0 if runs < 1 else float(1 - 0.05 ** (1 / runs))
+
+
+def student(degrees: int) -> float:
+    """The two-sided 95 % quantile of Student's t, from above 10 degrees on by its usual expansion in 1/degrees."""
+    if degrees < 1:
+        raise ValueError("one value has no spread")
+    if degrees <= len(T95):
+        return T95[degrees - 1]
+    z = Z95
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3
+
+
+def ratio(parts: Sequence[tuple[int, int]]) -> tuple[float, float, float] | None:
+    """(estimate, low, high) of sum(hits)/sum(trials) over runs of (hits, trials); None when there was no trial.
+
+    With one run the interval is (0, 1): how runs differ is not known.
+    """
+    used = [(hits, trials) for hits, trials in parts if trials]
+    total = sum(trials for _, trials in used)
+    if not total:
+        return None
+    share = sum(hits for hits, _ in used) / total
+    if len(used) < 2:
+        return share, 0.0, 1.0
+    squares = sum((hits - share * trials) ** 2 for hits, trials in used)
+    error = sqrt(squares * len(used) / (len(used) - 1)) / total
+    half = student(len(used) - 1) * error
+    return share, max(0.0, share - half), min(1.0, share + half)
+
+
+def middle(values: Sequence[float]) -> float | None:
+    """The median, by nearest rank from below; None of nothing."""
+    return sorted(values)[(len(values) - 1) // 2] if values else None

@@ -1,0 +1,119 @@
+"""One run of a cell, measured: small enough to come back from another process and to be a line of a file.
+
+    plan, seed ─► simulate ─► history ─► levels, staleness, latency, availability, what was lost
+
+Lost: a key whose last reads (after the heal) all miss an acknowledged write. A read misses a write that was acknowledged before the read's
+call, and called after the write that the read returned had been acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from checkers import History
+from checkers.bespoke.calls import Call, calls_of
+from checkers.levels import LEVELS
+from checkers.verdict import Verdict
+from harness.plan import Plan
+from harness.simulate import SimRun, simulate_run
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A run. `outcome` is the verdict of its claims, or "crash"; `levels` what each level got, UNKNOWN in place of VALID where the run
+    itself is in doubt. Times are in ms, shares are pairs (how many, of how many).
+    """
+
+    cell: int
+    seed: int
+    outcome: str
+    reason: str
+    levels: dict[str, str] = {}
+    stale: tuple[int, int] = (0, 0)  # definitely stale reads, of reads
+    versions_max: int = 0
+    stale_ms_max: float = 0.0
+    delta_ms: float | None = 0.0  # None: no shift is enough
+    done: tuple[int, int] = (0, 0)  # operations that ended ok, of all
+    done_under_faults: float | None = None
+    lost_keys: tuple[int, int] = (0, 0)
+    latency_ms: dict[str, dict[str, float]] = {}  # f -> quantile -> ms
+    core_ops: int = 0  # operations in the shortest proof of a violation
+    anomaly: str = ""
+    proof: str = ""  # in one sentence
+    drawing: str = ""
+    digest: str = ""  # of history and faults
+
+
+def measure(cell: int, plan: Plan) -> Measured:
+    """Make the run. A crash of the harness or the system is a record too."""
+    try:
+        run = simulate_run(plan)
+    except Exception as error:
+        return Measured(cell, plan.seed, "crash", f"{type(error).__name__}: {error}")
+    return measured(cell, plan, run)
+
+
+def measured(cell: int, plan: Plan, run: SimRun) -> Measured:
+    """What a run is worth."""
+    results = run.results
+    stale, core = results["staleness"], results["core"] or {}
+    deltas = results["atomicity"]
+    by_f = results["stats"]["stats"]["by_f"].values()
+    return Measured(
+        cell=cell,
+        seed=plan.seed,
+        outcome=run.verdict.value,
+        reason=str(results["reason"]),
+        levels=levels_of(run.verdict, results["levels"]),
+        stale=(stale.get("stale_reads", 0), stale.get("reads", 0)),
+        versions_max=stale.get("worst_staleness_versions", 0),
+        stale_ms_max=stale.get("worst_staleness_ms", 0.0),
+        delta_ms=None if deltas.get("keys_without_delta") else deltas.get("delta_ms", {}).get("max", 0.0),
+        done=(
+            sum(count["ok"] for count in by_f),
+            sum(sum(count.values()) for count in by_f),
+        ),
+        done_under_faults=results["availability"]["under_faults"],
+        lost_keys=lost_keys(run.history, int(plan.time_limit_s * 1e9)),
+        latency_ms=results["latency_ms"],
+        core_ops=sum(op["type"] == "invoke" for op in core.get("ops", ())),
+        anomaly=core.get("anomaly") or "",
+        proof=core.get("sentence", ""),
+        drawing=core.get("drawing", ""),
+        digest=sha256(run.lines + run.fault_lines).hexdigest()[:32],
+    )
+
+
+def levels_of(outcome: Verdict, results: Mapping[str, Any]) -> dict[str, str]:
+    """The verdicts; a run that tested too little acquits nobody."""
+    found = {level: str(results[level]["verdict"]) for level in LEVELS if level in results}
+    doubtful = outcome is Verdict.UNKNOWN
+    return {k: "unknown" if doubtful and v == "valid" else v for k, v in found.items()}
+
+
+def lost_keys(history: History, load_end_ns: int) -> tuple[int, int]:
+    """(keys that lost an acknowledged write, keys that were read after the load)."""
+    by_key: dict[Any, list[Call]] = {}
+    for call in calls_of(history):
+        by_key.setdefault(call.key, []).append(call)
+    judged = [_lost(calls, load_end_ns) for calls in by_key.values()]
+    known = [lost for lost in judged if lost is not None]
+    return sum(known), len(known)
+
+
+def _lost(calls: Sequence[Call], load_end_ns: int) -> bool | None:
+    """Whether every late read misses an acknowledged write; None if there is no late read."""
+    late = [call for call in calls if call.f == "read" and call.ok and call.call >= load_end_ns]
+    if not late:
+        return None
+    writes = [call for call in calls if call.f == "write" and call.possible]
+    wrote = {call.value: call for call in writes}
+
+    def misses(read: Call) -> bool:
+        seen = wrote.get(read.result)
+        return any(w.before(read) and (seen is None or seen.before(w)) for w in writes)
+
+    return all(misses(read) for read in late)

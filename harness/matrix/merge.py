@@ -1,0 +1,112 @@
+"""The runs of a cell as one row: what held, what broke and how often, and what it costs.
+
+A level is INVALID if one run refutes it, VALID if every run keeps it, else UNKNOWN. "Kept" means no more than: not refuted in so many runs;
+`bound` is the rate of violations that they leave possible (95 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from checkers.levels import LEVELS, maximal, minimal
+from checkers.verdict import Verdict, merge
+from harness.intervals import middle, ratio, wilson
+from harness.matrix.grid import Cell
+from harness.matrix.measure import Measured
+
+FUNCTIONS: Final = ("read", "write")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A cell and what its runs say. `numbers` is what `--json` prints of it."""
+
+    cell: Cell
+    verdicts: Mapping[str, Verdict]
+    strongest: tuple[str, ...]
+    weakest_refuted: tuple[str, ...]
+    example: Measured | None  # the run with the shortest proof of the weakest level refuted
+    numbers: Mapping[str, Any]
+
+
+def merge_cell(cell: Cell, runs: Sequence[Measured]) -> Row:
+    """One row."""
+    judged = [run for run in runs if run.levels]
+    levels = {
+        level: merge(Verdict(run.levels[level]) for run in judged)
+        for level in LEVELS
+        if judged and all(level in run.levels for run in judged)
+    }
+    if len(judged) < len(runs):  # a run that crashed acquits nobody
+        levels = {k: Verdict.UNKNOWN if v is Verdict.VALID else v for k, v in levels.items()}
+    strongest, refuted = maximal(levels), minimal(levels)
+    guilty = sorted((run for run in runs if run.core_ops), key=lambda run: (run.core_ops, run.seed))
+    return Row(
+        cell=cell,
+        verdicts=levels,
+        strongest=tuple(strongest),
+        weakest_refuted=tuple(refuted),
+        example=guilty[0] if guilty else None,
+        numbers={
+            "cell": cell.number,
+            "configuration": dict(cell.coordinates),
+            "environment": cell.environment,
+            "refused": cell.refused or None,
+            "runs": len(runs),
+            "crashes": sum(run.outcome == "crash" for run in runs),
+            "unknown": sum(run.outcome == "unknown" for run in runs),
+            "levels": {level: verdict.value for level, verdict in levels.items()},
+            "violations": {level: rate_of(level, judged) for level in levels},
+            "strongest": list(strongest),
+            "weakest_refuted": list(refuted),
+            **prices(judged),
+            "example": None if not guilty else example_of(guilty[0]),
+        },
+    )
+
+
+def rate_of(level: str, runs: Sequence[Measured]) -> dict[str, Any]:
+    """In how many runs the level was refuted, and the interval of that rate."""
+    hits = sum(run.levels[level] == Verdict.INVALID.value for run in runs)
+    low, high = wilson(hits, len(runs))
+    return {"runs": hits, "low": round(low, 6), "high": round(high, 6)}
+
+
+def prices(runs: Sequence[Measured]) -> dict[str, Any]:
+    """Staleness, loss, availability and latency. Latencies are medians over the runs of each run's quantile."""
+    deltas = [run.delta_ms for run in runs]
+    under = [run.done_under_faults for run in runs if run.done_under_faults is not None]
+    return {
+        "stale": share([run.stale for run in runs]),
+        "stale_versions_max": max((run.versions_max for run in runs), default=0),
+        "stale_ms_max": round(max((run.stale_ms_max for run in runs), default=0.0), 3),
+        "delta_ms_max": None if None in deltas else round(max((d for d in deltas if d is not None), default=0.0), 3),
+        "lost_keys": share([run.lost_keys for run in runs]),
+        "available": share([run.done for run in runs]),
+        "available_under_faults": None if not under else round(sum(under) / len(under), 6),
+        "latency_ms": {
+            f: {q: middle([run.latency_ms[f][q] for run in runs if f in run.latency_ms]) for q in ("p50", "p99")}
+            for f in FUNCTIONS
+        },
+    }  # fmt: skip
+
+
+def share(parts: Sequence[tuple[int, int]]) -> dict[str, Any] | None:
+    """How many of how many, and the interval of the share, from how the runs differ."""
+    found = ratio(parts)
+    if found is None:
+        return None
+    return {
+        "count": sum(hits for hits, _ in parts),
+        "of": sum(trials for _, trials in parts),
+        "share": round(found[0], 6),
+        "low": round(found[1], 6),
+        "high": round(found[2], 6),
+    }
+
+
+def example_of(run: Measured) -> dict[str, Any]:
+    """The shortest proof."""
+    return {"seed": run.seed, "ops": run.core_ops, "anomaly": run.anomaly, "proof": run.proof, "drawing": run.drawing}  # fmt: skip

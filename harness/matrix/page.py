@@ -1,0 +1,114 @@
+"""The matrix as one HTML file: heat maps, a chart of price against staleness, the table, the shortest example of each violation.
+
+The colour of a cell says how many of the levels it kept; the words in it say which, so that nothing is told by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.matrix.grid import Matrix
+from harness.matrix.merge import Row
+from harness.matrix.tables import HEADER, broken, cells_of, grids, kept, percent_between, surprises, warmth
+from harness.report import words
+from harness.report.page import embedded, render
+from harness.report.plots import trade_off
+
+EXAMPLES_MAX = 60
+
+
+def matrix_page(matrix: Matrix, rows: Sequence[Row], findings: Mapping[int, str], command: str) -> str:
+    """The page. `findings` maps cells to the path of the plan that shows the violation."""
+    from markupsafe import Markup
+
+    numbers = [row.numbers for row in rows]
+    made = [row for row in rows if row.numbers["runs"]]
+    return render(
+        "matrix.html.j2",
+        {
+            "title": f"{matrix.name}: which configuration keeps what",
+            "summary": summary(rows),
+            "grids": [grid_parts(grid) for grid in grids(matrix, rows)],
+            "header": HEADER,
+            "environments": [
+                (name, [(cells_of(row), anchor(row)) for row in made if row.cell.environment == name])
+                for name in matrix.environments
+            ],
+            "surprises": [row.cell.name for row in surprises(rows)],
+            "examples": list(examples(made, findings)),
+            "charts": [
+                (name, Markup(trade_off(points(made, name), name)))
+                for name in matrix.environments
+                if points(made, name)
+            ],
+            "refused": {row.cell.configuration: row.cell.refused for row in rows if row.cell.plan is None},
+            "command": command,
+            "data": embedded({"matrix": matrix.name, "cells": numbers}),
+        },
+    )
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How much was looked at, in one sentence."""
+    made = [row for row in rows if row.numbers["runs"]]
+    runs = sum(row.numbers["runs"] for row in made)
+    whole = sum(warmth(row) == 4 for row in made)
+    return (
+        f"{words.plural(runs, 'run')} of {words.plural(len(made), 'cell')}; in {whole:,} no run refuted linearizability. "
+        "Kept means: not refuted in these runs."
+    )
+
+
+def anchor(row: Row) -> str:
+    """The id of the cell's example, empty if it has none."""
+    return f"cell-{row.cell.number}" if row.example is not None else ""
+
+
+def grid_parts(grid: Any) -> dict[str, Any]:
+    """A heat map for the template."""
+    return {
+        "title": grid.title,
+        "down": grid.down,
+        "columns": grid.columns,
+        "rows": [
+            (label, [{"warmth": warmth(row), "kept": kept(row), "more": tell(row), "anchor": anchor(row)} for row in cells])
+            for label, cells in grid.rows
+        ],
+    }  # fmt: skip
+
+
+def tell(row: Row) -> str:
+    """What else a cell of a heat map says."""
+    if not row.numbers["runs"]:
+        return ""
+    stale = row.numbers["stale"]
+    told = [f"broke {broken(row)}"] if row.weakest_refuted else []
+    if stale and stale["count"]:
+        told.append(f"stale {percent_between(stale)}")
+    return "; ".join(told)
+
+
+def points(rows: Sequence[Row], environment: str) -> list[tuple[str, float, float, bool]]:
+    """(configuration, read p99 in ms, share of stale reads, linearizable?) of each cell that has both."""
+    found = []
+    for row in rows:
+        latency, stale = row.numbers["latency_ms"]["read"]["p99"], row.numbers["stale"]
+        if row.cell.environment == environment and latency is not None and stale is not None:
+            found.append((row.cell.configuration, float(latency), float(stale["share"]), warmth(row) == 4))
+    return found
+
+
+def examples(rows: Sequence[Row], findings: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+    """The shortest proof of each cell that broke something."""
+    for row in [row for row in rows if row.example is not None][:EXAMPLES_MAX]:
+        assert row.example is not None
+        yield {
+            "anchor": anchor(row),
+            "name": row.cell.name,
+            "seed": row.example.seed,
+            "broken": broken(row),
+            "proof": words.sentence(row.example.proof or row.example.reason),
+            "drawing": row.example.drawing,
+            "plan": findings.get(row.cell.number, ""),
+        }

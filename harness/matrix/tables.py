@@ -1,0 +1,204 @@
+"""A matrix in words: grids for the eye, a table to paste into a design document, and what ought to surprise.
+
+grid       one for each environment and each value of the outer axes; rows and columns are the two last axes
+markdown   all of it, as `docs/configurations.md` shows it
+surprises  configurations whose quorums meet (R + W > N) and that are not linearizable all the same, with an example
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from checkers.levels import LEVELS
+from checkers.verdict import Verdict
+from harness.intervals import clean_bound
+from harness.matrix.grid import Matrix, short
+from harness.matrix.merge import Row
+from harness.report import words
+
+REFUSED: Final = "refused"
+HEADER: Final = (
+    "configuration", "strongest kept", "weakest refuted", "stale reads", "worst staleness", "lost keys",
+    "available", "under faults", "read p50 / p99", "write p50 / p99",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Cells of one environment and one value of each outer axis. `rows` are (label, cells)."""
+
+    title: str
+    across: str
+    down: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Row, ...]], ...]
+
+
+def grids(matrix: Matrix, rows: Sequence[Row]) -> Iterator[Grid]:
+    """The grids, in the order of the cells."""
+    axes = list(matrix.axes)
+    outer, inner = axes[:-2], axes[-2:]
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        place = (row.cell.environment, *(row.cell.coordinates[axis] for axis in outer))
+        groups.setdefault(place, []).append(row)
+    down, across = (inner[0], inner[1]) if len(inner) == 2 else ("", *inner) if inner else ("", "")
+    for (environment, *values), group in groups.items():
+        lines: dict[str, list[Row]] = {}
+        for row in group:
+            lines.setdefault(_label(row, down), []).append(row)
+        first = next(iter(lines.values()))
+        yield Grid(
+            title=", ".join([environment, *(f"{short(a)} {v}" for a, v in zip(outer, values, strict=True))]),
+            across=short(across),
+            down=short(down),
+            columns=tuple(_label(row, across) for row in first),
+            rows=tuple((label, tuple(cells)) for label, cells in lines.items()),
+        )
+
+
+def _label(row: Row, axis: str) -> str:
+    return f"{short(axis)} {row.cell.coordinates[axis]}" if axis else "all"
+
+
+def kept(row: Row) -> str:
+    """The strongest levels kept, or what stands in their place."""
+    if row.cell.plan is None:
+        return REFUSED
+    if not row.numbers["runs"]:
+        return "not run"
+    if row.strongest:
+        return ", ".join(row.strongest)
+    return "none" if row.weakest_refuted else "unknown"
+
+
+def broken(row: Row) -> str:
+    """`regular in 3 of 20 runs`; a dash where nothing was refuted."""
+    told = [
+        f"{level} in {row.numbers['violations'][level]['runs']} of {row.numbers['runs']} runs"
+        for level in row.weakest_refuted
+    ]
+    return ", ".join(told) or "–"
+
+
+def warmth(row: Row) -> int:
+    """From 0 (no level was kept) to 4 (linearizable), for the colour of a cell; -1 if there is nothing to colour."""
+    if row.cell.plan is None or not row.verdicts:
+        return -1
+    if row.verdicts.get("linearizable") is Verdict.VALID:
+        return 4
+    count = sum(verdict is Verdict.VALID for verdict in row.verdicts.values())
+    return min(3, 4 * count // len(LEVELS))
+
+
+def percent_between(share: Mapping[str, Any] | None) -> str:
+    """`2.7 % (1.9–3.5)`; `0 of 1,234`."""
+    if share is None:
+        return "–"
+    if not share["count"]:
+        return f"0 of {share['of']:,}"
+    return f"{100 * share['share']:.2g} % ({100 * share['low']:.2g}–{100 * share['high']:.2g})"
+
+
+def cells_of(row: Row) -> tuple[str, ...]:
+    """One line of the table."""
+    numbers = row.numbers
+    stale = numbers["stale"]
+    worst = f"{words.number(numbers['stale_ms_max'])} ms, {words.plural(numbers['stale_versions_max'], 'version')}"
+    under = numbers["available_under_faults"]
+    return (
+        row.cell.configuration,
+        kept(row),
+        broken(row),
+        percent_between(stale),
+        worst if stale and stale["count"] else "–",
+        percent_between(numbers["lost_keys"]),
+        words.percent((numbers["available"] or {}).get("share")),
+        words.percent(under) if under is not None else "–",
+        *(_quantiles(numbers["latency_ms"][f]) for f in ("read", "write")),
+    )
+
+
+def _quantiles(found: Mapping[str, float | None]) -> str:
+    return " / ".join("–" if found[q] is None else f"{found[q]:.1f}" for q in ("p50", "p99")) + " ms"
+
+
+def surprises(rows: Sequence[Row]) -> list[Row]:
+    """Configurations with R + W > N whose linearizability was refuted: the first environment first, in it the shortest proof."""
+    environments = list(dict.fromkeys(row.cell.environment for row in rows))
+    found = [
+        (environments.index(row.cell.environment), row.example.core_ops, row.cell.number, row)
+        for row in rows
+        if row.example is not None
+        and _quorums_meet(row)
+        and row.verdicts.get("linearizable") is Verdict.INVALID
+    ]
+    return [row for *_, row in sorted(found, key=lambda each: each[:3])]
+
+
+def _quorums_meet(row: Row) -> bool:
+    options = row.cell.plan.system_options if row.cell.plan is not None else {}
+    n, r, w = (options.get(name) for name in ("n", "r", "w"))
+    return all(isinstance(x, int) for x in (n, r, w)) and r + w > n  # type: ignore[operator]
+
+
+def markdown(matrix: Matrix, rows: Sequence[Row], command: str) -> str:
+    """The whole matrix as a page of Markdown."""
+    runs = max((row.numbers["runs"] for row in rows), default=0)
+    return "\n".join([*_head(matrix, rows, runs, command), *_surprising(rows), *_tables(rows), *_refused(rows)]) + "\n"  # fmt: skip
+
+
+def _head(matrix: Matrix, rows: Sequence[Row], runs: int, command: str) -> Iterator[str]:
+    made = sum(row.cell.plan is not None for row in rows)
+    yield f"# {matrix.name}"
+    yield ""
+    yield f"{made} configurations and environments, up to {words.plural(runs, 'run')} each. Written by `{command}`; do not edit."
+    yield ""
+    yield (
+        f"*Kept* means: not refuted in these runs. {words.plural(runs, 'run')} without a violation leave a rate of violations of up to "
+        f"{100 * clean_bound(runs):.2g} % of runs possible (95 %). Intervals in brackets are 95 %, from how the runs differ. Latencies are medians "
+        "over the runs of each run's quantile, in the simulator's time. *Lost keys*: the last reads missed an acknowledged write."
+    )
+    yield ""
+
+
+def _surprising(rows: Sequence[Row]) -> Iterator[str]:
+    found = surprises(rows)
+    if not found:
+        return
+    names = dict.fromkeys(row.cell.name for row in found)
+    yield "## R + W > N is not linearizability"
+    yield ""
+    yield (
+        f"In {words.plural(len(names), 'cell')} every read quorum meets every write quorum, and reads still went back in time or missed an "
+        f"acknowledged write. An example ({found[0].cell.name}, seed {found[0].example.seed if found[0].example else '–'}):"
+    )
+    yield ""
+    assert found[0].example is not None
+    yield words.sentence(found[0].example.proof)
+    yield ""
+    yield from ("```text", found[0].example.drawing, "```", "")
+    yield "All of them: " + "; ".join(names) + "."
+    yield ""
+
+
+def _tables(rows: Sequence[Row]) -> Iterator[str]:
+    for environment in dict.fromkeys(row.cell.environment for row in rows):
+        yield f"## {environment}"
+        yield ""
+        yield "| " + " | ".join(HEADER) + " |"
+        yield "|" + "---|" * len(HEADER)
+        for row in rows:
+            if row.cell.environment == environment and row.cell.plan is not None:
+                yield "| " + " | ".join(cells_of(row)) + " |"
+        yield ""
+
+
+def _refused(rows: Sequence[Row]) -> Iterator[str]:
+    refused = {row.cell.configuration: row.cell.refused for row in rows if row.cell.plan is None}
+    if refused:
+        yield "## Refused by the system"
+        yield ""
+        yield from (f"- {name}: {why}" for name, why in refused.items())

@@ -1,0 +1,83 @@
+"""What a history says of t-visibility: of the reads that began t after a write was acknowledged, how many missed it?
+
+    w acknowledged ──── t ────► read called          counted if no other write of the key overlaps w or the read, or lies between
+
+so that "the last write" is one and the same for everybody. These are the conditions under which PBS predicts; other reads are left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkers import History
+from checkers.bespoke.calls import Call, calls_of
+from harness.intervals import wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A read: how long after the acknowledgement it began, in ms, and whether it missed the write."""
+
+    t_ms: float
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Reads with from_ms <= t < to_ms; `low` and `high` are the 95 % interval of the share that is stale."""
+
+    from_ms: float
+    to_ms: float
+    reads: int
+    stale: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """Stale reads, of all."""
+        return self.stale / self.reads
+
+
+def observed(history: History) -> list[Seen]:
+    """Every read that counts, over all keys."""
+    by_key: dict[Any, list[Call]] = {}
+    for call in calls_of(history):
+        by_key.setdefault(call.key, []).append(call)
+    return [seen for calls in by_key.values() for seen in _of_key(calls)]
+
+
+def _of_key(calls: Sequence[Call]) -> list[Seen]:
+    writes = [call for call in calls if call.f == "write" and call.possible]  # in order of call
+    starts = [write.call for write in writes]
+    latest = float("-inf")  # the end of the last of the writes before
+    alone = []
+    for place, write in enumerate(writes):
+        after = starts[place + 1] if place + 1 < len(writes) else float("inf")
+        alone.append(write.ok and latest < write.call and write.ret < after)
+        latest = max(latest, write.ret)
+    found = []
+    for read in calls:
+        if read.f != "read" or not read.ok:
+            continue
+        place = bisect_left(starts, read.call) - 1
+        if place < 0 or not alone[place] or not writes[place].before(read):
+            continue
+        if place + 1 < len(writes) and starts[place + 1] <= read.ret:
+            continue
+        found.append(Seen((read.call - writes[place].ret) / 1e6, read.result != writes[place].value))
+    return found
+
+
+def binned(reads: Sequence[Seen], edges_ms: Sequence[float]) -> list[Bin]:
+    """Bins between the edges; those without a read are left out."""
+    found = []
+    for low_ms, high_ms in itertools.pairwise(edges_ms):
+        inside = [read.stale for read in reads if low_ms <= read.t_ms < high_ms]
+        if inside:
+            found.append(Bin(low_ms, high_ms, len(inside), sum(inside), *wilson(sum(inside), len(inside))))
+    return found
