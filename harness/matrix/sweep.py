@@ -9,22 +9,18 @@ FOLDER/matrix.json   what the folder is about     FOLDER/findings/<cell>.toml   
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from harness.matrix.grid import Cell, Matrix
 from harness.matrix.measure import Measured, measure
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
+from harness.pool import in_order
 from harness.runs import write_text
-
-AHEAD: Final = 4  # runs handed to a process before it asks
 
 
 def work(cell: int, text: str) -> Measured:
@@ -90,30 +86,16 @@ class Sweep:
 
     def go(self, jobs: int, stop: Callable[[], bool], tell: Callable[[Measured], None]) -> None:
         """Make what is missing, or until `stop()` says so after a run. `tell` is given each record."""
-        following = iter(list(self.todo())[len(self.records) :])
-        context = get_context("spawn")
-        with (
-            self._file.open("ab") as file,
-            ProcessPoolExecutor(jobs, mp_context=context, initializer=_stay) as pool,
-        ):
-            waiting: list[Future[Measured]] = []
-            try:
-                while True:
-                    for cell, plan in following:
-                        waiting.append(pool.submit(work, cell.number, dump_plan(plan)))
-                        if len(waiting) >= AHEAD * jobs:
-                            break
-                    if not waiting:
-                        return
-                    record = waiting.pop(0).result()
-                    file.write(msgspec.json.encode(record) + b"\n")
-                    file.flush()
-                    self.records.append(record)
-                    tell(record)
-                    if stop():
-                        return
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        following = list(self.todo())[len(self.records) :]
+        tasks = ((cell.number, (cell.number, dump_plan(plan))) for cell, plan in following)
+        with self._file.open("ab") as file, closing(in_order(work, tasks, jobs)) as made:
+            for _, record in made:
+                file.write(msgspec.json.encode(record) + b"\n")
+                file.flush()
+                self.records.append(record)
+                tell(record)
+                if stop():
+                    return
 
     def of(self, cell: Cell) -> list[Measured]:
         """The runs of a cell."""
@@ -126,8 +108,3 @@ class Sweep:
         name = f"{self.matrix.name}-cell-{cell.number}"
         write_text(path, dump_plan(replace(cell.plan, seed=record.seed, name=name)))
         return path
-
-
-def _stay() -> None:
-    """Ctrl-C is for the process that hands out the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,23 +10,20 @@ too. Records are written in order of number.
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
+from harness.pool import in_order
 from harness.runs import write_text
 from harness.search.finding import targets
 from harness.search.strategies import STRATEGIES
 from harness.simulate import simulate_run
-
-AHEAD: Final = 4  # runs handed to a process before it asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +94,14 @@ class Exploration:
         if not self._file.exists():
             return
         whole = self._file.read_bytes().split(b"\n")[:-1]
-        for line in whole:
-            fields = json.loads(line)
-            yield Record(**{**fields, "broken": tuple(fields["broken"])})
+        for number, line in enumerate(whole, 1):
+            try:
+                fields = json.loads(line)
+                yield Record(**{**fields, "broken": tuple(fields["broken"])})
+            except (ValueError, TypeError, KeyError) as error:
+                raise PlanError(
+                    f"{self._file}:{number}: no record of a run ({error}); remove the line and those after it, and go on"
+                ) from None
         self._file.write_bytes(b"".join(line + b"\n" for line in whole))
 
     def plan_of(self, number: int) -> Plan:
@@ -109,30 +111,16 @@ class Exploration:
 
     def go(self, runs: int, jobs: int, stop: Callable[[], bool], tell: Callable[[Record], None]) -> None:
         """Make runs until there are `runs` in all, or `stop()` says so after one. `tell` is given each record."""
-        context = get_context("spawn")
-        with (
-            self._file.open("ab") as file,
-            ProcessPoolExecutor(jobs, mp_context=context, initializer=_stay) as pool,
-        ):
-            waiting: list[Future[Record]] = []
-            following = iter(range(len(self.records), runs))
-            try:
-                while True:
-                    for number in following:
-                        waiting.append(pool.submit(run_one, self._text, self.strategy, number))
-                        if len(waiting) >= AHEAD * jobs:
-                            break
-                    if not waiting:
-                        return
-                    record = waiting.pop(0).result()
-                    file.write(json.dumps(asdict(record)).encode() + b"\n")
-                    file.flush()
-                    self._keep(record)
-                    tell(record)
-                    if stop():
-                        return
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        numbers = range(len(self.records), runs)
+        tasks = ((number, (self._text, self.strategy, number)) for number in numbers)
+        with self._file.open("ab") as file, closing(in_order(run_one, tasks, jobs)) as made:
+            for _, record in made:
+                file.write(json.dumps(asdict(record)).encode() + b"\n")
+                file.flush()
+                self._keep(record)
+                tell(record)
+                if stop():
+                    return
 
     def _keep(self, record: Record) -> None:
         self.records.append(record)
@@ -168,8 +156,3 @@ class Exploration:
                 for what, records in sorted(found.items(), key=lambda each: each[1][0].number)
             ],
         }
-
-
-def _stay() -> None:
-    """Ctrl-C is for the process that hands out the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -126,3 +126,10 @@ def test_the_exit_status_is_that_of_the_worst_run(
     ]
     assert status_of(command) == status
     assert json.loads(capsys.readouterr().out)["outcomes"] == {outcome: 1}
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    Exploration(PLAN, "seeds", tmp_path)
+    (tmp_path / "explored.jsonl").write_text('{"number": 0}\n{"number": 1}\n')
+    with pytest.raises(PlanError, match=r"explored.jsonl:1: no record of a run"):
+        Exploration(PLAN, "seeds", tmp_path)
