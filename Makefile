@@ -16,6 +16,7 @@ demo: $(VENV)/.built ## show which configurations keep their promise (simulator,
 test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.lint-tools ## run every test, local hosts and the installed wheel among them
 	cd checkers/core && cargo test --quiet --no-default-features
 	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 -q campaigns/smoke.toml
 
 quick: $(VENV)/.built ## run the tests that take under a second each and need no root
 	$(BIN)/pytest -n 2 -m "not slow and not hosts"
@@ -38,6 +39,7 @@ nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000
 	QUORATE_SEEDS=2000 $(BIN)/pytest tests/sim -k violations
 	QUORATE_SEEDS=2000 $(BIN)/pytest -s tests/explorers
 	QUORATE_KILLS=100 $(BIN)/pytest -s tests/hosts/test_kills.py
+	QUORATE_KILLS=20 $(BIN)/pytest tests/sim/test_campaign.py -k killed
 	$(BIN)/python tests/quality/mutate_zones.py
 
 mutants: $(VENV)/.built ## list the mutants of the checkers, in Rust and Python, that no test notices (an hour)

@@ -28,6 +28,16 @@ from checkers.verdict import Result, Verdict
 from harness.plan import Plan
 
 SCHEMA: Final = 2
+VIOLATION, CRASH, INFRASTRUCTURE, UNKNOWN, VACUOUS, OK = (
+    "violation",
+    "crash",
+    "infrastructure",
+    "unknown",
+    "vacuous",
+    "ok",
+)
+CLASSES: Final = (VIOLATION, CRASH, INFRASTRUCTURE, UNKNOWN, VACUOUS, OK)
+"""What a run can come to, the gravest first."""
 
 
 def results_of(
@@ -56,6 +66,7 @@ def results_of(
         "world": world,
         "seed": plan.seed,
         "outcome": verdict.value,
+        "class": class_of(verdict, numbers, unbitten(plan, faults)),
         "reason": reason,
         "claims": {name: result.as_json() for name, result in claims.items()},
         "levels": {name: result.as_json() for name, result in judged.results.items()},
@@ -108,15 +119,29 @@ def outcome(
     why = [*doubts]
     if numbers.verdict is not Verdict.VALID:
         why.append(numbers.reason)
-    for kind in plan.fault_kinds:
-        if not any(fault["kind"] == kind and fault["bit"] for fault in faults):
-            why.append(f"the {kind} never bit")
+    why += [f"the {kind} never bit" for kind in unbitten(plan, faults)]
     why += [result.reason for result in claims.values() if result.verdict is Verdict.UNKNOWN]
     if not claims:
         why.append("the plan claims nothing")
     if why:
         return Verdict.UNKNOWN, "; ".join(dict.fromkeys(why))
     return Verdict.VALID, f"every claim held: {', '.join(claims)}"
+
+
+def unbitten(plan: Plan, faults: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The kinds of fault that the plan asks for and that never bit."""
+    bit = {str(fault["kind"]) for fault in faults if fault["bit"]}
+    return [kind for kind in plan.fault_kinds if kind not in bit]
+
+
+def class_of(verdict: Verdict, numbers: Result, unbitten_kinds: Sequence[str]) -> str:
+    """What the outcome means for whoever runs many: violation, vacuous (nothing was tested, or a fault never bit), unknown, ok.
+
+    A run that did not come to an end has no results; whoever runs it calls that infrastructure, or crash.
+    """
+    if verdict is not Verdict.UNKNOWN:
+        return VIOLATION if verdict is Verdict.INVALID else OK
+    return VACUOUS if unbitten_kinds or numbers.verdict is not Verdict.VALID else UNKNOWN
 
 
 def worst(results: Mapping[str, Result]) -> Result | None:

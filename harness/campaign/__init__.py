@@ -1,0 +1,8 @@
+"""Campaigns: many runs night after night, one page in the morning, and a red build only when it means something.
+
+file      campaign.toml ─► items, each a plan; what is accepted, by whom and until when
+night     the items' runs of tonight, on several cores ─► records
+ledger    one SQLite file: nights, runs; what is in it is not run again
+findings  records of all nights ─► New, Ongoing, Rare, Resolved; the bound that clean runs support
+page      ─► HTML, Markdown, JSON, JUnit XML, SARIF
+"""

@@ -1,0 +1,198 @@
+r"""From the runs of all nights to what is told in the morning.
+
+A finding is (claim, anomaly, configuration): runs that break the same claim of the same system in the same way are one. How its cores look is
+kept beside, and does not part findings: the core of one bug may have three operations in one run and four in the next.
+
+    hits in the nights ──►  New        first seen tonight
+                            Ongoing    seen tonight and before
+                            Rare       not seen tonight, and so few clean runs since that it may well be there still
+                            Resolved   so many clean runs since that, at the rate it had, it would have shown with 95 %:
+                                       (1 - rate)^clean < 0.05, the rate being the lower end of its interval
+
+References: Hanley & Lippman-Hand, JAMA 1983 (rule of three); `harness.intervals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from math import ceil, log
+from typing import Any, Final
+
+from harness.campaign.file import Accepted, Campaign
+from harness.campaign.ledger import Record
+from harness.intervals import clean_bound, wilson
+from harness.results import CLASSES, CRASH, INFRASTRUCTURE, OK, VIOLATION
+
+NEW, ONGOING, RARE, RESOLVED = "new", "ongoing", "rare", "resolved"
+STATES: Final = (NEW, ONGOING, RARE, RESOLVED)
+STATUS: Final = {"violation": 1, "crash": 255, "infrastructure": 255, "unknown": 2, "vacuous": 2, "ok": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is known of it after the last night. `clean` counts the runs since it was last seen, of the items that ever showed it."""
+
+    id: str
+    claim: str
+    anomaly: str
+    configuration: str
+    state: str
+    items: tuple[str, ...]
+    hits: Mapping[int, tuple[int, int]]  # night -> (runs that show it, runs of its items)
+    shapes: tuple[str, ...]
+    example: Record  # with the shortest core
+    clean: int
+    needed: int  # clean runs until it counts as resolved
+    rate: tuple[float, float]
+    accepted: Accepted | None
+
+    @property
+    def red(self) -> bool:
+        """Does it make the night red?"""
+        return self.state in (NEW, ONGOING) and self.accepted is None
+
+    @property
+    def title(self) -> str:
+        """`stale-read against linearizable`."""
+        return f"{self.anomaly} against {self.claim}"
+
+
+def finding_id(claim: str, anomaly: str, configuration: str) -> str:
+    """Eight hex digits, the same for ever."""
+    return sha256("\0".join((claim, anomaly, configuration)).encode()).hexdigest()[:8]
+
+
+def findings(records: Iterable[Record], accepted: Sequence[Accepted], today: str) -> list[Finding]:
+    """All findings after the last night that has a run; New first, then by title."""
+    runs = list(records)
+    tonight = max((run.night for run in runs), default=0)
+    shown: dict[tuple[str, str, str], list[Record]] = {}
+    for run in runs:
+        for claim, anomaly, _ in run.broken:
+            found = shown.setdefault((claim, anomaly, run.configuration), [])
+            if not found or found[-1] is not run:
+                found.append(run)
+    made = [_finding(key, hits, runs, tonight, accepted, today) for key, hits in shown.items()]
+    return sorted(made, key=lambda each: (STATES.index(each.state), each.accepted is not None, each.title))
+
+
+def _finding(
+    key: tuple[str, str, str], hits: Sequence[Record], runs: Sequence[Record], tonight: int, accepted: Sequence[Accepted], today: str
+) -> Finding:  # fmt: skip
+    items = tuple(dict.fromkeys(hit.item for hit in hits))
+    of_items = [run for run in runs if run.item in items and run.configuration == key[2]]
+    last = hits[-1]
+    nights = {
+        night: (sum(hit.night == night for hit in hits), sum(run.night == night for run in of_items))
+        for night in sorted({run.night for run in of_items})
+    }
+    clean = sum((run.night, run.run) > (last.night, last.run) or run.night > last.night for run in of_items if run.outcome == OK)  # fmt: skip
+    seen = [nights[night] for night in nights if night <= last.night]
+    rate = wilson(sum(hit for hit, _ in seen), sum(count for _, count in seen))
+    needed = runs_to_resolve(rate[0])
+    name = finding_id(*key)
+    valid = [each for each in accepted if each.finding == name and today <= each.until]
+    return Finding(
+        id=name,
+        claim=key[0],
+        anomaly=key[1],
+        configuration=key[2],
+        state=_state(hits, tonight, clean, needed),
+        items=items,
+        hits=nights,
+        shapes=tuple(dict.fromkeys(shape for hit in hits for claim, anomaly, shape in hit.broken if (claim, anomaly) == key[:2])),
+        example=min(hits, key=lambda hit: (hit.core_ops or 10**9, hit.night, hit.seed)),
+        clean=clean,
+        needed=needed,
+        rate=rate,
+        accepted=valid[0] if valid else None,
+    )  # fmt: skip
+
+
+def _state(hits: Sequence[Record], tonight: int, clean: int, needed: int) -> str:
+    if hits[-1].night == tonight:
+        return NEW if hits[0].night == tonight else ONGOING
+    return RESOLVED if clean >= needed else RARE
+
+
+def runs_to_resolve(rate: float) -> int:
+    """Clean runs after which a finding of this rate would have shown with 95 %."""
+    if not 0 < rate < 1:
+        return 1
+    return max(1, ceil(log(0.05) / log(1 - rate)))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One item tonight: how many runs came to what, and the rate of violations that is still possible if none did."""
+
+    item: str
+    outcomes: Mapping[str, int]
+    bit: Mapping[str, int]
+    ops: int
+    cpu_s: float
+    clean_runs: int  # of all nights since its last violation
+    bound: float
+    p99_ms: tuple[float, ...]  # the median of each night, in order
+
+
+def summaries(campaign: Campaign, records: Iterable[Record], night: int) -> list[Summary]:
+    """One row for each item of the file."""
+    runs = list(records)
+    return [_summary(item.name, [run for run in runs if run.item == item.name], night) for item in campaign.items]  # fmt: skip
+
+
+def _summary(name: str, runs: Sequence[Record], night: int) -> Summary:
+    tonight = [run for run in runs if run.night == night]
+    clean = 0
+    for run in runs:
+        clean = 0 if run.outcome in (VIOLATION, CRASH) else clean + (run.outcome == OK)
+    bit: dict[str, int] = {}
+    for run in tonight:
+        for kind, count in run.faults.items():
+            bit[kind] = bit.get(kind, 0) + count
+    by_night: dict[int, list[float]] = {}
+    for run in runs:
+        if run.p99_ms is not None:
+            by_night.setdefault(run.night, []).append(run.p99_ms)
+    return Summary(
+        item=name,
+        outcomes={each: count for each in CLASSES if (count := sum(run.outcome == each for run in tonight))},
+        bit=bit,
+        ops=sum(run.ops for run in tonight),
+        cpu_s=round(sum(run.cpu_s for run in tonight), 2),
+        clean_runs=clean,
+        bound=clean_bound(clean),
+        p99_ms=tuple(sorted(found)[len(found) // 2] for _, found in sorted(by_night.items())),
+    )
+
+
+def verdict_of_night(
+    found: Sequence[Finding], records: Sequence[Record], missing: int
+) -> tuple[str, int, str]:
+    """(class, exit status, why): violation > crash > infrastructure > unknown > vacuous > ok. What is accepted does not count."""
+    if red := [each for each in found if each.red]:
+        return VIOLATION, STATUS[VIOLATION], f"{red[0].title} ({red[0].configuration}, {red[0].state})"
+    for outcome in CLASSES[1:-1]:
+        guilty = [run for run in records if run.outcome == outcome]
+        if guilty:
+            return outcome, STATUS[outcome], f"{len(guilty)} runs, the first: {guilty[0].reason}"
+    if missing or not records:
+        return "unknown", STATUS["unknown"], f"{missing} runs are missing" if missing else "nothing was run"
+    return OK, 0, f"{len(records)} runs"
+
+
+def retried(outcome: str) -> bool:
+    """Is a run that came to this made once more? Only what the machine may be to blame for."""
+    return outcome == INFRASTRUCTURE
+
+
+def shape_of(core: Mapping[str, Any] | None) -> str:
+    """How a core looks: its calls in order of time, processes numbered as they come. `0:write 1:read 1:read`."""
+    if not core:
+        return ""
+    seats: dict[Any, int] = {}
+    calls = [op for op in core["ops"] if op["type"] == "invoke"]
+    return " ".join(f"{seats.setdefault(op['process'], len(seats))}:{op['f']}" for op in calls)

@@ -1,0 +1,126 @@
+"""The ledger: one SQLite file with every night and every run. A run that is in it is not made again; each is written in a transaction of its own.
+
+nights  number, when it began and ended, the version of quorate
+runs    night, item, run  (the key: nothing can be counted twice)  ─► what it came to
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.plan import PlanError
+
+FORMAT: Final = 1
+SCHEMA: Final = """
+create table nights (number integer primary key, began text not null, ended text, version text not null);
+create table runs (night integer not null references nights, item text not null, run integer not null, record blob not null,
+                   primary key (night, item, run)) without rowid;
+"""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a run came to. `outcome` is one of `harness.results.CLASSES`; `broken` has (claim, anomaly, how its core looks)."""
+
+    night: int
+    item: str
+    run: int
+    seed: int
+    outcome: str
+    reason: str
+    broken: tuple[tuple[str, str, str], ...] = ()
+    configuration: str = ""
+    ops: int = 0
+    virtual_s: float = 0.0
+    cpu_s: float = 0.0
+    faults: dict[str, int] = {}  # kind -> how often it bit
+    p99_ms: float | None = None
+    core_ops: int = 0
+    sentence: str = ""
+    drawing: str = ""
+    digest: str = ""
+    tries: int = 1
+
+
+class Night(msgspec.Struct, frozen=True):
+    """A night. `ended` is None while it goes on, or if it was cut off."""
+
+    number: int
+    began: str
+    ended: str | None
+    version: str
+
+
+class Ledger:
+    """An open ledger. Make it with `opened`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def nights(self) -> list[Night]:
+        """All of them, in order."""
+        rows = self._connection.execute("select number, began, ended, version from nights order by number")
+        return [Night(*row) for row in rows]
+
+    def begin(self, now: str, version: str) -> Night:
+        """The night that was cut off, to be gone on with, or a new one."""
+        nights = self.nights()
+        if nights and nights[-1].ended is None:
+            return nights[-1]
+        number = nights[-1].number + 1 if nights else 0
+        with self._connection:
+            self._connection.execute("insert into nights values (?, ?, null, ?)", (number, now, version))
+        return Night(number, now, None, version)
+
+    def end(self, night: Night, now: str) -> None:
+        """The night is over."""
+        with self._connection:
+            self._connection.execute("update nights set ended = ? where number = ?", (now, night.number))
+
+    def add(self, record: Record) -> None:
+        """Write a run, durably. It must not be there."""
+        row = (record.night, record.item, record.run, msgspec.json.encode(record))
+        with self._connection:
+            self._connection.execute("insert into runs values (?, ?, ?, ?)", row)
+
+    def made(self, night: int) -> set[tuple[str, int]]:
+        """(item, run) of all runs of a night."""
+        rows = self._connection.execute("select item, run from runs where night = ?", (night,))
+        return {(item, run) for item, run in rows}
+
+    def records(self, night: int | None = None) -> Iterator[Record]:
+        """All runs, or those of a night, in the order of nights, items and runs."""
+        query = "select record from runs" + ("" if night is None else " where night = ?")
+        given = () if night is None else (night,)
+        for (record,) in self._connection.execute(query + " order by night, item, run", given):
+            yield msgspec.json.decode(record, type=Record)
+
+
+@contextmanager
+def opened(path: Path, *, make: bool = False) -> Iterator[Ledger]:
+    """The ledger at a path. Raises PlanError: there is none, it is no ledger, or it is of another format."""
+    if not make and not path.exists():
+        raise PlanError(f"{path.parent} holds no campaign; begin one with `quorate campaign run FILE --out {path.parent}`")  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    try:
+        try:
+            (found,) = connection.execute("pragma user_version").fetchone()
+            if found == 0 and not connection.execute("select 1 from sqlite_master").fetchone():
+                connection.executescript(f"begin; {SCHEMA} pragma user_version = {FORMAT}; commit;")
+                found = FORMAT
+        except sqlite3.DatabaseError as error:
+            raise PlanError(f"{path}: is no ledger of a campaign ({error}); give --out another folder") from None  # fmt: skip
+        if found != FORMAT:
+            raise PlanError(
+                f"{path}: is a ledger of format {found}, and this is quorate with format {FORMAT}; give --out another folder"
+            )
+        connection.execute("pragma synchronous = full")
+        yield Ledger(connection)
+    finally:
+        connection.close()

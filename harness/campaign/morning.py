@@ -1,0 +1,209 @@
+"""The morning after: everything that is told of a campaign, gathered once and written in five forms.
+
+ledger, campaign file ─► Morning ─► text, Markdown, HTML      for people
+                                 ─► JSON, JUnit XML, SARIF    for programs; GitHub reads `::error` lines and SARIF
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from xml.etree import ElementTree
+
+from harness.campaign.file import Campaign
+from harness.campaign.findings import Finding, Summary, findings, summaries, verdict_of_night
+from harness.campaign.ledger import Ledger, Night, Record
+from harness.report import words
+
+SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Morning:
+    """What a night left. `plans` has for each finding the path of the plan that shows it."""
+
+    campaign: Campaign
+    night: Night
+    nights: int
+    outcome: str
+    status: int
+    why: str
+    findings: tuple[Finding, ...]
+    summaries: tuple[Summary, ...]
+    records: tuple[Record, ...]
+    plans: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "campaign": self.campaign.name,
+            "night": self.night.number,
+            "version": self.night.version,
+            "outcome": self.outcome,
+            "why": self.why,
+            "runs": len(self.records),
+            "findings": [self._finding(each) for each in self.findings],
+            "items": [
+                {
+                    "item": each.item, "outcomes": dict(each.outcomes), "faults": dict(each.bit), "ops": each.ops, "cpu_s": each.cpu_s,
+                    "clean_runs": each.clean_runs, "bound": round(each.bound, 6), "p99_ms": list(each.p99_ms),
+                }
+                for each in self.summaries
+            ],
+        }  # fmt: skip
+
+    def _finding(self, each: Finding) -> dict[str, Any]:
+        accepted = each.accepted
+        return {
+            "id": each.id, "title": each.title, "state": each.state, "red": each.red, "claim": each.claim, "anomaly": each.anomaly,
+            "configuration": each.configuration, "items": list(each.items), "nights": {str(n): list(hits) for n, hits in each.hits.items()},
+            "rate": [round(end, 6) for end in each.rate], "clean": each.clean, "needed": each.needed, "shapes": list(each.shapes),
+            "sentence": each.example.sentence, "drawing": each.example.drawing, "seed": each.example.seed, "plan": self.plans.get(each.id),
+            "accepted": None if accepted is None else {"owner": accepted.owner, "note": accepted.note, "until": accepted.until},
+        }  # fmt: skip
+
+
+def morning(campaign: Campaign, ledger: Ledger, today: str, *, missing: int, plans: Mapping[str, str]) -> Morning | None:  # fmt: skip
+    """The state after the last night, None before the first."""
+    nights = ledger.nights()
+    if not nights:
+        return None
+    every = list(ledger.records())
+    night = nights[-1]
+    tonight = [record for record in every if record.night == night.number]
+    found = findings(every, campaign.accepted, today)
+    outcome, status, why = verdict_of_night(found, tonight, missing)
+    rows = summaries(campaign, every, night.number)
+    return Morning(campaign, night, len(nights), outcome, status, why, tuple(found), tuple(rows), tuple(tonight), plans)  # fmt: skip
+
+
+def markdown(found: Morning) -> str:
+    """For a person, or the summary of a CI job."""
+    return "\n".join([*_head(found), *_findings(found), *_items(found)]) + "\n"
+
+
+def _head(found: Morning) -> Iterator[str]:
+    yield f"# {found.campaign.name}, night {found.night.number}: {found.outcome}"
+    yield ""
+    yield f"{words.sentence(found.why)} quorate {found.night.version}, {words.plural(len(found.records), 'run')}."
+    yield ""
+
+
+def told(found: Morning, each: Finding) -> str:
+    """How often, since when, and what it needs to be called resolved."""
+    hits, runs = each.hits.get(found.night.number, (0, 0))
+    rate = f"{words.percent(each.rate[0])} to {words.percent(each.rate[1])} of runs"
+    text = f"{hits} of {words.plural(runs, 'run')} tonight; {rate} when it was there"
+    if not hits:
+        text += f"; {each.clean} clean runs since, {each.needed} are needed to call it resolved"
+    if each.accepted is not None:
+        text += f"; accepted by {each.accepted.owner} until {each.accepted.until}: {each.accepted.note}"
+    return text
+
+
+def _findings(found: Morning) -> Iterator[str]:
+    if not found.findings:
+        yield from ("No claim was ever broken.", "")
+    for each in found.findings:
+        yield f"## {each.state.capitalize()}: {each.title} ({each.id})"
+        yield ""
+        yield f"{each.configuration}. {told(found, each)}."
+        yield ""
+        yield words.sentence(each.example.sentence or each.example.reason)
+        yield ""
+        if each.example.drawing:
+            yield from ("```text", each.example.drawing, "```", "")
+        if each.id in found.plans:
+            yield f"Again: `quorate replay {found.plans[each.id]}`; smaller: `quorate shrink {found.plans[each.id]}`"
+            yield ""
+
+
+def _items(found: Morning) -> Iterator[str]:
+    yield "| item | outcomes | faults that bit | clean runs | rate still possible | p99 by night, ms |"
+    yield "|---|---|---|---|---|---|"
+    for cells in item_cells(found):
+        yield f"| {' | '.join(cells)} |"
+
+
+def item_cells(found: Morning) -> Iterator[tuple[str, ...]]:
+    """The table of items, as text."""
+    for each in found.summaries:
+        yield (
+            each.item,
+            ", ".join(f"{count} {outcome}" for outcome, count in each.outcomes.items()) or "not run",
+            ", ".join(f"{kind} {count}" for kind, count in each.bit.items()) or "–",
+            f"{each.clean_runs:,}",
+            words.percent(each.bound) if each.clean_runs else "–",
+            " ".join(f"{ms:.1f}" for ms in each.p99_ms[-7:]) or "–",
+        )
+
+
+def junit(found: Morning) -> str:
+    """A test suite for each item, a test case for each run. What is accepted is skipped, not failed."""
+    accepted = {(each.claim, each.anomaly, each.configuration) for each in found.findings if each.accepted}
+    root = ElementTree.Element("testsuites", name=found.campaign.name)
+    for item in found.campaign.items:
+        runs = [record for record in found.records if record.item == item.name]
+        suite = ElementTree.SubElement(root, "testsuite", name=item.name, tests=str(len(runs)))
+        counts = {"failures": 0, "errors": 0, "skipped": 0}
+        for run in runs:
+            case = ElementTree.SubElement(suite, "testcase", classname=item.name, name=f"seed {run.seed}", time=str(run.cpu_s))  # fmt: skip
+            kind = _case(case, run, accepted)
+            if kind:
+                counts[kind] += 1
+        suite.attrib.update({name: str(count) for name, count in counts.items()})
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(case: ElementTree.Element, run: Record, accepted: set[tuple[str, str, str]]) -> str:
+    if run.outcome == "ok":
+        return ""
+    known = run.broken and all((claim, anomaly, run.configuration) in accepted for claim, anomaly, _ in run.broken)  # fmt: skip
+    kind = "skipped" if known or run.outcome in ("unknown", "vacuous") else "failures" if run.outcome == "violation" else "errors"  # fmt: skip
+    tag = {"failures": "failure", "errors": "error", "skipped": "skipped"}[kind]
+    inner = ElementTree.SubElement(case, tag, message=_printable(f"{run.outcome}: {run.reason}"))
+    inner.text = _printable(run.drawing)
+    return kind
+
+
+def _printable(text: str) -> str:
+    """XML cannot hold control characters at all."""
+    return "".join(character if character >= " " or character in "\n\t" else "\ufffd" for character in text)
+
+
+def sarif(found: Morning) -> dict[str, Any]:
+    """Findings that are there tonight, as static analysers report theirs; accepted ones are suppressed."""
+    results = []
+    for each in found.findings:
+        if each.state not in ("new", "ongoing"):
+            continue
+        results.append({
+            "ruleId": each.claim,
+            "level": "error",
+            "message": {"text": f"{each.title}: {each.example.sentence or each.example.reason}"},
+            "partialFingerprints": {"quorate/v1": each.id},
+            "baselineState": "new" if each.state == "new" else "unchanged",
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": found.plans.get(each.id, each.items[0])}}}],
+            **({"suppressions": [{"kind": "external", "justification": each.accepted.note}]} if each.accepted else {}),
+        })  # fmt: skip
+    rules = [{"id": claim} for claim in dict.fromkeys(each.claim for each in found.findings)]
+    driver = {"name": "quorate", "version": found.night.version, "rules": rules}
+    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}  # fmt: skip
+
+
+def github_lines(found: Morning) -> list[str]:
+    """Lines that GitHub shows beside a job."""
+    return [f"::error title={each.title} ({each.state})::{' '.join((each.example.sentence or each.example.reason).split())}" for each in found.findings if each.red]  # fmt: skip
+
+
+def changed_between(found: Sequence[Finding], earlier: int, later: int) -> dict[str, list[str]]:
+    """Of two nights: what is new in the later, gone in it, and in both; ids and titles."""
+    parts: dict[str, list[str]] = {"new": [], "gone": [], "still there": []}
+    for each in found:
+        before, after = (each.hits.get(night, (0, 0))[0] > 0 for night in (earlier, later))
+        part = "still there" if before and after else "new" if after else "gone" if before else ""
+        if part:
+            parts[part].append(f"{each.id} {each.title} ({each.configuration})")
+    return parts

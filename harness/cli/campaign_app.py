@@ -1,0 +1,69 @@
+"""The commands of `quorate campaign`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import Json
+from harness.cli.configuration_app import app as app
+
+campaign = typer.Typer(help="Many runs night after night: what is new, what is rare, what is resolved.", rich_markup_mode="rich")  # fmt: skip
+app.add_typer(campaign, name="campaign")
+
+File = Annotated[Path, typer.Argument(help="The campaign, a TOML file.", metavar="CAMPAIGN")]
+Folder = Annotated[Path, typer.Option("--out", help="Where the ledger and the pages are.", metavar="FOLDER")]
+
+
+@campaign.command("run")
+def campaign_run(
+    file: File,
+    jobs: Annotated[int, typer.Option(help="Processes that run at the same time; 0: one for each core.")] = 0,
+    budget: Annotated[
+        str | None, typer.Option(help="The longest it may take, in place of the file's.", metavar="TIME")
+    ] = None,
+    out: Folder = Path("campaign"),
+    json: Json = False,
+) -> int:
+    """Make tonight's runs; go on with a night that was cut off.
+
+    Exit status: 1 when a finding is there that nobody has accepted, 255 after a crash or trouble with the machine, 2 when runs are missing,
+    unknown or vacuous, else 0.
+
+    Example:
+
+      quorate campaign run campaigns/smoke.toml --out smoke
+    """
+    from harness.cli.campaign import run_campaign
+
+    return run_campaign(file, jobs, budget, out, json=json)
+
+
+@campaign.command("report")
+def campaign_report(
+    file: File,
+    form: Annotated[
+        str, typer.Option("--format", help="text, html, md, json, junit, sarif, or github (annotations).")
+    ] = "text",
+    out: Folder = Path("campaign"),
+) -> int:
+    """Tell what the last night left, with the exit status of that night."""
+    from harness.cli.campaign import report_campaign
+
+    return report_campaign(file, form, out)
+
+
+@campaign.command("diff")
+def campaign_diff(
+    file: File,
+    earlier: Annotated[int, typer.Argument(help="A night, counted from 0.")],
+    later: Annotated[int, typer.Argument(help="Another.")],
+    out: Folder = Path("campaign"),
+    json: Json = False,
+) -> int:
+    """Say which findings are new in the later night, gone in it, and in both. Exit status: 1 when something is new."""
+    from harness.cli.campaign import diff_nights
+
+    return diff_nights(file, earlier, later, out, json=json)

@@ -1,0 +1,199 @@
+"""What is told of many nights: states, rates, bounds, the night's verdict, and the forms it is written in."""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.campaign.file import Accepted, Campaign, Item
+from harness.campaign.findings import (
+    Finding,
+    finding_id,
+    findings,
+    runs_to_resolve,
+    shape_of,
+    summaries,
+    verdict_of_night,
+)
+from harness.campaign.ledger import Night, Record
+from harness.campaign.morning import Morning, changed_between, github_lines, junit, markdown, sarif
+from harness.campaign.page import morning_page
+from harness.plan import load_plan
+
+TODAY = "2026-11-25"
+PLAN = load_plan(Path(__file__).parents[2] / "examples" / "register.toml")
+ID = finding_id("linearizable", "stale-read", "store mode=x")
+
+
+def night(number: int, hits: int, runs: int, **more: object) -> list[Record]:
+    """The first `hits` of the runs show a stale read."""
+    return [
+        Record(
+            number, "item", run, 100 * number + run, "violation" if run < hits else "ok", "why", (("linearizable", "stale-read", "0:write 1:read"),) if run < hits else (),
+            "store mode=x", core_ops=3, sentence="read 1 was stale", drawing="|--read--|", **more,  # type: ignore[arg-type]
+        )
+        for run in range(runs)
+    ]  # fmt: skip
+
+
+def only(records: list[Record], *accepted: Accepted) -> Finding:
+    (found,) = findings(records, accepted, TODAY)
+    return found
+
+
+def test_a_bug_comes_becomes_rare_and_is_mended() -> None:
+    """Night 0 clean; 1 the bug is there; 2 still; then it shows once in 40 runs; then no more, until it counts as resolved."""
+    nights = [night(0, 0, 20), night(1, 10, 20), night(2, 8, 20), night(3, 1, 40)]
+    assert findings(nights[0], (), TODAY) == []
+    states = [only(functools.reduce(operator.iadd, nights[: count + 1], [])).state for count in range(1, 4)]
+    assert states == ["new", "ongoing", "ongoing"]
+    clean_nights = []
+    records = functools.reduce(operator.iadd, nights, [])
+    for number in range(4, 12):
+        records = records + night(number, 0, 5)
+        found = only(records)
+        assert found.clean == (number - 3) * 5 + 39  # 39 runs of night 3 came after its only hit
+        clean_nights.append(found.state)
+        assert (found.state == "resolved") == (found.clean >= found.needed)
+    assert clean_nights == ["resolved"] * 8  # 44 clean runs are enough for a rate of 19 of 100
+
+
+def test_a_rare_finding_needs_many_clean_runs() -> None:
+    records = night(0, 1, 50) + night(1, 0, 50)
+    found = only(records)
+    assert found.state == "rare"
+    assert found.clean == 49 + 50
+    assert found.needed > 500
+    assert (
+        only(
+            records + functools.reduce(operator.iadd, (night(number, 0, 50) for number in range(2, 20)), [])
+        ).state
+        == "resolved"
+    )
+    assert only(records + night(2, 1, 50)).state == "ongoing"
+
+
+@given(st.floats(0.001, 0.999))
+def test_so_many_clean_runs_would_have_shown_it(rate: float) -> None:
+    needed = runs_to_resolve(rate)
+    assert (1 - rate) ** needed <= 0.05 + 1e-9
+    assert needed == 1 or (1 - rate) ** (needed - 1) > 0.05 - 1e-9
+
+
+def test_runs_that_prove_nothing_are_not_clean() -> None:
+    doubtful = [Record(1, "item", run, run, "vacuous", "the kill never bit", configuration="store mode=x") for run in range(30)]  # fmt: skip
+    assert only(night(0, 5, 20) + doubtful).clean == 15
+
+
+def test_the_same_anomaly_elsewhere_is_another_finding_and_another_shape_is_not() -> None:
+    here = night(0, 1, 2)
+    other = Record(0, "item", 5, 5, "violation", "why", (("linearizable", "stale-read", "0:write 0:write 1:read"),), "store mode=y")  # fmt: skip
+    again = Record(0, "item", 6, 6, "violation", "why", (("linearizable", "stale-read", "another"),), "store mode=x", core_ops=2)  # fmt: skip
+    found = {each.configuration: each for each in findings([*here, other, again], (), TODAY)}
+    assert len(found) == 2
+    assert found["store mode=x"].shapes == ("0:write 1:read", "another")
+    assert found["store mode=x"].example is again  # the shortest core
+
+
+@pytest.mark.parametrize(
+    ("until", "red"), [("2026-11-25", False), ("2026-12-01", False), ("2026-11-24", True)]
+)
+def test_what_is_accepted_is_not_red_until_it_expires(until: str, red: bool) -> None:
+    records = night(0, 1, 2)
+    found = only(records, Accepted(ID, "ada", "known", until))
+    assert found.id == ID
+    assert found.red is red
+    outcome, status, _ = verdict_of_night([found], [records[1]], 0)
+    assert (outcome, status) == (("violation", 1) if red else ("ok", 0))
+
+
+def test_precedence() -> None:
+    ended = [Record(0, "i", n, n, outcome, f"the {outcome}") for n, outcome in enumerate(("ok", "vacuous", "unknown", "infrastructure", "crash"))]  # fmt: skip
+    said = [verdict_of_night([], ended[:count], 0)[:2] for count in range(1, 6)]
+    assert said == [("ok", 0), ("vacuous", 2), ("unknown", 2), ("infrastructure", 255), ("crash", 255)]
+    assert verdict_of_night([only(night(0, 1, 1))], ended, 0)[:2] == ("violation", 1)
+    assert verdict_of_night([], ended[:1], 3)[:2] == ("unknown", 2)
+    assert verdict_of_night([], [], 0)[:2] == ("unknown", 2)
+
+
+def test_a_clean_item_says_what_rate_is_still_possible() -> None:
+    campaign = Campaign("c", "1h", (Item("item", PLAN, 5), Item("idle", PLAN, 1)), ())
+    item, idle = summaries(campaign, night(0, 2, 20) + night(1, 0, 42, p99_ms=7.0), 1)
+    assert (item.clean_runs, item.outcomes) == (18 + 42, {"ok": 42})
+    assert (1 - item.bound) ** 60 == pytest.approx(0.05)
+    assert item.p99_ms == (7.0,)
+    assert (idle.outcomes, idle.bound) == ({}, 1.0)
+
+
+def made(records: list[Record], *accepted: Accepted) -> Morning:
+    campaign = Campaign("c", "1h", (Item("item", PLAN, 5),), accepted)
+    found = findings(records, accepted, TODAY)
+    last = max(record.night for record in records)
+    tonight = [record for record in records if record.night == last]
+    outcome, status, why = verdict_of_night(found, tonight, 0)
+    rows = summaries(campaign, records, last)
+    return Morning(campaign, Night(last, "then", None, "1.0"), last + 1, outcome, status, why, tuple(found), tuple(rows), tuple(tonight), {each.id: "p.toml" for each in found})  # fmt: skip
+
+
+def test_junit_counts_and_skips_what_is_accepted() -> None:
+    records = [*night(0, 1, 3), Record(0, "item", 7, 7, "crash", "it fell"), Record(0, "item", 8, 8, "unknown", "who knows")]  # fmt: skip
+    suite = ElementTree.fromstring(junit(made(records)).encode()).find("testsuite")
+    assert suite is not None
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {"tests": "5", "failures": "1", "errors": "1", "skipped": "1"}  # fmt: skip
+    known = ElementTree.fromstring(junit(made(records, Accepted(ID, "ada", "known", TODAY))).encode()).find("testsuite")  # fmt: skip
+    assert known is not None
+    assert (known.get("failures"), known.get("skipped")) == ("0", "2")
+
+
+def test_no_text_of_the_system_breaks_a_form() -> None:
+    evil = "<script>alert(1)</script>]]>\x00\x1b"
+    records = [Record(0, "item", 0, 0, "violation", evil, ((evil, evil, evil),), evil, sentence=evil, drawing=evil)]  # fmt: skip
+    morning = made(records)
+    assert "<script>alert" not in morning_page(morning)
+    ElementTree.fromstring(junit(morning).encode())
+    assert json.loads(json.dumps(sarif(morning)))["runs"][0]["results"][0]["ruleId"] == evil
+    assert evil in markdown(morning)
+
+
+def test_sarif_and_annotations_tell_what_is_there_tonight() -> None:
+    there = made(night(0, 1, 2))
+    (result,) = sarif(there)["runs"][0]["results"]
+    assert (result["baselineState"], result["partialFingerprints"]) == ("new", {"quorate/v1": ID})
+    assert github_lines(there) == ["::error title=stale-read against linearizable (new)::read 1 was stale"]
+    gone = made(night(0, 1, 2) + night(1, 0, 2))
+    assert sarif(gone)["runs"][0]["results"] == []
+    assert github_lines(gone) == []
+    accepted = made(night(0, 1, 2), Accepted(ID, "ada", "known", TODAY))
+    assert sarif(accepted)["runs"][0]["results"][0]["suppressions"][0]["justification"] == "known"
+    assert github_lines(accepted) == []
+    assert "accepted by ada until 2026-11-25: known" in markdown(accepted)
+
+
+def test_two_nights_differ_by_what_shows_in_them() -> None:
+    records = night(0, 1, 2) + night(1, 0, 2) + night(2, 1, 2)
+    found = findings(records, (), TODAY)
+    (line,) = changed_between(found, 0, 1)["gone"]
+    assert line.startswith(ID)
+    assert changed_between(found, 1, 2)["new"] == [line]
+    assert changed_between(found, 0, 2)["still there"] == [line]
+
+
+def test_the_shape_of_a_core_forgets_numbers_and_keeps_who_and_what() -> None:
+    ops = [{"type": kind, "process": process, "f": f} for process, f, kind in ((7, "write", "invoke"), (7, "write", "ok"), (3, "read", "invoke"), (7, "read", "invoke"))]  # fmt: skip
+    assert shape_of({"ops": ops}) == "0:write 1:read 0:read"
+    assert shape_of(None) == ""
+
+
+def test_ids_do_not_run_together() -> None:
+    parts = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("", "ab", "c")]
+    ids = sorted(finding_id(*each) for each in parts)
+    assert all(a != b for a, b in pairwise(ids))
+    assert all(len(each) == 8 for each in ids)
