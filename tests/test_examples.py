@@ -44,7 +44,8 @@ def quorate(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a reader might stand: the examples are there, and a history to judge."""
     folder = tmp_path_factory.mktemp("reader")
-    (folder / "examples").symlink_to(ROOT / "examples")
+    for shown in ("examples", "campaigns"):
+        (folder / shown).symlink_to(ROOT / shown)
     done = quorate(["run", "examples/register.toml", "--time-limit", "6", "--out", "runs"], folder)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "history.jsonl").symlink_to(folder / "runs/register/latest/history.jsonl")
@@ -53,7 +54,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("page", "command"),
-    [(page, command) for page in PAGES for command in commands(page) if not NOT_RUN_HERE.search(command)],
+    [
+        pytest.param(
+            page, command, marks=pytest.mark.xdist_group(page.name)
+        )  # a page's commands build on each other
+        for page in PAGES
+        for command in commands(page)
+        if not NOT_RUN_HERE.search(command)
+    ],
     ids=lambda value: value.name if isinstance(value, Path) else value,
 )
 def test_commands_of_the_pages(page: Path, command: str, place: Path) -> None:
