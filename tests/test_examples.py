@@ -52,24 +52,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("page", "command"),
-    [
-        pytest.param(
-            page, command, marks=pytest.mark.xdist_group(page.name)
-        )  # a page's commands build on each other
-        for page in PAGES
-        for command in commands(page)
-        if not NOT_RUN_HERE.search(command)
-    ],
-    ids=lambda value: value.name if isinstance(value, Path) else value,
-)
-def test_commands_of_the_pages(page: Path, command: str, place: Path) -> None:
-    name, *arguments = command.split()
-    assert name == "quorate", f"{page.name} shows {command!r}; run it here, or say above why not"
-    done = quorate(arguments, place)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+def runnable(page: Path) -> list[str]:
+    """The commands of a page that can be run here."""
+    return [command for command in commands(page) if not NOT_RUN_HERE.search(command)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name)
+def test_commands_of_the_pages(page: Path, place: Path) -> None:
+    """In their order: a later one may use what an earlier one made."""
+    for command in runnable(page):
+        name, *arguments = command.split()
+        assert name == "quorate", f"{page.name} shows {command!r}; run it here, or say above why not"
+        done = quorate(arguments, place)
+        assert done.returncode in (0, 1), f"{command}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, command
 
 
 @pytest.mark.parametrize(
