@@ -57,7 +57,7 @@ MODELS: Final[Mapping[str, Model]] = {
         for name, shape in _SHAPES.items()
     },
     "sequential": Model(
-        check_sequential,
+        partial(check_sequential, clock=time.monotonic),
         "read -> v; write v; cas [old, new]",
         "All keys together behave like a single copy, seen by each process in its own order.",
         is_object=True,

@@ -18,6 +18,7 @@ from checkers.causal import check_convergence
 from checkers.history import History
 from checkers.linearizable import EngineError
 from checkers.search import Budget
+from checkers.shrink import Clock
 from checkers.verdict import Certificate, Result, Verdict
 
 STATES_MAX: Final = 100_000
@@ -30,13 +31,18 @@ def usual(history: History) -> Budget:
     return Budget(deadline_ms=None, memory_mb=256.0, states_max=min(STATES_MAX, WORK_MAX // processes))
 
 
-def check_sequential(history: History, engine: str = "auto", budget: Budget | None = None) -> Result:
+def check_sequential(
+    history: History, engine: str = "auto", budget: Budget | None = None, *, clock: Clock | None = None
+) -> Result:
     """VALID has a witness over all keys; INVALID a circle of causal convergence, or a small core without an order. EngineError.
 
-    `engine` auto or search; search leaves the circle out, so that the search alone decides.
+    `engine` auto or search; search leaves the circle out, so that the search alone decides. `clock` tells seconds: the search then gets what
+    the look for a circle has left of the deadline.
     """
     if engine not in ("auto", "search"):
         raise EngineError(f"no engine {engine!r} for sequential consistency; use auto or search")
+    limits = budget if budget is not None else usual(history)
+    begin_s = clock() if clock is not None else 0.0
     if engine == "auto":
         weaker = check_convergence(history)
         if weaker.verdict is Verdict.INVALID:
@@ -44,10 +50,11 @@ def check_sequential(history: History, engine: str = "auto", budget: Budget | No
             return replace(
                 weaker, checker="sequential", reason=reason, stats={**weaker.stats, "path": "polynomial"}
             )
-    limits = budget if budget is not None else usual(history)
+    deadline_ms = limits.deadline_ms
+    if clock is not None and deadline_ms is not None:
+        deadline_ms = max(0, deadline_ms - round((clock() - begin_s) * 1000))
     return _result(
-        history,
-        history.columns.sequential(limits.deadline_ms, int(limits.memory_mb * 1e6), limits.states_max),
+        history, history.columns.sequential(deadline_ms, int(limits.memory_mb * 1e6), limits.states_max)
     )
 
 

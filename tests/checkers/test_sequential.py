@@ -156,10 +156,15 @@ def test_many_orders_are_no_matter_where_values_are_unique():
     validate_sequential(history, result)
 
 
-def test_above_its_budget_it_is_unknown():
+def hard_one():
+    """Six sessions write the same three values again and again, and one reads them in an order of its own."""
     writes = [[("write", "x", n % 3, None, "ok") for n in range(8)] for _ in range(6)]
     reads = [[("read", "x", n, None, "ok") for n in (0, 1, 2, 0, 2, 1, 0, 2, 1, 0, 1, 2) * 5]]
-    history = recorded([*writes, *reads], [*[s for s in range(6) for _ in range(8)], *[6] * 60])
+    return recorded([*writes, *reads], [*[s for s in range(6) for _ in range(8)], *[6] * 60])
+
+
+def test_above_its_budget_it_is_unknown():
+    history = hard_one()
     for budget, why in (
         (Budget(states_max=1000), "budget of states"),
         (Budget(memory_mb=0.1), "memory"),
@@ -168,6 +173,16 @@ def test_above_its_budget_it_is_unknown():
         result = check_sequential(history, "search", budget)
         assert result.verdict is Verdict.UNKNOWN
         assert why in result.reason
+
+
+def test_the_look_for_a_circle_is_under_the_deadline_too():
+    """A clock that jumps ten seconds between its two readings leaves the search nothing: it must not begin."""
+    history, budget = hard_one(), Budget(deadline_ms=9_000, memory_mb=100.0, states_max=1000)
+    ample = check_sequential(history, budget=budget, clock=iter([0.0, 1.0]).__next__)
+    assert ample.stats["states"] == 1000
+    late = check_sequential(history, budget=budget, clock=iter([0.0, 10.0]).__next__)
+    assert (late.verdict, late.stats["states"]) == (Verdict.UNKNOWN, 0)
+    assert "the deadline passed" in late.reason
 
 
 def test_a_failed_cas_and_a_strange_operation_leave_it_open():

@@ -43,6 +43,7 @@ FILES = (
     "digraph.rs",
 )
 TESTS = (  # the quick ones first: the first that fails is enough
+    "test_unchanged.py",
     "test_traps.py",
     "test_exact_traps.py",
     "test_cores.py",
@@ -193,6 +194,11 @@ def main() -> int:
     parser.add_argument(
         "--rust-only", action="store_true", help="do not show survivors to the tests in Python"
     )
+    parser.add_argument(
+        "--left",
+        type=Path,
+        help="what an earlier run printed: look only at what its last judge let live, in Python",
+    )
     chosen = parser.parse_args()
     target = CORE / "target" / "mutants"
     subprocess.run(["cargo", "build", "--quiet"], cwd=HERE / "mutants", check=True)
@@ -204,7 +210,19 @@ def main() -> int:
         known = equivalents()
         left = [mutant for mutant in mutants if mutant.name not in known]
         print(f"{len(mutants)} mutants, {len(left)} to be noticed", flush=True)
-        for command, size in (([*program, "--skip", "small"], "6000"), (program, chosen.fuzz)):
+        if chosen.left is not None:
+            told = [
+                line.split("  ", 2)[2]
+                for line in chosen.left.read_text().splitlines()
+                if f"the fuzz of {chosen.fuzz} lets live" in line
+            ]
+            left = [mutant for mutant in left if mutant.name in told]
+            print(f"{len(left)} of them were left", flush=True)
+        for command, size in (
+            ()
+            if chosen.left is not None
+            else (([*program, "--skip", "small"], "6000"), (program, chosen.fuzz))
+        ):
             begun = time.monotonic()
             if not run(command, NOBODY, 600, QUORATE_FUZZ=size):
                 print("the unchanged core does not pass its tests; mend that first")
