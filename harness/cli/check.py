@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from checkers.explain import draw_core, explain
 from checkers.formats import AUTO, load
@@ -36,6 +36,8 @@ from harness.cli.console import (
     waiting,
 )
 from harness.plan import PlanError
+
+READ_SHARE: Final = 0.4  # of the time of a history of registers; nobody knows how long a search will take
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,11 @@ def check_files(files: Sequence[Path], options: Options, *, json: bool, report: 
     done: list[Judged] = []
     with waiting(f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}", quiet=json) as tick:
         for number, path in enumerate(files):
-            tick(number / len(files), path.name)
-            one = judged(path, options, judge)
+
+            def told(share: float, doing: str, number: int = number, name: str = path.name) -> None:
+                tick((number + share) / len(files), f"{name}: {doing}")
+
+            one = judged(path, options, judge, told)
             done.append(one)
             if json:
                 emit(line_of(one, options.model, explained=options.explain))
@@ -87,11 +92,16 @@ def check_files(files: Sequence[Path], options: Options, *, json: bool, report: 
     return min((one.status for one in done), key=PRECEDENCE.index)
 
 
-def judged(path: Path, options: Options, judge: Callable[[History], Result]) -> Judged:
-    """Judge one file, whatever happens."""
+def judged(
+    path: Path, options: Options, judge: Callable[[History], Result], told: Callable[[float, str], None]
+) -> Judged:
+    """Judge one file, whatever happens. `told` hears how far it is: a share from 0 to 1, and in words what is being done."""
     began = time.perf_counter()
     try:
-        history = loaded(readable(path), options.form, options.model, options.key_by)
+        told(0.0, f"reading {readable(path).stat().st_size / 1e6:,.1f} MB")
+        history = loaded(path, options.form, options.model, options.key_by)
+        limit = f", {options.timeout_s:g} s at most" if options.timeout_s is not None else ""
+        told(READ_SHARE, f"judging {count_calls(history):,} operations{limit}")
         result = judge(history)
     except (HistoryError, PlanError, EngineError, MemoryError) as error:
         return failed(

@@ -37,6 +37,15 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int
     return status, captured.out, captured.err
 
 
+def test_it_is_told_what_is_being_done(files: dict[str, Path]) -> None:
+    told: list[tuple[float, str]] = []
+    options = command.Options(timeout_s=5.0)
+    one = command.judged(files["stale"], options, command.judge_of(options), lambda *each: told.append(each))
+    assert one.status == 1
+    assert [words for _, words in told] == ["reading 0.0 MB", "judging 5 operations, 5 s at most"]
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+
+
 @pytest.mark.parametrize(
     ("names", "status"),
     [
