@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from checkers.history import History
 from checkers.op import MISSING, Type
-from checkers.verdict import Result, Verdict
+from checkers.verdict import Result
 
 WAYS_MAX: Final = 4  # deepest orders that are told
 OPEN_MAX: Final = 8  # open operations that are told of each
@@ -22,7 +22,7 @@ OPEN_MAX: Final = 8  # open operations that are told of each
 def dead_ends(history: History, result: Result) -> list[str]:
     """Sentences for a result of the search that is INVALID; none for any other."""
     parts = result.parts.values() or (result,)
-    bad = next((part for part in parts if part.verdict is Verdict.INVALID and part.stats.get("stuck")), None)
+    bad = next((part for part in parts if part.stats.get("stuck")), None)
     if bad is None or bad.certificate is None:
         return []
     blocking = bad.stats.get("core_blocking", bad.stats["blocking"])
@@ -33,7 +33,7 @@ def dead_ends(history: History, result: Result) -> list[str]:
     ]
     ways = bad.stats["stuck"]
     for way in ways[:WAYS_MAX]:
-        told.append(_way(history, bad, way, blocking))
+        told.append(_way(history, bad, bad.certificate.ops, way, blocking))
     if len(ways) > WAYS_MAX:
         told.append(f"and {len(ways) - WAYS_MAX} more orders that end in the same way")
     return told
@@ -43,20 +43,16 @@ def named(history: History, index: int) -> str:
     """`#9 read -> 1`: an operation with its argument and what it returned."""
     call, end = history.op(index), history.completion(index)
     given = "" if call.value is MISSING or call.value is None else f" {call.value!r}"
-    ok = end is not None and end.type is Type.OK
-    same = (
-        end is not None and end.value is not MISSING and call.value is not MISSING and end.value == call.value
-    )
-    back = f" -> {end.value!r}" if end is not None and ok and end.value is not MISSING and not same else ""
-    return f"#{index} {call.f}{given}{back}"
+    back = MISSING if end is None or end.type is not Type.OK else end.value
+    returned = "" if back is MISSING or back == call.value else f" -> {back!r}"
+    return f"#{index} {call.f}{given}{returned}"
 
 
-def _way(history: History, bad: Result, way: dict[str, Any], blocking: int) -> str:
+def _way(history: History, bad: Result, core: Sequence[int], way: dict[str, Any], blocking: int) -> str:
     """One deepest order: what it holds, where it ends, and what each open operation would do there."""
     order: Sequence[int] = way["ops"]
     path = ", then ".join(named(history, index) for index in order) or "nothing"
     told = f"after {path} the state is {way['state']}"
-    core = bad.certificate.ops if bad.certificate is not None else ()
     end = history.completion(blocking)
     until = end.time_ns if end is not None else 0
     rest = [index for index in core if index not in order and history.op(index).time_ns <= until]

@@ -62,8 +62,7 @@ def calls_of(history: History) -> list[Call]:
             continue
         end = history.completion(op.index)
         kind = Type.INFO if end is None else end.type
-        result = end.value if end is not None and kind is Type.OK else MISSING
-        ret = end.time_ns if end is not None and kind is Type.OK else math.inf
+        result, ret = (MISSING, math.inf) if end is None or kind is not Type.OK else (end.value, end.time_ns)
         found.append(Call(op.index, op.process, op.f, op.key, op.value, kind, result, op.time_ns, ret))
     return found
 

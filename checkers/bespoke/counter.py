@@ -45,7 +45,7 @@ class _Sums:
 
     def __init__(self, adds: Sequence[Call]) -> None:
         self._calls = [add.call for add in adds]
-        done = sorted((add for add in adds if add.ok), key=lambda add: add.ret)
+        done = sorted(adds, key=lambda add: add.ret)  # what is in doubt has returned at no time
         self._rets = [add.ret for add in done]
         self._called = [[0, *accumulate(max(0, s * add.value) for add in adds)] for s in (1, -1)]
         self._done = [[0, *accumulate(max(0, s * add.value) for add in done)] for s in (1, -1)]

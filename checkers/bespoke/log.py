@@ -85,7 +85,7 @@ def _inconsistent(
     place_of: dict[Hashable, tuple[int, Call]] = {}
     for call, records in seen:
         for offset, value in records:
-            if call.f != "append" and (wrong := origins.wrong(value, call)) is not None:
+            if (wrong := origins.wrong(value, call)) is not None:
                 findings.append(wrong)
             first = known.setdefault(offset, call)
             if (other := value_at.setdefault(offset, value)) != value:
@@ -141,7 +141,7 @@ def _back(calls: Sequence[Call]) -> list[Finding]:
 def _lost(calls: Sequence[Call]) -> tuple[list[Finding], int]:
     """Acknowledged appends that the last read lacks; and how many earlier reads lacked one."""
     reads = [call for call in named(calls, "read") if call.ok]
-    appends = sorted((call for call in named(calls, "append") if call.ok), key=lambda call: call.ret)
+    appends = sorted(named(calls, "append"), key=lambda call: call.ret)
     findings, stale = [], 0
     for read in reads:
         shows = {_record(item, read)[1] for item in read.result}

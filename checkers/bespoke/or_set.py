@@ -98,7 +98,7 @@ def _fate(
                 return Finding("lost", sentence, [*removes, add, read])
         return None
     live = [add for add in adds if add.call <= read.ret]
-    if tagged and live and all(_tag(add) in gone for add in live):
+    if live and all(_tag(add) in gone for add in live):
         sentence = (
             f"every add of {told} was seen by an acknowledged remove, but final-read #{read.index} shows it"
         )

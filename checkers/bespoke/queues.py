@@ -113,7 +113,7 @@ def _judge_total(calls: list[Call], *, once: bool) -> Outcome:
     missing = _missing(calls, added, out)
     crashed = [call for call in calls if call.f != "enqueue" and not call.ok and call.possible]
     unbounded = any(call.f == "drain" for call in crashed)
-    if missing and not unbounded and len(missing) > len(crashed):
+    if not unbounded and len(missing) > len(crashed):
         findings.insert(0, _lost(missing, crashed))
     if once:
         findings += [found for found in bad if found.anomaly == "duplicated"]
@@ -147,7 +147,7 @@ def _missing(calls: Sequence[Call], added: Origins, out: Counter[Hashable]) -> l
         return []
     found = []
     for value in order(added.calls):
-        adds = [add for add in added.calls[value] if add.ok and add.before(last)]
+        adds = [add for add in added.calls[value] if add.before(last)]
         found += [(add, last) for add in adds[out[value] :]]
     return found
 

@@ -130,13 +130,15 @@ def _lost(element: _Element) -> Finding:
 
 
 def _stale(element: _Element) -> Finding:
-    core = [call for call in (element.known, element.absent, element.present) if call is not None]
-    known, absent = core[0], core[1]
+    known, absent, present = element.known, element.absent, element.present
+    assert known is not None
+    assert absent is not None
+    assert present is not None
     sentence = (
         f"{shown(plain(element.value))} was known by {known.f} #{known.index}, and read #{absent.index}, called "
         f"{element.latency_ms:.3f} ms later, does not show it; later reads do"
     )
-    return Finding("stale-read", sentence, core)
+    return Finding("stale-read", sentence, [known, absent, present])
 
 
 def _stats(

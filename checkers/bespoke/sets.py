@@ -59,7 +59,7 @@ def _lost(adds: Origins, final: Call, seen: Counter[Hashable]) -> tuple[list[Fin
     """Elements acknowledged before the final read that it does not show."""
     findings, lost = [], set()
     for value in order(adds.calls):
-        proof = next((add for add in adds.calls[value] if add.ok and add.before(final)), None)
+        proof = next((add for add in adds.calls[value] if add.before(final)), None)
         if proof is not None and value not in seen:
             lost.add(value)
             sentence = (

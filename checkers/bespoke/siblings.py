@@ -113,7 +113,7 @@ def _obsolete(read: Call, values: list[Hashable], versions: _Versions) -> list[F
     findings = []
     for newer in values:
         for older in values:
-            if older in versions.below(newer) and newer in versions.origins.calls:
+            if older in versions.below(newer):
                 writes = [
                     versions.origins.calls[one][0] for one in (older, newer) if one in versions.origins.calls
                 ]

@@ -42,7 +42,7 @@ def _judge(calls: list[Call]) -> Outcome:
         "duplicated": [[plain(value), len(twice[value])] for value in worst],
     }
     ids = [plain(value) for value in given]
-    if ids and len({type(value) for value in ids}) == 1 and isinstance(ids[0], int | str | float):
+    if len({type(value) for value in ids}) == 1 and isinstance(ids[0], int | str | float):
         stats["range"] = [min(ids), max(ids)]
     findings = [
         Finding(

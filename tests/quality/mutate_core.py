@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,8 @@ def rewrite(tool: Path, source: Path, only: str) -> list[Mutant]:
 
 
 def limits() -> None:
-    """A mutant may eat memory."""
+    """A mutant may eat memory. A shell's background jobs ignore Ctrl-C, which some tests send."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 

@@ -38,8 +38,8 @@ ROWS: Final = {  # of `test_unchanged.py`, those that a bespoke checker has a pa
     "queues": "queue", "set_full": "set-full", "sets": "set", "siblings": "mv-register", "unique_ids": "unique-ids",
 }  # fmt: skip
 TESTS: Final = {  # file, or folder: what else must notice
-    "checkers/bespoke": "bespoke", "checkers/causal.py": "test_session_traps.py", "checkers/dead_ends.py": "test_shrink.py test_search.py",
-    "checkers/explain.py": "test_corpus.py test_search.py", "checkers/integrity.py": "test_traps.py", "checkers/judged.py": "test_command.py",
+    "checkers/bespoke": "bespoke", "checkers/causal.py": "test_session_traps.py", "checkers/dead_ends.py": "test_explained.py test_shrink.py test_search.py",
+    "checkers/explain.py": "test_explained.py test_corpus.py test_search.py", "checkers/integrity.py": "test_traps.py", "checkers/judged.py": "test_command.py",
     "checkers/keys.py": "test_linearizable.py test_command.py ../harness/test_check.py", "checkers/levels.py": "test_laws.py test_session_traps.py",
     "checkers/linearizable.py": "test_linearizable.py", "checkers/models.py": "test_linearizable.py test_command.py",
     "checkers/notation.py": "test_corpus.py", "checkers/order.py": "test_session_traps.py", "checkers/register.py": "test_traps.py test_laws.py",

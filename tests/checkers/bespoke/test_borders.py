@@ -1,0 +1,191 @@
+"""Histories at the border of a condition, each made for one clause of a checker: equal instants, odd shapes, what is in doubt."""
+
+from __future__ import annotations
+
+import pytest
+from histories import NONE, one_by_one, rows
+
+from checkers import MISSING, History, Verdict, check, invoke
+from checkers.bespoke.bank import check_bank
+from checkers.bespoke.calls import calls_of, shown
+from checkers.bespoke.crdt_counter import BITS_MAX
+
+VALID, INVALID, UNKNOWN = Verdict.VALID, Verdict.INVALID, Verdict.UNKNOWN
+
+
+def test_one_read_is_enough_where_the_total_is_known():
+    assert check_bank(one_by_one(("read", None, {"a": 4, "b": 6})), 10).verdict is VALID
+    assert check_bank(one_by_one(("read", None, {"a": 4, "b": 6}))).verdict is UNKNOWN
+
+
+def test_where_the_total_is_known_a_wrong_read_is_its_own_core():
+    history = one_by_one(("read", None, {"a": 10}), ("read", None, {"a": 9}))
+    assert len(check_bank(history, 10).certificate.ops) == 1
+    assert len(check_bank(history).certificate.ops) == 2
+
+
+def test_what_the_nemesis_does_is_no_call():
+    ops = [*one_by_one(("generate", None, 1), ("generate", None, 2))]
+    kill = invoke("nemesis", "kill", value="n1", time_ns=100)
+    history = History.from_ops([*ops, kill, kill.info("done")])
+    assert check(history, "unique-ids").verdict is VALID
+    assert len(calls_of(history)) == 2
+
+
+def test_a_call_that_is_not_ok_has_no_result():
+    history = rows([("add", 1, 1, "fail", 0, 5), ("add", 2, 2, "info", 0, 5)])
+    assert [(call.result, call.ret) for call in calls_of(history)] == [(MISSING, float("inf"))] * 2
+
+
+def test_sixty_characters_are_shown_whole():
+    assert shown("x" * 58) == repr("x" * 58)
+    assert shown("x" * 59) == repr("x" * 59)[:57] + "…"
+
+
+@pytest.mark.parametrize("view", [{"delivered": [1]}, {"digest": "a", "delivered": 5}])
+def test_a_view_of_another_shape_is_named(view):
+    result = check(one_by_one(("digest", None, {"n1": view, "n2": view})), "convergence")
+    assert result.verdict is UNKNOWN
+    assert "has no digest of node n1" in result.reason
+
+
+def test_an_update_without_a_value_is_in_no_list_of_updates():
+    view = {"digest": "a", "delivered": []}
+    assert check(one_by_one(("touch", NONE, NONE), ("digest", None, {"n1": view, "n2": view})), "convergence").verdict is VALID  # fmt: skip
+
+
+def test_a_subtraction_at_the_instant_of_the_answer_belongs_to_the_core():
+    """5 was acknowledged, 3 less was asked for when the read ended: 2 at least. The core would say 5 without it."""
+    history = rows([("add", 5, 5, "ok", 0, 5), ("read", None, 1, "ok", 10, 20), ("add", -3, -3, "ok", 20, 30)])  # fmt: skip
+    result = check(history, "counter")
+    assert result.verdict is INVALID
+    assert [history.op(at).value for at in result.certificate.ops] == [5, None, -3]
+
+
+def test_a_sum_of_the_greatest_width_is_tried():
+    history = rows([("add", BITS_MAX, None, "info", 0, 1), ("final-read", None, BITS_MAX, "ok", 5, 6), ("final-read", None, 1, "ok", 5, 6)])  # fmt: skip
+    assert check(history, "pn-counter").anomaly == "wrong-sum"
+    too_wide = rows([("add", BITS_MAX + 1, None, "info", 0, 1), ("final-read", None, 0, "ok", 5, 6)])
+    assert check(too_wide, "pn-counter").verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("written", [[7], [1, 2, 3], 7])
+def test_a_write_without_its_token_is_named(written):
+    result = check(one_by_one(("acquire", None, 1), ("acquire", None, 2), ("write", written)), "mutex-fencing")  # fmt: skip
+    assert result.verdict is UNKNOWN
+    assert "lacks its token" in result.reason
+
+
+def test_an_acquire_that_failed_does_not_end_the_hold():
+    history = rows([
+        ("acquire", None, 1, "ok", 0, 5, 1), ("acquire", None, None, "fail", 10, 15, 1), ("acquire", None, 2, "ok", 20, 25, 2),
+        ("release", None, None, "ok", 30, 35, 1), ("release", None, None, "ok", 40, 45, 2),
+    ])  # fmt: skip
+    result = check(history, "mutex-fencing")
+    assert result.verdict is VALID
+    assert result.stats["double-held-count"] == 1
+
+
+@pytest.mark.parametrize("value", [["abc"], [["r", "x"]], [["r", "x", 1, 2]], "abc"])
+def test_what_is_no_micro_operation_is_named(value):
+    result = check(one_by_one(("read", value, value)), "long-fork")
+    assert result.verdict is UNKNOWN
+    assert "is no list of" in result.reason
+
+
+@pytest.mark.parametrize("result", [None, {"version": [1]}, {"version": [1, "a", 2]}, {"version": 7}])
+def test_a_write_without_a_version_is_named(result):
+    judged = check(one_by_one(("write", 1, result)), "lww")
+    assert judged.verdict is UNKNOWN
+    assert "expected" in judged.reason
+
+
+def test_the_worst_loss_is_the_greatest():
+    """1 wins though 2 and 3 were written after it had been acknowledged, 3 by 30 ms."""
+    ms = 1_000_000
+    history = rows([
+        ("write", 1, {"version": [9, "n"]}, "ok", 0, 10 * ms), ("write", 2, {"version": [1, "n"]}, "ok", 15 * ms, 20 * ms),
+        ("write", 3, {"version": [2, "n"]}, "ok", 40 * ms, 50 * ms), ("final-read", None, {"value": 1, "version": [9, "n"]}, "ok", 60 * ms, 61 * ms),
+    ])  # fmt: skip
+    result = check(history, "lww")
+    assert result.verdict is VALID
+    assert (result.stats["skew-loss-count"], result.stats["worst-skew-loss-ms"]) == (2, 30.0)
+
+
+def test_an_element_may_be_any_object():
+    assert check(one_by_one(("add", {"x": 1}), ("final-read", None, [{"x": 1}])), "or-set").verdict is VALID
+    assert check(one_by_one(("add", {"value": 1}), ("final-read", None, [1])), "or-set").verdict is VALID
+    removed = one_by_one(("add", {"x": 1}), ("remove", {"x": 1}), ("final-read", None, []))
+    assert check(removed, "or-set").verdict is VALID
+
+
+def add(value, tag=None):
+    return ("add", {"value": value} if tag is None else {"value": value, "tag": tag})
+
+
+def remove(value, *seen):
+    return ("remove", {"value": value, "seen": list(seen)})
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        one_by_one(add(1), remove(1, "t9"), ("final-read", None, [])),  # who knows what the remove saw
+        one_by_one(add(1, "a"), ("remove", {"value": 1}), ("final-read", None, [])),
+        one_by_one(add(1, "a"), add(1), remove(1, "a"), ("final-read", None, [])),
+    ],
+)
+def test_a_remove_may_have_seen_what_it_does_not_name(history):
+    assert check(history, "or-set").verdict is VALID
+
+
+def test_an_add_at_the_instant_of_the_answer_may_be_what_it_shows():
+    history = rows([
+        ("add", {"value": 1, "tag": "a"}, None, "ok", 0, 5), ("remove", {"value": 1, "seen": ["a"]}, None, "ok", 10, 15),
+        ("final-read", None, [1], "ok", 20, 30), ("add", {"value": 1, "tag": "b"}, None, "ok", 30, 35),
+    ])  # fmt: skip
+    assert check(history, "or-set").verdict is VALID
+
+
+def test_another_remove_does_not_excuse_a_resurrection():
+    history = one_by_one(add(1, "a"), remove(1, "a"), ("remove", {"value": 1}), ("final-read", None, [1]))
+    assert check(history, "or-set").anomaly == "resurrected"
+
+
+def test_a_drain_without_an_end_may_hold_any_number():
+    history = one_by_one(
+        ("enqueue", 1), ("enqueue", 2), ("drain", None, None, "info"), ("dequeue", None, None)
+    )
+    result = check(history, "total-queue")
+    assert result.verdict is UNKNOWN
+    assert "2 elements are missing" in result.reason
+
+
+def test_an_enqueue_that_returned_nothing_has_not_seen_the_queue_empty():
+    history = one_by_one(("enqueue", 1), ("enqueue", 2, None), ("enqueue", 3), ("dequeue", None, 3))
+    result = check(history, "total-queue")
+    assert result.verdict is UNKNOWN
+    assert "nothing found the queue empty" in result.reason
+
+
+def sibling(value, *seen):
+    return ("write", {"value": value, "seen": list(seen)})
+
+
+def test_a_sibling_that_was_replaced_is_shown_with_both_writes():
+    history = one_by_one(sibling(1), sibling(2, 1), ("final-read", None, [1, 2]))
+    result = check(history, "mv-register")
+    assert result.anomaly == "obsolete-sibling"
+    assert len(result.certificate.ops) == 3
+
+
+def test_a_sibling_that_nobody_wrote_is_named_even_where_a_write_saw_it():
+    result = check(one_by_one(sibling(2, "ghost"), ("final-read", None, ["ghost", 2])), "mv-register")
+    assert result.anomaly == "unexpected"
+    assert result.stats["anomalies"] == {"unexpected": 1, "obsolete-sibling": 1}
+
+
+def test_ids_without_an_order_have_no_range():
+    result = check(one_by_one(("generate", None, {"a": 1}), ("generate", None, {"a": 2})), "unique-ids")
+    assert result.verdict is VALID
+    assert "range" not in result.stats
