@@ -81,7 +81,9 @@ def results_of(
             "count": len(faults),
             "bit": sum(bool(fault["bit"]) for fault in faults),
             "kinds": sorted({str(fault["kind"]) for fault in faults}),
+            "by_kind": by_kind(faults),
         },
+        "not_applied": sorted(plan.sim) if world != "sim" else [],
         "core": core_of(history, guilty) if guilty is not None else None,
         "command": command,
     }
@@ -126,6 +128,16 @@ def outcome(
     if why:
         return Verdict.UNKNOWN, "; ".join(dict.fromkeys(why))
     return Verdict.VALID, f"every claim held: {', '.join(claims)}"
+
+
+def by_kind(faults: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """How many of each kind there were, and how many of them bit."""
+    found: dict[str, dict[str, int]] = {}
+    for fault in faults:
+        counts = found.setdefault(str(fault["kind"]), {"count": 0, "bit": 0})
+        counts["count"] += 1
+        counts["bit"] += bool(fault["bit"])
+    return found
 
 
 def unbitten(plan: Plan, faults: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -31,7 +31,8 @@ def run_plan(
     hosts = inventory_of(world, inventory, cluster, plan)
     from harness.runner import run
 
-    signal.signal(signal.SIGTERM, end_politely)
+    for polite in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(polite, end_politely)
     with waiting(f"{plan.name} in the world {world}, seed {plan.seed}", quiet=json) as tick:
 
         def progress(seconds: float, ops: int, active: Sequence[str]) -> None:
@@ -53,7 +54,7 @@ def run_plan(
 
 
 def end_politely(_: int, frame: FrameType | None) -> None:
-    """SIGTERM gives what Ctrl-C gives: the hosts are left clean, and what was recorded is judged.
+    """SIGTERM, and SIGHUP of a terminal that is closed, give what Ctrl-C gives: the hosts are left clean, and what was recorded is judged.
 
     A script that starts us with `&` has SIGINT ignored, and asyncio leaves it so; SIGTERM ends us there too.
     """
@@ -94,6 +95,9 @@ def show(results: Mapping[str, Any], folder: Path) -> None:
             .append(f" — {result['reason']}")
         )
         console.print(line, soft_wrap=True)
+    for kind, counts in results.get("faults", {}).get("by_kind", {}).items():
+        if counts["bit"] < counts["count"]:
+            console.print(f"  {counts['bit']} of {counts['count']} faults of kind {kind} bit")
     if outcome == "unknown":
         console.print(Text(f"  {results.get('reason')}"), soft_wrap=True)
     if results.get("core"):

@@ -1,5 +1,7 @@
 """The kinds of fault. Each starts, stops, and says from what was measured in the world whether it bit.
 
+A fault on several nodes bit if it did on every node where it could: one whose process is gone already is none of those, and is told.
+
 kind        start                  it bit if                              healed if
 partition   cut links              messages were dropped meanwhile        no link is cut any more
 kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
@@ -32,6 +34,13 @@ class Fault:
     note: str = ""
 
     kind = ""
+
+    def judge(self, bites: Mapping[str, bool], otherwise: str) -> None:
+        """Set `bit`, and the note if it is not. `bites`: for each node where the fault could bite, whether it did."""
+        spared = sorted(node for node, bitten in bites.items() if not bitten)
+        self.bit = bool(bites) and not spared
+        if not self.bit:
+            self.note = otherwise + (f" on {', '.join(spared)}" if spared else "")
 
     async def start(self, world: World) -> None:
         """Do it."""
@@ -66,6 +75,7 @@ class Partition(Fault):
         after = self._mine(await world.dropped())
         grown = {link: count - before.get(link, 0) for link, count in after.items()}
         self.evidence["dropped"] = {link: count for link, count in grown.items() if count > 0}
+        self.evidence["links"] = sum(len(sources) for sources in self.grudge().values())
         self.bit = bool(self.evidence["dropped"])
         self.note = "" if self.bit else "no packet was dropped"
         await world.mend()
@@ -79,6 +89,7 @@ class Kill(Fault):
 
     async def start(self, world: World) -> None:
         """Kill those that are there."""
+        bites = {}
         for node in self.nodes:
             before = await world.process(node)
             if before.state == "gone":
@@ -87,9 +98,8 @@ class Kill(Fault):
             await world.kill(node)
             after = await world.process(node)
             self.evidence[node] = {"pid_before": before.pid, "state": after.state}
-            self.bit |= before.pid is not None and after.state == "gone"
-        if not self.bit:
-            self.note = "no process was there to be killed"
+            bites[node] = before.pid is not None and after.state == "gone"
+        self.judge(bites, "the process did not end" if bites else "no process was there to be killed")
 
     async def stop(self, world: World) -> None:
         """Start anew; the pid must be another."""
@@ -110,13 +120,15 @@ class Wipe(Kill):
     async def start(self, world: World) -> None:
         """Kill, then empty the disks of those that are gone."""
         await super().start(world)
-        self.bit = False
+        if not self.bit:
+            return  # a process that is there still would write on
+        bites = {}
         for node in self.nodes:
             removed = await world.wipe(node)
             self.evidence[node]["removed"] = removed
-            self.bit |= removed > 0 and self.evidence[node].get("pid_before") is not None
-        if not self.bit:
-            self.note = self.note or "nothing was on the disk"
+            if self.evidence[node].get("pid_before") is not None:
+                bites[node] = removed > 0
+        self.judge(bites, "nothing was on the disk")
 
 
 class Pause(Fault):
@@ -126,6 +138,7 @@ class Pause(Fault):
 
     async def start(self, world: World) -> None:
         """Stop those that run."""
+        bites = {}
         for node in self.nodes:
             before = await world.process(node)
             if before.state != "running":
@@ -134,9 +147,8 @@ class Pause(Fault):
             await world.pause(node)
             after = await world.process(node)
             self.evidence[node] = {"pid": after.pid, "state": after.state}
-            self.bit |= after.state == "stopped" and after.pid == before.pid
-        if not self.bit:
-            self.note = "no process was running"
+            bites[node] = after.state == "stopped" and after.pid == before.pid
+        self.judge(bites, "the process was not stopped" if bites else "no process was running")
 
     async def stop(self, world: World) -> None:
         """Let those go on that are still the same process."""
@@ -156,6 +168,7 @@ class ClockShift(Fault):
 
     async def start(self, world: World) -> None:
         """Shift and measure."""
+        bites = {}
         for node, asked in self.detail["offsets_ms"].items():
             await world.set_clock(node, asked)
             if (await world.process(node)).state == "gone":
@@ -163,9 +176,8 @@ class ClockShift(Fault):
                 continue
             measured = await world.clock_offset_ms(node)
             self.evidence[node] = {"asked_ms": asked, "measured_ms": round(measured, 1)}
-            self.bit |= abs(measured - asked) <= CLOCK_TOLERANCE_MS and abs(measured) > abs(asked) / 2
-        if not self.bit:
-            self.note = "the offset measured is not the one asked for"
+            bites[node] = abs(measured - asked) <= CLOCK_TOLERANCE_MS and abs(measured) > abs(asked) / 2
+        self.judge(bites, "the offset measured is not the one asked for" if bites else "no process was running")  # fmt: skip
 
     async def stop(self, world: World) -> None:
         """Shift back and measure."""

@@ -122,6 +122,10 @@ def not_tested(results: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) 
     lines = [f"no {words} in this run" for kind, words in FAULT_WORDS.items() if kind not in seen]
     if results.get("world") == "sim":
         lines.append("no real network, disk or kernel: the nodes ran in the simulator")
+    lines += [
+        f"not the {name} of [sim]: the network of hosts is as it is"
+        for name in results.get("not_applied", ())
+    ]
     lines += [f"no {words}" for words in NEVER_TESTED]
     return [*lines, "a run can prove that a claim is broken; it cannot prove that it always holds"]
 

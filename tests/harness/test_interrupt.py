@@ -1,4 +1,4 @@
-"""Ctrl-C half way through a simulated run: what was recorded is kept and judged, and it can no longer be VALID."""
+"""Ctrl-C, SIGTERM or a closed terminal half way through a simulated run: what was recorded is kept and judged, and it can no longer be VALID."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 60.0
 
 
-def test_ctrl_c_keeps_and_judges_what_was_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sent: sent.name)
+def test_ctrl_c_keeps_and_judges_what_was_recorded(sent: signal.Signals, tmp_path: Path) -> None:
     quorate = str(Path(sys.executable).parent / "quorate")
     plan = str(ROOT / "examples" / "register.toml")
     run = subprocess.Popen(
@@ -30,7 +31,7 @@ def test_ctrl_c_keeps_and_judges_what_was_recorded(tmp_path: Path) -> None:
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < give_up
         time.sleep(0.01)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(sent)
     out, err = run.communicate(timeout=PATIENCE_S)
     assert (run.returncode, "Traceback" in err) == (2, False), err
     results = json.loads(out)

@@ -104,6 +104,27 @@ def test_rules_of_others_survive(five: Inventory) -> None:
         on(five, "n1", "iptables -w -F; iptables -w -X MINE")
 
 
+def test_a_chain_whose_name_begins_like_ours_is_not_ours(five: Inventory) -> None:
+    other = f"{packets.CHAIN}-OTHERS"
+    on(
+        five,
+        "n2",
+        f"iptables -w -N {other}; iptables -w -A INPUT -j {other}; iptables -w -A {other} -s 192.0.2.9 -j DROP",
+    )
+    before = on(five, "n2", "iptables -w -S")
+    assert before.count(other) == 3
+
+    async def story(world: HostsWorld) -> None:
+        await world.cut({"n2": frozenset({"n1"})})
+        await world.mend()  # raises if rules of ours are left
+
+    try:
+        in_world(five, story)
+        assert on(five, "n2", "iptables -w -S") == before
+    finally:
+        on(five, "n2", f"iptables -w -D INPUT -j {other}; iptables -w -F {other}; iptables -w -X {other}")
+
+
 def test_kill_and_start_change_the_pid(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
         first = await world.process("n1")

@@ -22,7 +22,7 @@ ADDRESS: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _REMOVE: Final = f"""
 while iptables -w -C INPUT -j {CHAIN} 2>/dev/null; do iptables -w -D INPUT -j {CHAIN} || exit 1; done
 if iptables -w -n -L {CHAIN} >/dev/null 2>&1; then iptables -w -F {CHAIN} && iptables -w -X {CHAIN} || exit 1; fi
-iptables -w -S | grep -w -e {CHAIN} || true
+iptables -w -S | grep -E -e '(^-N|-j|^-A) {CHAIN}( |$)' || true
 """
 
 
