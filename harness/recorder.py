@@ -14,6 +14,7 @@ machine, and is not done.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -67,7 +68,11 @@ class MemorySink:
 class Recorder:
     """Stamps and writes. `ops` holds what was recorded, if `keep`; the sink may be None then."""
 
-    def __init__(self, sink: Sink | None, *, keep: bool = False) -> None:
+    def __init__(
+        self, sink: Sink | None, *, keep: bool = False, watch: Callable[[Op], object] | None = None
+    ) -> None:
+        """`watch` sees every record."""
+        self._watch = watch
         self.ops: list[Op] = []
         self.count = 0
         self._last_ns = -1
@@ -82,6 +87,8 @@ class Recorder:
         if self._sink is not None:
             self._waiting.append(encode_op(op))
         self.count += 1
+        if self._watch is not None:
+            self._watch(op)
         if self._keep:
             self.ops.append(op)
         return op

@@ -25,10 +25,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from checkers import History
+from checkers.levels import LEVELS
+from checkers.online import RegisterWatch
 from checkers.verdict import Verdict
 from harness import runs
 from harness.client import ChannelError, Client
-from harness.generator import Generator, any_of, clients, nemesis, op, phases, script, stagger, time_limit
+from harness.generator import (
+    Generator,
+    any_of,
+    clients,
+    nemesis,
+    op,
+    phases,
+    script,
+    stagger,
+    time_limit,
+    unless,
+)
 from harness.interpreter import interpret
 from harness.nemesis.client import HEAL, NemesisClient
 from harness.nemesis.schedule import nemesis_ops, timetable
@@ -82,8 +95,13 @@ class WatchedSink:
 class Story:
     """One run: its parts, and the steps that need a loop."""
 
-    def __init__(self, plan: Plan, world: str) -> None:
+    def __init__(self, plan: Plan, world: str, *, fail_fast: bool = False) -> None:
         self.plan = plan
+        if fail_fast and not LEVELS.keys() & set(plan.claims):
+            raise PlanError(
+                f"--fail-fast watches registers, and this plan claims {', '.join(plan.claims)}; leave it out"
+            )
+        self.watch = RegisterWatch() if fail_fast else None
         self.kind = world
         nodes = plan.node_names
         given = {"concurrency": plan.concurrency, "rate": plan.rate, "time_limit_s": plan.time_limit_s, "op_timeout_ms": plan.op_timeout_ms}  # fmt: skip
@@ -113,6 +131,8 @@ class Story:
             load = stagger(1 / self.plan.rate, load)
         limit_s = self.plan.time_limit_s
         main = any_of(clients(time_limit(limit_s, load)), nemesis(self.faults))
+        if (watch := self.watch) is not None:
+            main = unless(lambda: watch.found is not None, main)
         return phases(main, nemesis(op(HEAL)), clients(final))
 
     async def connect(self, node: str, process: int) -> Client:
@@ -147,7 +167,7 @@ class Story:
     async def play(self, world: World, history: Sink, faults: Callable[[bytes], None]) -> None:
         """Steps 3 to 7."""
         self.world = world
-        recorder = Recorder(history)
+        recorder = Recorder(history, watch=None if self.watch is None else self.watch.see)
         try:
             await world.up()
             loop = asyncio.get_running_loop()
@@ -191,9 +211,13 @@ def run(
     out: Path = Path("runs"),
     progress: Progress | None = None,
     inventory: Path | None = None,
+    fail_fast: bool = False,
 ) -> RunOutcome:
-    """Run a plan and judge it. Raises PlanError (bad input) and WorldError (the infrastructure); the folder stays."""
-    story = Story(plan, world)
+    """Run a plan and judge it. Raises PlanError (bad input) and WorldError (the infrastructure); the folder stays.
+
+    `fail_fast`: the load ends at the first violation that is seen while it runs (`checkers.online`); the heal and the last reads follow.
+    """
+    story = Story(plan, world, fail_fast=fail_fast)
     make_world = world_maker(story, inventory)
     folder = runs.create(out, plan.name, plan.seed)
     runs.write_text(folder / "plan.toml", dump_plan(plan))
@@ -230,6 +254,7 @@ def judge_folder(story: Story, folder: Path, command: str) -> tuple[Verdict, dic
     verdict, results = results_of(
         story.plan, history, records, story.doubts, world=story.kind, command=command
     )
+    results["ended_early"] = story.watch.found if story.watch is not None else None
     runs.write_json(folder / "results.json", results)
     write_report(folder)
     return verdict, results

@@ -73,6 +73,10 @@ def run(
             "--set", help="Change the plan: --set system.mode=eventual (repeatable).", metavar="KEY=VALUE"
         ),
     ] = None,
+    fail_fast: Annotated[
+        bool,
+        typer.Option("--fail-fast", help="End the load at the first violation that is seen while it runs."),
+    ] = False,
     out: Out = Path("runs"),
     json: Json = False,
 ) -> int:
@@ -88,7 +92,9 @@ def run(
     """
     from harness.cli.run import run_plan
 
-    return run_plan(plan, world, seed, time_limit, inventory, cluster, change or [], out, json=json)
+    return run_plan(
+        plan, world, seed, time_limit, inventory, cluster, change or [], out, fail_fast=fail_fast, json=json
+    )
 
 
 @app.command()

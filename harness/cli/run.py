@@ -17,7 +17,7 @@ WORLDS = ("sim", "hosts")
 
 def run_plan(
     path: Path, world: str, seed: int | None, time_limit: float | None, inventory: Path | None, cluster: str | None,
-    changes: Sequence[str], folder: Path, *, json: bool,
+    changes: Sequence[str], folder: Path, *, fail_fast: bool, json: bool,
 ) -> int:  # fmt: skip
     """Run it; the exit status is the verdict's."""
     if world not in WORLDS:
@@ -42,7 +42,7 @@ def run_plan(
                 f"{seconds:.1f} s of {plan.time_limit_s:g} s, {ops:,} operations{under}",
             )
 
-        outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts)
+        outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts, fail_fast=fail_fast)  # fmt: skip
     if json:
         emit(
             {**outcome.results, "folder": str(outcome.folder), "report": str(outcome.folder / "report.html")}
@@ -98,6 +98,8 @@ def show(results: Mapping[str, Any], folder: Path) -> None:
     for kind, counts in results.get("faults", {}).get("by_kind", {}).items():
         if counts["bit"] < counts["count"]:
             console.print(f"  {counts['bit']} of {counts['count']} faults of kind {kind} bit")
+    if results.get("ended_early"):
+        console.print(Text(f"  ended early: {results['ended_early']}"), soft_wrap=True)
     if outcome == "unknown":
         console.print(Text(f"  {results.get('reason')}"), soft_wrap=True)
     if results.get("core"):

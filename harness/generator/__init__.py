@@ -24,7 +24,7 @@ from harness.generator.base import (
 from harness.generator.choice import any_of, mix
 from harness.generator.context import NEMESIS, Context, first_context
 from harness.generator.keyed import keyed
-from harness.generator.limits import filter_ops, limit, map_ops, on_update, time_limit, until_ok
+from harness.generator.limits import filter_ops, limit, map_ops, on_update, time_limit, unless, until_ok
 from harness.generator.order import cycle, phases, repeat, synchronize, then
 from harness.generator.script import script
 from harness.generator.simulate import Completion, crashing, failing, invocations, perfect, simulate
@@ -74,6 +74,7 @@ __all__ = [
     "synchronize",
     "then",
     "time_limit",
+    "unless",
     "until_ok",
     "update",
 ]

@@ -232,3 +232,37 @@ class OnUpdate(Generator, frozen=True):
     def update(self, ctx: Context, event: Op) -> Generator:
         """Tell the inner one, then let the function decide."""
         return OnUpdate(self.react, lift(self.react(self.gen.update(ctx, event), ctx, event)))
+
+
+def unless(over: Callable[[], bool], gen: GeneratorLike) -> Generator:
+    """`gen` until somebody outside says that it is over. What is under way by then still ends.
+
+    p0 |--a--|  |--a--|     (over)
+    """
+    return Unless(over, lift(gen))
+
+
+class Unless(Generator, frozen=True):
+    """See `unless`. `over` never turns back to false."""
+
+    over: Callable[[], bool]
+    gen: Generator
+
+    def next_op(self, ctx: Context) -> Next:
+        """As the inner one."""
+        if self.over():
+            return None
+        result = self.gen.next_op(ctx)
+        if result is None or result is PENDING:
+            return result
+        return result[0], Unless(self.over, result[1])
+
+    @property
+    def listens(self) -> bool:
+        """As the inner one."""
+        return self.gen.listens
+
+    def update(self, ctx: Context, event: Op) -> Generator:
+        """Tell the inner one."""
+        gen = self.gen.update(ctx, event)
+        return self if gen is self.gen else Unless(self.over, gen)
