@@ -1,6 +1,6 @@
 """The identities under which this node makes dots. No dot is ever given out twice, whatever is forgotten.
 
-    epoch   ┌── 32 random bits: this disk ──┬── 32 bits of counter ──┐      actor = (node, epoch)
+    epoch   ┌── 31 random bits: this disk ──┬── 32 bits of counter ──┐      actor = (node, epoch); RESP's integers have a sign
 
     lease (durable)   0 ────────── 10000 ────────── 20000        taken in blocks, each fsynced before its first use
     given out         ●●●●●            crash ──► the next life begins at the end of the block
@@ -64,7 +64,7 @@ class Actors:
         if self._leased - self._next > BLOCK // 2 or self._leased > self._lease:
             return None
         if self._disk == 0:
-            self._disk = 1 + int(self._rng.random() * ((1 << _BITS) - 1))
+            self._disk = 1 + int(self._rng.random() * ((1 << _BITS - 1) - 1))
         self._leased += BLOCK
         return Meta(META, msgspec.msgpack.encode((self._disk, self._leased)))
 

@@ -29,6 +29,7 @@ from collections.abc import Callable, Generator
 from itertools import count
 from typing import Any, Final, NamedTuple, Protocol
 
+from kvstore.errors import FORGOTTEN
 from kvstore.events import NO_TAG, Tag
 from kvstore.flows.steps import Ask, GaveUpError, Pause
 
@@ -165,7 +166,7 @@ def propose(
     `prepare` and `accept` make the questions. An answer to a prepare has the acceptor's accepted ballot as `tag` and
     its state as `value`; a refusal that is a nack has the acceptor's floor as `ballot`. `chosen` says whether the
     promises prove the greatest accepted ballot chosen. `held` spares the first prepare; `hold` is given what spares the next one,
-    if this node made the last change too. Raises GaveUpError: refused, out of time, or INDEFINITE.
+    if this node made the last change too. Raises GaveUpError: refused, out of time, or FORGOTTEN.
     """
     after, sent = NO_TAG, False
     for tries in count():
@@ -210,9 +211,7 @@ def _settled(change: Change, value: bytes | None, bugs: frozenset[str]) -> bool:
         return False
     settled = change.settled(value)
     if settled is None:
-        raise GaveUpError(
-            "INDEFINITE", "an earlier attempt may have taken effect, too many changes ago to tell"
-        )
+        raise GaveUpError(FORGOTTEN, "an earlier attempt may have taken effect, too many changes ago to tell")
     return settled
 
 

@@ -162,6 +162,11 @@ class SocketChannel(asyncio.Protocol):
         finally:
             timer.cancel()
 
+    @property
+    def open(self) -> bool:
+        """Whether a request can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
     async def close(self) -> None:
         """Close. Never raises."""
         self._end("the channel was closed")

@@ -2,6 +2,7 @@
 
     KV.CAS key VERSION v|ABSENT value [RID id] [TIMEOUT ms]  -> {tag, acks}, or -CASFAIL with the version there is
     KV.INCR key n [RID id] [TIMEOUT ms]                      -> the sum
+    KV.APPEND key suffix [RID id] [TIMEOUT ms]               -> the length
     KV.PUT … [RID id], KV.DEL … [RID id]                     as elsewhere
     SETNX GETSET INCR INCRBY DECR DECRBY APPEND, SET with NX, XX and GET
 
@@ -142,8 +143,7 @@ def getset(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
 @command("APPEND", 3, 3)
 def append(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """APPEND key value: the length after."""
-    effect = cas.append(args[2], node.config.max_value_bytes)
-    return change(node, session, args, effect, _result, value=args[2])
+    return kv_append(node, session, args)
 
 
 def _add(node: Node, session: Session, args: tuple[bytes, ...], amount: int) -> Value | Later:
@@ -183,6 +183,13 @@ def decrby(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
 def kv_incr(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """KV.INCR key n [RID id] [TIMEOUT ms]."""
     return change(node, session, args, cas.add(_integer("increment", args[2])), _result, args[3:])
+
+
+@command("KV.APPEND", 3, 7)
+def kv_append(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
+    """KV.APPEND key suffix [RID id] [TIMEOUT ms]."""
+    effect = cas.append(args[2], node.config.max_value_bytes)
+    return change(node, session, args, effect, _result, args[3:], args[2])
 
 
 @command("KV.CAS", 4, 9)

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from kvstore.caspaxos import KEEP, Keep
+from kvstore.errors import FORGOTTEN
 from kvstore.flows.steps import GaveUpError
 
 DONE_MAX: Final = 64
@@ -135,7 +136,7 @@ class Request:
     def _found(self, state: Envelope, done: Done) -> None:
         if done.number > self.rid.number:
             raise GaveUpError(
-                "INDEFINITE", "this client has made a later change: what became of this one is forgotten"
+                FORGOTTEN, "this client has made a later change: what became of this one is forgotten"
             )
         self.state, self.took_effect = state, True
         self.result, self.version = done.result, done.version

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-CASFAIL = "CASFAIL"
+CASFAIL, FORGOTTEN = "CASFAIL", "FORGOTTEN"
 
 
 class Row(NamedTuple):
@@ -48,6 +48,9 @@ TABLE: dict[str, Row] = {
     CASFAIL: Row(True, "the condition was false, in the order of all operations; nothing was changed"),
     "TIMEOUT": Row(False, "not enough replicas answered in time; a write may or may yet take effect"),
     "INDEFINITE": Row(False, "the write may or may yet take effect"),
+    FORGOTTEN: Row(
+        False, "an earlier try may have taken effect, too many changes ago to tell; do not try again"
+    ),
 }
 
 

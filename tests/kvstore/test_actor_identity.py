@@ -222,3 +222,16 @@ def test_an_epoch_waits_for_its_lease() -> None:
     assert actors.fresh() is None
     assert actors.renew() is not None
     assert NOTHING.top(("a", 1)) == 0
+
+
+def test_an_epoch_is_an_integer_that_resp_can_carry() -> None:
+    class Highest:
+        def random(self) -> float:
+            return 1.0 - 2.0**-53
+
+    actors = Actors(None, Highest())
+    assert actors.renew() is not None
+    actors.leased()
+    epoch = actors.fresh()
+    assert epoch is not None
+    assert 1 << 62 < epoch < 1 << 63

@@ -240,7 +240,7 @@ def test_a_request_that_is_tried_again_takes_effect_once() -> None:
     assert again.state.value == b"105"
     with pytest.raises(GaveUpError, match="later change") as gave_up:
         three.run("q", request(3, add(5), b"alice"), ["BC"])
-    assert gave_up.value.code == "INDEFINITE"
+    assert gave_up.value.code == "FORGOTTEN"
 
 
 def test_what_is_forgotten_is_unknown_and_never_no() -> None:
