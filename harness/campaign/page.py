@@ -44,7 +44,7 @@ def finding_parts(found: Morning, each: Any) -> dict[str, Any]:
         "told": told(found, each),
         "sentence": words.sentence(each.example.sentence or each.example.reason),
         "drawing": each.example.drawing,
-        "items": words.join(list(each.items)),
+        "where": words.join(list(each.items)),
         "shapes": "; ".join(each.shapes),
         "nights": ", ".join(f"{night}: {hits} of {runs}" for night, (hits, runs) in each.hits.items()),
         "plan": found.plans.get(each.id, ""),

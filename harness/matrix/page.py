@@ -90,12 +90,13 @@ def tell(row: Row) -> str:
 
 
 def points(rows: Sequence[Row], environment: str) -> list[tuple[str, float, float, bool]]:
-    """(configuration, read p99 in ms, share of stale reads, linearizable?) of each cell that has both."""
+    """(configuration, the slower p99 in ms, share of stale reads, linearizable?) of each cell that has them."""
     found = []
     for row in rows:
-        latency, stale = row.numbers["latency_ms"]["read"]["p99"], row.numbers["stale"]
-        if row.cell.environment == environment and latency is not None and stale is not None:
-            found.append((row.cell.configuration, float(latency), float(stale["share"]), warmth(row) == 4))
+        latencies = [row.numbers["latency_ms"][f]["p99"] for f in ("read", "write")]
+        stale = row.numbers["stale"]
+        if row.cell.environment == environment and None not in latencies and stale is not None:
+            found.append((row.cell.configuration, max(latencies), float(stale["share"]), warmth(row) == 4))
     return found
 
 

@@ -173,20 +173,32 @@ def for_page(svg: str, alternative: str) -> str:
 
 
 def trade_off(points: Sequence[tuple[str, float, float, bool]], what: str) -> str:
-    """(name, read p99 in ms, share of stale reads, linearizable) as a scatter, with the Pareto front drawn through the best."""
+    """(name, p99 in ms, share of stale reads, linearizable) as a scatter. A line joins the best; named are those on it, and the
+    fastest that is linearizable.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     front = pareto([(x, y) for _, x, y, _ in points])
+    whole = sorted((x, y) for _, x, y, linearizable in points if linearizable)
     figure, axes = canvas(3.4)
-    for name, x, y, whole in points:
-        colour = "#030303" if whole else "#050505"
-        axes.scatter([x], [100 * y], s=26, c=colour if whole else "none", edgecolors=colour, linewidths=1.1)
-        if (x, y) in front:
-            axes.annotate(name, (x, 100 * y), textcoords="offset points", xytext=(5, 4), fontsize=7.5)
+    for x, y in dict.fromkeys((x, y) for _, x, y, _ in points):
+        here = [(name, linearizable) for name, *at, linearizable in points if at == [x, y]]
+        colour = "#030303" if all(linearizable for _, linearizable in here) else "#050505"
+        face = colour if colour == "#030303" else "none"
+        axes.scatter([x], [100 * y], s=26, c=face, edgecolors=colour, linewidths=1.1)
+        if (x, y) in front or (x, y) in whole[:1]:
+            more = f" and {len(here) - 1} more" if len(here) > 1 else ""
+            axes.annotate(f"{here[0][0]}{more}", (x, 100 * y), textcoords="offset points", xytext=(5, 4), fontsize=7.5)  # fmt: skip
     axes.plot([x for x, _ in front], [100 * y for _, y in front], color="#020202", linewidth=1.2, zorder=0)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yscale("symlog", linthresh=0.01)
-    axes.set_ylim(bottom=-0.002)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_ylim(-0.002, max(0.02, 200 * max(y for _, _, y, _ in points)))
     axes.set_ylabel("stale reads, %")
-    return written(figure, axes, "read p99, ms", f"Chart-{what} of read latency against stale reads")
+    return written(figure, axes, "p99 of reads or writes, whichever is slower, ms", f"Chart-{what} of latency against stale reads")  # fmt: skip
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -163,6 +163,13 @@ def test_no_text_of_the_system_breaks_a_form() -> None:
     assert evil in markdown(morning)
 
 
+def test_the_page_says_where_and_how_often() -> None:
+    page = morning_page(made(night(0, 1, 2)))
+    assert "store mode=x; in item. Cores seen: 0:write 1:read." in page
+    assert "Nights (runs that show it, of all): 0: 1 of 2." in page
+    assert "built-in" not in page
+
+
 def test_sarif_and_annotations_tell_what_is_there_tonight() -> None:
     there = made(night(0, 1, 2))
     (result,) = sarif(there)["runs"][0]["results"]
