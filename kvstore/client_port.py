@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from kvstore import resp
 from kvstore.events import Failure, Value
+from kvstore.strangers import source_of
 
 if TYPE_CHECKING:
     from kvstore.server import Server
@@ -213,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
             self._login_timer = asyncio.get_running_loop().call_later(
                 self._server.config.login_timeout_ms / 1000, self._refuse, "no login in time"
             )
-            self._server.strangers.add(self)
+            self._server.strangers.add(self, source_of(self._transport.get_extra_info("peername")))
 
     def _hold(self, fresh: int = 0) -> bool:
         """Tell what this stranger makes the node hold, with bytes that have just come; False if it is closed for it."""

@@ -136,7 +136,7 @@ def _show(status: dict[str, Any]) -> None:
 
 
 def _watch(talk: Talk) -> dict[str, Any]:
-    """Wait for the change to end; the last status."""
+    """Wait for the change to end, and for whoever can be reached to know; the last status."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -146,11 +146,19 @@ def _watch(talk: Talk) -> dict[str, Any]:
         while True:
             status: dict[str, Any] = talk.ask("KV.CLUSTER", "STATUS")
             change = status["change"]
-            if change is None:
+            if change is None and _known(status):
                 return status
-            steps = list(change["steps"].values())
-            progress.update(task, total=sum(steps), completed=steps[-1] if change["back"] else steps[0])
+            if change is not None:
+                steps = list(change["steps"].values())
+                progress.update(task, total=sum(steps), completed=steps[-1] if change["back"] else steps[0])
             time.sleep(POLL_S)  # between polls
+
+
+def _known(status: dict[str, Any]) -> bool:
+    """Whether all members that answer have the newest epoch: any of them may be given the next command."""
+    return all(
+        node["epoch"] == status["epoch"] for node in status["nodes"].values() if node["state"] == "reachable"
+    )
 
 
 def _change(node: str, words: Sequence[str], *, wait: bool, as_json: bool) -> None:

@@ -75,6 +75,8 @@ class Driver:
             op.shape = lambda op: Failure("BADARG", refusal[0])
         else:
             op.value = b"%d" % document.epoch
+            while self._node.view.epoch < document.epoch:  # whoever has the answer sees the change in STATUS
+                yield Pause(_POLL_MS)
         op.answer()
 
     def _agreed(self, op: Op, alter: Alter, refusal: list[str]) -> Flow:

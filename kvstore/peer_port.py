@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 from kvstore import handshake, wire
 from kvstore.messages import Message
 from kvstore.server_tls import shows_name
+from kvstore.strangers import source_of
 
 if TYPE_CHECKING:
     from kvstore.server import Server
@@ -206,7 +207,7 @@ class PeerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has connected: challenge them."""
         self._transport = _tune(transport)
-        self._server.peer_strangers.add(self)
+        self._server.peer_strangers.add(self, source_of(transport.get_extra_info("peername")))
         self._transport.write(wire.encode(wire.Challenge(self._nonce)))
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, self._expire)
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kvstore.config import ConfigError, TlsConfig
-from kvstore.strangers import Strangers
+from kvstore.strangers import Strangers, source_of
 
 HANDSHAKES_MAX = 32
 HANDSHAKE_TIMEOUT_S = 5.0
@@ -91,11 +91,11 @@ class TlsPort:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(self._listener)
+                connection, address = await loop.sock_accept(self._listener)
             except OSError:  # gone before it was accepted, or too many files are open
                 await asyncio.sleep(ACCEPT_AGAIN_S)
                 continue
-            _Handshake(connection, self._protocol, self._context, self._shaking)
+            _Handshake(connection, source_of(address), self._protocol, self._context, self._shaking)
 
 
 class _Handshake:
@@ -104,6 +104,7 @@ class _Handshake:
     def __init__(
         self,
         connection: socket.socket,
+        source: str,
         protocol: Callable[[], asyncio.Protocol],
         context: ssl.SSLContext,
         shaking: Strangers,
@@ -114,7 +115,7 @@ class _Handshake:
         self._connection = connection
         self._task = asyncio.ensure_future(opening)
         self._task.add_done_callback(lambda task: self._done(task, shaking))
-        shaking.add(self)
+        shaking.add(self, source)
 
     def evict(self) -> None:
         """Close at once."""

@@ -2,10 +2,11 @@
 
     connect ──► add ──► hold(bytes), hold(bytes) … ──► remove      known now, or gone
                  │            │
-                 └─ too many ─┴─ too much ──► evicted: whoever came first goes, until the rest fits
+                 └─ too many ─┴─ too much ──► evicted, until the rest fits: the oldest of the address that has most of them
 
-A client of ours is a stranger for milliseconds, whoever means ill stays: so the oldest is the one to lose. Those who
-open connections fastest can still keep others out, but not fill the memory.
+A client of ours is a stranger for milliseconds, whoever means ill stays: so the oldest is the one to lose. Whoever opens connections
+faster than anybody can log in evicts themselves: their own address has most of them. Only clients that share it are kept out.
+An address is what a host can choose freely from: of IPv6 the first 64 bits.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Strangers:
         self._count_max = count_max
         self._bytes_max = bytes_max
         self._held: dict[Stranger, int] = {}
+        self._source: dict[Stranger, str] = {}
+        self._by_source: dict[str, dict[Stranger, None]] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -36,9 +39,11 @@ class Strangers:
     def __contains__(self, stranger: Stranger) -> bool:
         return stranger in self._held
 
-    def add(self, stranger: Stranger) -> None:
-        """Somebody has connected."""
+    def add(self, stranger: Stranger, source: str) -> None:
+        """Somebody has connected from there (`source_of`)."""
         self._held[stranger] = 0
+        self._source[stranger] = source
+        self._by_source.setdefault(source, {})[stranger] = None
         self._make_room()
 
     def hold(self, stranger: Stranger, size: int) -> None:
@@ -50,7 +55,13 @@ class Strangers:
 
     def remove(self, stranger: Stranger) -> None:
         """It is gone, or no stranger any more."""
-        self._bytes -= self._held.pop(stranger, 0)
+        if stranger not in self._held:
+            return
+        self._bytes -= self._held.pop(stranger)
+        source = self._source.pop(stranger)
+        del self._by_source[source][stranger]
+        if not self._by_source[source]:
+            del self._by_source[source]
 
     def all(self) -> list[Stranger]:
         """All of them, oldest first."""
@@ -58,7 +69,16 @@ class Strangers:
 
     def _make_room(self) -> None:
         while len(self._held) > self._count_max or self._bytes > self._bytes_max:
-            oldest = next(iter(self._held))
+            most = max(self._by_source.values(), key=len)
+            oldest = next(iter(most))
             self.remove(oldest)
             self.evicted += 1
             oldest.evict()
+
+
+def source_of(address: object) -> str:
+    """Where a socket's peer address says it comes from; "" if it is gone already."""
+    if not isinstance(address, tuple) or not address:
+        return ""
+    host = str(address[0])
+    return host if "." in host else ":".join(host.split(":")[:4])

@@ -69,6 +69,20 @@ def test_join_leave_and_replace_lose_nothing(mode: str) -> None:
     unharmed(made, "ade")
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_whoever_is_told_that_a_change_has_begun_sees_it(seed: int) -> None:
+    made = Cluster("abcd", bucket("default"), seed=seed)
+    for asked in "abcd":
+        told = made.ask(asked, "KV.CLUSTER", "LEAVE", "d" if asked != "d" else "c")
+        status = made.ask(asked, "KV.CLUSTER", "STATUS")
+        assert isinstance(told, dict)
+        assert isinstance(status, dict)
+        assert status["epoch"] >= told["epoch"]  # type: ignore[operator]
+        assert status["change"] is not None
+        made.ask(asked, "KV.CLUSTER", "ABORT")
+        settle(made, "abcd")
+
+
 def test_a_node_that_lost_its_disk_gets_its_data_back() -> None:
     made = filled("cas", first_start=True)
     made.crash("b")

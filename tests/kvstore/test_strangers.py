@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import select
 import socket
+import subprocess
+import sys
 import tracemalloc
 from functools import partial
 from pathlib import Path
@@ -16,13 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inside import in_thread, run_inside
-from live import ask, read_answers
+from live import ask, live_cluster, read_answers
 from mutation import sealed
 
 from kvstore import client_port, resp, wire
 from kvstore.config import node_config
 from kvstore.server import Server
-from kvstore.strangers import Strangers
+from kvstore.strangers import Strangers, source_of
 
 MIB = 1 << 20
 PASSWORD = "open sesame"
@@ -201,7 +204,7 @@ def test_strangers_fit_and_the_oldest_goes_first(steps: list[tuple[int, int]]) -
             continue
         if who not in held:
             people[who] = Somebody()
-            strangers.add(people[who])
+            strangers.add(people[who], "here")
             held[who] = 0
             while len(held) > 5:
                 del held[next(iter(held))]
@@ -211,3 +214,71 @@ def test_strangers_fit_and_the_oldest_goes_first(steps: list[tuple[int, int]]) -
             del held[next(iter(held))]
         assert strangers.all() == [people[each] for each in held]
         assert {each for each, person in people.items() if person.gone} == set(people) - set(held)
+
+
+@given(st.lists(st.integers(0, 3), max_size=60))
+def test_whoever_opens_most_connections_loses_them(sources: list[int]) -> None:
+    """No address is evicted from while another has more; so whoever has at most its equal share is never evicted."""
+    strangers = Strangers(count_max=8, bytes_max=100)
+    people: dict[Somebody, str] = {}
+    for number in sources:
+        came = Somebody()
+        people[came] = f"10.0.0.{number}"
+        strangers.add(came, people[came])
+        there = [people[each] for each in strangers.all()]  # type: ignore[index]
+        assert len(there) == min(8, len(people))
+        lost = {people[each] for each in people if each.gone}
+        counts = {source: there.count(source) for source in set(people.values())}
+        assert all(counts[source] >= 2 for source in lost)
+
+
+def test_an_address_is_what_a_host_cannot_choose() -> None:
+    assert source_of(("10.0.0.7", 1234)) == "10.0.0.7"
+    assert source_of(("2001:db8:1:2:3:4:5:6", 9, 0, 0)) == source_of(("2001:db8:1:2:ffff::1", 9, 0, 0))
+    assert source_of(("::ffff:10.0.0.7", 9, 0, 0)) != source_of(("::ffff:10.0.0.8", 9, 0, 0))
+    assert source_of(None) == ""
+
+
+FLOOD = """
+import socket, sys
+held = []
+print("flooding", flush=True)
+while True:
+    try:
+        one = socket.socket()
+        one.bind(("127.0.0.2", 0))
+        one.settimeout(1.0)
+        one.connect(("127.0.0.1", int(sys.argv[1])))
+        held.append(one)
+    except OSError:
+        pass
+    if len(held) > 400:
+        held.pop(0).close()
+"""
+
+
+@pytest.mark.slow
+def test_clients_log_in_during_a_flood_of_connections(tmp_path: Path) -> None:
+    """Another host opens connections as fast as it can: a client comes in though hundreds came after it before it says a word."""
+    with live_cluster(tmp_path, 1, bucket='mode = "cas"\nn = 1', password=PASSWORD) as made:
+        port = made.ports["n1"]
+        command = [sys.executable, "-c", FLOOD, str(port)]
+        with contextlib.ExitStack() as opened:
+            flooding = opened.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            opened.callback(flooding.kill)
+            for _ in range(5):
+                client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+                until = evicted(port) + 2 * client_port.STRANGERS_MAX
+                while evicted(port) < until:
+                    pass
+                client.sendall(b"".join(resp.encode(each, 2) for each in (LOGIN, [b"SET", b"k", b"v"])))
+                assert read_answers(client, 2) == [b"OK", b"OK"]
+
+
+def evicted(port: int) -> int:
+    """How many strangers a node has evicted, by a client that comes in, too."""
+    _, info = ask(port, LOGIN, [b"INFO"])
+    assert isinstance(info, bytes)
+    found = re.search(rb"\nstrangers_evicted:(\d+)", info)
+    assert found is not None
+    return int(found[1])
