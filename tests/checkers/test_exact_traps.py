@@ -26,6 +26,8 @@ BROKEN = [
     ("append-list", "future-read", [ok("read", R, [1], 0, 1), ok("append", 1, 1, 2, 3)]),
     ("append-list", "out-of-order", [ok("append", 1, 1, 0, 1), ok("append", 2, 2, 2, 3), ok("read", R, [2, 1], 0, 9)]),
     ("append-list", "incompatible-order", [ok("append", 1, 1, 0, 9), ok("append", 2, 2, 0, 9), ok("read", R, [1], 0, 9), ok("read", R, [2, 1], 0, 9)]),
+    # as text the one list begins with the other
+    ("append-list", "incompatible-order", [ok("append", 1, 1, 0, 9), ok("append", 12, 12, 0, 9), ok("read", R, [1], 0, 9), ok("read", R, [12], 0, 9)]),
     ("append-list", "duplicate-element", [ok("append", 1, 1, 0, 9), ok("read", R, [1, 1], 0, 9)]),
     ("append-list", "thin-air", [ok("append", 1, 1, 0, 9), ok("read", R, [1, 7], 0, 9)]),
     ("append-list", "aborted-read", [("append", 1, 1, "fail", 0, 1), ok("read", R, [1], 2, 3)]),
@@ -33,6 +35,7 @@ BROKEN = [
     ("grow-set", "incompatible-order", [info("add", 1, 0), info("add", 2, 0), ok("read", R, [1], 1, 9), ok("read", R, [2], 1, 9)]),
     ("grow-set", "out-of-order", [ok("add", 1, 1, 0, 1), ok("add", 2, 2, 2, 3), ok("read", R, [2], 0, 9), ok("read", R, [2, 1], 0, 9)]),
     ("linearizable-set", "lost", [ok("add", 1, 1, 0, 1), ok("contains", 1, [1, False], 2, 3)]),
+    ("linearizable-set", "lost", [ok("remove", 1, 1, 0, 5), ok("contains", 1, [1, True], 5, 20), ok("add", 1, 1, 10, 15), ok("contains", 1, [1, False], 30, 31)]),
     ("linearizable-set", "resurrected", [ok("add", 1, 1, 0, 1), ok("remove", 1, 1, 2, 3), ok("contains", 1, [1, True], 4, 5)]),
     ("linearizable-set", "future-read", [ok("contains", 1, [1, True], 0, 1), ok("add", 1, 1, 2, 3)]),
     ("linearizable-set", "thin-air", [ok("add", 2, 2, 0, 1), ok("contains", 1, [1, True], 0, 1)]),
@@ -90,3 +93,26 @@ def test_what_the_method_cannot_judge_says_why():
     result = check(recorded([unknown]), "revisions")
     assert result.verdict is Verdict.UNKNOWN
     assert "write the same value" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("model", "ops", "why"),
+    [
+        ("linearizable-set", [ok("add", 1, 1, 0, 1), ok("contains", R, R, 2, 3)], "has no value, or none of the right shape"),
+        ("linearizable-set", [ok("add", 1, 1, 0, 1), ok("dance", R, R, 2, 3)], "is no operation that this method has"),
+        ("revisions", [ok("write", "a", 0, 0, 1), ok("read", R, [0, None], 2, 3)], "has no value, or none of the right shape"),
+    ],
+)  # fmt: skip
+def test_what_is_not_of_the_right_shape_is_named(model, ops, why):
+    result = check(recorded([ops]), model, engine="polynomial")
+    assert result.verdict is Verdict.UNKNOWN
+    assert why in result.reason
+
+
+def test_increments_that_ended_before_are_no_part_of_the_core():
+    """The first add was counted by the read of 1; that no other comes before the read of 2 is the whole proof."""
+    ops = [ok("add", 1, 1, 0, 1), ok("read", R, 1, 2, 3), ok("read", R, 2, 10, 11), info("add", 1, 20)]
+    history = recorded([ops])
+    part = check(history, "linearizable-counter").parts["0"]
+    assert part.anomaly == "count-mismatch"
+    assert [history.op(at).f for at in part.certificate.ops] == ["read", "read"]

@@ -252,6 +252,21 @@ def test_an_order_that_fails_half_way_is_not_told_of():
     assert "#0 cas [None, 1] is open, but leads to 1, where #2 read -> 9 cannot happen either" in way
 
 
+def test_what_a_call_in_doubt_would_have_returned_is_not_asked():
+    ops = [invoke(0, "read", "x", time_ns=0), Op(-1, 1, 0, Type.INFO, "read", "x", 9)]
+    ops += [invoke(1, "read", "x", time_ns=2), Op(-1, 3, 1, Type.OK, "read", "x", 8)]
+    history = History.from_ops(ops)
+    _, way = dead_ends(history, stuck(history, (0, 2), 2))
+    assert "#0 read is open and changes nothing there" in way
+
+
+def test_after_an_order_that_cannot_be_nothing_is_said_of_what_is_open():
+    history, core, blocking = crowd(2)
+    ways = [{"ops": [blocking], "state": "None"}]
+    _, way = dead_ends(history, stuck(history, core, blocking, stuck=ways))
+    assert way == f"after #{blocking} read -> 99 the state is None"
+
+
 def test_check_tells_the_same_of_a_real_history():
     history, _, _ = crowd(3)
     result = check(history, "register")

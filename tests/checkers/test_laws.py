@@ -1,5 +1,6 @@
 """Laws that hold for every history: the ladder of levels, what may be changed without harm, and literal definitions."""
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -174,3 +175,15 @@ def test_availability_counts_calls_in_windows(found):
     assert outcome["under_faults"] == (
         sum(row[2] == "ok" for row in inside) / len(inside) if inside else None
     )
+
+
+def test_claims_are_those_that_were_asked_for():
+    some = History.from_ops(
+        [invoke(0, "write", "x", 1, time_ns=0), invoke(0, "write", "x", 1, time_ns=1).ok()]
+    )
+    judgement = judge(some, ["regular", "linearizable"])
+    assert list(judgement.claims) == ["regular", "linearizable"]
+    assert judgement.claims["regular"] is judgement.results["regular"]
+    assert judge(some).claims == {}
+    with pytest.raises(ValueError, match="the claim 'regulr' is unknown; use one of linearizable, "):
+        judge(some, ["regular", "regulr"])
