@@ -10,7 +10,7 @@ References: Wilson 1927; Hanley & Lippman-Hand, JAMA 1983; Cochran, Sampling Tec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import comb, sqrt
 from typing import Final
 
 Z95: Final = 1.959963984540054
@@ -71,3 +71,15 @@ def ratio(parts: Sequence[tuple[int, int]]) -> tuple[float, float, float] | None
 def middle(values: Sequence[float]) -> float | None:
     """The median, by nearest rank from below; None of nothing."""
     return sorted(values)[(len(values) - 1) // 2] if values else None
+
+
+def fisher_less(hits: int, trials: int, base_hits: int, base_trials: int) -> float:
+    """How likely it is to see `hits` or fewer of `trials`, if the rate were the same as where `base_hits` of `base_trials` were seen.
+
+    Fisher's exact test, one-sided: the tail of the hypergeometric distribution with all margins fixed.
+    """
+    total, marked = trials + base_trials, hits + base_hits
+    whole = comb(total, trials)
+    fewest = max(0, marked - base_trials)
+    ways = sum(comb(marked, k) * comb(total - marked, trials - k) for k in range(fewest, hits + 1))
+    return ways / whole

@@ -1,4 +1,4 @@
-"""The commands that look for violations and make them small: explore, shrink, replay."""
+"""The commands that look for violations, make them small and say what they need: explore, shrink, replay, attribute."""
 
 from __future__ import annotations
 
@@ -115,3 +115,27 @@ def replay(
     from harness.cli.search import replay_run
 
     return replay_run(run, trace, until, world, times, settle, cluster, out, json=json)
+
+
+@app.command()
+def attribute(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a plan with its seed.", metavar="RUN")],
+    claim: Annotated[
+        str | None,
+        typer.Option(help="The claim whose violation is meant; by default the first that is broken."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each variant.")] = 40,
+    jobs: Annotated[int, typer.Option(help="Processes that run at the same time; 0: one for each core.")] = 0,
+    json: Json = False,
+) -> int:
+    """Say which faults a violation needs: run the plan without one of them at a time, and compare how often it shows.
+
+    Exit status: 1, as of any violation; 2 if the run shows none.
+
+    Example:
+
+      quorate attribute examples/monotonic_skewed.toml --seeds 20
+    """
+    from harness.cli.attribute import attribute_run
+
+    return attribute_run(run, claim, seeds, jobs, json=json)
