@@ -172,6 +172,7 @@ def kv_node(node: Node, session: Session, args: Args) -> Value | Later:
             "records_handed_over": upkeep.antientropy.handed,
             "damaged_found": upkeep.scrub.found,
             "damaged_mended": upkeep.scrub.mended,
+            "stood_in": upkeep.stood_in,
             "tombstones_purged": upkeep.purger.purged,
         }
     raise RefusalError("BADARG", "KV.NODE does REPAIR and STATUS")
@@ -205,6 +206,7 @@ def _shown(each: BucketConfig) -> Value:
         "r": each.r,
         "w": each.w,
         "read_repair": each.read_repair.encode(),
+        "sloppy": int(each.sloppy),
         "type": each.type.encode(),
     }
 
@@ -223,7 +225,7 @@ def _create(node: Node, session: Session, name: bytes, options: Args) -> Later:
 
 
 def _defined(name: str, options: Args, n: int) -> BucketConfig:
-    mode, counts, repair, kind = "register", {"n": n}, None, None
+    mode, counts, repair, kind, sloppy = "register", {"n": n}, None, None, False
     if len(options) % 2:
         raise RefusalError("BADARG", f"option '{text(options[-1])}' has no value")
     for option, value in zip(options[::2], options[1::2], strict=True):
@@ -236,11 +238,13 @@ def _defined(name: str, options: Args, n: int) -> BucketConfig:
             repair = text(value)
         elif word == "TYPE":
             kind = text(value)
+        elif word == "SLOPPY" and value.lower() in (b"on", b"off"):
+            sloppy = value.lower() == b"on"
         else:
             raise RefusalError("BADARG", f"KV.BUCKET CREATE has no option '{text(option)}'")
     try:
         return bucket(
-            name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair, type=kind
-        )
+            name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair, sloppy=sloppy, type=kind
+        )  # fmt: skip
     except ConfigError as error:
         raise RefusalError("BADARG", str(error)) from None

@@ -34,6 +34,7 @@ A configuration is TOML:
     r = 2
     w = 2
     read_repair = "async"
+    sloppy = false              # true: stand-ins may acknowledge writes; see kvstore/sloppy.py
 
     [tls]                       # optional; see kvstore/server_tls.py
     cert = "n1.pem"
@@ -72,6 +73,7 @@ CLASSES = {
     "crdt": "crdt",
 }
 MODES = tuple(CLASSES)
+SLOPPY_MODES = ("eventual", "quorum")  # may count stand-ins, and then promise convergence only
 ATOMIC = ("register", "cas")  # linearizable per key, by majorities
 READ_REPAIRS = ("none", "async", "blocking")
 CLOCKS = ("hlc", "wall")
@@ -92,6 +94,7 @@ class BucketConfig(msgspec.Struct, frozen=True, gc=False):
     r: int
     w: int
     read_repair: str
+    sloppy: bool = False  # nodes beyond the preference list may acknowledge writes: kvstore.sloppy
     type: str = ""  # of mode crdt, a row of `kvstore.crdt.TYPES`; "mv-register" in mode siblings
 
     @property
@@ -177,6 +180,7 @@ def bucket(
     r: int | None = None,
     w: int | None = None,
     read_repair: str | None = None,
+    sloppy: bool = False,
     type: str | None = None,  # noqa: A002
 ) -> BucketConfig:
     """A checked bucket; what is None takes the mode's default. Raises ConfigError."""
@@ -216,7 +220,13 @@ def bucket(
             f"In {where}, mode {mode} writes back in its own read, so read_repair = "
             f'"{read_repair}" has no meaning; leave it out.'
         )
-    return BucketConfig(name, mode, n, r, w, read_repair, _type(where, mode, type))
+    typed(f"sloppy of {where}", sloppy, bool)
+    if sloppy and mode not in SLOPPY_MODES:
+        raise ConfigError(
+            f"In {where}, mode {mode} cannot be sloppy: stand-ins would acknowledge writes that its reads do not meet, and it "
+            f"promises that they do; leave sloppy out, or choose mode {' or '.join(SLOPPY_MODES)}."
+        )
+    return BucketConfig(name, mode, n, r, w, read_repair, sloppy, _type(where, mode, type))
 
 
 def _type(where: str, mode: str, given: str | None) -> str:
@@ -286,7 +296,7 @@ def _from_table(table: dict[str, Any]) -> NodeConfig:
 
 def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     typed(f'bucket "{name}"', table, dict)
-    known_keys(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "type"])
+    known_keys(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "sloppy", "type"])
     for key in ("n", "r", "w"):
         if key in table:
             typed(f'{key} of bucket "{name}"', table[key], int)

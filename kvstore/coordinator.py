@@ -19,7 +19,8 @@ from kvstore.config import NodeConfig, majority
 from kvstore.document import META
 from kvstore.errors import definite
 from kvstore.events import Effect, Failure, Meta, Record, Tag, Value
-from kvstore.flows.steps import Ask, Durable, Flow, GaveUpError, Issue, Op, Pause, Tell, Turn, refused_by
+from kvstore.flows import steps
+from kvstore.flows.steps import Ask, Durable, Flow, GaveUpError, Issue, Op, Pause, Tell, Turn
 from kvstore.hlc import HybridClock
 from kvstore.holds import Holds
 from kvstore.lines import Lines
@@ -39,6 +40,7 @@ from kvstore.messages_causal import Applied, OtherLife
 from kvstore.messages_ring import Page, Pulled, RingReply
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
+from kvstore.sloppy import widen
 from kvstore.view import Plan, View, union
 
 LEASE = "clock_lease"
@@ -177,7 +179,11 @@ class Coordinator:
                     self._aim(op, ask, now)
             message = self._message(op, ask, request)
             for replica in ask.replicas:
-                self._send(replica, message)
+                if replica not in ask.aside:
+                    self._send(replica, message)
+            if op.bucket.sloppy and type(message) is Store:
+                for stand_in, notice in widen(ask, message, self._view, self.alive):
+                    self._send(stand_in, notice)
             if not wants:
                 return True
         elif ask.complete:
@@ -307,7 +313,7 @@ class Coordinator:
             self._resume(op)
         elif ask.hopeless:
             del self._asks[ask.request]
-            self._resume(op, error=refused_by(ask))
+            self._resume(op, error=steps.refused_by(ask))
 
     def _issue(self, op: Op, after: int | None) -> Tag | None:
         """A new tag, or None: the op is resumed with it once the lease that covers it is durable."""
@@ -365,13 +371,8 @@ class Coordinator:
     def _look_after(self, op: Op, ask: Ask) -> None:
         """Replicas that did not acknowledge, and are suspected or had all the time there was, missed the write."""
         late = self._moment.clock.mono_ms >= op.deadline
-        for replica in ask.replicas:
-            if (
-                replica not in ask.answers
-                and replica != self._name
-                and (late or not self.alive(replica))
-                and ask.need
-            ):
+        for replica in steps.owed(ask):
+            if replica != self._name and ask.need and (late or not self.alive(replica)):
                 self.missed(replica, Record(op.bucket.name, op.key, ask.tag, ask.value))
 
     def expire(self, op: Op) -> None:

@@ -3,7 +3,8 @@
     write ──► b acked, c acked, d suspected ──► hint {d: record}, durable here
     d answers heartbeats again ──► Handoff(oldest hints) ──► d ──► HandoffReply ──► erased here
 
-Rule 1. A hint never counts in a strict quorum: it is a promise to try, not a copy that a read can meet.
+Rule 1. A hint never counts in a strict quorum: it is a promise to try, not a copy that a read can meet. In a bucket that is
+        `sloppy` it counts, once it is durable, and the bucket promises less for it (`kvstore.sloppy`).
 Rule 2. A hint is a record like any other, under the internal bucket "!hint/<target>", so it has the durability of data
         and the one rule of `kvstore.absorb`: of two hints for a key one stays.
 Rule 3. A hint is erased only after its target said that it is durable there.
@@ -98,8 +99,11 @@ class Hints:
 
     # ---- keeping ----
 
-    def keep(self, target: str, record: Record) -> None:
-        """Keep a record for a replica that missed it, within the limits. The caller need not wait for it (rule 1)."""
+    def keep(self, target: str, record: Record) -> int | None:
+        """Keep a record for a replica that missed it, within the limits; the ticket of what is kept, None if nothing is.
+
+        A coordinator need not wait for it (rule 1).
+        """
         now = self._moment.clock
         away_ms = now.mono_ms - self._away_since.setdefault(target, now.mono_ms)
         size = len(record.key) + len(record.value or b"") + 64
@@ -108,24 +112,26 @@ class Hints:
             or self._bytes.get(target, 0) + size > self._config.hint_bytes_max
         ):
             self.dropped += 1
-            return
+            return None
         place = PREFIX + target, _KEY_HEAD + msgspec.msgpack.encode((record.bucket, record.key))
         since_ms = now.wall_ms
         try:
-            old, _ = self._overlay.get(*place)
+            old, ticket = self._overlay.get(*place)
         except CorruptRecord:
-            old = None
+            old, ticket = None, 0
         bucket = self._buckets.opened.get(record.bucket)
         if old is not None and old.value is not None and bucket is not None:
             before = _decode(old.value)
             merged = absorb(bucket.kind, before.record, record)
             if merged is None:
-                return
+                return ticket
             record, since_ms = merged, before.since_ms
         hint = Hint(record.bucket, record.key, record.tag, record.value, since_ms)
-        self._emit(self._overlay.write(Record(*place, record.tag, msgspec.msgpack.encode(hint))))
+        write = self._overlay.write(Record(*place, record.tag, msgspec.msgpack.encode(hint)))
+        self._emit(write)
         self._count(target, size, since_ms)
         self.kept += 1
+        return write.ticket
 
     def _count(self, target: str, size: int, since_ms: float) -> None:
         self._bytes[target] = self._bytes.get(target, 0) + size

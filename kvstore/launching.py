@@ -185,4 +185,9 @@ def put_result(op: Op) -> Value:
     if op.more is not None:
         sealed: Value = op.more.sealed(op, {"acks": op.acks})
         return sealed
-    return {"tag": tag_bytes(op.tag), "acks": op.acks}
+    told: dict[str, Value] = {"tag": tag_bytes(op.tag), "acks": op.acks}
+    if op.bucket.sloppy:
+        told["stand_ins"] = (
+            0 if op.stored is None else sum(node in op.stored.aside for node in op.stored.answers)
+        )
+    return told

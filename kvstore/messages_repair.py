@@ -95,6 +95,20 @@ class Purge(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=70):
     tombstones: tuple[Record, ...]
 
 
+class StandIn(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=71):
+    """Keep this version durably for `owner`, which seems away, and count for it (`kvstore.sloppy`). Answered as a Store is."""
+
+    request: int
+    bucket: str
+    key: bytes
+    partition: int
+    epoch: int
+    deadline_ms: float
+    tag: Tag
+    value: bytes | None
+    owner: str
+
+
 RepairMessage = (
     GossipSyn
     | GossipAck
@@ -107,4 +121,5 @@ RepairMessage = (
     | TreeKeys
     | Fetch
     | Purge
+    | StandIn
 )

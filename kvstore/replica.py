@@ -34,6 +34,7 @@ from kvstore.messages import (
 )
 from kvstore.messages_cas import Accept, Prepare
 from kvstore.messages_causal import Apply
+from kvstore.messages_repair import StandIn
 from kvstore.overlay import Overlay
 from kvstore.view import View
 
@@ -209,7 +210,7 @@ class Replica:
         self._send(src, Pong(message.request, self._view.epoch), 0)
 
     def refused(
-        self, src: str, message: Query | Store | Repair | Prepare | Accept | Apply, hlc: int = 0
+        self, src: str, message: Query | Store | Repair | Prepare | Accept | Apply | StandIn, hlc: int = 0
     ) -> bool:
         """Whether a request about a key is refused before anything is done; the sender is told why."""
         epoch = self._view.document.since[message.partition]

@@ -55,6 +55,8 @@ def sections(
             "incarnation": node.incarnation,
             "ring_epoch": node.ring.epoch,
             "members": ",".join(node.view.members),
+            "sloppy_buckets": ",".join(each.name for each in node.buckets.known() if each.sloppy),
+            "stood_in": node.upkeep.stood_in,
             **shown,
         },
     }

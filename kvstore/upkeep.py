@@ -18,7 +18,7 @@ from kvstore.detector import Detector
 from kvstore.events import CorruptRecord, Record
 from kvstore.gossip import Gossip
 from kvstore.hints import Hints
-from kvstore.messages import Ping, Pong
+from kvstore.messages import Ping, Pong, Refused, StoreReply
 from kvstore.messages_repair import (
     Fetch,
     GossipAck,
@@ -27,6 +27,7 @@ from kvstore.messages_repair import (
     Handoff,
     HandoffReply,
     Purge,
+    StandIn,
     TreeBranches,
     TreeKeys,
     TreeLeaves,
@@ -50,6 +51,7 @@ class Upkeep:
         self._wall = "phi.wall_clock" in config.bugs
         self.epochs: dict[str, int] = {}  # the ring epoch each peer last told
         self.suspects: frozenset[str] = frozenset()
+        self.stood_in = 0  # versions kept for others in sloppy buckets, counted as theirs
         self.detector = Detector(config.heartbeat_ms)
         self.hints = Hints(
             config,
@@ -121,6 +123,7 @@ class Upkeep:
             TreeKeys: self.antientropy.keys,
             Fetch: self.antientropy.fetch,
             Purge: self.purger.purge,
+            StandIn: self.stand_in,
         }
 
     def start(self) -> None:
@@ -212,6 +215,19 @@ class Upkeep:
                 return  # no reply: the sender keeps its hint
         if message.request:
             node.send_after(src, HandoffReply(message.request), ticket)
+
+    def stand_in(self, src: str, message: StandIn) -> None:
+        """Keep a version for an owner that the coordinator suspects, and answer in its place once it is durable."""
+        node = self._node
+        if node.replica.refused(src, message, message.tag.hlc):
+            return
+        record = Record(message.bucket, message.key, message.tag, message.value)
+        ticket = self.hints.keep(message.owner, record)
+        if ticket is None:
+            node.send(src, Refused(message.request, "NOQUORUM", f"no room to stand in for {message.owner}"))
+            return
+        self.stood_in += 1
+        node.send_after(src, StoreReply(message.request, message.tag), ticket)
 
     def missed(self, replica: str, record: Record) -> None:
         """A replica did not acknowledge a write that it should have."""

@@ -34,7 +34,9 @@ ROUNDS: Final = {
 def advise(options: Mapping[str, Any]) -> Sequence[Statement]:
     """What is documented of a bucket with these options. Raises PlanError as the store would refuse them."""
     given = {
-        k: options[k] for k in ("mode", "n", "r", "w", "read_repair", "type") if options.get(k) is not None
+        k: options[k]
+        for k in ("mode", "n", "r", "w", "read_repair", "sloppy", "type")
+        if options.get(k) is not None
     }
     try:
         made = bucket("default", **given)
@@ -52,6 +54,12 @@ def _of(made: BucketConfig) -> Iterator[Statement]:
             BAD,
             "The newest version is the one with the highest clock: when clocks disagree, or a node restarts, an acknowledged write may lose against an older one.",
             "docs/decisions/0004-a-restarted-clock-runs-ahead.md; tests/sim/test_violations.py",
+        )
+    if made.sloppy:
+        yield Statement(
+            BAD,
+            "Stand-ins acknowledge writes in place of owners that are cut off: an acknowledged write may not be read until it is handed over.",
+            "tests/sim/test_sloppy_claims.py",
         )
     if made.mode in ATOMIC:
         yield Statement(

@@ -25,7 +25,7 @@ CLIENT_PORT: Final = 7000
 PEER_PORT: Final = 7100
 DIRECTORY: Final = "/opt/quorate-store"
 DATA: Final = "/var/lib/quorate/store"
-BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
+BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type")
 
 
 class HostChannel:

@@ -10,6 +10,7 @@ type           –                  of mode crdt: see kvstore.crdt
 n              3, or all nodes    replicas per key
 r, w           the mode's         how many replicas a read, a write waits for
 read_repair    the mode's         none | async | blocking
+sloppy         false              whether nodes beyond the preference list may acknowledge writes
 members        all nodes          how many of the nodes begin as members; the others may join
 transfers_max  2                  partitions that a node streams at a time
 clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
@@ -30,7 +31,7 @@ from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
 from workloads.kvstore_sim import StoreNode
 
-BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "type")
+BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type")
 OPTIONS: Final = (*BUCKET_OPTIONS, "members", "transfers_max", "clock", "bugs")
 OF_CLIENTS: Final = (
     *(Query, QueryReply, Store, StoreReply, Repair, Stale, Refused),

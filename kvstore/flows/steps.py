@@ -69,7 +69,7 @@ class Ask(Quorum):
     with `need` 0 it wants no reply.
     """
 
-    __slots__ = ("kind", "make", "op", "patient", "request", "stale", "tag", "then", "value")
+    __slots__ = ("aside", "kind", "make", "op", "patient", "request", "stale", "tag", "then", "value")
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Ask(Quorum):
         self.make = make  # makes the message of a kind the coordinator does not know
         self.tag = tag
         self.value = value
+        self.aside: dict[str, str] = {}  # who among `replicas` stands in for which owner: kvstore.sloppy
         self.then = then  # of an Accept: the ballot to be promised with it
         self.request = 0  # given by the node
         self.patient = False
@@ -300,6 +301,11 @@ def without(ask: Ask, tag: Tag) -> tuple[str, ...]:
 def behind(ask: Ask, tag: Tag) -> tuple[str, ...]:
     """The replicas that answered with an older version."""
     return tuple(r for r, reply in ask.answers.items() if reply.tag < tag)
+
+
+def owed(ask: Ask) -> tuple[str, ...]:
+    """The replicas that have not acknowledged; nobody owes a stand-in anything."""
+    return tuple(r for r in ask.replicas if r not in ask.answers and r not in ask.aside)
 
 
 def refused_by(ask: Ask) -> GaveUpError:
