@@ -1,1 +1,1 @@
-"""."""
+"""How to test: plans, worlds, generators, nemeses, runs, reports and what is built on them. See `docs/architecture.md`."""

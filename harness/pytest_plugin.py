@@ -15,56 +15,14 @@ With pytest-xdist each worker has its own simulator; nothing is shared.
 
 from __future__ import annotations
 
-import shlex
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from functools import wraps
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.campaign.file import Campaign, Item, load_campaign
-from harness.campaign.findings import finding_id
-from harness.campaign.night import configuration_of
-from harness.plan import Plan, PlanError, dump_plan, load_plan
-from harness.plan_changes import changed
-from harness.plan_toml import write_value
-from harness.results import OK, VIOLATION
-from harness.search.finding import targets
-from harness.simulate import SimRun, simulate_run
-
-
-class BrokenClaim(AssertionError):
-    """A run broke a claim; the message is the drawn core, the sentence and the command that repeats it."""
-
-
-def verdict_of(run: SimRun, plan: Plan) -> None:
-    """Return if every claim held. Raises BrokenClaim, or skips the test with the reason if the run proves nothing."""
-    outcome = run.results["class"]
-    if outcome == VIOLATION:
-        raise BrokenClaim(told(run, plan))
-    if outcome != OK:
-        pytest.skip(f"{outcome}: {run.results['reason']}")
-
-
-def told(run: SimRun, plan: Plan) -> str:
-    """What went wrong, and how to see it again: the plan is written to a file for that."""
-    core = run.results["core"] or {}
-    with tempfile.NamedTemporaryFile(
-        "w", prefix=f"{plan.name}-{plan.seed}-", suffix=".toml", delete=False
-    ) as file:
-        file.write(dump_plan(plan))
-    broken = ", ".join(map(str, targets(run)))
-    return "\n".join(
-        [
-            f"{broken}: {core.get('sentence') or run.results['reason']}",
-            core.get("drawing", ""),
-            f"again:   quorate replay {shlex.quote(file.name)}",
-            f"smaller: quorate shrink {shlex.quote(file.name)}",
-        ]
-    )
+if TYPE_CHECKING:  # other people's test sessions load this file, too: what is heavy waits until it is used
+    from harness.plan import Plan
 
 
 def consistency_test(
@@ -77,25 +35,9 @@ def consistency_test(
 
     The test fails if a claim is broken, and after that if its own assertions do. `set` holds changes, as `--set` takes them.
     """
-    if runs < 1:
-        raise ValueError(f"runs = {runs} shows nothing; choose 1 or more")
-    made = plan if isinstance(plan, Plan) else load_plan(plan)
-    made = changed(made, [f"{key}={write_value(value)}" for key, value in (set or {}).items()], "the test")
+    from harness.campaign import collected
 
-    def decorate(test: Callable[..., None]) -> Callable[..., None]:
-        @pytest.mark.parametrize("seed", range(made.seed, made.seed + runs), ids=lambda seed: f"seed {seed}")
-        @wraps(test, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
-        def tried(seed: int) -> None:
-            tonight = replace(made, seed=seed)
-            run = simulate_run(tonight)
-            verdict_of(run, tonight)
-            test(run)
-
-        del tried.__wrapped__  # pytest would take the signature of `test`
-        marked: Callable[..., None] = tried
-        return marked
-
-    return decorate
+    return collected.consistency_test(plan, runs=runs, set=set)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -106,57 +48,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         text = file_path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    return CampaignFile.from_parent(parent, path=file_path) if "[[items]]" in text else None
+    if "[[items]]" not in text:
+        return None
+    from harness.campaign.collected import CampaignFile
 
-
-class CampaignFile(pytest.File):
-    """A campaign; its tests are the runs of night 0, so that they are the same every time."""
-
-    def collect(self) -> Iterator[pytest.Item]:
-        """One test for each run of each item."""
-        try:
-            campaign = load_campaign(self.path)
-        except PlanError as error:
-            raise self.CollectError(str(error)) from None
-        for item in campaign.items:
-            for run in range(item.runs):
-                plan = item.plan_of(0, run)
-                yield RunItem.from_parent(self, name=f"{item.name}[seed {plan.seed}]", campaign=campaign, item=item, plan=plan)  # fmt: skip
-
-
-class RunItem(pytest.Item):
-    """One run."""
-
-    def __init__(self, *, campaign: Campaign, item: Item, plan: Plan, **more: Any) -> None:
-        super().__init__(**more)
-        self.campaign, self.item, self.plan = campaign, item, plan
-
-    def runtest(self) -> None:
-        """Make it and judge it."""
-        run = simulate_run(self.plan)
-        accepted = {each.finding: each for each in self.campaign.accepted}
-        configuration = configuration_of(self.plan)
-        found = [accepted.get(finding_id(each.claim, each.anomaly, configuration)) for each in targets(run)]
-        if found and all(each is not None and _still(each.until) for each in found):
-            first = found[0]
-            assert first is not None
-            pytest.xfail(f"accepted by {first.owner} until {first.until}: {first.note}")
-        verdict_of(run, self.plan)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The drawing and the sentence, without our own stack."""
-        return (
-            str(excinfo.value)
-            if isinstance(excinfo.value, BrokenClaim)
-            else super().repr_failure(excinfo, style)
-        )
-
-    def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where it is."""
-        return self.path, None, self.name
-
-
-def _still(until: str) -> bool:
-    from harness.cli.campaign import today
-
-    return today() <= until
+    return CampaignFile.from_parent(parent, path=file_path)

@@ -271,3 +271,15 @@ def test_nothing(run):
     assert "FAILED test_mine.py::test_own_assertion[seed 1]" in said
     assert "PASSED test_mine.py::test_fresh[seed 2]" in said
     assert "vacuous: " in said
+
+
+def test_a_session_without_a_campaign_loads_nothing_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("""
+import sys
+
+def test_light():
+    assert "harness.pytest_plugin" in sys.modules
+    assert not {"harness.simulate", "checkers._core", "harness.plan"} & sys.modules.keys()
+""")
+    (tmp_path / "some.toml").write_text("[tool]\n")
+    assert "1 passed" in pytested(tmp_path, ".")
