@@ -32,4 +32,4 @@ SIM_OPTIONS: Mapping[str, Any] = {
     "streams": ("one", "links"),
 }
 SHARES = ("loss", "duplicate", "reorder")
-HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str}
+HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str, "lease_s": float}

@@ -293,10 +293,14 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
         )
     from harness.provision import load
     from harness.worlds.hosts import HostsWorld
+    from harness.worlds.hosts.lease import LEASE_S
 
     hosts = load(inventory)
     shift_clocks = "clock" in plan.fault_kinds
-    return lambda _: HostsWorld(story.system, hosts, shift_clocks=shift_clocks)
+    lease_s = float(plan.hosts.get("lease_s", LEASE_S))
+    if lease_s < 3:
+        raise PlanError(f"[hosts] lease_s = {lease_s:g} is too short to be renewed in time; choose 3 or more")
+    return lambda _: HostsWorld(story.system, hosts, shift_clocks=shift_clocks, lease_s=lease_s)
 
 
 def perform(

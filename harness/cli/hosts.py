@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
-from harness.cli.console import emit, out, say, waiting
+from harness.cli.console import BROKEN, emit, out, say, waiting
 from harness.provision import down as take_down
 from harness.provision import find_cluster, find_inventory, list_clusters
 from harness.provision import up as bring_up
@@ -46,6 +47,28 @@ def down(name: str | None, *, json: bool) -> int:
         take_down(name, log=lambda text: tick(0.5, text))
     emit({"cluster": name, "removed": True}) if json else say(f"cluster {name}: nothing is left of it")
     return 0
+
+
+def heal(name: str | None, inventory: Path | None, *, json: bool) -> int:
+    """Remove every fault of ours from the hosts, and say what was found. The exit status is 255 if something is left."""
+    from harness.control import Control
+    from harness.provision import load
+    from harness.worlds.hosts.lease import heal as heal_one
+    from harness.worlds.hosts.world import RUN_DIRECTORY
+
+    hosts = load(inventory or find_inventory(name)).hosts
+    control = Control({host.name: host for host in hosts})
+    try:
+        with waiting(f"healing {len(hosts)} hosts", quiet=json):
+            found = control.each(lambda _, connection: heal_one(connection, RUN_DIRECTORY))
+    finally:
+        control.close()
+    left = [node for node, lines in found.items() if any("LEFT" in line for line in lines)]
+    if json:
+        emit({"hosts": found, "left": left})
+    for node, lines in found.items() if not json else ():
+        say(f"{node}: {'; '.join(lines) or 'no fault of ours'}")
+    return BROKEN if left else 0
 
 
 def show_list(*, json: bool) -> int:

@@ -21,7 +21,7 @@ from harness.control import Connection, Control, ControlError
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import Grudge, ProcessState, WorldError
-from harness.worlds.hosts import clock, packets
+from harness.worlds.hosts import clock, lease, packets
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
 
 T = TypeVar("T")
@@ -43,7 +43,11 @@ class HostsWorld:
         *,
         log: Callable[[str], None] = lambda text: None,
         shift_clocks: bool = True,
+        lease_s: float = lease.LEASE_S,
     ) -> None:
+        self._lease_s = lease_s
+        self._lapsed: set[str] = set()  # hosts that healed themselves, for nobody renewed their lease in time
+        self._renewing: asyncio.Task[None] | None = None
         self.nodes = tuple(system.nodes)
         self.system, self._inventory, self._log = system, inventory, log
         self._hosts = dict(zip(self.nodes, inventory.first(len(self.nodes)), strict=True))
@@ -69,8 +73,21 @@ class HostsWorld:
         self._log(f"uploading {len(bundle)} bytes to {len(self.nodes)} hosts")
         await self._each(lambda node, connection: self._install(node, connection, bundle))
         await self._each(lambda node, connection: self._daemon(node).start(connection))
+        await self._each(lambda node, connection: lease.begin(connection, RUN_DIRECTORY, self._lease_s))
+        self._renewing = asyncio.create_task(self._renew())
         deadline = time.monotonic() + READY_TIMEOUT_S
         await self._all_ready(deadline)
+
+    async def _renew(self) -> None:
+        """Renew every host's lease until the world goes down. A host that does not answer is tried again: its lease runs on meanwhile."""
+        while True:
+            await asyncio.sleep(self._lease_s / 5)
+            for node in self.nodes:
+                with contextlib.suppress(WorldError):
+                    if not await self._on(
+                        node, lambda connection: lease.renew(connection, RUN_DIRECTORY, self._lease_s)
+                    ):
+                        self._lapsed.add(node)
 
     async def _all_ready(self, deadline: float) -> None:
         """Wait for every node at once, so that the one which fails is named, and not one that waits for it."""
@@ -90,6 +107,8 @@ class HostsWorld:
         if self._is_down:
             return
         self._is_down = True
+        if self._renewing is not None:
+            self._renewing.cancel()
         await _to_its_end(asyncio.get_running_loop().run_in_executor(None, self._leave))
 
     def _leave(self) -> None:
@@ -194,6 +213,11 @@ class HostsWorld:
         self._counts = dict(await self.dropped())
         await self._each(lambda node, connection: packets.remove(connection))
         self._cut.clear()
+        if self._lapsed:
+            raise WorldError(
+                f"the lease of {', '.join(sorted(self._lapsed))} lapsed: nobody renewed it for {self._lease_s:g} s, so the faults there ended by "
+                f"themselves; look why the harness stood still"
+            )
 
     async def dropped(self) -> Mapping[str, int]:
         """Packets dropped since the cut, as `{"src->dst": count}`; still known after the mend."""

@@ -1,0 +1,84 @@
+"""Leases: a host heals itself when nobody renews its faults any more, so that a harness that died leaves no damage behind.
+
+    harness ── every fifth of the lease ──► lease file: "until this uptime"
+    watchdog on the host, a shell, every second: past it?  ─► our iptables chain goes, the process goes on, its clock offset is none;
+                                                              it says so in a file and ends
+    `quorate hosts heal` does the same at once, and prints what it found
+
+Uptime, not wall clock, so that no shifted clock matters. A lease that lapsed while the harness lived (it was stopped, the network was gone) is
+noticed at the next renewal: the run cannot be VALID then, for its faults ended at a time that nobody chose.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from harness.control import Connection
+from harness.worlds.hosts.daemon import MARK
+from harness.worlds.hosts.packets import CHAIN
+
+LEASE_S: Final = 20.0
+LAPSED: Final = "lapsed"
+
+HEAL: Final = r"""
+pid=$(cat {directory}/pid 2>/dev/null)
+case "$pid" in ""|*[!0-9]*) pid=;; esac
+if [ -n "$pid" ] && tr '\0' '\n' </proc/$pid/environ 2>/dev/null | grep -qxF -e {mark}={directory}/pid; then
+  if sed 's/.*) //' /proc/$pid/stat | grep -q '^[Tt]'; then kill -CONT $pid && echo "process $pid goes on"; fi
+fi
+if [ -e {directory}/clock-offset ] && ! grep -qx '+0.000000' {directory}/clock-offset; then
+  echo "the clock offset $(cat {directory}/clock-offset) s is taken back"
+  printf '+0.000000\n' >{directory}/clock-offset.new && mv -f {directory}/clock-offset.new {directory}/clock-offset
+fi
+if iptables -w -n -L {chain} >/dev/null 2>&1; then
+  echo "$(iptables -w -S {chain} | grep -c -e -A) rules are removed"
+  while iptables -w -C INPUT -j {chain} 2>/dev/null; do iptables -w -D INPUT -j {chain} || break; done
+  iptables -w -F {chain} && iptables -w -X {chain}
+fi
+if iptables -w -n -L {chain} >/dev/null 2>&1; then echo "rules of ours are LEFT"; fi
+"""
+WATCHDOG: Final = r"""
+while read until <{directory}/lease; do
+  read up rest </proc/uptime
+  if [ "${{up%.*}}" -gt "$until" ]; then
+    rm -f {directory}/lease
+    ( {heal} ) >{directory}/healed 2>&1
+    exit 0
+  fi
+  sleep 1
+done 2>/dev/null
+"""
+
+
+def heal_script(directory: str) -> str:
+    """The shell that removes every fault of ours on a host and prints what it found."""
+    return HEAL.format(directory=shlex.quote(directory), chain=CHAIN, mark=MARK)
+
+
+def begin(connection: Connection, directory: str, lease_s: float) -> None:
+    """Start the watchdog; the lease must be renewed within `lease_s` from now on."""
+    _write(connection, directory, lease_s, "")
+    script = WATCHDOG.format(directory=shlex.quote(directory), heal=heal_script(directory))
+    path = f"{directory}/watchdog"
+    connection.upload(script.encode(), path)
+    connection.shell(f"setsid sh {shlex.quote(path)} >/dev/null 2>&1 </dev/null &")
+
+
+def renew(connection: Connection, directory: str, lease_s: float) -> bool:
+    """Push the end of the lease away; False if it had lapsed."""
+    guard = f"[ -e {shlex.quote(directory)}/lease ] || {{ echo {LAPSED}; exit 0; }}\n"
+    return LAPSED not in _write(connection, directory, lease_s, guard)
+
+
+def _write(connection: Connection, directory: str, lease_s: float, guard: str) -> str:
+    place = f"{shlex.quote(directory)}/lease"
+    seconds = max(1, round(lease_s))
+    return connection.shell(
+        f"{guard}read up rest </proc/uptime\necho $(( ${{up%.*}} + {seconds} )) >{place}.new && mv -f {place}.new {place}"
+    ).stdout
+
+
+def heal(connection: Connection, directory: str) -> list[str]:
+    """Remove every fault of ours now; what was found, line by line. Empty: there was none."""
+    return connection.shell(heal_script(directory)).stdout.splitlines()

@@ -1,0 +1,175 @@
+"""A harness that dies leaves no fault behind: each host heals itself when its lease ends. And `quorate hosts heal` does it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.control import Connection
+from harness.plan import PlanError, parse_plan
+from harness.provision import find_inventory
+from harness.provision.inventory import Inventory
+from harness.runner import Story, world_maker
+from harness.worlds import WorldError
+from harness.worlds.hosts import HostsWorld, packets
+from harness.worlds.hosts.world import RUN_DIRECTORY
+from workloads.kvstore_system import KvStoreSystem
+
+pytestmark = [pytest.mark.slow, pytest.mark.hosts]
+QUORATE = str(Path(sys.executable).parent / "quorate")
+PATIENCE_S = 60.0
+PLAN = """
+name = "leased"
+workload = "register"
+claims = ["linearizable"]
+nodes = 3
+concurrency = 3
+rate = 50
+time_limit_s = 300
+[system]
+name = "kvstore"
+n = 3
+[hosts]
+lease_s = 3.0
+[[faults]]
+kind = "partition"
+shape = "isolate"
+start_s = 0.5
+every_s = 290.0
+for_s = 280.0
+[[faults]]
+kind = "pause"
+targets = "one"
+start_s = 0.7
+every_s = 290.0
+for_s = 280.0
+[[faults]]
+kind = "clock"
+targets = "one"
+offset_ms = 400.0
+start_s = 0.3
+every_s = 290.0
+for_s = 280.0
+"""
+
+
+def on(inventory: Inventory, place: int, script: str) -> str:
+    connection = Connection(inventory.hosts[place])
+    try:
+        return connection.shell(script, check=False).stdout
+    finally:
+        connection.close()
+
+
+def faults(inventory: Inventory) -> dict[str, int]:
+    """How many hosts have rules of ours, a stopped process, a shifted clock."""
+    state = f"sed 's/.*) //' /proc/$(cat {RUN_DIRECTORY}/pid)/stat 2>/dev/null | cut -c1"
+    script = f"iptables -w -S | grep -c -e '-j {packets.CHAIN}$'; echo; {state}; cat {RUN_DIRECTORY}/clock-offset 2>/dev/null"
+    told = [on(inventory, place, script).split() for place in range(3)]
+    return {
+        "cut": sum(each[0] != "0" for each in told),
+        "stopped": sum("T" in each[1:] for each in told),
+        "shifted": sum(any(word[0] in "+-" and float(word) for word in each[1:]) for each in told),
+    }
+
+
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up, what
+        time.sleep(0.2)
+
+
+def test_hosts_heal_themselves_after_the_harness_was_killed(five: Inventory, tmp_path: Path) -> None:
+    others = on(five, 0, "iptables -w -N OTHERS; iptables -w -A OTHERS -s 192.0.2.1 -j DROP; iptables -w -S")
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN)
+    command = [QUORATE, "run", str(plan), "--world", "hosts", "--inventory", str(find_inventory(five.cluster)), "--out", str(tmp_path)]  # fmt: skip
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("the faults", lambda: min(faults(five).values()) > 0)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        wait_for("the hosts to heal", lambda: not any(faults(five).values()))
+        said = "".join(on(five, place, f"cat {RUN_DIRECTORY}/healed") for place in range(3))
+        assert "rules are removed" in said
+        assert "goes on" in said
+        assert "s is taken back" in said
+        assert on(five, 0, "iptables -w -S") == others
+        history = next(tmp_path.glob("leased/*/history.jsonl"))
+        assert all(json.loads(line) for line in history.read_text().splitlines(keepends=True) if line.endswith("\n"))  # fmt: skip
+        watchdogs = on(five, 0, f"pgrep -f {RUN_DIRECTORY}/watchdog | wc -l")
+        assert int(watchdogs) <= 1, "only the look itself may be there"  # pgrep's own shell names it too
+    finally:
+        run.kill()
+        run.wait()
+        on(five, 0, "iptables -w -F OTHERS; iptables -w -X OTHERS")
+
+
+def test_a_lease_that_lapsed_is_no_quiet_end_of_a_fault(five: Inventory) -> None:
+    """The harness lives and renews nothing, as when it was stopped: the mend at the end of the run says so."""
+
+    async def story() -> None:
+        world = HostsWorld(KvStoreSystem({"n": 3}, ("n1", "n2", "n3")), five, lease_s=3.0)
+        try:
+            await world.up()
+            await world.mend()  # all is well so far
+            assert world._renewing is not None
+            world._renewing.cancel()
+            await world.cut({"n1": frozenset({"n2"})})
+            while faults(five)["cut"]:
+                await asyncio.sleep(0.2)
+            world._renewing = asyncio.create_task(world._renew())
+            while not world._lapsed:
+                await asyncio.sleep(0.1)
+            with pytest.raises(WorldError, match=r"the lease of n1.* lapsed"):
+                await world.mend()
+        finally:
+            await world.down()
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE_S))
+
+
+def test_heal_removes_what_is_there_and_says_what_it_was(five: Inventory) -> None:
+    inventory = str(find_inventory(five.cluster))
+
+    def healed() -> dict[str, list[str]]:
+        done = subprocess.run([QUORATE, "hosts", "heal", "--inventory", inventory, "--json"], capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found: dict[str, list[str]] = json.loads(done.stdout)["hosts"]
+        return found
+
+    async def story() -> None:
+        world = HostsWorld(KvStoreSystem({"n": 3}, ("n1", "n2", "n3")), five)
+        try:
+            await world.up()
+            await world.cut({"n1": frozenset({"n2", "n3"})})
+            await world.pause("n2")
+            await world.set_clock("n3", 400.0)
+            first, second = await asyncio.to_thread(healed), await asyncio.to_thread(healed)
+            lines = [line for each in first.values() for line in each]
+            assert "2 rules are removed" in lines
+            assert any(line.endswith("goes on") for line in lines)
+            assert "the clock offset +0.400000 s is taken back" in lines
+            assert not any(second.values())
+            assert (await world.process("n2")).state == "running"
+            assert abs(await world.clock_offset_ms("n3")) < 25
+        finally:
+            await world.down()
+
+    asyncio.run(story())
+    assert not any(healed().values())
+
+
+def test_a_lease_too_short_to_be_renewed_is_refused(five: Inventory) -> None:
+    plan = parse_plan(PLAN.replace("lease_s = 3.0", "lease_s = 1.0"))
+    with pytest.raises(PlanError, match="lease_s = 1 is too short to be renewed in time"):
+        world_maker(Story(plan, "hosts"), find_inventory(five.cluster))
