@@ -196,20 +196,33 @@ def compare(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")], json: Json = False
+    run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    other: Annotated[
+        Path | None, typer.Argument(help="Another, to be compared with the first.", metavar="OTHER")
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="html writes the page and prints its path; md and json print the report.",
+            metavar="FORM",
+        ),
+    ] = "html",
+    json: Json = False,
 ) -> int:
-    """Write the report of a run again and print its path.
+    """Write the report of a run again, or print it as Markdown or JSON; with two runs, say what is new, gone and different.
 
-    Example:
+    Of two runs the exit status is 1 if a guarantee is newly broken in the second.
 
-      quorate report runs/register-under-faults/latest
+    Examples:
+
+      quorate report runs/register/latest --format md
+
+      quorate report runs/register/latest runs/eventual/latest
     """
-    from harness.cli.console import emit
-    from harness.report import write_report
+    from harness.cli.report import report_run
 
-    path = write_report(run)
-    emit({"report": str(path)}) if json else print(path)
-    return 0
+    return report_run(run, other, "json" if json and other is not None else form, json=json)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 
 PROMISES = {
     "linearizable": "the store behaves as if there were one copy: once a write is acknowledged or a value was read, no later read returns something older",
+    "sequential": "there is one order of all operations that explains what was read and keeps each client's own order; it need not keep real time",
     "regular": "a read returns the last acknowledged write, or one that is being written at that moment",
     "safe": "a read that overlaps no write returns the last acknowledged write; what other reads return is free",
     "integrity": "a read only returns values that somebody wrote, never one from a failed write or from the future",
