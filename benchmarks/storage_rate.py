@@ -1,0 +1,67 @@
+"""What a durable write costs storage alone, on one node: SQLite, a few rows a commit, keys at random among 100,000.
+
+    python benchmarks/storage_rate.py [--writes 15000] [--batch 15]
+
+    one row      a version, as modes quorum and register write it
+    two rows     a promise and then a state, each with a commit of its own: the first change of a key in mode cas
+
+Processor time, user and system, and bytes handed to the disk, for each write. No network, no node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from kvstore.acceptor import PROMISES
+from kvstore.engine import SqliteEngine
+from kvstore.events import Record, Tag
+
+KEYS, VALUE = 100_000, b"x" * 200
+
+
+def measure(writes: int, batch: int, *, promises: bool) -> tuple[float, float, float, float]:
+    """Milliseconds of wall clock a commit, µs user and µs system a write, KiB a write."""
+    rng = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder:
+        engine = SqliteEngine(Path(folder))
+        before, began_s, commits = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), 0
+        for number in range(writes // batch):
+            tag = Tag(number + 1, "n1", 1)
+            keys = [b"key-%d" % rng.randrange(KEYS) for _ in range(batch)]
+            if promises:
+                engine.commit([Record(PROMISES + "default", key, tag, None) for key in keys])
+            engine.commit([Record("default", key, tag, VALUE) for key in keys])
+            commits += 1 + promises
+        took_s, after = time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_SELF)
+        engine.close()
+    user_us, system_us = (
+        1e6 * (getattr(after, name) - getattr(before, name)) / writes for name in ("ru_utime", "ru_stime")
+    )
+    return (
+        1e3 * took_s / commits,
+        user_us,
+        system_us,
+        (after.ru_oublock - before.ru_oublock) / 2 / writes,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--writes", type=int, default=15_000)
+    parser.add_argument("--batch", type=int, default=15)
+    options = parser.parse_args()
+    print(
+        f"{options.batch} writes a commit      ms a commit   user µs a write   system µs a write   KiB a write"
+    )
+    for name, promises in (("one row", False), ("two rows", True)):
+        took_ms, user_us, system_us, kib = measure(options.writes, options.batch, promises=promises)
+        print(f"{name:23} {took_ms:11.2f} {user_us:17.0f} {system_us:19.0f} {kib:13.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
