@@ -8,6 +8,7 @@ text is taken as UTF-8. Which buckets can do what is in docs/store.md; what a bu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -25,6 +26,9 @@ class Call(Generic[T]):
     read: Callable[[Any], T]
     writes: bool = False
     once: frozenset[str] = frozenset()
+    never: Callable[[str], bool] = lambda text: (
+        False
+    )  # -CASFAIL with this text: can the condition never be true again?
     by_mode: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)  # other words in this mode
 
     @property
@@ -92,7 +96,12 @@ def command(*words: Data, writes: bool = True) -> Call[Any]:
 def cas(key: Data, value: Data, version: int | None) -> Call[Written]:
     """Write if the key is at this version; None: if there is no value. Raises ConditionFailed with the version there is."""
     condition = (b"ABSENT",) if version is None else (b"VERSION", b"%d" % version)
-    return Call((b"KV.CAS", raw(key), *condition, raw(value)), _written, writes=True, once=frozenset((CAS,)))
+    words = (b"KV.CAS", raw(key), *condition, raw(value))
+
+    def never(text: str) -> bool:
+        return version is not None and version_told(text) > version
+
+    return Call(words, _written, writes=True, once=frozenset((CAS,)), never=never)
 
 
 def incr(key: Data, amount: int = 1) -> Call[int]:
@@ -170,6 +179,12 @@ def map_get(key: Data) -> Call[dict[str, tuple[bytes, ...]]]:
 
 
 # ---- words and answers ---------------------------------------------------------------------------------------------
+
+
+def version_told(text: str) -> int:
+    """The version in the text of -CASFAIL."""
+    found = re.search(r"version (\d+)", text)
+    return int(found[1]) if found else 0
 
 
 def raw(data: Data) -> bytes:

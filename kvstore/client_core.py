@@ -7,8 +7,9 @@
 Rule 1. A write that may have taken effect is tried again only under its request id (RID): the node then tells what the first try did.
         Without one a second try may be a second change, or show one value under two versions (docs/store.md), so the client is told instead.
 Rule 2. What a node says about the request itself (a wrong argument, no permission) is final. What it says about its state is not.
-Rule 3. "Definite" is the sum of all tries: one that may have taken effect makes the whole call so, unless a later one under the
-        same request id tells.
+Rule 3. "Definite" is the sum of all tries: one that may have taken effect makes the whole call so. That a later try met a false condition
+        proves nothing about an earlier one, which may still be in progress at another node and meet a true one: unless it can never be
+        true again, for the key is past the version that was asked for.
 Rule 4. A request id belongs to a lane, which has one request in progress, and is given up with a request whose end is not known
         (`kvstore.commands_cas`). There are few lanes: a key remembers the last request of 64 of them.
 
@@ -17,10 +18,10 @@ No sockets and no clock here: `now` is passed in.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from kvstore.client_calls import version_told
 from kvstore.errors import CASFAIL
 from kvstore.ring import SLOTS, slot_of
 
@@ -55,8 +56,7 @@ class ConditionFailed(DefiniteError):
     @property
     def version(self) -> int:
         """How often the key was changed."""
-        found = re.search(r"version (\d+)", self.text)
-        return int(found[1]) if found else 0
+        return version_told(self.text)
 
 
 class MaybeAppliedError(CallError):
@@ -157,6 +157,7 @@ class Attempts:
         *,
         writes: bool,
         rid: bool,
+        never: Callable[[str], bool] = lambda text: False,
         until_s: float,
         random: Callable[[], float],
     ) -> None:
@@ -165,6 +166,7 @@ class Attempts:
         self._key = key
         self._writes = writes
         self._rid = rid
+        self._never = never
         self._until_s = until_s
         self._random = random
         self._tried: set[Address] = set()
@@ -191,7 +193,7 @@ class Attempts:
         assert self._at is not None
         if code in ("LOST", "LOADING"):
             self._routes.failed(self._at, now_s)
-        told = self._rid and code == CASFAIL  # what a request id is told holds for all its tries
+        told = code == CASFAIL and self._never(text)  # rule 3
         self._doubt = not told and (self._doubt or (self._writes and not definite))
         if code not in TRANSIENT or (self._doubt and not self._rid):
             raise self._error(code, text)

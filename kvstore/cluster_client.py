@@ -187,7 +187,8 @@ class QuorateClient(Commands):
             words = (*words, b"RID", lane.next())
         until_s = loop.time() + self.access.deadline_s
         attempts = Attempts(
-            self.routes, call.key, writes=call.writes, rid=lane is not None, until_s=until_s, random=random.random
+            self.routes, call.key, writes=call.writes, rid=lane is not None, never=call.never, until_s=until_s,
+            random=random.random,
         )  # fmt: skip
         while True:
             now_s = loop.time()

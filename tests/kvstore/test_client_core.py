@@ -94,14 +94,27 @@ def test_a_write_without_an_id_is_not_repeated_in_doubt() -> None:
         tries.failed("TIMEOUT", "1 of 2", False, 0.0)
 
 
-def test_what_a_request_id_is_told_holds_for_all_its_tries() -> None:
-    tries = attempts(Routes([A, B]), rid=True)
-    tries.where(0.0)
-    tries.failed("LOST", "closed", False, 0.0)
-    tries.where(0.0)
-    with pytest.raises(ConditionFailed) as told:
-        tries.failed("CASFAIL", "the key is at version 7", True, 0.1)
-    assert told.value.version == 7
+@pytest.mark.parametrize(("asked", "definite"), [(6, True), (7, False), (9, False), (None, False)])
+def test_a_false_condition_is_definite_after_doubt_only_if_it_stays_false(
+    asked: int | None, definite: bool
+) -> None:
+    """The first try may still be in progress elsewhere; a key that is deleted again is absent again, and versions grow."""
+    never = calls.cas("k", "v", asked).never
+    for doubt in (False, True):
+        tries = Attempts(
+            Routes([A, B]), b"k", writes=True, rid=True, never=never, until_s=10.0, random=lambda: 0.0
+        )
+        if doubt:
+            tries.where(0.0)
+            tries.failed("LOST", "closed", False, 0.0)
+        tries.where(0.0)
+        with pytest.raises(CallError) as told:
+            tries.failed("CASFAIL", "the key is at version 7", True, 0.1)
+        if definite or not doubt:
+            assert isinstance(told.value, ConditionFailed)
+            assert told.value.version == 7
+        else:
+            assert isinstance(told.value, MaybeAppliedError)
 
 
 def test_what_is_forgotten_is_not_tried_again() -> None:
@@ -123,8 +136,7 @@ def test_definite_is_the_sum_of_all_tries(codes: list[str], writes: bool, rid: b
         doubt = doubt or (writes and not definite)
         error = failed(tries, code, definite, float(at))
         if error is not None:
-            told = rid and code == "CASFAIL"
-            assert isinstance(error, DefiniteError) is (told or not doubt)
+            assert isinstance(error, DefiniteError) is (not doubt)
             return
         assert code in TRANSIENT
         assert rid or not doubt
