@@ -52,6 +52,7 @@ from harness.system import SystemFault, SystemUnderTest, find_system
 from harness.workload import Workload, find_workload
 from harness.worlds import World, WorldError
 from harness.worlds.sim import SimLoop, SimWorld, stream
+from harness.worlds.sim.guard import guarded
 
 Progress = Callable[[float, int, Sequence[str]], None]
 """(seconds of the run, records so far, kinds of fault going on)"""
@@ -321,11 +322,15 @@ def perform(
 
 
 def simulate(play: Callable[[SimLoop], Coroutine[Any, Any, None]]) -> None:
-    """Play on a loop of virtual time. After Ctrl-C the story still comes to its end, as on a real loop."""
+    """Play on a loop of virtual time. After Ctrl-C the story still comes to its end, as on a real loop.
+
+    Raises LeakError where something asks the real world (`harness.worlds.sim.guard`).
+    """
     loop = SimLoop()
     task = loop.create_task(play(loop))
     try:
-        loop.run_until_complete(task)
+        with guarded():
+            loop.run_until_complete(task)
     except KeyboardInterrupt:
         task.cancel()
         with suppress(asyncio.CancelledError, KeyboardInterrupt):
