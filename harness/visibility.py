@@ -20,10 +20,14 @@ from harness.intervals import wilson
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A read: how long after the acknowledgement it began, in ms, and whether it missed the write."""
+    """A read: how long after the acknowledgement it began, in ms, and whether it missed the write (by its index).
+
+    Reads of one write hit or miss together more often than chance: take one a write where independence matters.
+    """
 
     t_ms: float
     stale: bool
+    write: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ def _of_key(calls: Sequence[Call]) -> list[Seen]:
             continue
         if place + 1 < len(writes) and starts[place + 1] <= read.ret:
             continue
-        found.append(Seen((read.call - writes[place].ret) / 1e6, read.result != writes[place].value))
+        write = writes[place]
+        found.append(Seen((read.call - write.ret) / 1e6, read.result != write.value, write.index))
     return found
 
 

@@ -39,6 +39,8 @@ def test_calls_of_clients_are_counted_once():
     ops = [*written(1, 2)]
     kill = invoke("nemesis", "kill", time_ns=100)
     assert count_calls(History.from_ops([*ops, kill, kill.info("done")])) == 2
+    open_ = invoke(7, "write", value=3, time_ns=200)
+    assert count_calls(History.from_ops([*ops, open_])) == 3
 
 
 def test_a_line_explains_what_was_judged_and_says_why_where_nothing_was():
