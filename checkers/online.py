@@ -90,7 +90,7 @@ class RegisterWatch:
         if own is not None and own.failed:
             return f"aborted-read: {told}, but write #{own.index} had failed"
         newest = self._newest(key, call.time_ns)
-        if newest is not None and newest is not own:
+        if newest is not None:
             too_old = end.value is None or (
                 own is not None and own.ret_ns is not None and own.ret_ns < newest.call_ns
             )

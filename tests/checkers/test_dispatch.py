@@ -9,7 +9,7 @@ from checkers.jsonl import HistoryError
 from checkers.linearizable import EngineError
 from checkers.op import Op
 from checkers.order import label
-from checkers.search import check_model
+from checkers.search import INCONSISTENT, check_model
 
 
 def one_by_one(*ops: tuple[str, object, object]) -> History:
@@ -115,3 +115,78 @@ def test_a_core_is_made_small_for_as_long_as_the_deadline_leaves():
     assert whole > 30
     readings = iter([0.0, *[50.0 + n for n in range(10**4)]])
     assert core_size(Budget(deadline_ms=1_000), readings.__next__) > 30, "the deadline had passed"
+
+
+def several() -> History:
+    """Key x is fine, y is stale, of z nothing was seen."""
+    ops = [("x", "write", 1), ("x", "read", 1), ("y", "write", 1), ("y", "write", 2), ("y", "read", 1), ("z", "write", 1)]  # fmt: skip
+    events = []
+    for n, (key, f, value) in enumerate(ops):
+        call = invoke(n, f, key, value if f == "write" else MISSING, time_ns=10 * n)
+        events += [call, Op(-1, 10 * n + 5, n, Type.INFO if key == "z" else Type.OK, f, key, value)]
+    return History.from_ops(events)
+
+
+def test_numbers_of_several_keys_that_were_searched():
+    result = check_model(several(), "register")
+    assert result.verdict is Verdict.INVALID
+    stats = result.stats
+    assert (stats["keys"], stats["keys_bad"], stats["keys_unknown"], stats["keys_untested"]) == (3, 1, 0, 1)
+    assert stats["ops"] == 6
+    assert stats["search_bytes"] == max(part.stats["search_bytes"] for part in result.parts.values())
+    assert min(part.stats["search_bytes"] for part in result.parts.values()) < stats["search_bytes"]
+    assert result.key == "y"
+    assert result.reason.endswith("(1 of 3 keys are bad)")
+    assert set(result.parts) == {"'x'", "'y'"}
+
+
+def test_a_witness_holds_the_operations_of_every_key():
+    events = []
+    for n, (key, f) in enumerate((key, f) for key in "xyz" for f in ("write", "read")):
+        call = invoke(n, f, key, 1 if f == "write" else MISSING, time_ns=10 * n)
+        events += [call, Op(-1, 10 * n + 5, n, Type.OK, f, key, 1)]
+    result = check_model(History.from_ops(events), "register")
+    assert result.verdict is Verdict.VALID
+    assert sorted(result.certificate.ops) == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_key_that_is_not_decided_is_counted_and_told_of():
+    result = check_model(several(), "register", budget=Budget(states_max=0))
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.stats["keys_unknown"] == 2
+    assert result.stats["keys_bad"] == 0
+
+
+class Plain:
+    """A register of one's own, without `readonly`."""
+
+    def init(self):
+        return None
+
+    def step(self, state, call):
+        if call.f == "write":
+            return call.value
+        return state if call.result is MISSING or call.result == state else INCONSISTENT
+
+
+class Telling(Plain):
+    """The same, which says what only reads. It is asked about what returned, and of nothing else."""
+
+    def __init__(self):
+        self.asked = []
+
+    def readonly(self, call):
+        self.asked.append((call.f, call.result))
+        return call.f == "read"
+
+
+def test_a_model_of_ones_own_may_say_what_only_reads():
+    stale = long_and_stale()
+    ticks = iter(range(10**9)).__next__
+    plain = check_model(stale, Plain(), clock=lambda: ticks() / 1e6)
+    assert plain.verdict is Verdict.INVALID
+    telling = Telling()
+    told = check_model(stale, telling, clock=lambda: ticks() / 1e6)
+    assert told.verdict is Verdict.INVALID
+    assert telling.asked
+    assert all(result is not MISSING for _, result in telling.asked)

@@ -98,6 +98,10 @@ ONE, TWO = at(0, "write", 1, 0, 10), at(0, "write", 2, 20, 30)
         ([ONE, TWO, at(1, "read", 1, 40, 50, key=1)], "thin-air"),
         ([ONE, TWO, at(1, "write", 1, 32, 34), at(1, "read", 1, 40, 50)], None),  # written twice: not watched
         ([ONE, TWO, at(2, "cas", [2, 1], 32, 34), at(1, "read", 1, 40, 50)], None),  # may have been written so
+        ([ONE, at(1, "write", 1, 2, 11, Type.FAIL), at(2, "read", 1, 12, 13)], None),  # of which of the two is it?
+        ([at(0, "write", MISSING, 0, 10), at(1, "read", 7, 20, 30)], None),  # nobody knows what was written
+        ([ONE, at(0, "write", None, 20, 30), at(1, "read", None, 40, 50)], None),  # nothing was written, on purpose
+        ([ONE, at(1, "read", MISSING, 20, 30)], None),  # nobody knows what was read
         ([at(0, "write", [1], 0, 10), at(0, "write", [2], 20, 30), at(1, "read", [1], 40, 50)], "stale-read"),
         ([at(0, "write", 1, 0, 10), at(1, "read", True, 40, 50)], "thin-air"),  # 1 and true are two
     ],
@@ -106,3 +110,14 @@ def test_what_it_says(calls, said):
     found = watched(*calls)
     assert (found or "").startswith(said or "")
     assert (found is None) is (said is None), found
+
+
+def test_what_the_nemesis_does_and_an_end_without_a_call_change_nothing():
+    watch = RegisterWatch()
+    assert watch.see(Op(0, 0, 3, Type.OK, "read", None, 5)) is None
+    kill = invoke("nemesis", "kill", time_ns=1)
+    for op in (kill, kill.ok()):
+        assert watch.see(op) is None
+    call = invoke(0, "read", time_ns=2)  # of the key None, as the nemesis' operations are
+    assert watch.see(call) is None
+    assert (watch.see(Op(4, 5, 0, Type.OK, "read", None, 7)) or "").startswith("thin-air")
