@@ -17,7 +17,7 @@ Rule 2. A partition leaves a step only when so many of its old and its new repli
 step that they meet every majority (`blocking`): no request of an earlier epoch can find its quorum any more.
 Rule 3. To go back is to go on with the two tables exchanged (`aborted`).
 
-Design: RAMBO (Lynch and Shvartsman 2002) and Cassandra's TCM, per partition. `tests/explore` looks for schedules that break
+Design: RAMBO (Lynch and Shvartsman 2002) and Cassandra's TCM, per partition. `tests/explorers` looks for schedules that break
 it, with each rule left out.
 """
 
@@ -252,8 +252,22 @@ def newcomers(document: Document, partition: int, n: int) -> tuple[str, ...]:
     return tuple(node for node in new if node not in old or node == lost)
 
 
+def pullers(document: Document, partition: int, n: int) -> tuple[str, ...]:
+    """The nodes that have to be told what the old replicas hold: newcomers; and where replicas go and none comes, those who stay.
+
+    A cluster of fewer than n nodes shrinks so. What is held by those who go alone, or by them and one more, must not go with them.
+    """
+    fresh = newcomers(document, partition, n)
+    if partition == META:
+        return fresh
+    old, new = document.sets(partition, n)
+    if len(new) >= len(old) or blocking(len(old)) == 1:
+        return fresh
+    return tuple(node for node in new if node in fresh or node in old)
+
+
 def sources(document: Document, partition: int, n: int, puller: str) -> tuple[tuple[str, ...], int]:
-    """Whom to stream from, and of how many: so many that every acknowledged write is met.
+    """Whom to stream from, and of how many: so many that every acknowledged write is met. Who stays has met itself.
 
     None are needed (0) when every copy is lost, which happens to buckets of one replica only.
     """
@@ -261,7 +275,7 @@ def sources(document: Document, partition: int, n: int, puller: str) -> tuple[tu
     change = document.change
     lost = change.lost if change is not None else ""
     there = tuple(node for node in old if node not in (lost, puller))
-    need = blocking(len(old))
+    need = blocking(len(old)) - (puller in old and puller != lost)
     return there, 0 if not there and need == 1 else need
 
 
@@ -292,7 +306,7 @@ def startable(document: Document, counts: Sequence[int], per_node: int) -> list[
 
 
 def _streaming(document: Document, partition: int, counts: Sequence[int]) -> set[str]:
-    return {node for n in counts for node in newcomers(document, partition, n)}
+    return {node for n in counts for node in pullers(document, partition, n)}
 
 
 # ---- parts -------------------------------------------------------------------------------------------------

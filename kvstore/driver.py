@@ -1,7 +1,7 @@
 """The driver: takes a change of the ring from step to step. Any node can, and when one stops another goes on.
 
     until nothing changes:   offer the document, wait until enough have adopted it          (`document.barred`)
-                             newcomers of partitions at BOTH_OLD stream them
+                             newcomers to partitions at BOTH_OLD stream them
                              those partitions go a step on, others begin: one change of the document, by CASPaxos
 
 All state is in the document, so a driver may stop at any moment and two may run at once: each step is a change on
@@ -25,8 +25,8 @@ from kvstore.document import (
     advanced,
     barred,
     moving,
-    newcomers,
     packed,
+    pullers,
     startable,
     unpacked,
 )
@@ -153,7 +153,7 @@ class Driver:
         return all(barred(document, partition, n, adopted) for partition in walking for n in counts)
 
     def _stream(self, document: Document, partitions: list[int], counts: tuple[int, ...]) -> Flow:
-        pullers = {node for p in partitions for n in counts for node in newcomers(document, p, n)}
-        if pullers:
+        nodes = sorted({node for p in partitions for n in counts for node in pullers(document, p, n)})
+        if nodes:
             epochs = {p: document.since[p] for p in partitions}
-            yield Tell(Pull, tuple(sorted(pullers)), (epochs,), lambda answers: len(answers) == len(pullers))
+            yield Tell(Pull, tuple(nodes), (epochs,), lambda answers: len(answers) == len(nodes))

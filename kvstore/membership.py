@@ -7,6 +7,8 @@ Rule 1. A document is used only once it is durable here, and never an older one 
 Rule 2. A message of a later epoch of its partition than ours waits until we have adopted that; one of an earlier epoch is
 answered STALE, with our document.
 Rule 3. What is erased here is a partition that is another's for good: at an epoch whose only replicas are others.
+Rule 4. What a newcomer still holds from earlier days is erased with the very write that makes its new document durable: it may be older
+than deletions that are forgotten since, and than promises that were made since.
 """
 
 from __future__ import annotations
@@ -17,8 +19,19 @@ from typing import TYPE_CHECKING, Any, Final
 from kvstore.acceptor import PROMISES
 from kvstore.buckets import Buckets
 from kvstore.config import BucketConfig
-from kvstore.document import BOTH_OLD, NEW, OLD, Document, first, newcomers, packed, unpacked
-from kvstore.events import Damaged, Effect, Erase, Link, Log, Meta, Record
+from kvstore.document import (
+    BOTH_OLD,
+    META,
+    NEW,
+    OLD,
+    Document,
+    first,
+    moving,
+    newcomers,
+    packed,
+    unpacked,
+)
+from kvstore.events import Effect, Erase, Link, Log, Meta, Record
 from kvstore.messages import Stale
 from kvstore.messages_ring import RingOffer, RingReply, RingWant
 from kvstore.overlay import Overlay
@@ -126,7 +139,7 @@ class Membership:
         if document.epoch <= self._newest.epoch or not same_cluster(document.cluster, self._newest.cluster):
             return
         self._newest = document
-        write = self._overlay.write_meta(Meta(DOCUMENT, packed(document)))
+        write = self._overlay.write_rows([Meta(DOCUMENT, packed(document)), *self._foreign(document)])
         self._emit(write)
         self._ticket = write.ticket
         self._node.hold(write.ticket, lambda: self._adopt(document))
@@ -135,16 +148,17 @@ class Membership:
         if document.epoch <= self._view.epoch:
             return
         node, before = self._node, self._view.document
+        self._erase_all(self._foreign(document))  # what came meanwhile
         self._view.adopt(document)
         self._link()
+        changed = [p for p in range(PARTITIONS) if document.since[p] != before.since[p]]
         self._emit(Log(f"adopted ring epoch {document.epoch}", "epoch"))
         node.coordinator.replan()
         parked, self._parked = self._parked, []
         for src, message in parked:
             node.deliver(src, message)
-        for partition in range(PARTITIONS):
-            if document.since[partition] != before.since[partition]:
-                self._cleanup(partition)
+        for partition in changed:
+            self._cleanup(partition)
         node.soon(node.driver.tick)
 
     def _link(self) -> None:
@@ -162,8 +176,6 @@ class Membership:
 
     def _cleanup(self, partition: int) -> None:
         document, name = self._view.document, self._node.name
-        if document.step(partition) == BOTH_OLD:
-            self._clear(partition)
         if document.step(partition) not in (OLD, NEW):
             return
         for bucket in self._buckets.known():
@@ -171,15 +183,26 @@ class Membership:
                 for stored in (bucket.name, PROMISES + bucket.name):
                     self._erase(stored, partition, document.since[partition], None)
 
-    def _clear(self, partition: int) -> None:
-        """What a newcomer still holds from earlier days may be older than deletions that are forgotten since."""
-        for bucket in self._buckets.known():
-            if self._node.name in newcomers(self._view.document, partition, bucket.n):
-                for stored in (bucket.name, PROMISES + bucket.name):
-                    self._remove(self._node.reader.scan(stored, partition, None, EVERYTHING))
+    def _foreign(self, document: Document) -> list[Erase]:
+        """Rule 4: what this node still holds of partitions to which that document makes it a newcomer."""
+        found: list[Erase] = []
+        for partition in moving(document):
+            if partition == META or document.step(partition) != BOTH_OLD:
+                continue
+            if document.since[partition] == self._view.since(partition):
+                continue
+            for bucket in self._buckets.known():
+                if self._node.name in newcomers(document, partition, bucket.n):
+                    for stored in (bucket.name, PROMISES + bucket.name):
+                        found += self._rows(stored, partition)
+        return found
 
-    def _remove(self, rows: list[Record | Damaged]) -> None:
-        gone = [Erase(row.bucket, row.key, row.tag) for row in rows if isinstance(row, Record)]
+    def _rows(self, stored: str, partition: int) -> list[Erase]:
+        committed = self._node.reader.scan(stored, partition, None, EVERYTHING)
+        rows = [*committed, *self._overlay.fresh(stored, partition)]
+        return [Erase(row.bucket, row.key, row.tag) for row in rows if isinstance(row, Record)]
+
+    def _erase_all(self, gone: list[Erase]) -> None:
         if gone:
             self._emit(self._overlay.write_rows(gone))
 
@@ -187,6 +210,6 @@ class Membership:
         if self._view.since(partition) != epoch:
             return
         rows = self._node.reader.scan(bucket, partition, after, ERASE_ROWS)
-        self._remove(rows)
+        self._erase_all([Erase(row.bucket, row.key, row.tag) for row in rows if isinstance(row, Record)])
         if len(rows) == ERASE_ROWS:
             self._node.hold(self._overlay.ticket, lambda: self._erase(bucket, partition, epoch, rows[-1].key))

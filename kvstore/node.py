@@ -151,6 +151,7 @@ class Node:
         )
         self.membership = self.replica.membership = Membership(self)
         self.transfer = Transfer(self)
+        self.replica.unbound = self.transfer.refuses
         self.driver = Driver(self)
         self.upkeep = Upkeep(self)
         self.coordinator.alive, self.coordinator.missed = self.upkeep.alive, self.upkeep.missed

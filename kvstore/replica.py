@@ -36,6 +36,7 @@ from kvstore.messages_cas import Accept, Prepare
 from kvstore.messages_causal import Apply
 from kvstore.messages_repair import StandIn
 from kvstore.overlay import Overlay
+from kvstore.ring import partition_of
 from kvstore.view import View
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Replica:
         "careless",
         "damaged",
         "membership",
+        "unbound",
     )
 
     def __init__(
@@ -96,6 +98,7 @@ class Replica:
         self._moment = moment
         self.acceptor: Acceptor  # of the same node
         self.membership: Membership  # likewise
+        self.unbound: Callable[[str, bytes], bool]  # likewise: `kvstore.transfer`, rule 6
         self.careless = False  # the seeded bug read_error_as_notfound
         self.damaged: Callable[[str, bytes], None] = lambda bucket, key: None  # given by the node: who mends
 
@@ -152,6 +155,10 @@ class Replica:
             self._send(src, StoreReply(message.request, tag), ticket)
 
     def _accept_late(self, src: str, message: Store | Repair) -> None:
+        if self.unbound(message.bucket, message.key):
+            text = "this replica does not know yet what has been promised"
+            self._send(src, Refused(message.request, "NOQUORUM", text), 0)
+            return
         try:
             floor, ticket = self.acceptor.take_in(
                 Record(message.bucket, message.key, message.tag, message.value)
@@ -165,7 +172,8 @@ class Replica:
     def take_in(self, record: Record) -> int:
         """Absorb a record that came by handoff; the ticket that makes it, or what was here, durable.
 
-        Raises CorruptRecord. Records of buckets that are not open here, or too far ahead of the clock, are passed over.
+        Raises CorruptRecord. Records of buckets that are not open here, or too far ahead of the clock, are passed over; and those of
+        class `cas` of partitions that are kept elsewhere, for nobody has told this node what was promised there.
         """
         if record.bucket.startswith(PROMISES):
             return self.acceptor.take_promise(record)
@@ -173,7 +181,8 @@ class Replica:
         if bucket is None:
             return 0
         if bucket.kind == "cas":
-            return self.acceptor.take_in(record)[1]
+            plan = self._view.plan(partition_of(record.key), bucket.n)
+            return self.acceptor.take_in(record)[1] if self._view.name in plan.replicas else 0
         by_clock = bucket.kind in ("lww", "register")
         if by_clock and not self._hlc.credible(record.tag.hlc, self._moment.clock.wall_ms):
             return 0

@@ -1,4 +1,5 @@
-"""Streaming: how a newcomer gets the records of a partition, and how an old replica gives them.
+"""Streaming: how a newcomer gets the records of a partition, and how an old replica gives them. Who stays pulls too if
+the replicas become fewer (`kvstore.document.pullers`).
 
     driver ── Pull(p, e) ──► newcomer ── Scan(p, e, after) ──► every old replica
                                 │ ◄── Page of so many that every acknowledged write is among them
@@ -15,7 +16,10 @@ Rule 5. A newcomer may have promised a proposer of this epoch a ballot above tha
 loses (`kvstore.acceptor`). Its stream is done only when the newcomer has had that key's state accepted anew, by a majority of the old
 and of the new replicas. Without this, a promise that came to nothing made an acknowledged write invisible to the new replicas.
 
-Tombstones travel as records do; promises of class `cas` too, so that a newcomer forgets none that was made.
+Rule 6. Of class `cas` promises come first, and until they have a newcomer takes no copy of a state, from wherever it comes. A ballot that
+a quorum has promised never to take would else find takers among the newcomers, and look chosen (`tests/kvstore/test_moving_promises.py`).
+
+Tombstones travel as records do.
 """
 
 from __future__ import annotations
@@ -25,12 +29,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kvstore.acceptor import PROMISES
 from kvstore.config import BucketConfig
-from kvstore.document import newcomers, sources
+from kvstore.document import BOTH_OLD, newcomers, pullers, sources
 from kvstore.events import CorruptRecord, Damaged, Failure, Log, Record
 from kvstore.flows import cas
 from kvstore.flows.steps import Durable, Flow, Op, Pause, Tell
 from kvstore.messages import Refused
 from kvstore.messages_ring import RING_BUCKET, Page, Pull, Pulled, Scan
+from kvstore.ring import partition_of
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -51,6 +56,7 @@ class Transfer:
             str, tuple[int, set[tuple[int, int]]]
         ] = {}  # driver: its request, and what is left
         self._done: dict[int, int] = {}  # partition: the epoch at which it was streamed, in this life
+        self._bound: set[tuple[str, int, int]] = set()  # (bucket, partition, epoch) whose promises are here
         self._careless = "join.source_not_adopted" in node.config.bugs
         self._one = "join.stream_from_one" in node.config.bugs
 
@@ -102,7 +108,21 @@ class Transfer:
     def _mine(self, partition: int) -> bool:
         node = self._node
         document = node.view.document
-        return any(node.name in newcomers(document, partition, n) for n in node.buckets.counts())
+        return any(node.name in pullers(document, partition, n) for n in node.buckets.counts())
+
+    def refuses(self, name: str, key: bytes) -> bool:
+        """Rule 6: whether a copy of a state must not be taken yet."""
+        view = self._node.view
+        document = view.document
+        bucket = self._node.buckets.opened.get(name)
+        if document.change is None or bucket is None or bucket.kind != "cas":
+            return False
+        partition = partition_of(key)
+        return (
+            document.step(partition) == BOTH_OLD
+            and self._node.name in newcomers(document, partition, bucket.n)
+            and (name, partition, view.since(partition)) not in self._bound
+        )
 
     def _begin(self, partition: int, epoch: int) -> None:
         self._pulls.add((partition, epoch))
@@ -151,7 +171,7 @@ class Transfer:
         node, partition = self._node, op.partition
         document = node.view.document
         for bucket in node.buckets.known():
-            if node.name not in newcomers(document, partition, bucket.n):
+            if node.name not in pullers(document, partition, bucket.n):
                 continue
             there, need = sources(document, partition, bucket.n, node.name)
             if self._one:
@@ -161,9 +181,11 @@ class Transfer:
                     Log(f"bucket {bucket.name}, partition {partition}: its only replica is lost", "lost")
                 )
                 continue
-            names = (bucket.name, PROMISES + bucket.name) if bucket.kind == "cas" else (bucket.name,)
+            names = (PROMISES + bucket.name, bucket.name) if bucket.kind == "cas" else (bucket.name,)
             for name in names:
                 yield from self._records(op, bucket, name, epoch, there, need)
+                if name != bucket.name:
+                    self._bound.add((bucket.name, partition, epoch))
         yield Durable(node.overlay.ticket)
         op.existed = node.view.since(partition) == epoch
         op.answer()

@@ -206,14 +206,17 @@ class Upkeep:
     def handoff(self, src: str, message: Handoff) -> None:
         """Absorb records; say when they are durable."""
         node = self._node
-        ticket = 0
+        ticket, whole = 0, True
         for record in message.records:
+            if node.transfer.refuses(record.bucket, record.key):
+                whole = False  # its hint stays with the sender
+                continue
             try:
                 ticket = max(ticket, node.replica.take_in(record))
             except CorruptRecord:
                 self.scrub.mend(record.bucket, record.key)
                 return  # no reply: the sender keeps its hint
-        if message.request:
+        if message.request and whole:
             node.send_after(src, HandoffReply(message.request), ticket)
 
     def stand_in(self, src: str, message: StandIn) -> None:
