@@ -132,6 +132,21 @@ TABLE: dict[str, Bug] = {
         "convergence",
         "a deletion during a partition",
     ),
+    "hint.unsynced": Bug(
+        "hints are kept in memory and written only when their target is back, or some seconds have passed",
+        "convergence",
+        "a replica that is away, and a crash of whoever keeps its hints",
+    ),
+    "hint.dropped_on_ring_change": Bug(
+        "all hints are given up when the ring changes, as if it were for the new ring to make up for them",
+        "convergence",
+        "a node that joins while a replica is away",
+    ),
+    "strict_counts_hints": Bug(
+        "a hint that is kept for a suspected owner counts as its acknowledgement, though the bucket is strict",
+        "linearizable",
+        "a partition, when it ends and suspicion lasts",
+    ),
     "tombstone.early_purge": Bug(
         "a tombstone is purged for its age alone, while a replica may still hold the deleted value",
         "convergence",

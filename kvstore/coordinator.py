@@ -40,7 +40,7 @@ from kvstore.messages_causal import Applied, OtherLife
 from kvstore.messages_ring import Page, Pulled, RingReply
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
-from kvstore.sloppy import widen
+from kvstore.sloppy import count_hints, widen
 from kvstore.view import Plan, View, union
 
 LEASE = "clock_lease"
@@ -94,6 +94,7 @@ class Coordinator:
         self._requests = incarnation << 32  # unique over all lives of this node
         self._lease = hlc.lease  # the newest one written, durable or not
         self._forgetful = "hlc.not_persisted" in config.bugs
+        self._lenient = "strict_counts_hints" in config.bugs
 
     def begin_life(self, incarnation: int) -> None:
         """Tags, ballots and requests are of this incarnation from now on."""
@@ -184,6 +185,8 @@ class Coordinator:
             if op.bucket.sloppy and type(message) is Store:
                 for stand_in, notice in widen(ask, message, self._view, self.alive):
                     self._send(stand_in, notice)
+            if self._lenient and wants and type(message) is Store:
+                count_hints(ask, message, self.alive, self.missed)
             if not wants:
                 return True
         elif ask.complete:

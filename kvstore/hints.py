@@ -33,6 +33,7 @@ from kvstore.ring import partition_of
 PREFIX = "!hint/"
 PAGE = 64  # hints in one Handoff
 BATCH_BYTES = 64 << 10
+LOOSE_MS = 10_000.0  # how long the seeded bug hint.unsynced keeps hints in memory only
 _KEY_HEAD = b"{hint}"
 _PARTITION = partition_of(_KEY_HEAD)
 
@@ -87,6 +88,9 @@ class Hints:
         self._replays: dict[int, tuple[str, list[Erase], int]] = {}  # request -> what its reply lets us erase
         self._replaying: set[str] = set()
         self._requests = 0
+        self._lazy = "hint.unsynced" in config.bugs
+        self._loose: dict[bytes, Record] = {}  # only that bug uses it
+        self._fickle = "hint.dropped_on_ring_change" in config.bugs
 
     def load(self) -> None:
         """Find the hints of an earlier life."""
@@ -127,11 +131,34 @@ class Hints:
                 return ticket
             record, since_ms = merged, before.since_ms
         hint = Hint(record.bucket, record.key, record.tag, record.value, since_ms)
-        write = self._overlay.write(Record(*place, record.tag, msgspec.msgpack.encode(hint)))
-        self._emit(write)
         self._count(target, size, since_ms)
         self.kept += 1
+        return self._write(Record(*place, record.tag, msgspec.msgpack.encode(hint)))
+
+    def _write(self, row: Record) -> int:
+        if self._lazy:
+            if not self._loose:
+                self._schedule(self._moment.clock.mono_ms + LOOSE_MS, self._settle)
+            self._loose[row.bucket.encode() + row.key] = row
+            return 0
+        write = self._overlay.write(row)
+        self._emit(write)
         return write.ticket
+
+    def _settle(self) -> None:
+        """The seeded bug hint.unsynced: write at last what was kept in memory."""
+        rows, self._loose = list(self._loose.values()), {}
+        for row in rows:
+            self._emit(self._overlay.write(row))
+
+    def ring_changed(self) -> None:
+        """The ring has changed. Hints stay, but for the seeded bug."""
+        if self._fickle:
+            for target in list(self._bytes):
+                rows = list(self._overlay.stored(PREFIX + target, _PARTITION, PAGE))
+                if rows:
+                    self._emit(self._overlay.write_rows(Erase(row.bucket, row.key, TOP_TAG) for row in rows))
+                self._done(target)
 
     def _count(self, target: str, size: int, since_ms: float) -> None:
         self._bytes[target] = self._bytes.get(target, 0) + size
@@ -152,6 +179,9 @@ class Hints:
     def heard(self, target: str) -> None:
         """The target answers heartbeats: replay what is kept for it, unless a replay is under way."""
         self._away_since.pop(target, None)
+        if self._loose:
+            self._settle()
+            return  # the next heartbeat finds them on disk
         if target in self._bytes and target not in self._replaying and self._alive(target):
             self._replaying.add(target)
             self._replay(target)

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from kvstore.events import Record
 from kvstore.flows.steps import Ask
-from kvstore.messages import Store
+from kvstore.messages import Store, StoreReply
 from kvstore.messages_repair import StandIn
 from kvstore.ring import walk
 from kvstore.view import View
@@ -56,3 +57,13 @@ def widen(ask: Ask, store: Store, view: View, alive: Callable[[str], bool]) -> I
                 owner,
             ),
         )
+
+
+def count_hints(
+    ask: Ask, store: Store, alive: Callable[[str], bool], missed: Callable[[str, Record], None]
+) -> None:
+    """The seeded bug `strict_counts_hints`: a hint kept here is as good as the owner's word."""
+    for owner in ask.replicas:
+        if owner not in ask.aside and not alive(owner):
+            missed(owner, Record(store.bucket, store.key, store.tag, store.value))
+            ask.answer(owner, StoreReply(store.request, store.tag))

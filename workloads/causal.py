@@ -28,10 +28,12 @@ from harness.workload import Workload
 from kvstore.client import StoreClient, StoreError
 from workloads.options import Option, parse
 
-SETTLE_S: Final = 0.5  # for the repairs of the first reads after the heal
 COMMON: Final = {
     "keys": Option(5, 1, 10_000, True, "how many keys there are"),
     "read_fraction": Option(0.4, 0.0, 1.0, False, "share of reads"),
+    "settle_s": Option(
+        0.5, 0.0, 600.0, False, "how long repairs have between the heal and the reads that count"
+    ),
 }
 OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "siblings": {
@@ -275,11 +277,11 @@ def _counter(values: Mapping[str, float], board: Board) -> Callable[[int, Contex
     return nth
 
 
-def _final(board: Board) -> GeneratorLike:
+def _final(board: Board, settle_s: float) -> GeneratorLike:
     def over(f: str) -> GeneratorLike:
         return numbered(lambda n, _: op(f, n) if n <= board.key_max else None)
 
-    return phases(each_thread(over("read")), sleep(SETTLE_S), each_thread(over("final-read")), over("digest"))
+    return phases(each_thread(over("read")), sleep(settle_s), each_thread(over("final-read")), over("digest"))
 
 
 def _make(
@@ -294,7 +296,7 @@ def _make(
             name=name,
             description=description,
             generator=numbered(load(values, board)),
-            final=_final(board),
+            final=_final(board, values["settle_s"]),
             client=lambda channel: client(channel, timeout_s, board),
             model=model,
         )

@@ -20,12 +20,12 @@ from harness.system import Deployment, SystemFault
 from kvstore.bundle import build_bundle
 from kvstore.client import ChannelLost, SocketChannel, StoreError
 from kvstore.config import from_toml
+from workloads.kvstore_system import BUCKET_OPTIONS, NODE_OPTIONS
 
 CLIENT_PORT: Final = 7000
 PEER_PORT: Final = 7100
 DIRECTORY: Final = "/opt/quorate-store"
 DATA: Final = "/var/lib/quorate/store"
-BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type")
 
 
 class HostChannel:
@@ -90,7 +90,7 @@ def node_toml(
         "secret": password(),
         "joining": node not in members,
         "replace": True,  # an emptied disk waits until the node is replaced: the fault `wipe` sees to that
-        **{name: options[name] for name in ("clock", "bugs", "transfers_max") if name in options},
+        **{name: options[name] for name in ("bugs", *NODE_OPTIONS) if name in options},
     }
     bucket = {name: options[name] for name in BUCKET_OPTIONS if options.get(name) is not None}
     peers = {peer: f"{addresses[peer]}:{PEER_PORT}" for peer in members if peer != node}

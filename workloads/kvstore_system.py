@@ -13,6 +13,7 @@ read_repair    the mode's         none | async | blocking
 sloppy         false              whether nodes beyond the preference list may acknowledge writes
 members        all nodes          how many of the nodes begin as members; the others may join
 transfers_max  2                  partitions that a node streams at a time
+anti_entropy_ms  10000            between two comparisons of trees; 0: none, so that only reads and hints repair
 clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
 bugs           []                 deliberate mistakes, see kvstore.bugs
 """
@@ -32,7 +33,8 @@ from kvstore.messages_causal import Applied, Apply, OtherLife
 from workloads.kvstore_sim import StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type")
-OPTIONS: Final = (*BUCKET_OPTIONS, "members", "transfers_max", "clock", "bugs")
+NODE_OPTIONS: Final = ("transfers_max", "anti_entropy_ms", "clock")
+OPTIONS: Final = (*BUCKET_OPTIONS, "members", *NODE_OPTIONS, "bugs")
 OF_CLIENTS: Final = (
     *(Query, QueryReply, Store, StoreReply, Repair, Stale, Refused),
     *(Prepare, Promise, Accept, Accepted, Nack, Apply, Applied, OtherLife),
@@ -75,7 +77,7 @@ class KvStoreSystem:
 
     def _config(self, node: str) -> NodeConfig:
         asked = {name: self._options[name] for name in BUCKET_OPTIONS if self._options.get(name) is not None}
-        given = {name: self._options[name] for name in ("clock", "transfers_max") if name in self._options}
+        given = {name: self._options[name] for name in NODE_OPTIONS if name in self._options}
         peers = dict.fromkeys(self._members, SIM_ADDRESS)
         return node_config(
             node, peers, bugs=self._options.get("bugs", ()), default=bucket(DEFAULT_BUCKET, **asked),
