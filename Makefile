@@ -13,7 +13,7 @@ help: ## list the targets
 demo: $(VENV)/.built ## show which configurations keep their promise (simulator, about a minute)
 	$(BIN)/quorate demo
 
-test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.lint-tools ## run every test, local hosts and the installed wheel among them
+test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-tools ## run every test, local hosts and the installed wheel among them
 	cd checkers/core && cargo test --quiet --no-default-features
 	$(BIN)/pytest -n 2 --dist loadgroup
 	$(BIN)/pytest -n 2 -q campaigns/smoke.toml
@@ -63,6 +63,10 @@ $(VENV)/.build-tools: scripts/system-packages
 
 $(VENV)/.host-tools: scripts/system-packages | $(VENV)/.build-tools
 	scripts/system-packages hosts
+	@touch $@
+
+$(VENV)/.browser-tools: scripts/system-packages | $(VENV)/.build-tools
+	scripts/system-packages browser
 	@touch $@
 
 $(VENV)/.lint-tools: scripts/system-packages | $(VENV)/.build-tools

@@ -94,6 +94,13 @@ def atomicity(history: History, *, threads: int | None = None) -> Result:
     return Result("atomicity", Verdict.VALID, f"{len(found)} keys were measured", stats=stats, parts=parts)
 
 
+def stale_reads(history: History, *, threads: int | None = None) -> list[int]:
+    """The calls of the reads that were definitely stale, by their index in the history, ascending."""
+    at = array("I")
+    at.frombytes(history.columns.staleness(threads or 0)[1])
+    return sorted(at)
+
+
 def staleness(history: History, *, threads: int | None = None) -> Result:
     """Numbers in `stats`; VALID only says that they could be measured."""
     reads, _, packed_versions, packed_ages, skipped = history.columns.staleness(threads or 0)

@@ -12,21 +12,26 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from checkers.history import History
 from checkers.op import MISSING, Op, Type
+from checkers.staleness import stale_reads
 from harness.plan import Plan, PlanError
 
 SCHEMA = 2
+VALUE_CHARACTERS_MAX = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One operation from call to return. `end_ns` is None when nothing is known of its end (`info`, or no completion)."""
+    """One operation from call to return. `end_ns` is None when nothing is known of its end (`info`, or no completion);
+    `given_up_ns` is then when its client stopped waiting, if that was recorded.
+    """
 
     index: int
     process: int | str
@@ -38,14 +43,24 @@ class Bar:
     start_ns: int
     end_ns: int | None
     error: str | None = None
+    given_up_ns: int | None = None
 
     @property
     def words(self) -> str:
         """`write 3 = 17`, `read 3 → 17`: short enough for a bar."""
-        key = "" if self.key is None else f" {self.key}"
+        key = "" if self.key is None else f" {shortened(self.key)}"
         if self.value is MISSING:
             return f"{self.f}{key} → ?"
-        return f"{self.f}{key} {'→' if self.f == 'read' else '='} {'nothing' if self.value is None else self.value}"
+        value = "nothing" if self.value is None else shortened(self.value)
+        return f"{self.f}{key} {'→' if self.f == 'read' else '='} {value}"
+
+
+def shortened(value: Any) -> str:
+    """A key or value as text; of a long one its beginning, and how long it is."""
+    text = str(value)
+    if len(text) <= VALUE_CHARACTERS_MAX:
+        return text
+    return f"{text[:VALUE_CHARACTERS_MAX]}… ({len(text):,} characters)"
 
 
 @dataclass(frozen=True)
@@ -60,22 +75,34 @@ class RunFiles:
     plan: Mapping[str, Any]
 
     @cached_property
+    def history(self) -> History | None:
+        """The history, if there is one."""
+        path = self.folder / "history.jsonl"
+        return History.load(path) if path.exists() else None
+
+    @cached_property
     def bars(self) -> list[Bar]:
         """Every client operation of the history, by time of call."""
-        path = self.folder / "history.jsonl"
-        if not path.exists():
-            return []
-        from checkers.history import History
+        return pair(self.history, self.node_of) if self.history is not None else []
 
-        return pair(list(History.load(path)), self.node_of)
+    @cached_property
+    def stale(self) -> frozenset[int]:
+        """The calls of reads that were surely too old, by index; none where staleness was not measured."""
+        if self.history is None or not self.results.get("staleness"):
+            return frozenset()
+        return frozenset(stale_reads(self.history))
+
+    @property
+    def concurrency(self) -> int:
+        """How many clients there are at a time: a process p is the client p modulo this."""
+        return int(self.plan.get("concurrency", Plan.__dataclass_fields__["concurrency"].default))
 
     def node_of(self, process: int | str) -> str:
         """The node that a process talks to: thread = process modulo concurrency, threads dealt over nodes in turn."""
         if not isinstance(process, int):
             return str(process)
-        concurrency = int(self.plan.get("concurrency", Plan.__dataclass_fields__["concurrency"].default))
         nodes = int(self.plan.get("nodes", Plan.__dataclass_fields__["nodes"].default))
-        return f"n{process % concurrency % nodes + 1}"
+        return f"n{process % self.concurrency % nodes + 1}"
 
     @property
     def core_bars(self) -> list[Bar]:
@@ -87,7 +114,7 @@ class RunFiles:
         found = [bar for bar in self.bars if bar.index in wanted]
         return found or pair([op_of(record) for record in core["ops"]], self.node_of)
 
-    @property
+    @cached_property
     def end_ns(self) -> int:
         """When the run ended: the last thing known of it."""
         ops = [bar.end_ns or bar.start_ns for bar in self.bars]
@@ -162,7 +189,7 @@ def op_of(record: Mapping[str, Any]) -> Op:
     return decode_line(json.dumps(record))
 
 
-def pair(ops: Sequence[Op], node_of: Any) -> list[Bar]:
+def pair(ops: Iterable[Op], node_of: Any) -> list[Bar]:
     """Join each client call with its completion. A call without one is `info`: nobody knows."""
     open_calls: dict[int, Op] = {}
     bars: list[Bar] = []
@@ -186,4 +213,5 @@ def bar_of(call: Op, completion: Op | None, node_of: Any) -> Bar:
         completion.type.word if completion is not None else "info",
         call.time_ns, completion.time_ns if completion is not None and known else None,
         completion.error if completion is not None else "no completion was recorded",
+        completion.time_ns if completion is not None and not known else None,
     )  # fmt: skip

@@ -2,14 +2,17 @@
 
     RunFiles ─► words (sentences) ─┐
              ─► drawing (lanes, bands) ─┼─► page.html.j2 ─► report.html
-             ─► plots (latency, rate) ──┘
+             ─► plots (latency, rate) ──┤
+             ─► timeline (data, still) ─┘
 
 Every value goes through the template's escaping, because keys, values and error texts come from the system under
-test. The page has a content policy that forbids every load and every script; its data is inert JSON.
+test. The page has a content policy that forbids every load, and every script but the timeline's own, by its hash; its data is inert JSON.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -20,6 +23,8 @@ from typing import Any
 from harness.report import words
 from harness.report.drawing import bands, in_units, lanes
 from harness.report.folder import RunFiles, read_folder
+from harness.report.still import around, still, still_rows
+from harness.report.timeline import timeline
 
 KEYS_SHOWN = 20
 
@@ -42,8 +47,37 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     style = Markup(files("harness.report").joinpath("style.css").read_text())
-    common = {"style": style, "glossary": list(words.GLOSSARY.items()), "version": version("quorate")}
+    common = {"style": style, "glossary": list(words.GLOSSARY.items()), "version": version("quorate"), "script": "", "script_source": ""}  # fmt: skip
     return environment.get_template(template).render({**common, **values})
+
+
+def scripts(*names: str) -> dict[str, Any]:
+    """These files of ours as the one script of a page, and the policy that lets exactly this text run and no other."""
+    from markupsafe import Markup
+
+    text = "".join(files("harness.report").joinpath(name).read_text() for name in names)
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {"script": Markup(text), "script_source": Markup(f"; script-src 'sha256-{digest}'")}
+
+
+def timeline_parts(run: RunFiles) -> dict[str, Any]:
+    """The timeline: its data, and a still picture of the part that matters most."""
+    from markupsafe import Markup
+
+    data = timeline(run)
+    core = {bar.index for bar in run.core_bars}
+    shown = around(run.bars, run.core_bars)
+    kept = len(data["ops"]["index"])
+    about = "around the proof" if core else "at the beginning of the run"
+    return {
+        "total": data["total"],
+        "shown": kept,
+        "note": f"Drawn are {kept:,} of {data['total']:,} operations: the proof, of every slice of time the slowest and the first that failed, timed out or was stale, and others by even steps. The strip of the whole run counts all.",
+        "still_words": f"{words.plural(len(shown), 'operation')} {about}, of {data['total']:,} in the run.",
+        "svg": Markup(still(run, shown, core)),
+        "rows": still_rows(shown, core),
+        "data": embedded(data),
+    }
 
 
 def contents(run: RunFiles) -> dict[str, Any]:
@@ -63,6 +97,8 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "strongest": words.join(results.get("strongest") or []),
         "weakest": words.join(results.get("weakest_refuted") or []),
         "core": core_parts(run),
+        "timeline": timeline_parts(run),
+        **scripts("timeline_data.js", "timeline_draw.js", "timeline.js"),
         "tested": words.tested(run.plan, results, run.faults),
         "not_tested": words.not_tested(results, run.faults),
         "faults": list(fault_rows(run)),

@@ -1,0 +1,118 @@
+// The data of the timeline, made ready: each operation has a place in columns that are sorted by the time of its call.
+//
+//     place        0     1     2     3                   rank: how grave it is; the gravest of many that fall on one
+//     start       120   470   488   …    microseconds          pixel gives it its colour
+//     end         930  2570   …          or when its client gave up, or the end of the run
+//
+// harness/report/timeline.py writes what is read here. Nothing here knows of the page, but for the texts it will show.
+"use strict";
+
+const READ = 0, WRITE = 1, INFO = 2, FAIL = 3, STALE = 4, PROOF = 5;
+const OUTCOME = { o: "ok", f: "fail", i: "info" };
+const MEANING = { o: "it took effect", f: "it surely had no effect", i: "nobody knows whether it took effect, or when" };
+
+function readTimeline(data) {
+  const ops = data.ops, count = ops.index.length;
+  const start = new Float64Array(count), end = new Float64Array(count), index = new Float64Array(count);
+  const lane = new Uint32Array(count), rank = new Uint8Array(count);
+  const place = new Map(); // index in the history -> place in the columns
+  for (let i = 0, at = 0, number = 0; i < count; i++) {
+    start[i] = at += ops.start[i];
+    index[i] = number += ops.index[i];
+    end[i] = ops.took[i] < 0 ? data.end_us : at + ops.took[i];
+    lane[i] = ops.process[i] % data.lanes.length;
+    rank[i] = { o: ops.functions[ops.f[i]] === "read" ? READ : WRITE, f: FAIL, i: INFO }[ops.outcome[i]];
+    place.set(number, i);
+  }
+  const stale = new Set(data.stale.map((number) => place.get(number)));
+  const proof = data.core.map((number) => place.get(number)), proven = new Set(proof);
+  for (const i of stale) rank[i] = STALE;
+  for (const i of proof) rank[i] = PROOF;
+  return { data, ops, count, start, end, index, lane, rank, place, stale, proof, proven, errors: new Map(ops.error) };
+}
+
+// What a user's choice lets through, as lanes that are not empty, each a list of places in order of time.
+function filtered(t, wanted) {
+  const key = wanted.key === "" ? null : t.ops.keys.indexOf(wanted.key);
+  const f = wanted.f === "" ? null : t.ops.functions.indexOf(wanted.f);
+  const text = wanted.text.trim().toLowerCase();
+  const lets = {
+    "": () => true, stale: (i) => t.stale.has(i), proof: (i) => t.proven.has(i),
+    o: (i) => t.ops.outcome[i] === "o", f: (i) => t.ops.outcome[i] === "f", i: (i) => t.ops.outcome[i] === "i",
+  }[wanted.outcome];
+  const lanes = t.data.lanes.map((name) => ({ name, ops: [] }));
+  for (let i = 0; i < t.count; i++) {
+    if (wanted.client !== "" && t.lane[i] !== +wanted.client) continue;
+    if ((key !== null && t.ops.key[i] !== key) || (f !== null && t.ops.f[i] !== f) || !lets(i)) continue;
+    if (text && !`#${t.index[i]} ${words(t, i)} ${errorOf(t, i)}`.toLowerCase().includes(text)) continue;
+    lanes[t.lane[i]].ops.push(i);
+  }
+  return lanes.filter((row) => row.ops.length);
+}
+
+// The first place in a lane whose start is not before this time.
+function notBefore(t, list, time) {
+  let low = 0, high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (t.start[list[middle]] < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+// Where to begin so as to miss nothing that reaches over `from`: two before, for a client may go on before a call of its is given up.
+const firstInView = (t, list, from) => Math.max(0, notBefore(t, list, from) - 2);
+
+// How many operations are in view, and the first of them.
+function inView(t, rows, from, to, most) {
+  const found = [];
+  let all = 0;
+  for (const { ops } of rows) {
+    const last = notBefore(t, ops, to);
+    let taken = 0, k = firstInView(t, ops, from);
+    for (; k < last && taken < most; k++) if (t.end[ops[k]] >= from) {
+      found.push(ops[k]);
+      taken++;
+    }
+    all += taken + last - k;
+  }
+  return { all, first: found.sort((a, b) => a - b).slice(0, most) };
+}
+
+// ---- in words -----------------------------------------------------------------------------------------------------------
+
+const errorOf = (t, i) => (t.errors.has(i) ? t.ops.errors[t.errors.get(i)] : "");
+
+function words(t, i) {
+  const f = t.ops.functions[t.ops.f[i]], value = t.ops.value[i];
+  const key = t.ops.key[i] < 0 ? "" : " " + t.ops.keys[t.ops.key[i]];
+  return `${f}${key} ${value === "?" || f === "read" ? "→" : "="} ${value === null ? "nothing" : value}`;
+}
+
+// A time; `span` says how finely.
+function clock(us, span) {
+  const [unit, each, digits] = span < 2e3 ? ["µs", 1, 0] : span < 2e6 ? ["ms", 1e3, span < 2e4 ? 3 : 1] : ["s", 1e6, span < 2e7 ? 3 : 1];
+  return `${(us / each).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`;
+}
+
+const outcomeWords = (t, i) => OUTCOME[t.ops.outcome[i]] + (t.stale.has(i) ? ", stale" : "") + (t.proven.has(i) ? ", in the proof" : "");
+const endWords = (t, i, span) => (t.ops.outcome[i] === "i" ? "unknown" : clock(t.end[i], span));
+
+// Everything that is known of an operation, as names and values.
+function facts(t, i) {
+  const outcome = t.ops.outcome[i], took = clock(t.end[i] - t.start[i], t.end[i] - t.start[i]), fine = 1e4;
+  const during = t.data.faults.filter((fault) => fault.bit && fault.start_us <= t.end[i] && fault.end_us >= t.start[i]);
+  const waited = t.ops.took[i] < 0 ? "unknown: nothing was recorded" : `unknown: its client stopped waiting after ${took}`;
+  return [
+    ["operation", `#${t.index[i]}: ${words(t, i)}`],
+    ["client", `process ${t.ops.process[i]}, ${t.data.lanes[t.lane[i]]}`],
+    ["outcome", `${OUTCOME[outcome]}: ${MEANING[outcome]}`],
+    ["called at", clock(t.start[i], fine)],
+    outcome === "i" ? ["ended at", waited] : ["returned at", `${clock(t.end[i], fine)}, after ${took}`],
+    ...(errorOf(t, i) ? [["error", errorOf(t, i)]] : []),
+    ...(t.stale.has(i) ? [["stale", "surely: a newer value had been acknowledged before this read began"]] : []),
+    ...(t.proven.has(i) ? [["proof", "one of the operations that cannot all be true"]] : []),
+    ["faults meanwhile", during.map((fault) => `${fault.kind} ${fault.nodes}`).join("; ") || "none"],
+  ];
+}

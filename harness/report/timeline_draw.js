@@ -1,0 +1,232 @@
+// Draws the timeline on its two canvases: the view, and above it the strip of the whole run.
+//
+//     faults      ▒▒▒▒▒ partition n1, n2 ▒▒▒▒▒                 a view [from, to] of the run, in microseconds
+//     client 0 →  ▬▬ ▬▬▬▬ ▬ ▬▬▬▬▬▬▬ ▬▬▬                        rows: the lanes that the filter leaves
+//     client 1 →    ▬▬▬▬▬ ▬▬▬▬▬[#12]▬▬▬
+//
+// Levels of detail: a lane is sorted by time, so what is in view is found by bisection. A bar narrower than three pixels is not
+// drawn by itself: all that begin on one pixel become one mark, in the colour of the gravest. So a frame draws at most lanes x
+// pixels marks, however long the history is, and hides no failure behind a success. Colours are those of the page's style.
+"use strict";
+
+const GUTTER = 128, AXIS = 22, STRIP = 15, NARROW = 3, OVERVIEW = 44;
+
+class Painter {
+  // `view` is {from, to, rows, selected}, changed by others between the frames.
+  constructor(t, view, canvas, overview) {
+    Object.assign(this, { t, view, canvas, overview, kinds: [...new Set(t.data.faults.map((fault) => fault.kind))] });
+  }
+
+  colours() {
+    const style = getComputedStyle(document.documentElement), ink = {};
+    for (const name of ["card", "ink", "soft", "rule", "accent", "bad", "doubt", "read", "write", "fault", "other", "bar-read", "bar-write"]) ink[name] = style.getPropertyValue(`--${name}`).trim();
+    ink.rank = [ink.read, ink.write, ink.doubt, ink.other, ink.bad, ink.ink];
+    ink.kind = (kind) => [ink.fault, ink.bad, ink.doubt, ink.accent][this.kinds.indexOf(kind) % 4];
+    this.ink = ink;
+  }
+
+  resize() {
+    this.width = this.canvas.parentElement.clientWidth;
+    this.top = AXIS + this.kinds.length * STRIP + 4;
+    this.rowHeight = Math.min(26, Math.max(4, Math.floor(620 / Math.max(this.view.rows.length, 1))));
+    this.barHeight = Math.max(2, this.rowHeight - (this.rowHeight > 8 ? 5 : 1));
+    this.height = this.top + Math.max(this.view.rows.length, 3) * this.rowHeight + 6;
+    const dots = window.devicePixelRatio || 1;
+    for (const [each, high] of [[this.canvas, this.height], [this.overview, OVERVIEW]]) {
+      each.width = Math.round(this.width * dots);
+      each.height = Math.round(high * dots);
+      each.style.height = `${high}px`;
+      each.getContext("2d").setTransform(dots, 0, 0, dots, 0, 0);
+    }
+  }
+
+  xOf(us) { return GUTTER + ((us - this.view.from) / (this.view.to - this.view.from)) * (this.width - GUTTER); }
+  usOf(x) { return this.view.from + ((x - GUTTER) / (this.width - GUTTER)) * (this.view.to - this.view.from); }
+  wholeX(us) { return GUTTER + (us / this.t.data.end_us) * (this.width - GUTTER); }
+  wholeUs(x) { return ((x - GUTTER) / (this.width - GUTTER)) * this.t.data.end_us; }
+
+  draw() {
+    const pen = this.canvas.getContext("2d"), { rows } = this.view;
+    pen.clearRect(0, 0, this.width, this.height);
+    pen.font = "12px system-ui, sans-serif";
+    pen.textBaseline = "middle";
+    this.faults(pen);
+    this.axis(pen);
+    rows.forEach((row, number) => this.row(pen, row.ops, this.top + number * this.rowHeight));
+    pen.fillStyle = this.ink.card; // what reaches over the left edge of the view
+    pen.fillRect(0, this.top, GUTTER - 1, this.height);
+    pen.fillStyle = this.ink.soft;
+    const every = Math.ceil(13 / this.rowHeight); // names do not run into each other
+    rows.forEach((row, number) => number % every || pen.fillText(row.name, 0, this.top + number * this.rowHeight + this.barHeight / 2, GUTTER - 8));
+    if (!rows.length) pen.fillText("No operation matches the filter.", GUTTER + 8, this.top + 14);
+    this.outlines(pen);
+    this.whole(this.overview.getContext("2d"));
+  }
+
+  axis(pen) {
+    const { from, to } = this.view, rough = (to - from) / Math.max(2, (this.width - GUTTER) / 120), power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? 10 * power;
+    pen.strokeStyle = this.ink.rule;
+    pen.fillStyle = this.ink.soft;
+    pen.lineWidth = 1;
+    for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
+      const x = Math.round(this.xOf(at)) + 0.5, text = clock(at, to - from), half = pen.measureText(text).width / 2;
+      pen.beginPath();
+      pen.moveTo(x, AXIS - 4);
+      pen.lineTo(x, this.height);
+      pen.stroke();
+      pen.fillText(text, Math.min(Math.max(x - half, GUTTER - half), this.width - 2 * half), 9);
+    }
+  }
+
+  faults(pen) {
+    for (const fault of this.t.data.faults) {
+      const x0 = Math.max(GUTTER, this.xOf(fault.start_us)), x1 = Math.min(this.width, this.xOf(fault.end_us));
+      if (x1 < GUTTER || x0 > this.width) continue;
+      const y = AXIS + this.kinds.indexOf(fault.kind) * STRIP, wide = Math.max(x1 - x0, 2);
+      pen.fillStyle = pen.strokeStyle = this.ink.kind(fault.kind);
+      pen.globalAlpha = fault.bit ? 0.1 : 0.03;
+      pen.fillRect(x0, this.top - 2, wide, this.height - this.top);
+      pen.globalAlpha = fault.bit ? 0.35 : 0;
+      pen.fillRect(x0, y, wide, STRIP - 2);
+      pen.globalAlpha = 1;
+      pen.setLineDash(fault.bit ? [] : [3, 3]);
+      pen.strokeRect(x0 + 0.5, y + 0.5, Math.max(wide - 1, 1), STRIP - 3);
+      pen.setLineDash([]);
+      const text = `${fault.kind} ${fault.nodes}${fault.bit ? "" : " (did not bite)"}`;
+      pen.fillStyle = this.ink.ink;
+      if (pen.measureText(text).width + 8 < wide) pen.fillText(text, x0 + 4, y + STRIP / 2 - 0.5);
+    }
+    pen.fillStyle = this.ink.soft;
+    this.kinds.forEach((kind, row) => pen.fillText(kind, 0, AXIS + (row + 0.5) * STRIP - 1, GUTTER - 8));
+  }
+
+  row(pen, ops, y) {
+    const { t, ink, view, barHeight: high } = this;
+    let pixel = -1, right = -1, worst = -1; // what has fallen on one pixel so far
+    const flush = () => {
+      if (worst < 0) return;
+      pen.fillStyle = ink.rank[worst];
+      pen.fillRect(pixel, y, Math.max(right - pixel, 1), high);
+      worst = -1;
+    };
+    for (let k = firstInView(t, ops, view.from); k < ops.length && t.start[ops[k]] <= view.to; k++) {
+      const i = ops[k];
+      if (t.end[i] < view.from) continue;
+      const x0 = Math.max(this.xOf(t.start[i]), GUTTER - 4), x1 = Math.min(this.xOf(t.end[i]), this.width + 4);
+      if (x1 - x0 >= NARROW) {
+        flush();
+        this.bar(pen, i, x0, x1, y);
+      } else if (worst >= 0 && Math.floor(x0) === pixel) {
+        worst = Math.max(worst, t.rank[i]);
+        right = Math.max(right, x1);
+      } else {
+        flush();
+        [pixel, right, worst] = [Math.floor(x0), x1, t.rank[i]];
+      }
+    }
+    flush();
+  }
+
+  bar(pen, i, x0, x1, y) {
+    const { t, ink, barHeight: high } = this, wide = x1 - x0, outcome = t.ops.outcome[i];
+    const read = t.ops.functions[t.ops.f[i]] === "read", roomy = wide > 14 && high > 8;
+    const edge = outcome === "f" ? ink.other : outcome === "i" ? ink.doubt : read ? ink.read : ink.write;
+    pen.fillStyle = outcome === "f" ? ink.card : !roomy ? edge : read ? ink["bar-read"] : ink["bar-write"];
+    if (outcome === "i") { // fades: nobody knows when it ends
+      pen.fillStyle = pen.createLinearGradient(x0, 0, x1, 0);
+      pen.fillStyle.addColorStop(0, ink.doubt);
+      pen.fillStyle.addColorStop(1, ink.card);
+    }
+    pen.fillRect(x0, y, wide, high);
+    pen.fillStyle = pen.strokeStyle = edge;
+    pen.lineWidth = 1;
+    pen.fillRect(x0, y, Math.min(2, wide), high);
+    if (outcome !== "i") pen.fillRect(x1 - Math.min(2, wide), y, Math.min(2, wide), high);
+    if (outcome === "f") pen.strokeRect(x0 + 0.5, y + 0.5, wide - 1, high - 1);
+    if (t.stale.has(i)) {
+      pen.fillStyle = ink.bad;
+      pen.fillRect(x0, y + high - 3, wide, 3);
+    }
+    const left = Math.max(x0, GUTTER) + 5, room = Math.min(x1, this.width) - left - 4;
+    if (room < 24 || high < 12) return;
+    const text = [`#${t.index[i]} ${words(t, i)}`, words(t, i), `${words(t, i).slice(0, Math.floor(room / 7))}…`].find((each) => pen.measureText(each).width <= room);
+    pen.fillStyle = outcome === "i" ? ink.soft : ink.ink;
+    if (text) pen.fillText(text, left, y + high / 2 + 0.5);
+  }
+
+  rowOf(i) { return this.view.rows.findIndex((row) => row.name === this.t.data.lanes[this.t.lane[i]]); }
+
+  // The proof in one colour, with a pointer in the axis so that it is found at any zoom, and the selection in another.
+  outlines(pen) {
+    const { t, ink, view } = this;
+    for (const i of [...t.proof, view.selected]) {
+      const number = i >= 0 ? this.rowOf(i) : -1;
+      if (number < 0 || t.end[i] < view.from || t.start[i] > view.to) continue;
+      const x = Math.max(this.xOf(t.start[i]), GUTTER), wide = Math.max(Math.min(this.xOf(t.end[i]), this.width) - x, 2);
+      const y = this.top + number * this.rowHeight, chosen = i === view.selected;
+      pen.strokeStyle = chosen ? ink.accent : ink.bad;
+      pen.lineWidth = chosen ? 3 : 2;
+      pen.strokeRect(x - 2, y - 2, wide + 4, this.barHeight + 4);
+      if (!t.proven.has(i)) continue;
+      pen.fillStyle = ink.bad;
+      pen.beginPath();
+      pen.moveTo(x - 5, AXIS - 7);
+      pen.lineTo(x + 5, AXIS - 7);
+      pen.lineTo(x, AXIS);
+      pen.fill();
+      const name = `#${t.index[i]} ${words(t, i)}`, room = pen.measureText(name).width;
+      if (wide > room + 9 || this.barHeight < 12) continue;
+      const left = x + wide + room + 10 < this.width ? x + wide + 5 : x - room - 5;
+      pen.strokeStyle = ink.card;
+      pen.lineWidth = 4;
+      pen.strokeText(name, left, y + this.barHeight / 2 + 0.5);
+      pen.fillStyle = ink.ink;
+      pen.fillText(name, left, y + this.barHeight / 2 + 0.5);
+    }
+    pen.lineWidth = 1;
+  }
+
+  // How many calls there were over the whole run and how they ended; a burst is cut off at twice the usual.
+  whole(pen) {
+    const { t, ink, view } = this, rows = t.data.density, slices = rows[0].length, each = (this.width - GUTTER) / slices;
+    const sums = rows[0].map((_, at) => rows.reduce((sum, row) => sum + row[at], 0)).sort((a, b) => a - b);
+    const full = Math.max(1, Math.min(sums[slices - 1], 2 * sums[Math.floor(slices * 0.75)] || sums[slices - 1]));
+    pen.clearRect(0, 0, this.width, OVERVIEW);
+    pen.font = "12px system-ui, sans-serif";
+    pen.fillStyle = ink.soft;
+    pen.fillText("whole run", 0, 26);
+    for (const fault of t.data.faults.filter((one) => one.bit)) {
+      pen.fillStyle = ink.kind(fault.kind);
+      pen.globalAlpha = 0.15;
+      pen.fillRect(this.wholeX(fault.start_us), 2, Math.max(this.wholeX(fault.end_us) - this.wholeX(fault.start_us), 1), OVERVIEW - 4);
+      pen.globalAlpha = 1;
+    }
+    for (let at = 0; at < slices; at++) {
+      let y = OVERVIEW - 2;
+      [ink.read, ink.other, ink.doubt].forEach((colour, outcome) => {
+        const high = Math.min((rows[outcome][at] / full) * (OVERVIEW - 8), y - 4);
+        pen.fillStyle = colour;
+        pen.fillRect(GUTTER + at * each, y - high, Math.max(each - 0.5, 1), high);
+        y -= high;
+      });
+    }
+    pen.fillStyle = ink.bad;
+    for (const i of t.proof) pen.fillRect(this.wholeX(t.start[i]) - 1, 0, 2, OVERVIEW);
+    pen.strokeStyle = ink.accent;
+    pen.lineWidth = 2;
+    pen.strokeRect(this.wholeX(view.from) + 1, 1, Math.max(this.wholeX(view.to) - this.wholeX(view.from) - 2, 3), OVERVIEW - 2);
+  }
+
+  // The operation at a point of the view, or the gravest within three pixels; -1 if there is none.
+  under(x, y) {
+    const row = this.view.rows[Math.floor((y - this.top) / this.rowHeight)], low = this.usOf(x - 3), high = this.usOf(x + 3);
+    let best = -1;
+    if (!row || x < GUTTER) return best;
+    for (let k = firstInView(this.t, row.ops, low); k < row.ops.length && this.t.start[row.ops[k]] <= high; k++) {
+      const i = row.ops[k];
+      if (this.t.end[i] >= low && (best < 0 || this.t.rank[i] >= this.t.rank[best])) best = i;
+    }
+    return best;
+  }
+}

@@ -1,0 +1,303 @@
+"""The timeline in a real browser, opened from a file with the network off: by keyboard, by mouse, without JavaScript.
+
+Needs a Chromium and Playwright's Python package (`scripts/system-packages browser`, the `dev` extra); without them it is skipped, saying so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import run_folders
+
+from harness.report import write_report
+from harness.report.folder import RunFiles, read_folder
+from harness.report.timeline import timeline
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright's Python package is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None)  # fmt: skip
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium is installed: `scripts/system-packages browser`"
+    ),
+]
+EVIL = "</script><img src=x onerror=\"document.title='broken out'\">\n\u202eevil"
+VIEW = re.compile(r"([\d,.]+) (µs|ms|s) to ([\d,.]+) (?:µs|ms|s): ([\d,]+) operations in view")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
+    """Two thousand operations, a partition in the middle, a proof at the beginning."""
+    folder = run_folders.make(tmp_path_factory.mktemp("page") / "run", ops=2_000)
+    write_report(folder)
+    return read_folder(folder)
+
+
+def opened(browser: Any, folder: Path, **context: Any) -> Any:
+    """A page that fails the test on any error and any request but the one for itself."""
+    page = browser.new_context(viewport={"width": 1200, "height": 900}, **context).new_page()
+    page.troubles = []
+    page.on("console", lambda message: page.troubles.append(message.text))
+    page.on("pageerror", lambda error: page.troubles.append(str(error)))
+    page.on("request", lambda request: page.troubles.append(request.url) if "report.html" not in request.url else None)  # fmt: skip
+    page.goto((folder / "report.html").as_uri())
+    return page
+
+
+@pytest.fixture
+def page(browser: Any, run: RunFiles) -> Iterator[Any]:
+    page = opened(browser, run.folder)
+    yield page
+    assert page.troubles == []
+    page.context.close()
+
+
+def settled(page: Any) -> None:
+    """Two frames: what was asked for has been drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def view(page: Any) -> tuple[float, float, int]:
+    """What the page says is in view: from, to (in ms), operations."""
+    settled(page)
+    found = VIEW.search(page.inner_text("#tl-view"))
+    assert found, page.inner_text("#tl-view")
+    each = {"µs": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+    low, high = (float(found[place].replace(",", "")) * each for place in (1, 3))
+    return low, high, int(found[4].replace(",", ""))
+
+
+def said(page: Any) -> str:
+    settled(page)
+    return str(page.text_content("#tl-said"))
+
+
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.locator("#tl-canvas").press(key)
+
+
+def matching(page: Any) -> int:
+    return int(page.inner_text("#tl-count").split(" of ")[0].replace(",", ""))
+
+
+def colours(page: Any, name: str) -> int:
+    """How many dots of the canvas have exactly the colour of this name."""
+    settled(page)
+    return int(
+        page.evaluate(
+            """(name) => {
+            const hex = getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+            const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+            const canvas = document.getElementById("tl-canvas");
+            const dots = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            let found = 0;
+            for (let at = 0; at < dots.length; at += 4) found += dots[at] === r && dots[at + 1] === g && dots[at + 2] === b;
+            return found;
+        }""",
+            name,
+        )
+    )
+
+
+def test_it_opens_at_the_proof(page: Any, run: RunFiles) -> None:
+    low, high, count = view(page)
+    assert low <= 10
+    assert high >= 1_015
+    assert count == sum(each.start_ns <= high * 1e6 for each in run.bars)
+    assert page.is_visible("#tl-canvas")
+    assert not page.is_visible("#tl-still")
+    assert colours(page, "bad") > 100
+
+
+def test_the_keyboard_reaches_every_operation(page: Any, run: RunFiles) -> None:
+    press(page, "Home")
+    assert "operation #0: write 3 = 17" in said(page)
+    assert "proof one of the operations that cannot all be true" in said(page)
+    press(page, "ArrowDown")
+    assert "client process 1," in said(page)
+    assert "ended at unknown: its client stopped waiting after 1,000.0 ms. error timed out after 1000 ms" in said(page)  # fmt: skip
+    press(page, "ArrowRight")
+    mine = [each for each in run.bars if int(each.process) % 10 == 1]
+    assert f"operation #{mine[1].index}: {mine[1].words}" in said(page)
+    assert colours(page, "accent") > 50
+    press(page, "Escape")
+    assert said(page) == "Nothing is selected."
+
+
+def test_keys_zoom_and_pan(page: Any, run: RunFiles) -> None:
+    press(page, "0")
+    low, high, count = view(page)
+    assert (low, count) == (0, len(run.bars))
+    assert high == pytest.approx(run.end_ns / 1e6, abs=100)
+    press(page, "+")
+    assert view(page)[1] - view(page)[0] == pytest.approx(high / 2, abs=100)
+    assert view(page)[0] == pytest.approx(high / 4, abs=100)
+    press(page, ".")
+    assert view(page)[0] == pytest.approx(high * 3 / 8, abs=100)
+    press(page, ",", ",", ",", ",", ",", ",", ",", ",")
+    assert view(page)[0] == 0
+    press(page, "-", "-")
+    assert view(page) == (low, high, count)
+
+
+def test_the_next_error_is_found_from_the_keyboard(page: Any, run: RunFiles) -> None:
+    bad = [each for each in run.bars if each.outcome != "ok" or each.index in run.stale]
+    for each in bad[:3]:
+        press(page, "e")
+        assert f"operation #{each.index}: " in said(page)
+    press(page, "E")
+    assert f"operation #{bad[1].index}: " in said(page)
+
+
+def test_filters(page: Any, run: RunFiles) -> None:
+    assert matching(page) == len(run.bars)
+    page.select_option("#tl-key", "3")
+    assert matching(page) == sum(each.key == 3 for each in run.bars)
+    page.select_option("#tl-f", "write")
+    assert matching(page) == sum(each.key == 3 and each.f == "write" for each in run.bars)
+    page.select_option("#tl-client", "4")
+    assert matching(page) == sum(each.key == 3 and each.f == "write" and int(each.process) % 10 == 4 for each in run.bars)  # fmt: skip
+    page.click("#tl-clear")
+    page.select_option("#tl-outcome", "f")
+    assert matching(page) == sum(each.outcome == "fail" for each in run.bars) > 0
+    page.select_option("#tl-outcome", "proof")
+    assert matching(page) == 4
+    page.click("#tl-clear")
+    page.fill("#tl-text", "enough replicas")
+    assert matching(page) == sum(each.outcome == "fail" for each in run.bars)
+    page.fill("#tl-text", "no such thing")
+    assert matching(page) == 0
+    assert view(page)[2] == 0
+
+
+def test_the_mouse_zooms_drags_and_selects(page: Any) -> None:
+    press(page, "0")
+    box = page.locator("#tl-canvas").bounding_box()
+    at = (box["x"] + 128 + (box["width"] - 128) / 2, box["y"] + 60)
+    low, high, _ = view(page)
+    page.mouse.move(*at)
+    page.mouse.wheel(0, -100)
+    near, far, _ = view(page)
+    assert (near + far) / 2 == pytest.approx((low + high) / 2, abs=100)
+    assert far - near == pytest.approx((high - low) * 0.8, abs=100)
+    page.mouse.down()
+    page.mouse.move(at[0] - 100, at[1], steps=5)
+    page.mouse.up()
+    moved = 100 / (box["width"] - 128) * (far - near)
+    assert view(page)[0] == pytest.approx(near + moved, abs=100)
+    assert said(page) == "Nothing is selected."
+    press(page, "p", "Escape")
+    first, last, _ = view(page)
+    x = box["x"] + 128 + (12 - first) / (last - first) * (box["width"] - 128)
+    top = page.evaluate("() => AXIS + 2 * STRIP + 4")
+    page.mouse.click(x, box["y"] + top + 8)
+    assert "operation #0: write 3 = 17" in said(page)
+
+
+def test_the_table_lists_what_is_in_view(page: Any) -> None:
+    page.click("#tl-table summary")
+    press(page, "0")
+    settled(page)
+    assert page.locator("#tl-rows tr").count() == 100
+    assert page.inner_text("#tl-listed") == "The first 100 of 2,004; zoom in to see the others."
+    page.locator("#tl-rows button", has_text="#3").first.click()
+    assert "operation #3: read 3 → 18" in said(page)
+
+
+def test_a_link_leads_to_an_operation(browser: Any, run: RunFiles) -> None:
+    page = opened(browser, run.folder)
+    page.goto(f"{(run.folder / 'report.html').as_uri()}#op-5")
+    page.reload()
+    assert "operation #5: read 3 → 17" in said(page)
+
+
+def test_without_javascript_there_is_a_still_picture(browser: Any, run: RunFiles) -> None:
+    page = opened(browser, run.folder, java_script_enabled=False)
+    assert page.is_visible("#tl-still svg")
+    assert not page.is_visible("#tl-live")
+    page.click("#tl-still summary")
+    assert page.locator("#tl-still tbody tr").count() > 4
+    assert "#0 (proof)" in page.inner_text("#tl-still tbody")
+
+
+def test_dark_mode_is_drawn_in_its_own_colours(browser: Any, run: RunFiles) -> None:
+    page = opened(browser, run.folder, color_scheme="dark")
+    press(page, "0")
+    assert colours(page, "read") > 1_000
+    page.emulate_media(color_scheme="light")
+    assert colours(page, "read") > 1_000
+
+
+def test_values_of_strangers_stay_text(browser: Any, tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", core=run_folders.core_ops(key=EVIL), ops=20)
+    write_report(folder)
+    page = opened(browser, folder)
+    title = page.title()
+    page.select_option("#tl-key", EVIL)
+    press(page, "Home")
+    assert f"write {EVIL} = 17" in said(page)
+    assert page.locator("img").count() == 0
+    assert page.title() == title
+    assert page.troubles == []
+
+
+def test_every_control_has_a_name(page: Any) -> None:
+    for control in page.locator("#tl-live select, #tl-live input").all():
+        assert control.evaluate("(each) => each.labels.length") == 1
+    for button in page.locator("#tl-live button").all():
+        assert button.inner_text()
+    canvas = page.locator("#tl-canvas")
+    assert canvas.get_attribute("aria-label")
+    assert page.locator(f"#{canvas.get_attribute('aria-describedby')}").inner_text().startswith("Click the timeline")  # fmt: skip
+
+
+def test_a_long_history_is_drawn_as_few_marks(browser: Any, tmp_path: Path) -> None:
+    """A frame draws at most one mark for each pixel of a lane, and the failures are among them."""
+    folder = run_folders.make(tmp_path / "run", ops=20_000)
+    write_report(folder)
+    page = opened(browser, folder)
+    press(page, "0")
+    settled(page)
+    drawn = page.evaluate(
+        """() => {
+        const t = readTimeline(JSON.parse(document.getElementById("timeline-data").textContent));
+        const canvas = document.createElement("canvas"), overview = document.createElement("canvas");
+        document.querySelector(".drawn").append(canvas, overview);
+        const view = { from: 0, to: t.data.end_us, rows: filtered(t, { client: "", key: "", f: "", outcome: "", text: "" }), selected: -1 };
+        const painter = new Painter(t, view, canvas, overview);
+        painter.colours();
+        painter.resize();
+        const pen = canvas.getContext("2d"), fill = pen.fillRect.bind(pen);
+        let marks = 0;
+        pen.fillRect = (...box) => { marks++; fill(...box); };
+        painter.draw();
+        return { marks, most: view.rows.length * painter.width, count: t.count };
+    }"""
+    )
+    assert drawn["count"] == 20_004
+    assert drawn["marks"] <= drawn["most"] + 100
+    assert colours(page, "other") > 50  # operations that failed
+    assert page.troubles == []
+
+
+def test_the_data_element_is_what_python_wrote(page: Any, run: RunFiles) -> None:
+    assert json.loads(page.text_content("#timeline-data")) == json.loads(json.dumps(timeline(run)))
