@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
-from harness.plan_options import FAULT_TIMES, HOSTS_OPTIONS, SHARES
+from harness.plan_options import FAULT_TIMES, HOSTS_OPTIONS, LINK_KINDS, RANGES, SHARES
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
 from harness.plan_toml import PlanError as PlanError
@@ -36,9 +36,7 @@ from harness.plan_toml import read_toml, write_key, write_value
 class FaultPlan:
     """One kind of fault and its rhythm: every `every_s` it starts on fresh targets and lasts `for_s`.
 
-    `kind`: partition | kill | wipe | pause | clock | join | leave | replace | rolling-restart. `options` are the kind's own: partition `shape` = halves |
-    isolate | majorities-ring | bridge | one-way; kill, wipe and pause `targets` = one | minority | majority | all;
-    clock `offset_ms` = the largest offset either way, with `targets`.
+    `kind` is one of FAULT_OPTIONS, which has the `options` of each; `docs/plans.md` says what they mean.
     """
 
     kind: str
@@ -179,8 +177,9 @@ class _Reader:
         for key in ("time_limit_s", "op_timeout_ms"):
             if not getattr(plan, key) > 0:
                 self.refuse(key, "", f"must be more than 0, not {getattr(plan, key)}")
-        if plan.nodes < 2 and any(fault.kind == "partition" for fault in plan.faults):
-            self.refuse("kind", "faults", "is a partition, which needs two nodes; raise nodes", "partition")
+        linked = [kind for kind in plan.fault_kinds if kind in LINK_KINDS]
+        if plan.nodes < 2 and linked:
+            self.refuse("kind", "faults", f"is {linked[0]!r}, which needs two nodes; raise nodes", linked[0])
         for key in SHARES:
             if not 0 <= plan.sim.get(key, 0) <= 1:
                 self.refuse(key, "sim", f"is a share of the messages, 0 to 1, not {plan.sim[key]}")
@@ -235,6 +234,9 @@ class _Reader:
         for key in ("every_s", "for_s"):
             if not getattr(fault, key) > 0:
                 self.refuse(key, "faults", f"must be more than 0, not {getattr(fault, key)}")
+        for key, (low, high, what) in RANGES.items():
+            if not low <= fault.options.get(key, low) <= high:
+                self.refuse(key, "faults", f"is {what}, from {low:g} to {high:g}, not {fault.options[key]:g}")
         if fault.for_s > fault.every_s:
             self.refuse(
                 "for_s",

@@ -12,6 +12,8 @@ SHAPES = tuple(grudges.SHAPES)
 TARGETS = ("one", "minority", "majority", "all")
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": {"shape": SHAPES},
+    "loss": {"targets": TARGETS, "share": float},
+    "flapping": {"targets": TARGETS, "down_ms": float, "up_ms": float},
     "kill": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "join": {},
@@ -21,6 +23,18 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "pause": {"targets": TARGETS},
     "clock": {"offset_ms": float, "targets": TARGETS},
 }
+LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
+    "loss": {"share": 0.2},
+    "flapping": {"down_ms": 500.0, "up_ms": 500.0},
+}
+"""Faults of the links of their targets, both ways, and what their options are when a plan does not say."""
+LINK_KINDS = ("partition", *LINK_DEFAULTS)
+RANGES: Mapping[str, tuple[float, float, str]] = {
+    "share": (0.001, 1.0, "a share of the packets"),
+    "down_ms": (50.0, 600_000.0, "milliseconds"),
+    "up_ms": (50.0, 600_000.0, "milliseconds"),
+}
+"""What the options of faults may be: from, to, of what."""
 SIM_OPTIONS: Mapping[str, Any] = {
     "latency": ("constant", "uniform", "exponential", "lognormal"),
     "latency_ms": float,

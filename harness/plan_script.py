@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.plan_options import LINK_KINDS
 from harness.plan_toml import PlanError
 
 
@@ -102,6 +103,10 @@ def _stroke(
     detail = item.get("detail", {})
     if not isinstance(struck, list) or not isinstance(detail, Mapping):
         raise PlanError(f"{where}: nodes is a list of names and detail a table")
+    if kind in LINK_KINDS and not detail.get("grudge"):
+        raise PlanError(
+            f'{where}: {kind} needs its links: detail = {{grudge = {{n1 = ["n2"]}}}}, what n2 sends n1'
+        )
     for name in (*struck, *_nodes_of(detail)):
         if name not in nodes:
             raise PlanError(f"{where}: there is no node {name!r}; there are {', '.join(nodes)}")

@@ -61,6 +61,7 @@ EDGE = (
     "harness/worlds/hosts/",
     "harness/worlds/sim/",
     "harness/nemesis/client.py",
+    "harness/nemesis/flapping.py",
     "harness/nemesis/members.py",
     "workloads/kvstore_hosts.py",
     "workloads/register.py",

@@ -16,11 +16,18 @@ from typing import Any, Final
 import msgspec
 
 from checkers.op import Op, Type
-from harness.nemesis import members
-from harness.nemesis.faults import CLOCK_TOLERANCE_MS, KINDS, Fault, Partition, Wipe
+from harness.nemesis import faults, links, members
+from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
+from harness.nemesis.flapping import Flapping
 from harness.worlds import World, WorldError
 
 HEAL: Final = "heal"
+KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
+    **faults.KINDS,
+    **links.KINDS,
+    Flapping.kind: Flapping,
+    **members.KINDS,
+}
 
 
 class NemesisClient:
@@ -72,7 +79,7 @@ class NemesisClient:
     async def _start(self, kind: str, op: Op) -> Op:
         value = dict(op.value)
         number, nodes = value.pop("id"), tuple(value.pop("nodes"))
-        fault = (KINDS.get(kind) or members.KINDS[kind])(number, nodes, value)
+        fault = KINDS[kind](number, nodes, value)
         self.active[number] = (fault, self._now_ns())
         await fault.start(self._world)
         if fault.note:
@@ -109,10 +116,6 @@ class NemesisClient:
                     self._wiped.remove(node)
                     break
         self._unsettled |= isinstance(fault, Wipe | members.MemberChange)
-        if isinstance(fault, Partition):
-            for other, _ in self.active.values():
-                if isinstance(other, Partition):
-                    await self._world.cut(other.grudge())
         return fault
 
     def _record(self, fault: Fault, start_ns: int) -> None:
@@ -168,5 +171,6 @@ class NemesisClient:
         """The run was interrupted: record what goes on as it is, not healed."""
         for number in list(self.active):
             fault, start_ns = self.active.pop(number)
+            fault.abandon()
             fault.note = fault.note or "the run ended before the fault did"
             self._record(fault, start_ns)

@@ -1,9 +1,8 @@
-"""The kinds of fault. Each starts, stops, and says from what was measured in the world whether it bit.
+"""The kinds of fault of processes and clocks (`links`: of the network). Each starts, stops, and says from what was measured in the world whether it bit.
 
 A fault on several nodes bit if it did on every node where it could: one whose process is gone already is none of those, and is told.
 
 kind        start                  it bit if                              healed if
-partition   cut links              messages were dropped meanwhile        no link is cut any more
 kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
 wipe        kill, empty the disk   the process is gone, and so is what was kept  as kill
 pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
@@ -50,36 +49,8 @@ class Fault:
         """Undo it, and look whether it is undone."""
         raise NotImplementedError
 
-
-class Partition(Fault):
-    """Messages over the cut links are dropped. `others` are the partitions that go on when this one is mended."""
-
-    kind = "partition"
-
-    def grudge(self) -> dict[str, frozenset[str]]:
-        """Who drops whose messages."""
-        return {dst: frozenset(sources) for dst, sources in self.detail["grudge"].items()}
-
-    def _mine(self, counts: Mapping[str, int]) -> dict[str, int]:
-        links = sorted(f"{src}->{dst}" for dst, sources in self.grudge().items() for src in sources)
-        return {link: counts[link] for link in links if counts.get(link)}
-
-    async def start(self, world: World) -> None:
-        """Cut; counts begin here."""
-        await world.cut(self.grudge())
-        self.evidence["before"] = self._mine(await world.dropped())
-
-    async def stop(self, world: World) -> None:
-        """Read the counts, then mend. World.mend mends all: the caller cuts again what is still to be cut."""
-        before = self.evidence.pop("before", {})
-        after = self._mine(await world.dropped())
-        grown = {link: count - before.get(link, 0) for link, count in after.items()}
-        self.evidence["dropped"] = {link: count for link, count in grown.items() if count > 0}
-        self.evidence["links"] = sum(len(sources) for sources in self.grudge().values())
-        self.bit = bool(self.evidence["dropped"])
-        self.note = "" if self.bit else "no packet was dropped"
-        await world.mend()
-        self.healed = True
+    def abandon(self) -> None:
+        """The run broke off: do nothing more to the world, which is taken down."""
 
 
 class Kill(Fault):
@@ -193,5 +164,5 @@ class ClockShift(Fault):
 
 
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
-    kind.kind: kind for kind in (Partition, Kill, Wipe, Pause, ClockShift)
+    kind.kind: kind for kind in (Kill, Wipe, Pause, ClockShift)
 }

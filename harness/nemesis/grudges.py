@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 Grudge = Mapping[str, frozenset[str]]
+"""Who drops whose packets: `{dst: {src, …}}`. One-way cuts are grudges that are not symmetric."""
 
 
 def complete(groups: Iterable[Iterable[str]]) -> Grudge:
@@ -68,6 +69,13 @@ def one_way(nodes: Sequence[str], rng: random.Random) -> Grudge:
     return {node: frozenset(heard) for node in deaf}
 
 
+def around(targets: Iterable[str], nodes: Sequence[str]) -> Grudge:
+    """The links of the targets, to them and from them."""
+    chosen = frozenset(targets)
+    everyone = frozenset(nodes)
+    return {node: (everyone if node in chosen else chosen) - {node} for node in nodes}
+
+
 SHAPES: Final[Mapping[str, Callable[[Sequence[str], random.Random], Grudge]]] = {
     "halves": halves,
     "isolate": isolate,
@@ -77,6 +85,6 @@ SHAPES: Final[Mapping[str, Callable[[Sequence[str], random.Random], Grudge]]] = 
 }
 
 
-def links(grudge: Grudge) -> list[str]:
-    """The cut links as `src->dst`, sorted."""
+def names(grudge: Grudge) -> list[str]:
+    """The links as `src->dst`, sorted."""
     return sorted(f"{src}->{dst}" for dst, sources in grudge.items() for src in sources)

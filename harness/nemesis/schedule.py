@@ -16,8 +16,9 @@ from typing import Any
 
 from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
-from harness.nemesis.grudges import SHAPES
+from harness.nemesis.grudges import SHAPES, around
 from harness.plan import FaultPlan
+from harness.plan_options import LINK_DEFAULTS
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -46,6 +47,10 @@ def draw_stroke(
     targets = options.get("targets", DEFAULT_TARGETS)
     chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
     hit = tuple(node for node in nodes if node in chosen)
+    if fault.kind in LINK_DEFAULTS:
+        links = {node: sorted(sources) for node, sources in around(hit, nodes).items()}
+        own = {key: options.get(key, default) for key, default in LINK_DEFAULTS[fault.kind].items()}
+        return hit, {"targets": targets, **own, "grudge": links}
     if fault.kind != "clock":
         return hit, {"targets": targets}
     largest = float(options.get("offset_ms", DEFAULT_OFFSET_MS))

@@ -26,6 +26,8 @@ PROMISES = {
 }
 FAULT_WORDS = {
     "partition": "network partitions",
+    "loss": "lossy links",
+    "flapping": "links that went down and up",
     "kill": "killed and restarted nodes",
     "wipe": "nodes that lost their disks",
     "join": "nodes that joined",

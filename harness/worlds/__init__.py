@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.worlds.trouble import Touches, Trouble
+
 if (
     TYPE_CHECKING
 ):  # the client needs the checkers and their compiled core, whose absence `quorate doctor` reports
     from harness.client import Channel
     from harness.system import SystemUnderTest
-
-Grudge = Mapping[str, frozenset[str]]
-"""Who drops whose packets: `{dst: {src, …}}`. One-way cuts are grudges that are not symmetric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +43,14 @@ class World(Protocol):
     async def dial(self, node: str) -> Channel:
         """A new client connection to the node. Raises ChannelError."""
 
-    async def cut(self, grudge: Grudge) -> None:
-        """Drop packets as the grudge says, in addition to what is cut already. Resets the counters of new rules."""
+    async def disturb(self, trouble: Trouble) -> None:
+        """Begin a trouble on links; its counts begin here."""
+
+    async def relieve(self, number: int) -> Touches:
+        """End the trouble of this number, verified, and say what it did. Nothing when there is none."""
 
     async def mend(self) -> None:
-        """Remove every cut of ours, and verify that none is left."""
-
-    async def dropped(self) -> Mapping[str, int]:
-        """Packets (messages) dropped by our cuts so far, as `{"src->dst": count}`."""
+        """End every trouble of ours on every node, and verify that none is left."""
 
     async def kill(self, node: str) -> None:
         """SIGKILL the system on the node; in the simulator, a crash that loses unsynced writes."""

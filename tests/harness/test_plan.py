@@ -19,6 +19,7 @@ from harness.plan import (
     parse_plan,
     repeat_command,
 )
+from harness.plan_options import RANGES
 
 ROOT = Path(__file__).parents[2]
 GOOD = """\
@@ -157,7 +158,7 @@ def test_broken_toml_is_named_by_line_and_column(text: str, where: str) -> None:
         ("every_s = 6.0", "start_s = -1", "p.toml:19: start_s must be 0 or more, not -1.0"),
         ("for_s = 3", "for_s = 0", "p.toml:20: for_s must be more than 0, not 0.0"),
         ("for_s = 3", "for_s = 9", "p.toml:20: for_s (9.0) must not exceed every_s (6.0)"),
-        ("nodes = 5", "nodes = 1", "p.toml:17: kind is a partition, which needs two nodes; raise nodes"),
+        ("nodes = 5", "nodes = 1", "p.toml:17: kind is 'partition', which needs two nodes; raise nodes"),
         ("loss = 0.01", "loss = 1.5", "p.toml:29: loss is a share of the messages, 0 to 1, not 1.5"),
         ("loss = 0.01", "losss = 0.01", "p.toml:29: unknown key 'losss' in [sim]; did you mean 'loss'?"),
         ('"lognormal"', '"normal"', "p.toml:27: latency is 'normal', but must be one of constant"),
@@ -210,7 +211,9 @@ tables = st.dictionaries(words, values, max_size=4)
 def fault_plans(draw: st.DrawFn) -> FaultPlan:
     kind = draw(st.sampled_from(sorted(FAULT_OPTIONS)))
     own = {
-        key: draw(times) if allowed is float else draw(st.sampled_from(allowed))
+        key: draw(st.floats(*RANGES[key][:2]) if key in RANGES else times)
+        if allowed is float
+        else draw(st.sampled_from(allowed))
         for key, allowed in FAULT_OPTIONS[kind].items()
     }
     lasts, every = sorted((draw(times), draw(times)))

@@ -21,6 +21,7 @@ from harness.runner import Story, world_maker
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, packets
 from harness.worlds.hosts.world import RUN_DIRECTORY
+from harness.worlds.trouble import DROP, Trouble
 from workloads.kvstore_system import KvStoreSystem
 
 pytestmark = [pytest.mark.slow, pytest.mark.hosts]
@@ -124,7 +125,7 @@ def test_a_lease_that_lapsed_is_no_quiet_end_of_a_fault(five: Inventory) -> None
             await world.mend()  # all is well so far
             assert world._renewing is not None
             world._renewing.cancel()
-            await world.cut({"n1": frozenset({"n2"})})
+            await world.disturb(Trouble(number=1, kind=DROP, links={"n1": frozenset({"n2"})}))
             while faults(five)["cut"]:
                 await asyncio.sleep(0.2)
             world._renewing = asyncio.create_task(world._renew())
@@ -151,7 +152,7 @@ def test_heal_removes_what_is_there_and_says_what_it_was(five: Inventory) -> Non
         world = HostsWorld(KvStoreSystem({"n": 3}, ("n1", "n2", "n3")), five)
         try:
             await world.up()
-            await world.cut({"n1": frozenset({"n2", "n3"})})
+            await world.disturb(Trouble(number=1, kind=DROP, links={"n1": frozenset({"n2", "n3"})}))
             await world.pause("n2")
             await world.set_clock("n3", 400.0)
             first, second = await asyncio.to_thread(healed), await asyncio.to_thread(healed)

@@ -17,6 +17,7 @@ from harness.plan import PlanError
 from harness.provision.inventory import Inventory
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, clock, packets
+from harness.worlds.trouble import DROP, Trouble
 from tests.hosts.tiny import PORT, TinySystem
 
 NODES = ("n1", "n2", "n3")
@@ -51,6 +52,11 @@ async def reach(world: HostsWorld, five: Inventory, src: str, dst: str) -> str:
         await channel.close()
 
 
+def cut(number: int, dst: str, *sources: str) -> Trouble:
+    """`dst` hears nothing of the sources."""
+    return Trouble(number=number, kind=DROP, links={dst: frozenset(sources)})
+
+
 def on(five: Inventory, node: str, script: str) -> str:
     connection = Connection(next(host for host in five.hosts if host.name == node))
     try:
@@ -62,22 +68,21 @@ def on(five: Inventory, node: str, script: str) -> str:
 def test_a_partition_drops_packets_one_way_and_mends(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
         assert await reach(world, five, "n1", "n2") == "yes"
-        await world.cut({"n2": frozenset({"n1"})})
+        await world.disturb(cut(1, "n2", "n1"))
         assert await reach(world, five, "n1", "n2") == "TimeoutError"
         assert await reach(world, five, "n1", "n3") == "yes"
-        dropped = await world.dropped()
-        assert set(dropped) == {"n1->n2"}
-        assert dropped["n1->n2"] > 0
-        await world.cut({"n1": frozenset({"n3"})})
+        await world.disturb(cut(2, "n1", "n3"))
         assert await reach(world, five, "n3", "n1") == "TimeoutError"
-        assert (await world.dropped())["n1->n2"] >= dropped["n1->n2"], (
-            "a second cut leaves the first one's counts"
-        )
-        await world.mend()
+        did = await world.relieve(1)
+        assert set(did) == {"n1->n2"}
+        assert did["n1->n2"].seen == did["n1->n2"].hit > 0
         assert await reach(world, five, "n1", "n2") == "yes"
-        assert (await world.dropped())["n3->n1"] > 0, "counts are known after the mend"
-        await world.cut({"n1": frozenset({"n2"})})
-        assert await world.dropped() == {"n2->n1": 0}, "a fresh cut begins at nothing"
+        assert await reach(world, five, "n3", "n1") == "TimeoutError", "the other one goes on"
+        await world.mend()
+        assert await reach(world, five, "n3", "n1") == "yes"
+        assert await world.relieve(2) == {}, "there is none any more"
+        await world.disturb(cut(1, "n2", "n1"))
+        assert await world.relieve(1) == {"n1->n2": (0, 0)}, "a fresh cut begins at nothing"
 
     in_world(five, story)
     assert all(packets.CHAIN not in on(five, node, "iptables -w -S") for node in NODES)
@@ -91,7 +96,7 @@ def test_rules_of_others_survive(five: Inventory) -> None:
     before = on(five, "n1", "iptables -w -S")
 
     async def story(world: HostsWorld) -> None:
-        await world.cut({"n1": frozenset({"n2", "n3"})})
+        await world.disturb(cut(1, "n1", "n2", "n3"))
         assert packets.CHAIN in on(five, "n1", "iptables -w -S")
         await world.mend()
         assert on(five, "n1", "iptables -w -S") == before
@@ -115,7 +120,7 @@ def test_a_chain_whose_name_begins_like_ours_is_not_ours(five: Inventory) -> Non
     assert before.count(other) == 3
 
     async def story(world: HostsWorld) -> None:
-        await world.cut({"n2": frozenset({"n1"})})
+        await world.disturb(cut(1, "n2", "n1"))
         await world.mend()  # raises if rules of ours are left
 
     try:
@@ -227,7 +232,7 @@ def test_what_a_crashed_run_left_is_cleared(five: Inventory) -> None:
     async def abandoned() -> int:
         world = HostsWorld(TinySystem(NODES), five)
         await world.up()
-        await world.cut({"n1": frozenset({"n2"})})
+        await world.disturb(cut(1, "n1", "n2"))
         await world.pause("n3")
         pid = (await world.process("n3")).pid
         assert pid is not None

@@ -111,28 +111,6 @@ def test_loss_and_duplication() -> None:
     assert arrivals(NetOptions(loss=1)) == []
 
 
-def test_a_cut_is_one_way_counts_what_it_drops_and_is_mended() -> None:
-    got: list[str] = []
-
-    async def main() -> dict[str, int]:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimLoop)
-        network = Network(loop, random.Random(1), NetOptions(duplicate=0))
-        for node in "ab":
-            network.attach(node, lambda src, text: got.append(text))
-        network.send("a", "b", "in flight")
-        network.cut([("a", "b")])
-        network.send("b", "a", "the other way")
-        await asyncio.sleep(1)
-        network.mend()
-        network.send("a", "b", "after")
-        await asyncio.sleep(1)
-        return network.dropped()
-
-    assert simulate(main()) == {"a->b": 1}
-    assert got == ["the other way", "after"]
-
-
 @pytest.mark.parametrize("latency", LATENCIES)
 def test_every_distribution_has_the_mean_it_was_given(latency: str) -> None:
     draw = delay_draw(NetOptions(latency=latency, latency_ms=10, latency_ms_min=0), random.Random(3))

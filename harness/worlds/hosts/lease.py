@@ -15,8 +15,8 @@ import shlex
 from typing import Final
 
 from harness.control import Connection
+from harness.worlds.hosts import packets
 from harness.worlds.hosts.daemon import MARK
-from harness.worlds.hosts.packets import CHAIN
 
 LEASE_S: Final = 20.0
 LAPSED: Final = "lapsed"
@@ -31,12 +31,6 @@ if [ -e {directory}/clock-offset ] && ! grep -qx '+0.000000' {directory}/clock-o
   echo "the clock offset $(cat {directory}/clock-offset) s is taken back"
   printf '+0.000000\n' >{directory}/clock-offset.new && mv -f {directory}/clock-offset.new {directory}/clock-offset
 fi
-if iptables -w -n -L {chain} >/dev/null 2>&1; then
-  echo "$(iptables -w -S {chain} | grep -c -e -A) rules are removed"
-  while iptables -w -C INPUT -j {chain} 2>/dev/null; do iptables -w -D INPUT -j {chain} || break; done
-  iptables -w -F {chain} && iptables -w -X {chain}
-fi
-if iptables -w -n -L {chain} >/dev/null 2>&1; then echo "rules of ours are LEFT"; fi
 """
 WATCHDOG: Final = r"""
 while read until <{directory}/lease; do
@@ -53,7 +47,7 @@ done 2>/dev/null
 
 def heal_script(directory: str) -> str:
     """The shell that removes every fault of ours on a host and prints what it found."""
-    return HEAL.format(directory=shlex.quote(directory), chain=CHAIN, mark=MARK)
+    return HEAL.format(directory=shlex.quote(directory), mark=MARK) + packets.HEAL
 
 
 def begin(connection: Connection, directory: str, lease_s: float) -> None:

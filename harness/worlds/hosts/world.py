@@ -20,9 +20,11 @@ from harness.client import Channel, ChannelError
 from harness.control import Connection, Control, ControlError
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
-from harness.worlds import Grudge, ProcessState, WorldError
+from harness.worlds import ProcessState, WorldError
 from harness.worlds.hosts import clock, lease, packets
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
+from harness.worlds.hosts.links import Links
+from harness.worlds.trouble import Touches, Trouble
 
 T = TypeVar("T")
 RUN_DIRECTORY: Final = "/run/quorate-node"  # pid file and clock offset
@@ -56,8 +58,7 @@ class HostsWorld:
         self._shift_clocks = shift_clocks
         self._addresses: dict[str, str] = {}
         self._libraries: dict[str, str | None] = {}
-        self._counts: dict[str, int] = {}  # the last reading of rules that are gone
-        self._cut: set[str] = set()  # nodes with rules of ours
+        self._links = Links(self._each, self._addresses)
         self._facts: dict[str, str] = {}
         self._is_down = False
         self._offset_file = f"{RUN_DIRECTORY}/clock-offset"
@@ -67,7 +68,7 @@ class HostsWorld:
     async def up(self) -> None:
         """Install and start everywhere, and wait until every node is ready. Raises WorldError."""
         bundle = await self._block(self._deployment.bundle)
-        self._addresses = await self._block(
+        self._addresses |= await self._block(
             lambda: {node: _ipv4(host.address) for node, host in self._hosts.items()}
         )
         self._log(f"uploading {len(bundle)} bytes to {len(self.nodes)} hosts")
@@ -116,7 +117,6 @@ class HostsWorld:
         try:
             self._control.settle()
             self._control.each(self._clear)
-            self._cut.clear()
         finally:
             self._control.close()
 
@@ -198,39 +198,24 @@ class HostsWorld:
         address = self._addresses.get(node, self._hosts[node].address)
         return await self.system.dial(address, self._deployment.client_port, timeout_s=DIAL_TIMEOUT_S)
 
-    # ---- partitions ----------------------------------------------------------------------------------------------
+    # ---- troubles on links ---------------------------------------------------------------------------------------
 
-    async def cut(self, grudge: Grudge) -> None:
-        """Drop at each `dst` what its `src`s send. When nothing was cut before, the counts begin anew."""
-        if not self._cut:
-            self._counts.clear()
-        sources = {dst: sorted(self._addresses[src] for src in srcs) for dst, srcs in grudge.items() if srcs}
-        self._cut |= set(sources)
-        await self._each(lambda node, connection: packets.drop(connection, sources[node]), tuple(sources))
+    async def disturb(self, trouble: Trouble) -> None:
+        """Begin a trouble on links; its counts begin here."""
+        await self._links.disturb(trouble)
+
+    async def relieve(self, number: int) -> Touches:
+        """End it, verified; what it did, by link."""
+        return await self._links.relieve(number)
 
     async def mend(self) -> None:
-        """Read the counts a last time, then remove our chain on every node, verified."""
-        self._counts = dict(await self.dropped())
-        await self._each(lambda node, connection: packets.remove(connection))
-        self._cut.clear()
+        """End every trouble on every node, verified. Raises WorldError, also when a lease had lapsed."""
+        await self._links.mend()
         if self._lapsed:
             raise WorldError(
                 f"the lease of {', '.join(sorted(self._lapsed))} lapsed: nobody renewed it for {self._lease_s:g} s, so the faults there ended by "
                 f"themselves; look why the harness stood still"
             )
-
-    async def dropped(self) -> Mapping[str, int]:
-        """Packets dropped since the cut, as `{"src->dst": count}`; still known after the mend."""
-        counts = dict(self._counts)
-        names = {address: node for node, address in self._addresses.items()}
-        read = await self._each(
-            lambda node, connection: packets.dropped(connection), tuple(sorted(self._cut))
-        )
-        for dst, by_source in read.items():
-            counts |= {
-                f"{names[source]}->{dst}": count for source, count in by_source.items() if source in names
-            }
-        return counts
 
     # ---- processes -----------------------------------------------------------------------------------------------
 

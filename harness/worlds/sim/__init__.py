@@ -20,11 +20,12 @@ from typing import Any
 
 from harness.client import ChannelError
 from harness.system import SystemUnderTest
-from harness.worlds import Grudge, ProcessState, WorldError
+from harness.worlds import ProcessState, WorldError
 from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import LinkedNetwork, NetOptions, Network, Watch
 from harness.worlds.sim.node import SimMachine
+from harness.worlds.trouble import Touches, Trouble
 
 READY_S_MAX = 10.0
 READY_POLL_S = 0.01
@@ -128,17 +129,17 @@ class SimWorld:
 
     # ---- faults ---------------------------------------------------------------------------------------------------
 
-    async def cut(self, grudge: Grudge) -> None:
-        """Drop what arrives at each `dst` from its `src`s."""
-        self._network.cut([(src, dst) for dst in sorted(grudge) for src in sorted(grudge[dst])])
+    async def disturb(self, trouble: Trouble) -> None:
+        """Begin a trouble on links."""
+        self._network.disturb(trouble, stream(self._seed, f"trouble/{trouble.number}"))
+
+    async def relieve(self, number: int) -> Touches:
+        """End a trouble; what it did."""
+        return self._network.relieve(number)
 
     async def mend(self) -> None:
-        """Remove every cut."""
+        """End every trouble."""
         self._network.mend()
-
-    async def dropped(self) -> Mapping[str, int]:
-        """Messages dropped by cuts, by `src->dst`."""
-        return self._network.dropped()
 
     async def kill(self, node: str) -> None:
         """Crash: unsynced writes are lost, connections are reset."""

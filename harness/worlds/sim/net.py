@@ -1,10 +1,9 @@
 """The simulated network: messages between nodes, each late by a drawn delay, some lost, doubled or overtaken.
 
-    send(src, dst, message) ── lost? ── doubled? ── delay drawn ──► at arrival: cut? ──► deliver(src, message)
+    send(src, dst, message) ── lost? ── doubled? ── delay drawn ──► at arrival: dropped? ──► deliver(src, message)
 
-A cut is looked at when the message *arrives*, as a DROP rule in the receiver's INPUT chain does, and counts what it
-drops: the count is the evidence that a partition bit. A message that is not `reorder`-ed never overtakes an earlier one
-of its link, as in one TCP connection.
+A fault that drops looks at a message when it *arrives*, as a DROP rule in the receiver's INPUT chain does (`troubles`).
+A message that is not `reorder`-ed never overtakes an earlier one of its link, as in one TCP connection.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ from typing import Any, Final
 
 from harness.plan import PlanError
 from harness.worlds.sim.loop import SimLoop
+from harness.worlds.sim.troubles import LinkTrouble
+from harness.worlds.trouble import Touches, Trouble
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
 STREAMS: Final = ("one", "links")
@@ -94,8 +95,7 @@ class Network:
         self._deliver: dict[str, Callable[[str, Any], None]] = {}
         self._last_at: dict[tuple[str, str], float] = {}
         self.watch: Watch | None = None
-        self._cut: dict[tuple[str, str], int] = {}  # messages dropped by each cut link
-        self._dropped: dict[tuple[str, str], int] = {}  # by cuts that are mended
+        self._troubles: dict[int, LinkTrouble] = {}  # those that go on, by number
 
     def attach(self, node: str, deliver: Callable[[str, Any], None]) -> None:
         """Call `deliver(src, message)` when a message for the node arrives."""
@@ -126,30 +126,24 @@ class Network:
         self._post(delay_s, self._arrive, src, dst, message)
 
     def _arrive(self, src: str, dst: str, message: Any) -> None:
-        cut = self._cut and (src, dst) in self._cut
+        stopped = self._troubles and any(trouble.stops(src, dst) for trouble in self._troubles.values())
         if self.watch is not None:
-            self.watch(CUT if cut else ARRIVED, src, dst, message)
-        if cut:
-            self._cut[src, dst] += 1
-            return
-        self._deliver[dst](src, message)
+            self.watch(CUT if stopped else ARRIVED, src, dst, message)
+        if not stopped:
+            self._deliver[dst](src, message)
 
-    def cut(self, links: list[tuple[str, str]]) -> None:
-        """Drop what arrives over these links from now on; a link that is newly cut counts from zero."""
-        for link in links:
-            if link not in self._cut:
-                self._cut[link] = 0
-                self._dropped.pop(link, None)
+    def disturb(self, trouble: Trouble, rng: random.Random) -> None:
+        """Begin a trouble, which draws from a stream of its own."""
+        self._troubles[trouble.number] = LinkTrouble(trouble, rng)
+
+    def relieve(self, number: int) -> Touches:
+        """End a trouble; what it did."""
+        ended = self._troubles.pop(number, None)
+        return ended.touches() if ended is not None else {}
 
     def mend(self) -> None:
-        """Let everything through again; the counts stay readable."""
-        self._dropped.update(self._cut)
-        self._cut.clear()
-
-    def dropped(self) -> dict[str, int]:
-        """Messages dropped by cuts, by `src->dst`."""
-        counts = {**self._dropped, **self._cut}
-        return {f"{src}->{dst}": counts[src, dst] for src, dst in sorted(counts)}
+        """End every trouble."""
+        self._troubles.clear()
 
 
 class LinkedNetwork(Network):
