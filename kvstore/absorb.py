@@ -17,13 +17,18 @@ from collections.abc import Callable
 
 from kvstore.crdt import NO_BUGS, decode, merge
 from kvstore.events import Record, Tag
+from kvstore.invariants import one_value
 
 Rule = Callable[[Record | None, Record, frozenset[str]], Record | None]
 
 
 def greater_tag(mine: Record | None, theirs: Record, bugs: frozenset[str]) -> Record | None:
-    """The version with the greater tag; mine on a tie."""
-    return theirs if mine is None or theirs.tag > mine.tag else None
+    """The version with the greater tag; mine on a tie, which is between two copies of one version."""
+    if mine is None or theirs.tag > mine.tag:
+        return theirs
+    if theirs.tag == mine.tag:
+        one_value(f"key {mine.key!r} in {mine.bucket}", mine.tag, mine.value, theirs.value)
+    return None
 
 
 def joined(mine: Record | None, theirs: Record, bugs: frozenset[str]) -> Record | None:

@@ -16,7 +16,8 @@ from typing import Final
 
 from kvstore import caspaxos
 from kvstore.caspaxos import Slot
-from kvstore.events import NO_TAG, CorruptRecord, Effect, Log, Record, Tag
+from kvstore.events import NO_TAG, CorruptRecord, Effect, Record, Tag
+from kvstore.invariants import one_value
 from kvstore.messages import Message, Refused
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.overlay import Overlay
@@ -99,13 +100,7 @@ class Acceptor:
         if new is None:
             return slot.floor, 0
         if new is slot:
-            if record.value != slot.value:
-                self._emit(
-                    Log(
-                        f"invariant broken: two states under one ballot {record.tag} of key {key!r}",
-                        "invariant",
-                    )
-                )
+            one_value(f"key {key!r} in {bucket}", record.tag, slot.value, record.value)
             return record.tag, max(ticket, promise_ticket)
         rows = [] if new.accepted == slot.accepted else [record]
         promise = max(then, record.tag)

@@ -119,7 +119,7 @@ TABLE: dict[str, Bug] = {
     "hlc.not_persisted": Bug(
         "the clock's upper bound and the incarnation in tags are forgotten at a restart, so a tag can be"
         " issued twice or behind an acknowledged one",
-        "linearizable",
+        "linearizable, or the node itself: one tag is one value (kvstore/invariants.py)",
         "a crash and a clock set back",
     ),
     "read_error_as_notfound": Bug(

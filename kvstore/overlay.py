@@ -17,6 +17,7 @@ from typing import Final
 
 from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Write
 from kvstore.forest import Forest
+from kvstore.invariants import BrokenInvariantError, not_lower
 from kvstore.ring import partition_of
 
 REMEMBERED_MAX: Final = 4096  # rows
@@ -69,12 +70,19 @@ class Overlay:
         """Take a new version in; perform the Write returned."""
         ticket = self.ticket = self.ticket + 1
         ident = (record.bucket, record.key)
-        self._records[ident] = (record, ticket)
+        self._replace(ident, record, ticket)
         if ident in self._remembered:
             self._remember(ident, record)
         self._written[ticket] = (ident,)
         self.forest.note(record)
         return Write(ticket, (record,))
+
+    def _replace(self, ident: tuple[str, bytes], record: Record, ticket: int) -> None:
+        found = self._records.get(ident)
+        before = self._remembered.get(ident) if found is None else found[0]
+        if before is not None:
+            not_lower(record, before)
+        self._records[ident] = (record, ticket)
 
     def write_rows(self, rows: Iterable[Record | Erase | Meta]) -> Write:
         """Several rows that become durable together. An erased record is gone at once, unless it is newer."""
@@ -84,14 +92,14 @@ class Overlay:
             if not isinstance(row, Meta):
                 ident = (row.bucket, row.key)
                 remembered = ident in self._remembered
-                self._remembered.pop(ident, None)
-                if isinstance(row, Erase) and self._newer(row):
-                    continue
                 if isinstance(row, Erase):
+                    self._remembered.pop(ident, None)
+                    if self._newer(row):
+                        continue
                     self._records[ident] = (None, ticket)
                     self.forest.gone(row.bucket, row.key)
                 else:
-                    self._records[ident] = (row, ticket)
+                    self._replace(ident, row, ticket)
                     if remembered:
                         self._remember(ident, row)
                     self.forest.note(row)
@@ -128,7 +136,9 @@ class Overlay:
         return Write(self.ticket, facts)
 
     def commit(self, ticket: int) -> None:
-        """Everything up to `ticket` is durable."""
+        """Everything up to `ticket` is durable. Raises BrokenInvariantError if that was never written."""
+        if ticket > self.ticket:
+            raise BrokenInvariantError(f"storage committed ticket {ticket}, and the newest is {self.ticket}")
         for each in range(self.committed + 1, ticket + 1):
             for ident in self._written.pop(each, ()):
                 found = self._records.get(ident)

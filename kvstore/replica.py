@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from kvstore.absorb import absorb
 from kvstore.acceptor import PROMISES, Acceptor
 from kvstore.buckets import Buckets
-from kvstore.events import NO_TAG, Clock, CorruptRecord, Effect, Log, Meta, Record
+from kvstore.events import NO_TAG, Clock, CorruptRecord, Effect, Meta, Record
 from kvstore.hlc import HybridClock, to_ms
 from kvstore.messages import (
     BucketOffer,
@@ -143,13 +143,6 @@ class Replica:
             self._emit(write)
             ticket, tag = write.ticket, kept.tag
         elif current is not None:
-            if tag == current.tag and message.value != current.value:
-                self._emit(
-                    Log(
-                        f"invariant broken: two values under one tag {tag} of key {message.key!r}",
-                        "invariant",
-                    )
-                )
             tag = current.tag
         if message.request:
             self._send(src, StoreReply(message.request, tag), ticket)

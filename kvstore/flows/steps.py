@@ -29,6 +29,7 @@ import msgspec
 
 from kvstore.config import BucketConfig
 from kvstore.events import NO_TAG, Tag, Value
+from kvstore.invariants import one_value
 from kvstore.messages import BucketOffer, BucketOpen, Query, QueryReply, Repair, Store
 from kvstore.messages_cas import Accept, Nack, Prepare
 from kvstore.messages_causal import Apply, OtherLife
@@ -270,11 +271,14 @@ class Op:
 
 
 def newest(ask: Ask) -> QueryReply:
-    """The answer with the greatest tag. Ties carry the same value."""
+    """The answer with the greatest tag. Ties carry the same value, or the node stops."""
     best: QueryReply | None = None
     for reply in ask.answers.values():
         if best is None or reply.tag > best.tag:
             best = reply
+        elif reply.value != best.value and reply.tag == best.tag:
+            what = "" if ask.op is None else f"key {ask.op.key!r} in {ask.op.bucket.name}"
+            one_value(what, best.tag, best.value, reply.value)
     assert best is not None
     return best
 
