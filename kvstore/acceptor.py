@@ -3,7 +3,7 @@
     bucket "jobs"            key  ► accepted ballot, state        a Record like any other: it travels as one
     bucket "!promise/jobs"   key  ► promised ballot               stays here; another replica's word is not this one's
 
-Rule 1. A promise or an acceptance is answered when its row is durable.
+Rule 1. A promise or an acceptance is answered when its row is durable: `lasting` says how long that may take in a bucket.
 Rule 2. The promise is never below the accepted ballot: an accept that overtook its prepare writes both rows at once. So an
         unreadable state may be overwritten, for the promise alone says what is too old.
 Rule 3. A record that came by another way (repair, hint, handoff) is a late accept: it loses against a higher promise.
@@ -16,6 +16,7 @@ from typing import Final
 
 from kvstore import caspaxos
 from kvstore.caspaxos import Slot
+from kvstore.durability import Durability
 from kvstore.events import NO_TAG, CorruptRecord, Effect, Record, Tag
 from kvstore.invariants import one_value
 from kvstore.messages import Message, Refused
@@ -28,7 +29,7 @@ PROMISES: Final = "!promise/"
 class Acceptor:
     """Answers proposers. `refused(src, message)` has the checks that every request about a key must pass."""
 
-    __slots__ = ("_emit", "_forgetful", "_heedless", "_overlay", "_promised", "_refused", "_send")
+    __slots__ = ("_emit", "_forgetful", "_heedless", "_lasting", "_overlay", "_promised", "_refused", "_send")
 
     def __init__(
         self,
@@ -38,7 +39,9 @@ class Acceptor:
         refused: Callable[[str, Prepare | Accept], bool],
         send: Callable[[str, Message, int], None],
         emit: Callable[[Effect], None],
+        lasting: Callable[[str], Durability],
     ) -> None:
+        self._lasting = lasting
         self._overlay = overlay
         self._refused = refused
         self._send = send
@@ -64,7 +67,7 @@ class Acceptor:
             self._send(src, Nack(message.request, slot.floor), 0)
             return
         if new is not slot:
-            ticket = self._write(self._promise_row(bucket, key, new.promised))
+            ticket = self._write(bucket, self._promise_row(bucket, key, new.promised))
         self._send(src, Promise(message.request, new.accepted, new.value), max(ticket, written))
 
     def accept(self, src: str, message: Accept) -> None:
@@ -106,14 +109,14 @@ class Acceptor:
         promise = max(then, record.tag)
         if promised < promise:
             rows += self._promise_row(bucket, key, promise)
-        return record.tag, self._write(rows)
+        return record.tag, self._write(bucket, rows)
 
     def take_promise(self, record: Record) -> int:
         """Make a promise that another replica made, too: it is streamed to a newcomer."""
         bucket = record.bucket.removeprefix(PROMISES)
         promised, ticket = self._promise(bucket, record.key)
         if record.tag > promised:
-            ticket = self._write(self._promise_row(bucket, record.key, record.tag))
+            ticket = self._write(bucket, self._promise_row(bucket, record.key, record.tag))
         return ticket
 
     def lacks(self, record: Record) -> bool:
@@ -138,10 +141,11 @@ class Acceptor:
             return []
         return [Record(PROMISES + bucket, key, ballot, None)]
 
-    def _write(self, rows: list[Record]) -> int:
+    def _write(self, bucket: str, rows: list[Record]) -> int:
         if not rows:
             return 0
-        write = self._overlay.write(rows[0]) if len(rows) == 1 else self._overlay.write_rows(rows)
+        lasting, overlay = self._lasting(bucket), self._overlay
+        write = overlay.write(rows[0], lasting) if len(rows) == 1 else overlay.write_rows(rows, lasting)
         self._emit(write)
         return write.ticket
 

@@ -12,6 +12,7 @@ its dots are counted on. A new epoch is taken when the node cannot know what it 
     a context, or a state that comes in, has more dots of this actor    "local amnesia"
     the record was unreadable                                           it is rewritten without an epoch
     the disk is another one, or a restored copy                         the random bits differ
+    the node has started anew, and its bucket does not wait for fsyncs  the counter is of an earlier life
 
 Without this, acknowledged siblings are lost (riak_kv #679): a counter that starts again gives an old dot to a new
 value, and everybody who saw the old one takes the new one for replaced. The random bits are there because an empty
@@ -41,12 +42,14 @@ class Rng(Protocol):
 class Actors:
     """Gives out epochs. `stored` is the fact it made durable in an earlier life, None on an empty disk."""
 
-    __slots__ = ("_disk", "_lease", "_leased", "_next", "_rng")
+    __slots__ = ("_born", "_disk", "_lease", "_leased", "_next", "_rng")
 
     def __init__(self, stored: bytes | None, rng: Rng) -> None:
         self._rng = rng
         self._disk, self._next = msgspec.msgpack.decode(stored, type=tuple[int, int]) if stored else (0, 0)
-        self._lease = self._leased = self._next  # durable; the newest one asked for
+        self._born = self._lease = self._leased = (
+            self._next
+        )  # at the start; durable; the newest one asked for
 
     def fresh(self) -> int | None:
         """An epoch never given out before, or None: `renew`, and ask again once that is durable."""
@@ -58,6 +61,10 @@ class Actors:
     def ours(self, epoch: int) -> bool:
         """Was it given out on this disk?"""
         return self._disk != 0 and epoch >> _BITS == self._disk
+
+    def of_this_life(self, epoch: int) -> bool:
+        """Was it given out on this disk, since the node started?"""
+        return self.ours(epoch) and epoch & (1 << _BITS) - 1 > self._born
 
     def renew(self) -> Meta | None:
         """The fact to make durable if few epochs are left and it is not on its way; `leased` when it is durable."""

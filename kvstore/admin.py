@@ -25,6 +25,7 @@ class Metrics:
     commands: int = 0
     protocol_errors: int = 0
     commits: int = 0
+    loose_commits: int = 0  # of them without an fsync
     committed_rows: int = 0
     largest_commit_rows: int = 0
     commit_ms: float = 0.0  # spent in commits, in all
@@ -33,9 +34,10 @@ class Metrics:
     messages_dropped: int = 0  # the queue to a peer was full, or the message too large for a frame
     peer_errors: int = 0  # broken frames and refused handshakes
 
-    def committing(self, rows: int) -> None:
-        """Count a commit."""
+    def committing(self, rows: int, *, loose: bool = False) -> None:
+        """Count a commit; a loose one has no fsync."""
         self.commits += 1
+        self.loose_commits += loose
         self.committed_rows += rows
         self.largest_commit_rows = max(self.largest_commit_rows, rows)
 
@@ -48,6 +50,7 @@ class Metrics:
             "total_commands_processed": self.commands,
             "protocol_errors": self.protocol_errors,
             "commits": self.commits,
+            "commits_without_fsync": self.loose_commits,
             "commit_rows_mean": round(self.committed_rows / commits, 2),
             "commit_rows_max": self.largest_commit_rows,
             "commit_ms_mean": round(self.commit_ms / commits, 3),

@@ -53,7 +53,7 @@ class AntiEntropy:
         moment: Moment,
         forest: Forest,
         *,
-        send: Callable[[str, Message, int], None],
+        send: Callable[[str, Message], None],
         schedule: Schedule,
         alive: Callable[[str], bool],
     ) -> None:
@@ -248,4 +248,4 @@ class AntiEntropy:
     def _say(self, dst: str, message: Message, size: int) -> None:
         """Rule 2: after the commit of everything written so far."""
         self.bytes_sent += size
-        self._send(dst, message, self._overlay.ticket)
+        self._send(dst, message)

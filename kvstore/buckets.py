@@ -12,6 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from kvstore.config import BucketConfig, NodeConfig
+from kvstore.durability import ALWAYS, Durability
 from kvstore.events import Meta
 
 META = "buckets"
@@ -45,6 +46,11 @@ class Buckets:
     def counts(self) -> tuple[int, ...]:
         """The numbers of replicas that buckets ask for."""
         return tuple(sorted({bucket.n for bucket in self.known()}))
+
+    def lasting(self, name: str) -> Durability:
+        """What the bucket of that name asks of a write; of one that is not open, such as the ring's, everything."""
+        found = self.opened.get(name)
+        return ALWAYS if found is None else found.lasting
 
     def conflict(self, bucket: BucketConfig) -> BucketConfig | None:
         """Another definition that already has this name here."""

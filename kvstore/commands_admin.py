@@ -1,6 +1,6 @@
 """Commands about the connection, the node and the cluster.
 
-KV.BUCKET CREATE name [MODE m] [TYPE t] [N n] [R r] [W w] [REPAIR none|async|blocking]
+KV.BUCKET CREATE name [MODE m] [TYPE t] [N n] [R r] [W w] [REPAIR none|async|blocking] [SLOPPY on|off] [DURABILITY d]
 KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key
 KV.NODE REPAIR | STATUS
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kvstore.commands_login import REDIS_VERSION
 from kvstore.config import BucketConfig, ConfigError, bucket
+from kvstore.durability import USUAL
 from kvstore.envelope import opened
 from kvstore.events import Close, Failure, Simple, Value
 from kvstore.flows import inspect
@@ -208,6 +209,7 @@ def _shown(each: BucketConfig) -> Value:
         "read_repair": each.read_repair.encode(),
         "sloppy": int(each.sloppy),
         "type": each.type.encode(),
+        "durability": each.durability.encode(),
     }
 
 
@@ -225,7 +227,7 @@ def _create(node: Node, session: Session, name: bytes, options: Args) -> Later:
 
 
 def _defined(name: str, options: Args, n: int) -> BucketConfig:
-    mode, counts, repair, kind, sloppy = "register", {"n": n}, None, None, False
+    mode, counts, repair, kind, sloppy, durability = "register", {"n": n}, None, None, False, USUAL
     if len(options) % 2:
         raise RefusalError("BADARG", f"option '{text(options[-1])}' has no value")
     for option, value in zip(options[::2], options[1::2], strict=True):
@@ -240,11 +242,14 @@ def _defined(name: str, options: Args, n: int) -> BucketConfig:
             kind = text(value)
         elif word == "SLOPPY" and value.lower() in (b"on", b"off"):
             sloppy = value.lower() == b"on"
+        elif word == "DURABILITY":
+            durability = text(value[:64])
         else:
             raise RefusalError("BADARG", f"KV.BUCKET CREATE has no option '{text(option)}'")
     try:
         return bucket(
-            name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair, sloppy=sloppy, type=kind
+            name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair, sloppy=sloppy, type=kind,
+            durability=durability,
         )  # fmt: skip
     except ConfigError as error:
         raise RefusalError("BADARG", str(error)) from None

@@ -35,6 +35,7 @@ A configuration is TOML:
     w = 2
     read_repair = "async"
     sloppy = false              # true: stand-ins may acknowledge writes; see kvstore/sloppy.py
+    durability = "group:2"      # always, group:<ms>, interval:<s>, never; see kvstore/durability.py
 
     [tls]                       # optional; see kvstore/server_tls.py
     cert = "n1.pem"
@@ -60,6 +61,7 @@ from kvstore.config_access import tls_from_table, users_from
 from kvstore.config_checks import SECRET, choice, known_keys, typed
 from kvstore.config_checks import ConfigError as ConfigError
 from kvstore.crdt import TYPES
+from kvstore.durability import USUAL, Durability, durability_checked, durability_of
 from kvstore.users import User
 
 CLASSES = {
@@ -96,11 +98,17 @@ class BucketConfig(msgspec.Struct, frozen=True, gc=False):
     read_repair: str
     sloppy: bool = False  # nodes beyond the preference list may acknowledge writes: kvstore.sloppy
     type: str = ""  # of mode crdt, a row of `kvstore.crdt.TYPES`; "mv-register" in mode siblings
+    durability: str = USUAL  # when a write is on disk, and who waits for that: kvstore.durability
 
     @property
     def kind(self) -> str:
         """The bucket's class, which says how two versions of a key become one (`kvstore.absorb`)."""
         return CLASSES[self.mode]
+
+    @property
+    def lasting(self) -> Durability:
+        """What `durability` means."""
+        return durability_of(self.durability)
 
 
 class NodeConfig(msgspec.Struct, frozen=True):
@@ -133,7 +141,6 @@ class NodeConfig(msgspec.Struct, frozen=True):
     protected_mode: bool = True  # refuse to serve other machines without a password
     log_format: str = "text"  # or "json": one object a line (`kvstore.server_log`)
     clock: str = "hlc"  # "wall": order versions by the bare wall clock, deliberately
-    group_ms: float = 0.0  # how long the server gathers writes before it commits them together
     request_timeout_ms: float = 1000.0
     login_timeout_ms: float = 10_000.0  # a client that has not logged in by then is closed
     heartbeat_ms: float = 500.0
@@ -182,6 +189,7 @@ def bucket(
     read_repair: str | None = None,
     sloppy: bool = False,
     type: str | None = None,  # noqa: A002
+    durability: str = USUAL,
 ) -> BucketConfig:
     """A checked bucket; what is None takes the mode's default. Raises ConfigError."""
     where = f'bucket "{name}"'
@@ -226,7 +234,8 @@ def bucket(
             f"In {where}, mode {mode} cannot be sloppy: stand-ins would acknowledge writes that its reads do not meet, and it "
             f"promises that they do; leave sloppy out, or choose mode {' or '.join(SLOPPY_MODES)}."
         )
-    return BucketConfig(name, mode, n, r, w, read_repair, sloppy, _type(where, mode, type))
+    durability_checked(where, durability, atomic=mode in ATOMIC, mode=mode)
+    return BucketConfig(name, mode, n, r, w, read_repair, sloppy, _type(where, mode, type), durability)
 
 
 def _type(where: str, mode: str, given: str | None) -> str:
@@ -296,7 +305,9 @@ def _from_table(table: dict[str, Any]) -> NodeConfig:
 
 def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     typed(f'bucket "{name}"', table, dict)
-    known_keys(f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "sloppy", "type"])
+    known_keys(
+        f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability"]
+    )
     for key in ("n", "r", "w"):
         if key in table:
             typed(f'{key} of bucket "{name}"', table[key], int)
@@ -305,7 +316,6 @@ def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
 
 _TEXT = ("client", "peer", "http", "data", "clock", "cluster")
 _NUMBERS = (
-    "group_ms",
     "request_timeout_ms",
     "login_timeout_ms",
     "heartbeat_ms",

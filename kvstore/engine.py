@@ -6,7 +6,9 @@
 
 *Staged* rows are written but may be lost in a crash and cannot be read; `sync` makes all of them durable and
 readable at once. So many writes share one fsync (group commit), and the slow call is the only one that leaves
-the loop's thread.
+the loop's thread. Rows that nobody waits for (`kvstore.durability`) are staged *loose*: `sync` then makes them readable and hands
+them to the operating system, so that the end of the process does not lose them, but the end of power may. The next `sync` of what
+is not loose makes them durable too.
 
 Rule 1. No lower version ever replaces a higher one: the guard is in the engine (`excluded.tag >= tag`), so
 that a late message, a bug above or a second writer cannot undo a newer write. The same version may be written
@@ -54,11 +56,11 @@ class Engine(Reader, Protocol):
     All but `sync` are quick; `sync` blocks for an fsync and may run in another thread.
     """
 
-    def stage(self, rows: Iterable[Row]) -> None:
+    def stage(self, rows: Iterable[Row], *, loose: bool = False) -> None:
         """Write rows as one batch, not yet durable and not yet readable. Never call it while `sync` runs."""
 
     def sync(self) -> None:
-        """Make everything staged durable and readable.
+        """Make everything staged readable, and durable with all before it, unless all that is staged is loose.
 
         Raises EngineError, after which the process must end.
         """
@@ -106,6 +108,9 @@ _PUT = """
     SET tag = excluded.tag, value = excluded.value, checksum = excluded.checksum
     WHERE excluded.tag >= records.tag
 """
+_BARRIER = """
+    INSERT INTO about VALUES ('barriers', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1
+"""
 _ERASE = "DELETE FROM records WHERE bucket = ? AND partition = ? AND key = ? AND tag <= ?"
 _GET = "SELECT tag, value, checksum FROM records WHERE bucket = ? AND partition = ? AND key = ?"
 _ALL = "SELECT bucket, key, tag, value, checksum FROM records ORDER BY bucket, partition, key"
@@ -116,7 +121,10 @@ _SCAN = """
 
 
 class SqliteEngine:
-    """An Engine in the directory `path`: SQLite in WAL mode with synchronous=FULL, each commit fsynced."""
+    """An Engine in the directory `path`: SQLite in WAL mode, each commit fsynced (synchronous=FULL) unless it is loose (NORMAL).
+
+    NORMAL still fsyncs before and after a checkpoint, so a crash leaves a prefix of the commits, whole.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open, creating what is missing. Raises EngineError (in use, not writable) or SchemaError."""
@@ -142,6 +150,8 @@ class SqliteEngine:
         self._share = False  # may reads share a snapshot?
         self._held = False  # is there one?
         self._old = False  # has something been committed since?
+        self._full = True  # is the writer in synchronous=FULL?
+        self._loose = False  # has something been committed that is not durable?
 
     def _prepare(self, file: Path) -> None:
         self._writer.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _TABLES)
@@ -219,20 +229,37 @@ class SqliteEngine:
         with contextlib.closing(self._reader.cursor()) as cursor:
             return [name for (name,) in cursor.execute("SELECT DISTINCT bucket FROM records ORDER BY bucket")]
 
-    def stage(self, rows: Iterable[Row]) -> None:
-        """Write rows into the open transaction, in order."""
+    def stage(self, rows: Iterable[Row], *, loose: bool = False) -> None:
+        """Write rows into the open transaction, in order; loose rows join one that is not loose."""
         with _named_failure():
-            if not self._writer.in_transaction:
-                self._writer.execute("BEGIN IMMEDIATE")
+            self._begin(loose=loose)
             for kind, group in groupby(rows, type):
                 statement, bound = _STATEMENTS[kind]
                 self._writer.executemany(statement, map(bound, group))
 
+    def _begin(self, *, loose: bool) -> None:
+        """Have a transaction open, of the kind asked for or a stricter one."""
+        writer, full = self._writer, not loose
+        if writer.in_transaction:
+            if self._full or loose:
+                return
+            writer.execute("COMMIT")
+            self._loose = True
+        if full is not self._full:  # cannot be changed within a transaction
+            writer.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._full = full
+        writer.execute("BEGIN IMMEDIATE")
+        if (
+            full and self._loose
+        ):  # a transaction that changes nothing would not be fsynced, nor what was before it
+            writer.execute(_BARRIER)
+
     def sync(self) -> None:
-        """Commit the open transaction; returns after its fsync."""
+        """Commit the open transaction; returns after its fsync, if it has one."""
         with _named_failure():
             if self._writer.in_transaction:
                 self._writer.execute("COMMIT")
+                self._loose = not self._full
         self._old = True  # set before anybody is told, so that whoever is told reads what was committed
 
     def commit(self, rows: Iterable[Row]) -> None:

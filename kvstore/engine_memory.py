@@ -1,8 +1,8 @@
 """The engine's twin for the simulator: the same contract, and a crash that loses what was not synced.
 
-    stage(a)  stage(b)  sync()   stage(c)  stage(d)   crash
-    └──────────────────────┘     └────────────────┘
-          survives surely         nothing, c, or c and d survive: a prefix, as in a write-ahead log
+    stage(a)  stage(b)  sync()   stage(c, loose)  sync()   stage(d)   crash
+    └──────────────────────┘     └─────────────────────┘   └──────┘
+          survives surely         c can be read; nothing, c, or c and d survive: a prefix, as in a write-ahead log
 
 A record can be damaged (`corrupt`), which a read then reports as the real engine does. `sync` never fails
 here: a node whose fsync failed ends, so to its peers it is a crash.
@@ -10,7 +10,8 @@ here: a node whose fsync failed ends, so to its peers it is a crash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from random import Random
 
 from kvstore.engine import Row
@@ -28,7 +29,10 @@ class MemoryEngine:
         self._records: dict[tuple[str, bytes], Record] = {}
         self._keys: dict[tuple[str, int], set[bytes]] = {}  # the keys of each partition
         self._meta: dict[str, bytes] = {}
-        self._staged: list[tuple[Row, ...]] = []
+        self._staged: list[tuple[tuple[Row, ...], bool]] = []  # and whether they are loose
+        self._undo: list[
+            list[Callable[[], None]]
+        ] = []  # what takes each batch back that can be read and is not durable
         self._corrupt: set[tuple[str, bytes]] = set()
 
     def get(self, bucket: str, key: bytes) -> Record | None:
@@ -64,15 +68,21 @@ class MemoryEngine:
         """Every bucket that has a committed record, sorted."""
         return sorted({bucket for bucket, _ in self._records})
 
-    def stage(self, rows: Iterable[Row]) -> None:
+    def stage(self, rows: Iterable[Row], *, loose: bool = False) -> None:
         """Write rows as one batch that a crash may yet lose."""
-        self._staged.append(tuple(rows))
+        self._staged.append((tuple(rows), loose))
 
     def sync(self) -> None:
-        """Make everything staged durable and readable."""
-        for rows in self._staged:
-            self._apply(rows)
+        """Make everything staged readable, and durable with all before it, unless all that is staged is loose."""
+        durable = not all(loose for _, loose in self._staged)
+        for rows, _ in self._staged:
+            undo: list[Callable[[], None]] | None = None if durable else []
+            self._apply(rows, undo)
+            if undo is not None:
+                self._undo.append(undo)
         self._staged.clear()
+        if durable:
+            self._undo.clear()
 
     def commit(self, rows: Iterable[Row]) -> None:
         """`stage`, then `sync`."""
@@ -86,13 +96,17 @@ class MemoryEngine:
     def crash(self, rng: Random) -> int:
         """Lose power:
 
-        synced rows stay; of the staged batches a prefix drawn from `rng` stays. Returns the lost count.
+        durable rows stay; of the other batches a prefix drawn from `rng` stays. Returns the lost count.
         """
-        kept = rng.randint(0, len(self._staged))
-        lost = len(self._staged) - kept
-        del self._staged[kept:]
+        unsafe = len(self._undo) + len(self._staged)
+        kept = rng.randint(0, unsafe)
+        for undo in reversed(self._undo[kept:]):
+            for each in reversed(undo):
+                each()
+        del self._staged[max(0, kept - len(self._undo)) :]
         self.sync()
-        return lost
+        self._undo.clear()  # what has survived is on the disk
+        return unsafe - kept
 
     def wipe(self) -> None:
         """Forget everything: the disk was replaced by an empty one."""
@@ -100,6 +114,7 @@ class MemoryEngine:
         self._keys.clear()
         self._meta.clear()
         self._staged.clear()
+        self._undo.clear()
         self._corrupt.clear()
 
     def corrupt(self, bucket: str, key: bytes) -> None:
@@ -107,23 +122,39 @@ class MemoryEngine:
         assert (bucket, key) in self._records, "only a committed record can be damaged"
         self._corrupt.add((bucket, key))
 
-    def _apply(self, rows: tuple[Row, ...]) -> None:
+    def _apply(self, rows: tuple[Row, ...], undo: list[Callable[[], None]] | None) -> None:
+        """Take the rows in; to `undo`, if it is wanted, goes what takes them back."""
         for row in rows:
             if isinstance(row, Meta):
+                if undo is not None:
+                    undo.append(partial(self._set_meta, row.name, self._meta.get(row.name)))
                 self._meta[row.name] = row.value
                 continue
             place = (row.bucket, row.key)
             old = self._records.get(place)
-            if isinstance(row, Erase):
-                if old is not None and old.tag <= row.tag:
-                    del self._records[place]
-                    self._keys[row.bucket, partition_of(row.key)].discard(row.key)
-                    self._corrupt.discard(place)
-            elif old is None or row.tag >= old.tag:
-                if old is None:
-                    self._keys.setdefault((row.bucket, partition_of(row.key)), set()).add(row.key)
-                self._records[place] = row
-                self._corrupt.discard(place)
+            if isinstance(row, Erase) if old is None else old.tag > row.tag:
+                continue
+            if undo is not None:
+                undo.append(partial(self._set, place, old, damaged=place in self._corrupt))
+            self._set(place, None if isinstance(row, Erase) else row)
+
+    def _set_meta(self, name: str, value: bytes | None) -> None:
+        self._meta.pop(name, None)
+        if value is not None:
+            self._meta[name] = value
+
+    def _set(self, place: tuple[str, bytes], record: Record | None, *, damaged: bool = False) -> None:
+        keys = self._keys.setdefault((place[0], partition_of(place[1])), set())
+        if record is None:
+            self._records.pop(place, None)
+            keys.discard(place[1])
+        else:
+            self._records[place] = record
+            keys.add(place[1])
+        if damaged:
+            self._corrupt.add(place)
+        else:
+            self._corrupt.discard(place)
 
 
 def _place(place: tuple[str, bytes]) -> tuple[str, int, bytes]:

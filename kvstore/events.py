@@ -11,7 +11,8 @@
 Rule 1. Whoever drives a node (the server, the simulator) performs effects in the order given.
 Rule 2. A Write is durable only when its `Committed` event has come back; the node itself keeps back the replies and
 acknowledgements that must not precede durability. The driver may commit many tickets at once (group commit) and then
-reports only the highest: `Committed(t)` covers every ticket <= t.
+reports only the highest: `Committed(t)` covers every ticket <= t. A Write that is not `awaited` (`kvstore.durability`) counts
+as committed once it is readable; it is durable when its time is up, and before any later Write that is awaited.
 Rule 3. Reads of storage are synchronous, through the `Reader` given at birth, and see every Write already *emitted*
 (the node keeps the uncommitted ones in an overlay of its own; a Reader knows committed ones only).
 """
@@ -128,7 +129,7 @@ class Fired(msgspec.Struct, frozen=True, gc=False):
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
-    """Every Write with a ticket <= this one is on disk."""
+    """Every Write with a ticket <= this one is on disk; if it is not `awaited`, readable at least."""
 
     ticket: int
 
@@ -219,6 +220,13 @@ class Write(msgspec.Struct, frozen=True, gc=False):
 
     ticket: int
     rows: tuple[Record | Meta | Erase, ...]
+    within_ms: float = 0.0  # by then the fsync is to begin; inf: whenever another Write needs one
+    awaited: bool = True  # somebody is told only once it is durable
+
+    @property
+    def told_after(self) -> int:
+        """The ticket to wait for before anybody is told of these rows; 0: none."""
+        return self.ticket if self.awaited else 0
 
 
 class Link(msgspec.Struct, frozen=True, gc=False):

@@ -3,8 +3,8 @@
     loop     w1 w2 ─ stage ┐        w3 w4 w5 (wait)         ┌ Committed(2) ─ stage ┐
     thread                 └─ sync ─────────────── fsync ───┘                      └─ sync …
 
-Nobody tunes a delay: a slow disk makes larger batches by itself. `gather_ms` can add one, for disks whose
-fsync is so cheap that batches stay small.
+Nobody need tune a delay: a slow disk makes larger batches by itself. Which Writes may wait, and which need no fsync of their own,
+says `kvstore.commit_queue`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from kvstore.admin import Metrics
+from kvstore.commit_queue import CommitQueue
 from kvstore.engine import Engine
 from kvstore.events import Write
+
+_NEVER = float("inf")
 
 
 class GroupCommit:
@@ -27,21 +30,20 @@ class GroupCommit:
         engine: Engine,
         metrics: Metrics,
         *,
-        gather_ms: float,
         committed: Callable[[int], None],
         failed: Callable[[BaseException], None],
     ) -> None:
         """`committed` gets the highest durable ticket; `failed` must not return to normal work."""
         self._engine = engine
         self._metrics = metrics
-        self._gather_s = gather_ms / 1000
         self._committed = committed
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[int | None] = SimpleQueue()  # the ticket that a sync will make durable
         self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
         self._thread.start()
-        self._waiting: list[Write] = []
+        self._queue = CommitQueue()
+        self._wake_ms = _NEVER  # when a timer calls `_wake`
         self._busy = False
         self._started_at = 0.0
         self._idle = asyncio.Event()
@@ -49,21 +51,30 @@ class GroupCommit:
 
     def add(self, write: Write) -> None:
         """Take a Write; `begin` must follow in the same turn of the loop."""
-        self._waiting.append(write)
+        self._queue.add(write, 1000 * self._loop.time())
 
-    def begin(self) -> None:
-        """Start a commit of what waits, unless one is on its way."""
-        if self._busy or not self._waiting:
+    def begin(self, now_ms: float = 0.0) -> None:
+        """Start a commit of what waits, unless one is on its way or it may wait on."""
+        due_ms = self._queue.due_ms
+        if self._busy or due_ms == _NEVER:
             return
-        self._busy = True
-        self._idle.clear()
-        if self._gather_s:
-            self._loop.call_later(self._gather_s, self._commit)
-        else:
-            self._commit()
+        now_ms = max(now_ms, 1000 * self._loop.time())
+        if due_ms <= now_ms:
+            self._busy = True
+            self._idle.clear()
+            self._commit(now_ms)
+        elif due_ms < self._wake_ms:
+            self._wake_ms = due_ms
+            self._loop.call_later((due_ms - now_ms) / 1000, self._wake)
+
+    def _wake(self) -> None:
+        now_ms, self._wake_ms = self._wake_ms, _NEVER  # the clock may show a hair less
+        self.begin(now_ms)
 
     async def idle(self) -> None:
-        """Wait until everything added is durable."""
+        """Wait until everything added is durable. Nothing waits for company from now on."""
+        self._queue.hurry()
+        self.begin()
         await self._idle.wait()
 
     def close(self) -> None:
@@ -81,17 +92,17 @@ class GroupCommit:
                 error = failure
             self._loop.call_soon_threadsafe(self._synced, error, ticket)
 
-    def _commit(self) -> None:
-        writes, self._waiting = self._waiting, []
-        rows = [row for write in writes for row in write.rows]
-        self._metrics.committing(len(rows))
+    def _commit(self, now_ms: float) -> None:
+        batch = self._queue.take(now_ms)
+        rows = [row for write in batch.writes for row in write.rows]
+        self._metrics.committing(len(rows), loose=batch.loose)
         self._started_at = self._loop.time()
         try:
-            self._engine.stage(rows)
+            self._engine.stage(rows, loose=batch.loose)
         except Exception as error:
             self._failed(error)
             return
-        self._jobs.put(writes[-1].ticket)
+        self._jobs.put(batch.ticket)
 
     def _synced(self, error: Exception | None, ticket: int) -> None:
         if error is not None:

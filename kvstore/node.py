@@ -128,8 +128,9 @@ class Node:
             bugs=config.bugs, send=self.send_after, emit=self.emit,
         )  # fmt: skip
         self.acceptor = Acceptor(
-            self.overlay, config.bugs, refused=self.replica.refused, send=self.send_after, emit=self.emit
-        )
+            self.overlay, config.bugs, refused=self.replica.refused, send=self.send_after, emit=self.emit,
+            lasting=self.buckets.lasting,
+        )  # fmt: skip
         self.replica.acceptor = self.acceptor
         self.lives: dict[str, int] = {}  # of the replicas, as they told: see `kvstore.messages_causal`
         self.updates = Updates(
@@ -248,8 +249,17 @@ class Node:
         else:
             self._out.append(Send(dst, message))
 
+    def send_settled(self, dst: str, message: Message) -> None:
+        """Send it once everything written so far is durable."""
+        if self._eager:
+            self.send(dst, message)
+        else:
+            self.hold_all(lambda: self.send(dst, message))
+
     def hold_all(self, action: Callable[[], None]) -> None:
         """Act once everything written so far is durable; at once if it is."""
+        if self.overlay.loose:
+            self.emit(self.overlay.barrier())
         if self.overlay.ticket > self.overlay.committed:
             self.hold(self.overlay.ticket, action)
         else:

@@ -3,8 +3,9 @@
     get ──► overlay (written, ticket 7) ──► Reader (committed)
     write ──► Write(ticket 8) effect            Committed(7) ──► the overlay lets go of everything up to 7
 
-Rule: whoever tells others about a record found here first waits for its ticket (0 = committed already). That
-holds for "I have it" after a Store, for "I had it already" after its double, and for the answer to a Query.
+Rule: whoever tells others about a record found here first waits for its ticket (0 = committed already, or in a bucket whose
+`durability` does not wait). That holds for "I have it" after a Store, for "I had it already" after its double, and for the answer
+to a Query. Whoever needs all that is here on disk asks for a `barrier` first, if something is `loose`.
 
 An acceptor asks for the same rows in a prepare and in the accept that follows, and a reading of storage costs more than all it
 decides. `look` remembers what it has read, absence too. Every write and erasure passes through here and replaces what is remembered.
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from kvstore.durability import ALWAYS, Durability
 from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Write
 from kvstore.forest import Forest
 from kvstore.invariants import BrokenInvariantError, not_lower
@@ -27,22 +29,35 @@ REMEMBERED_VALUE_BYTES_MAX: Final = 2048  # of each: 8 MiB in all
 class Overlay:
     """Uncommitted records over a Reader of committed ones."""
 
-    __slots__ = ("_records", "_remembered", "_written", "committed", "forest", "reader", "ticket")
+    __slots__ = (
+        "_firm",
+        "_loose",
+        "_records",
+        "_remembered",
+        "_written",
+        "committed",
+        "forest",
+        "reader",
+        "ticket",
+    )
 
     def __init__(self, reader: Reader, forest: Forest) -> None:
         self.reader = reader
         self.forest = forest  # told of every record that is written or erased
-        self._records: dict[tuple[str, bytes], tuple[Record | None, int]] = {}
+        self._records: dict[
+            tuple[str, bytes], tuple[tuple[Record | None, int], int]
+        ] = {}  # what is told; its write
         self._remembered: dict[tuple[str, bytes], Record | None] = {}
         self._written: dict[int, tuple[tuple[str, bytes], ...]] = {}
+        self._firm = self._loose = 0  # the newest tickets that somebody, and that nobody, waits for
         self.ticket = 0  # the newest write
         self.committed = 0  # everything up to here is durable
 
     def get(self, bucket: str, key: bytes) -> tuple[Record | None, int]:
-        """The newest version here and the ticket that makes it durable. Raises CorruptRecord."""
+        """The newest version here and the ticket to wait for before it is told. Raises CorruptRecord."""
         found = self._records.get((bucket, key))
         if found is not None:
-            return found
+            return found[0]
         return self.reader.get(bucket, key), 0
 
     def look(self, bucket: str, key: bytes) -> tuple[Record | None, int]:
@@ -50,7 +65,7 @@ class Overlay:
         ident = (bucket, key)
         found = self._records.get(ident)
         if found is not None:
-            return found
+            return found[0]
         remembered = self._remembered
         if ident in remembered:
             return remembered[ident], 0
@@ -66,27 +81,46 @@ class Overlay:
             self._remembered.clear()
         self._remembered[ident] = record
 
-    def write(self, record: Record) -> Write:
+    def write(self, record: Record, lasting: Durability = ALWAYS) -> Write:
         """Take a new version in; perform the Write returned."""
-        ticket = self.ticket = self.ticket + 1
+        write = self._next((record,), lasting)
+        ticket = write.ticket
         ident = (record.bucket, record.key)
-        self._replace(ident, record, ticket)
+        self._replace(ident, record, write.told_after, ticket)
         if ident in self._remembered:
             self._remember(ident, record)
         self._written[ticket] = (ident,)
         self.forest.note(record)
-        return Write(ticket, (record,))
+        return write
 
-    def _replace(self, ident: tuple[str, bytes], record: Record, ticket: int) -> None:
+    def _replace(self, ident: tuple[str, bytes], record: Record, told_after: int, ticket: int) -> None:
         found = self._records.get(ident)
-        before = self._remembered.get(ident) if found is None else found[0]
+        before = self._remembered.get(ident) if found is None else found[0][0]
         if before is not None:
             not_lower(record, before)
-        self._records[ident] = (record, ticket)
+        self._records[ident] = ((record, told_after), ticket)
 
-    def write_rows(self, rows: Iterable[Record | Erase | Meta]) -> Write:
-        """Several rows that become durable together. An erased record is gone at once, unless it is newer."""
+    def _next(self, rows: tuple[Record | Erase | Meta, ...], lasting: Durability = ALWAYS) -> Write:
         ticket = self.ticket = self.ticket + 1
+        within_ms, awaited = lasting
+        if awaited:
+            self._firm = ticket
+        else:
+            self._loose = ticket
+        return Write(ticket, rows, within_ms, awaited)
+
+    @property
+    def loose(self) -> bool:
+        """Whether something is here that a crash may undo, and no later write is on its way that would end that."""
+        return self._loose > self._firm
+
+    def barrier(self) -> Write:
+        """Nothing but that all before it is durable; perform the Write returned."""
+        return self._next(())
+
+    def write_rows(self, rows: Iterable[Record | Erase | Meta], lasting: Durability = ALWAYS) -> Write:
+        """Several rows that become durable together. An erased record is gone at once, unless it is newer."""
+        ticket = self.ticket + 1
         kept, idents = [], []
         for row in rows:
             if not isinstance(row, Meta):
@@ -96,17 +130,17 @@ class Overlay:
                     self._remembered.pop(ident, None)
                     if self._newer(row):
                         continue
-                    self._records[ident] = (None, ticket)
+                    self._records[ident] = ((None, ticket), ticket)
                     self.forest.gone(row.bucket, row.key)
                 else:
-                    self._replace(ident, row, ticket)
+                    self._replace(ident, row, ticket, ticket)
                     if remembered:
                         self._remember(ident, row)
                     self.forest.note(row)
                 idents.append(ident)
             kept.append(row)
         self._written[ticket] = tuple(idents)
-        return Write(ticket, tuple(kept))
+        return self._next(tuple(kept), lasting)
 
     def _newer(self, erase: Erase) -> bool:
         try:
@@ -126,17 +160,19 @@ class Overlay:
         """The records of a partition that are written and not yet committed."""
         return [
             record
-            for (name, key), (record, _) in self._records.items()
+            for (name, key), ((record, _), _) in self._records.items()
             if record is not None and name == bucket and partition_of(key) == partition
         ]
 
     def write_meta(self, *facts: Meta) -> Write:
         """The same for facts about the node itself."""
-        self.ticket += 1
-        return Write(self.ticket, facts)
+        return self._next(facts)
 
     def commit(self, ticket: int) -> None:
-        """Everything up to `ticket` is durable. Raises BrokenInvariantError if that was never written."""
+        """Everything up to `ticket` is durable, or readable at least where nobody waits for more.
+
+        Raises BrokenInvariantError if that was never written.
+        """
         if ticket > self.ticket:
             raise BrokenInvariantError(f"storage committed ticket {ticket}, and the newest is {self.ticket}")
         for each in range(self.committed + 1, ticket + 1):

@@ -1,6 +1,7 @@
 """The replica's half of every protocol: answer queries, keep versions.
 
-Rule 1. A version is acknowledged, or shown to a query, only when it is durable (`overlay` gives its ticket).
+Rule 1. A version is acknowledged, or shown to a query, only when it is durable (`overlay` gives its ticket), but for a client's
+        write to a bucket that does not wait for that (`kvstore.durability`). What comes by another way is always durable first.
 Rule 2. Every handler is idempotent: a double finds its own version and acknowledges it again, after the same
         commit. The version at a replica never decreases.
 Rule 3. What cannot be read is refused, never "not found": an unreadable record could have been the newest.
@@ -139,9 +140,9 @@ class Replica:
             bucket.kind, current, Record(message.bucket, message.key, tag, message.value), self._buckets.bugs
         )
         if kept is not None:
-            write = self._overlay.write(kept)
+            write = self._overlay.write(kept, bucket.lasting)
             self._emit(write)
-            ticket, tag = write.ticket, kept.tag
+            ticket, tag = write.told_after, kept.tag
         elif current is not None:
             tag = current.tag
         if message.request:

@@ -98,7 +98,6 @@ class Server:
         self._commit = GroupCommit(
             engine,
             self.metrics,
-            gather_ms=config.group_ms,
             committed=lambda ticket: self.feed(Committed(ticket)),
             failed=self._broken,
         )

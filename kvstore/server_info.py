@@ -56,6 +56,7 @@ def sections(
             "ring_epoch": node.ring.epoch,
             "members": ",".join(node.view.members),
             "sloppy_buckets": ",".join(each.name for each in node.buckets.known() if each.sloppy),
+            "loose_buckets": ",".join(each.name for each in node.buckets.known() if not each.lasting.awaited),
             "stood_in": node.upkeep.stood_in,
             **shown,
         },

@@ -5,7 +5,8 @@
                OtherLife      ignored     a fresh epoch if the old one may have been forgotten (`kvstore.actors`);
                                           waits for its lease
 
-Rule 1. A dot is shown to nobody before its record is durable: a crash must not give it out again.
+Rule 1. A dot is shown to nobody before its record is durable: a crash must not give it out again. In a bucket that does not wait
+        for that, no actor outlives its node's life, for the next life may have forgotten dots.
 Rule 2. A request is judged once. A double finds its number and is dropped, also after a refusal; so a refusal by the
         actor is final, and the coordinator may call it definite.
 Rule 3. A request id is believed only by a replica that has not forgotten anything, or has been told everything.
@@ -23,6 +24,7 @@ from kvstore.causal import Causal, Dot, dots_of
 from kvstore.crdt import Actor, Change
 from kvstore.crdt.base import ChangeError
 from kvstore.crdt.counter import Counter
+from kvstore.durability import Durability
 from kvstore.events import CorruptRecord, Effect, Record, Tag
 from kvstore.messages import Message, Refused
 from kvstore.messages_causal import Applied, Apply, OtherLife
@@ -121,7 +123,8 @@ class Updates:
         kind = crdt.TYPES[bucket.type]
         state = kind.empty() if record is None or record.value is None else crdt.decode(record.value)[1]
         change = message.change
-        actor, fresh = self._actor(record, kind.top, state, change)
+        lasting = bucket.lasting
+        actor, fresh = self._actor(record, kind.top, state, change, lasting)
         if actor is None:
             return None
         if change.rid and isinstance(kind, Counter):
@@ -136,18 +139,25 @@ class Updates:
                 f"the key would hold {len(after)} bytes with its context; at most {self._bytes_max} are allowed"
             )
         revision = 1 if record is None else record.tag.hlc + 1
-        write = self._overlay.write(Record(message.bucket, message.key, Tag(revision, *actor), after))
+        made = Record(message.bucket, message.key, Tag(revision, *actor), after)
+        write = self._overlay.write(made, lasting)
         self._emit(write)
         dots: tuple[Dot, ...] = tuple(dots_of(delta.store)) if isinstance(delta, Causal) else ()
-        return Applied(message.request, after, dots), write.ticket
+        return Applied(message.request, after, dots), write.told_after
 
     def _actor(
-        self, record: Record | None, top: Callable[[object, Actor], int], state: object, change: Change
+        self,
+        record: Record | None,
+        top: Callable[[object, Actor], int],
+        state: object,
+        change: Change,
+        lasting: Durability,
     ) -> tuple[Actor | None, bool]:
         """Under which name, and whether it is a new one; None: no epoch is left before the next lease."""
         if self._reuses:
             return (self._name, 0), False
-        if record is not None and record.tag.node == self._name and self._actors.ours(record.tag.incarnation):
+        known = self._actors.ours if lasting.awaited else self._actors.of_this_life
+        if record is not None and record.tag.node == self._name and known(record.tag.incarnation):
             own = (self._name, record.tag.incarnation)
             if change.context.top(own) <= top(state, own):
                 return own, False

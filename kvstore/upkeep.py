@@ -81,7 +81,7 @@ class Upkeep:
             node.buckets,
             moment,
             node.overlay.forest,
-            send=node.send_after,
+            send=node.send_settled,
             schedule=node.schedule,
             alive=self.alive,
         )

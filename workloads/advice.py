@@ -35,7 +35,7 @@ def advise(options: Mapping[str, Any]) -> Sequence[Statement]:
     """What is documented of a bucket with these options. Raises PlanError as the store would refuse them."""
     given = {
         k: options[k]
-        for k in ("mode", "n", "r", "w", "read_repair", "sloppy", "type")
+        for k in ("mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability")
         if options.get(k) is not None
     }
     try:
@@ -60,6 +60,12 @@ def _of(made: BucketConfig) -> Iterator[Statement]:
             BAD,
             "Stand-ins acknowledge writes in place of owners that are cut off: an acknowledged write may not be read until it is handed over.",
             "tests/sim/test_sloppy_claims.py",
+        )
+    if not made.lasting.awaited:
+        yield Statement(
+            BAD,
+            "Writes are acknowledged before they are on any disk: what replicas took in last is gone if enough of them lose power.",
+            "tests/sim/test_durability_claims.py",
         )
     if made.mode in ATOMIC:
         yield Statement(

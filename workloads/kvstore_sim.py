@@ -1,10 +1,10 @@
 """The store in the simulator: a node's effects become calls of the simulated machine.
 
     on_message, on_request, timers ──► Node.step ──► effects ──► env.send, env.reply, env.after
-                                                       Write ──► MemoryEngine.stage, one commit at a time ──► Committed
+                                  Write ──► CommitQueue ──► MemoryEngine.stage, one commit at a time ──► Committed
 
-The commit takes a drawn time, and what arrives meanwhile forms the next one, as in the real server. A crash in between
-keeps a drawn prefix of what was staged.
+The commit takes a drawn time, and what arrives meanwhile forms the next one, as in the real server. A crash is a power cut: it keeps
+a drawn prefix of what was staged and of what was committed without an fsync (`kvstore.durability`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness.system import SimulatedEnv
+from kvstore.commit_queue import CommitQueue
 from kvstore.config import NodeConfig
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import (
@@ -38,6 +39,7 @@ from kvstore.resp import as_parsed
 
 COMMIT_MS_MIN: Final = 0.2
 COMMIT_MS_MAX: Final = 1.0
+_NEVER: Final = float("inf")
 
 
 class StoreNode:
@@ -48,8 +50,9 @@ class StoreNode:
         self._engine: MemoryEngine = env.disk.setdefault("engine", MemoryEngine())
         self._node = Node(config, self._engine, env.rng)
         self._protocols: dict[int, int] = {}
+        self._queue = CommitQueue()
         self._ticket = 0  # the newest that is staged
-        self._waiting: list[Write] = []  # emitted while a commit runs
+        self._wake_ms = _NEVER  # when a timer calls `_wake`
         self._committing = False
 
     def start(self) -> None:
@@ -98,7 +101,7 @@ class StoreNode:
             if kind is Send:
                 env.send(effect.dst, effect.message)  # type: ignore[union-attr]
             elif kind is Write:
-                self._waiting.append(effect)  # type: ignore[arg-type]
+                self._queue.add(effect, env.clock_ms()[0])  # type: ignore[arg-type]
             elif kind is Reply:
                 self._reply(effect)  # type: ignore[arg-type]
             elif kind is SetTimer:
@@ -107,8 +110,7 @@ class StoreNode:
                 env.log(effect.text)  # type: ignore[union-attr]
             elif kind is UseProtocol:
                 self._protocols[effect.conn] = effect.version  # type: ignore[union-attr]
-        if self._waiting and not self._committing:
-            self._begin_commit()
+        self._begin_commit()
 
     def _reply(self, reply: Reply) -> None:
         version = self._protocols.get(reply.conn, 2)
@@ -117,18 +119,30 @@ class StoreNode:
     def _fired(self, timer: int) -> None:
         self._step(Fired(timer))
 
-    def _begin_commit(self) -> None:
-        writes, self._waiting = self._waiting, []
-        for write in writes:
-            self._engine.stage(write.rows)
-        self._ticket = writes[-1].ticket
+    def _begin_commit(self, now_ms: float = 0.0) -> None:
+        due_ms = self._queue.due_ms
+        if self._committing or due_ms == _NEVER:
+            return
+        now_ms = max(now_ms, self._env.clock_ms()[0])
+        if due_ms > now_ms:
+            if due_ms < self._wake_ms:
+                self._wake_ms = due_ms
+                self._env.after(due_ms - now_ms, self._wake)
+            return
+        batch = self._queue.take(now_ms)
+        for rows in [write.rows for write in batch.writes] or [()]:
+            self._engine.stage(rows, loose=batch.loose)
+        self._ticket = batch.ticket
         self._committing = True
         delay_ms = COMMIT_MS_MIN + (COMMIT_MS_MAX - COMMIT_MS_MIN) * self._env.rng.random()
         self._env.after(delay_ms, self._end_commit)
+
+    def _wake(self) -> None:
+        now_ms, self._wake_ms = self._wake_ms, _NEVER  # the clock may show a hair less
+        self._begin_commit(now_ms)
 
     def _end_commit(self) -> None:
         self._engine.sync()
         self._committing = False
         self._step(Committed(self._ticket))
-        if self._waiting and not self._committing:
-            self._begin_commit()
+        self._begin_commit()

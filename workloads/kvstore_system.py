@@ -11,6 +11,7 @@ n              3, or all nodes    replicas per key
 r, w           the mode's         how many replicas a read, a write waits for
 read_repair    the mode's         none | async | blocking
 sloppy         false              whether nodes beyond the preference list may acknowledge writes
+durability     always             when a write is on disk, and whether its answer waits: see kvstore.durability
 members        all nodes          how many of the nodes begin as members; the others may join
 transfers_max  2                  partitions that a node streams at a time
 anti_entropy_ms  10000            between two comparisons of trees; 0: none, so that only reads and hints repair
@@ -32,7 +33,7 @@ from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
 from workloads.kvstore_sim import StoreNode
 
-BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type")
+BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability")
 NODE_OPTIONS: Final = ("transfers_max", "anti_entropy_ms", "clock")
 OPTIONS: Final = (*BUCKET_OPTIONS, "members", *NODE_OPTIONS, "bugs")
 OF_CLIENTS: Final = (

@@ -42,6 +42,8 @@ from kvstore.ring import Ring
 class _Sync:
     """Commit everything staged when its turn comes."""
 
+    firm: bool = False  # and make durable what nobody waits for
+
 
 @dataclass
 class Flight:
@@ -144,6 +146,8 @@ class Cluster:
     def step(self, name: str, event: Event | _Sync) -> None:
         node = self.machines[name].node
         if isinstance(event, _Sync):
+            if event.firm:
+                self.machines[name].disk.stage(())
             self.machines[name].disk.sync()  # group commit: everything staged so far
             event = Committed(self.machines[name].ticket)
         if node is not None:
@@ -195,9 +199,12 @@ class Cluster:
             elif isinstance(effect, Write):
                 assert effect.ticket == machine.ticket + 1
                 machine.ticket = effect.ticket
-                machine.disk.stage(effect.rows)
+                machine.disk.stage(effect.rows, loose=not effect.awaited)
                 if not self.by_hand:
-                    self._later(name, self.rng.uniform(0.5, 3.0), Committed(effect.ticket))
+                    gather_ms = effect.within_ms if effect.awaited else 0.0
+                    self._later(name, gather_ms + self.rng.uniform(0.5, 3.0), _Sync())
+                if not effect.awaited and effect.within_ms < 1e9:
+                    self._later(name, effect.within_ms, _Sync(firm=True))
             elif isinstance(effect, SetTimer):
                 self._later(name, effect.delay_ms, Fired(effect.timer))
             elif isinstance(effect, Reply):
@@ -223,8 +230,6 @@ class Cluster:
     def _later(self, name: str, delay_ms: float, event: Event | _Sync) -> None:
         self._order += 1
         life = 0 if isinstance(event, Deliver) else self.machines[name].life
-        if isinstance(event, Committed):
-            event = _Sync()
         heappush(self._queue, (self.now_ms + delay_ms, self._order, name, life, event))
 
 
