@@ -1,0 +1,145 @@
+"""The seeded bugs of the store that whole runs show: each plan of examples/bugs is convicted by its claim, and is clean without its bug.
+
+A number below is a run that is known to show it (`benchmarks/seeded_bugs.py` finds such numbers). It is tried first, and the sweep from run 0
+only if the store has changed so much that it no longer does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.plan import Plan, dump_plan, load_plan
+from harness.search.detection import Sweep, cell, sweep, sweeps
+from harness.search.explore import run_one
+from kvstore.bugs import TABLE
+
+FOLDER = Path(__file__).parents[2] / "examples" / "bugs"
+BUGS = sorted(path.stem for path in FOLDER.glob("*.toml"))
+RUNS_TO_FIND = 200
+KNOWN: dict[tuple[str, str], int] = {
+    ("ack_before_fsync", "seeds"): 0,
+    ("blank_disk_same_id", "seeds"): 19,
+    ("cas.fail_no_accept", "seeds"): 0,
+    ("cas.fail_no_accept", "swarm"): 0,
+    ("cas.next_not_promised", "seeds"): 24,
+    ("cas.next_not_promised", "swarm"): 0,
+    ("cas.promise_not_persisted", "seeds"): 32,
+    ("cas.read_no_accept", "seeds"): 0,
+    ("cas.retry_reports_second_outcome", "seeds"): 0,
+    ("dot.per_key_counter_reuse", "seeds"): 1,
+    ("join.no_dual_write", "seeds"): 7,
+    ("orswot.dominance_shortcut", "seeds"): 0,
+    ("orswot.dominance_shortcut", "swarm"): 0,
+    ("register.one_phase_write", "seeds"): 82,
+    ("register.one_phase_write", "swarm"): 16,
+    ("register.optimistic_retag", "seeds"): 0,
+    ("register.read_no_writeback", "seeds"): 1,
+    ("register.read_no_writeback", "swarm"): 3,
+    ("retry.duplicate_apply", "seeds"): 0,
+}
+NO_PLAN = {  # what convicts them instead
+    "hlc.not_persisted": "tests/kvstore/test_schedules.py",
+    "join.no_barrier": "tests/explorers/test_rings.py",
+    "join.no_epoch_reject": "tests/explorers/test_rings.py",
+    "join.source_not_adopted": "nothing so far",
+    "join.stream_from_one": "nothing so far",
+    "merkle.ignores_tombstones": "tests/kvstore/test_repair.py",
+    "orswot.union_if_both": "tests/kvstore/test_crdt_laws.py: a removal reads a quorum again, and no client sees the difference",
+    "phi.wall_clock": "tests/kvstore/test_repair.py",
+    "read_error_as_notfound": "tests/kvstore/test_repair.py",
+    "tombstone.early_purge": "tests/kvstore/test_repair.py",
+}
+JUDGES = {"linearizable": {"linearizable", "register", "cas-register", "counter-exact"}}
+
+
+def plan_of(bug: str) -> Plan:
+    return load_plan(FOLDER / f"{bug}.toml")
+
+
+def without_bug(plan: Plan) -> Plan:
+    bugs = [bug for bug in plan.system_options["bugs"] if bug != plan.name]
+    return replace(plan, system_options={**plan.system_options, "bugs": bugs})
+
+
+def test_every_bug_has_a_plan_or_another_judge() -> None:
+    assert not NO_PLAN.keys() & set(BUGS)
+    assert NO_PLAN.keys() | set(BUGS) == set(TABLE)
+    assert {bug for bug, strategy in KNOWN if strategy == "seeds"} == set(BUGS)
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_plan_claims_what_the_table_of_bugs_says(bug: str) -> None:
+    plan = plan_of(bug)
+    assert plan.name == bug
+    assert bug in plan.system_options["bugs"]
+    (claim,) = plan.claims
+    first = TABLE[bug].found_by.split(", ")[0]
+    assert claim in JUDGES.get(first, {first})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bug", "strategy"), KNOWN, ids=map("-".join, KNOWN))
+def test_the_bug_is_convicted(bug: str, strategy: str) -> None:
+    plan = plan_of(bug)
+    for number in (KNOWN[bug, strategy], *range(RUNS_TO_FIND)):
+        record = run_one(dump_plan(plan), strategy, number)
+        assert record.outcome != "crash", record.reason
+        if record.broken:
+            assert all(broken.startswith(f"{plan.claims[0]}: ") for broken in record.broken)
+            clean = run_one(dump_plan(without_bug(plan)), strategy, number)
+            assert (clean.outcome in ("valid", "unknown"), clean.broken) == (True, ()), clean.reason
+            return
+    pytest.fail(f"{bug} was not found in {RUNS_TO_FIND} runs of {strategy}")
+
+
+# ---- the sweeps that the table is made of ------------------------------------------------------------------------------
+
+
+def test_a_sweep_ends_at_the_first_conviction_or_says_that_there_was_none() -> None:
+    text = dump_plan(plan_of("register.read_no_writeback"))
+    first = next(number for number in range(RUNS_TO_FIND) if run_one(text, "seeds", number).broken)
+    found = sweep(text, "seeds", RUNS_TO_FIND, 1e9)
+    assert (found.runs, found.broken != (), found.crashes) == (first + 1, True, 0)
+    innocent = dump_plan(without_bug(plan_of("register.read_no_writeback")))
+    assert sweep(innocent, "seeds", 2, 1e9).broken == ()
+    assert sweep(innocent, "seeds", 2, 1e9).runs == 2
+    assert sweep(innocent, "seeds", 50, 1e-9).runs == 1, "the time is looked at after each run"
+
+
+def test_a_crash_is_no_conviction() -> None:
+    impossible = replace(plan_of("register.read_no_writeback"), nodes=2)
+    made = sweep(dump_plan(impossible), "seeds", 3, 1e9)
+    assert (made.runs, made.broken, made.crashes) == (3, (), 3)
+
+
+@pytest.mark.slow
+def test_sweeps_are_the_same_whatever_the_number_of_processes() -> None:
+    plans = [plan_of("cas.fail_no_accept"), plan_of("cas.read_no_accept")]
+
+    def counts(jobs: int) -> list[tuple[object, int]]:
+        made = sweeps(plans, ["seeds"], repeats=2, runs=20, cpu_s_max=1e9, jobs=jobs)
+        return [(name, each.runs) for name, each in made]
+
+    one = counts(1)
+    assert [name for name, _ in one][:2] == [(plan.name, "seeds", 0) for plan in plans]
+    assert len(one) == 4
+    assert counts(2) == one
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ([], "not run"),
+        ([(7, True)], "7"),
+        ([(7, True), (2, True), (90, True)], "7 (2–90)"),
+        ([(60, False), (100, True), (3, True)], "100 (3–>60)"),
+        ([(60, False), (60, False), (3, True)], ">60 (3–>60)"),
+        ([(200, False), (200, False)], ">200"),
+        ([(4, True), (9, True)], "9 (4–9)"),
+    ],
+)
+def test_a_cell_counts_what_was_not_found_as_the_longest(made: list[tuple[int, bool]], said: str) -> None:
+    assert cell(Sweep(runs, ("c: a",) if found else (), 0, 0, 0.0) for runs, found in made) == said
