@@ -1,11 +1,12 @@
 """How many runs until a known mistake is found: what search strategies are compared by.
 
-    plan with a mistake, its claim ──strategy──► run 0, 1, 2, … ──► the first that breaks the claim: its count is the result
-                                                              └──► none in `runs`, or in so much processor time: "more than"
+    plan with a mistake ──strategy──► run 0, 1, 2, … ──► the first that breaks its claim, and does not without the mistake
+                                                   └──► none in `runs`, or in so much processor time: "more than"
 
 One sweep is one draw of a geometric variable and says little. So sweeps are repeated from seeds far apart, and a cell of the table has their
 median and their worst. A sweep that ended without finding counts as longer than all others (censored); a crash is no conviction.
-The seeds of sweep k begin at `plan.seed + k x APART`, whatever the strategy makes of them.
+The seeds of sweep k begin at `plan.seed + k x APART`, whatever the strategy makes of them. The *twin* is the same plan without the mistake: a run
+counts only if its twin, of the same number, breaks nothing.
 
 Reference: Klees et al., "Evaluating fuzz testing", 2018 (many trials; time to a known bug, and not counts of crashes).
 """
@@ -28,26 +29,33 @@ Name = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`runs` were made, the last of them the first that broke a claim, as `broken` says; or none did, and `broken` is empty."""
+    """`runs` were made, the last of them the first that counts, as `broken` says; or none does, and `broken` is empty.
+
+    `blamed` runs broke the claim with and without the mistake. `unknown` ones could not be judged. Their twins are not in `cpu_s`.
+    """
 
     runs: int
     broken: tuple[str, ...]
+    blamed: int
     crashes: int
     unknown: int
     cpu_s: float
 
 
-def sweep(text: str, strategy: str, runs: int, cpu_s_max: float) -> Sweep:
-    """Make runs 0, 1, 2, … of the plan until one breaks a claim, `runs` are made, or that much processor time is used."""
-    made = list[Record]()
-    while len(made) < runs and sum(record.cpu_s for record in made) < cpu_s_max:
-        made.append(run_one(text, strategy, len(made)))
+def sweep(text: str, twin: str, strategy: str, runs: int, cpu_s_max: float) -> Sweep:
+    """Make runs 0, 1, 2, … of the plan until one counts, `runs` are made, or that much processor time is used."""
+    made, blamed, broken = list[Record](), 0, tuple[str, ...]()
+    while not broken and len(made) < runs and sum(record.cpu_s for record in made) < cpu_s_max:
+        number = len(made)
+        made.append(run_one(text, strategy, number))
         if made[-1].broken:
-            break
+            sound = not run_one(twin, strategy, number).broken
+            broken, blamed = made[-1].broken if sound else (), blamed + (not sound)
     outcomes = [record.outcome for record in made]
     return Sweep(
         runs=len(made),
-        broken=made[-1].broken if made else (),
+        broken=broken,
+        blamed=blamed,
         crashes=outcomes.count("crash"),
         unknown=outcomes.count("unknown"),
         cpu_s=round(sum(record.cpu_s for record in made), 2),
@@ -55,13 +63,19 @@ def sweep(text: str, strategy: str, runs: int, cpu_s_max: float) -> Sweep:
 
 
 def sweeps(
-    plans: Sequence[Plan], strategies: Sequence[str], *, repeats: int, runs: int, cpu_s_max: float, jobs: int
+    pairs: Sequence[tuple[Plan, Plan]],
+    strategies: Sequence[str],
+    *,
+    repeats: int,
+    runs: int,
+    cpu_s_max: float,
+    jobs: int,
 ) -> Iterator[tuple[Name, Sweep]]:
-    """Every plan under every strategy, once from the first seed, then all of them once more from the next, …"""
+    """Every (plan, twin) under every strategy, once from the first seed, then all of them once more from the next, …"""
     tasks = (
-        ((plan.name, strategy, repeat), (_from(plan, repeat), strategy, runs, cpu_s_max))
+        ((plan.name, strategy, repeat), (_from(plan, repeat), _from(twin, repeat), strategy, runs, cpu_s_max))
         for repeat in range(repeats)
-        for plan in plans
+        for plan, twin in pairs
         for strategy in strategies
     )
     with closing(in_order(sweep, tasks, jobs)) as made:

@@ -30,6 +30,9 @@ KNOWN: dict[tuple[str, str], int] = {
     ("cas.read_no_accept", "seeds"): 0,
     ("cas.retry_reports_second_outcome", "seeds"): 0,
     ("dot.per_key_counter_reuse", "seeds"): 1,
+    ("hint.dropped_on_ring_change", "seeds"): 0,
+    ("hint.unsynced", "seeds"): 0,
+    ("hint.unsynced", "swarm"): 7,
     ("join.no_dual_write", "seeds"): 7,
     ("orswot.dominance_shortcut", "seeds"): 0,
     ("orswot.dominance_shortcut", "swarm"): 0,
@@ -39,6 +42,7 @@ KNOWN: dict[tuple[str, str], int] = {
     ("register.read_no_writeback", "seeds"): 1,
     ("register.read_no_writeback", "swarm"): 3,
     ("retry.duplicate_apply", "seeds"): 0,
+    ("strict_counts_hints", "seeds"): 0,
 }
 NO_PLAN = {  # what convicts them instead
     "hlc.not_persisted": "tests/kvstore/test_schedules.py",
@@ -66,7 +70,9 @@ def without_bug(plan: Plan) -> Plan:
 
 def test_every_bug_has_a_plan_or_another_judge() -> None:
     assert not NO_PLAN.keys() & set(BUGS)
-    assert NO_PLAN.keys() | set(BUGS) == set(TABLE)
+    assert NO_PLAN.keys() | set(BUGS) == set(TABLE), (
+        "a new bug needs a plan in examples/bugs, or a word in NO_PLAN"
+    )
     assert {bug for bug, strategy in KNOWN if strategy == "seeds"} == set(BUGS)
 
 
@@ -87,10 +93,8 @@ def test_the_bug_is_convicted(bug: str, strategy: str) -> None:
     for number in (KNOWN[bug, strategy], *range(RUNS_TO_FIND)):
         record = run_one(dump_plan(plan), strategy, number)
         assert record.outcome != "crash", record.reason
-        if record.broken:
+        if record.broken and not run_one(dump_plan(without_bug(plan)), strategy, number).broken:
             assert all(broken.startswith(f"{plan.claims[0]}: ") for broken in record.broken)
-            clean = run_one(dump_plan(without_bug(plan)), strategy, number)
-            assert (clean.outcome in ("valid", "unknown"), clean.broken) == (True, ()), clean.reason
             return
     pytest.fail(f"{bug} was not found in {RUNS_TO_FIND} runs of {strategy}")
 
@@ -99,19 +103,25 @@ def test_the_bug_is_convicted(bug: str, strategy: str) -> None:
 
 
 def test_a_sweep_ends_at_the_first_conviction_or_says_that_there_was_none() -> None:
-    text = dump_plan(plan_of("register.read_no_writeback"))
+    plan = plan_of("register.read_no_writeback")
+    text, twin = dump_plan(plan), dump_plan(without_bug(plan))
     first = next(number for number in range(RUNS_TO_FIND) if run_one(text, "seeds", number).broken)
-    found = sweep(text, "seeds", RUNS_TO_FIND, 1e9)
+    found = sweep(text, twin, "seeds", RUNS_TO_FIND, 1e9)
     assert (found.runs, found.broken != (), found.crashes) == (first + 1, True, 0)
-    innocent = dump_plan(without_bug(plan_of("register.read_no_writeback")))
-    assert sweep(innocent, "seeds", 2, 1e9).broken == ()
-    assert sweep(innocent, "seeds", 2, 1e9).runs == 2
-    assert sweep(innocent, "seeds", 50, 1e-9).runs == 1, "the time is looked at after each run"
+    assert sweep(twin, twin, "seeds", 2, 1e9).broken == ()
+    assert sweep(twin, twin, "seeds", 2, 1e9).runs == 2
+    assert sweep(twin, twin, "seeds", 50, 1e-9).runs == 1, "the time is looked at after each run"
+
+
+def test_what_breaks_without_the_bug_as_well_is_no_conviction() -> None:
+    text = dump_plan(plan_of("cas.fail_no_accept"))
+    made = sweep(text, text, "seeds", 2, 1e9)
+    assert (made.runs, made.broken, made.blamed) == (2, (), 2)
 
 
 def test_a_crash_is_no_conviction() -> None:
-    impossible = replace(plan_of("register.read_no_writeback"), nodes=2)
-    made = sweep(dump_plan(impossible), "seeds", 3, 1e9)
+    impossible = dump_plan(replace(plan_of("register.read_no_writeback"), nodes=2))
+    made = sweep(impossible, impossible, "seeds", 3, 1e9)
     assert (made.runs, made.broken, made.crashes) == (3, (), 3)
 
 
@@ -119,8 +129,10 @@ def test_a_crash_is_no_conviction() -> None:
 def test_sweeps_are_the_same_whatever_the_number_of_processes() -> None:
     plans = [plan_of("cas.fail_no_accept"), plan_of("cas.read_no_accept")]
 
+    pairs = [(plan, without_bug(plan)) for plan in plans]
+
     def counts(jobs: int) -> list[tuple[object, int]]:
-        made = sweeps(plans, ["seeds"], repeats=2, runs=20, cpu_s_max=1e9, jobs=jobs)
+        made = sweeps(pairs, ["seeds"], repeats=2, runs=20, cpu_s_max=1e9, jobs=jobs)
         return [(name, each.runs) for name, each in made]
 
     one = counts(1)
@@ -142,4 +154,4 @@ def test_sweeps_are_the_same_whatever_the_number_of_processes() -> None:
     ],
 )
 def test_a_cell_counts_what_was_not_found_as_the_longest(made: list[tuple[int, bool]], said: str) -> None:
-    assert cell(Sweep(runs, ("c: a",) if found else (), 0, 0, 0.0) for runs, found in made) == said
+    assert cell(Sweep(runs, ("c: a",) if found else (), 0, 0, 0, 0.0) for runs, found in made) == said
