@@ -116,7 +116,7 @@ class Painter {
       const x0 = Math.max(this.xOf(t.start[i]), GUTTER - 4), x1 = Math.min(this.xOf(t.end[i]), this.width + 4);
       if (x1 - x0 >= NARROW) {
         flush();
-        this.bar(pen, i, x0, x1, y);
+        this.bar(pen, i, Math.round(x0), Math.round(x1), y);
       } else if (worst >= 0 && Math.floor(x0) === pixel) {
         worst = Math.max(worst, t.rank[i]);
         right = Math.max(right, x1);

@@ -18,6 +18,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import run_folders
 
+from checkers.jsonl import encode_op
+from checkers.op import MISSING, Op, Type
 from harness.report import write_report
 from harness.report.folder import RunFiles, read_folder
 from harness.report.timeline import timeline
@@ -164,6 +166,8 @@ def test_the_next_error_is_found_from_the_keyboard(page: Any, run: RunFiles) -> 
     for each in bad[:3]:
         press(page, "e")
         assert f"operation #{each.index}: " in said(page)
+        low, high, _ = view(page)
+        assert low - 0.1 <= each.start_ns / 1e6 <= high + 0.1
     press(page, "E")
     assert f"operation #{bad[1].index}: " in said(page)
 
@@ -192,12 +196,12 @@ def test_filters(page: Any, run: RunFiles) -> None:
 def test_the_mouse_zooms_drags_and_selects(page: Any) -> None:
     press(page, "0")
     box = page.locator("#tl-canvas").bounding_box()
-    at = (box["x"] + 128 + (box["width"] - 128) / 2, box["y"] + 60)
+    at = (box["x"] + 128 + (box["width"] - 128) / 4, box["y"] + 60)
     low, high, _ = view(page)
     page.mouse.move(*at)
     page.mouse.wheel(0, -100)
     near, far, _ = view(page)
-    assert (near + far) / 2 == pytest.approx((low + high) / 2, abs=100)
+    assert near + (far - near) / 4 == pytest.approx(low + (high - low) / 4, abs=100)
     assert far - near == pytest.approx((high - low) * 0.8, abs=100)
     page.mouse.down()
     page.mouse.move(at[0] - 100, at[1], steps=5)
@@ -297,6 +301,61 @@ def test_a_long_history_is_drawn_as_few_marks(browser: Any, tmp_path: Path) -> N
     assert drawn["marks"] <= drawn["most"] + 100
     assert colours(page, "other") > 50  # operations that failed
     assert page.troubles == []
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
+    """4,000 reads of a client so dense that many fall on one pixel, one of them failed; then, of another client, a stale read and a failed write."""
+    folder = run_folders.make(tmp_path_factory.mktemp("page") / "dense", "valid", ops=5)
+    calls = [(0, 0.0, 1.0, "write", 1, Type.OK)]
+    calls += [(0, 2.0 + at, 2.5 + at, "read", 1, Type.FAIL if at == 2_000 else Type.OK) for at in range(4_000)]  # fmt: skip
+    calls += [(0, 5_000, 5_001, "write", 2, Type.OK), (1, 6_000, 6_900, "read", 1, Type.OK), (1, 7_000, 7_900, "write", 3, Type.FAIL)]  # fmt: skip
+    ops = []
+    for process, start, end, f, value, kind in calls:
+        argument = [] if f == "read" else [value]
+        ops.append(run_folders.call(len(ops), start, process, f, 9, *argument))
+        ops.append(Op(len(ops), int(end * run_folders.MS), process, kind, f, 9, MISSING if f == "read" and kind is Type.FAIL else value))  # fmt: skip
+    (folder / "history.jsonl").write_bytes(b"".join(map(encode_op, ops)))
+    (folder / "faults.jsonl").write_text("")
+    write_report(folder)
+    return read_folder(folder)
+
+
+def test_a_failure_among_many_on_one_pixel_is_seen_and_found(browser: Any, dense: RunFiles) -> None:
+    page = opened(browser, dense.folder)
+    page.select_option("#tl-client", "0")
+    assert colours(page, "read") > 1_000
+    assert colours(page, "other") > 5
+    low, high, count = view(page)
+    assert count == 4_002
+    box = page.locator("#tl-canvas").bounding_box()
+    x = box["x"] + 128 + (2_002 - low) / (high - low) * (box["width"] - 128)
+    page.mouse.click(x, box["y"] + page.evaluate("() => AXIS + 4") + 8)
+    assert "outcome fail: it surely had no effect" in said(page)
+    page.context.close()
+
+
+def test_stale_reads_and_failures_are_marked(browser: Any, dense: RunFiles) -> None:
+    page = opened(browser, dense.folder)
+    page.select_option("#tl-client", "1")
+    assert colours(page, "bad") > 200  # underlined
+    assert colours(page, "other") > 200  # outlined, not only its ends
+    page.select_option("#tl-outcome", "stale")
+    assert matching(page) == 1
+    press(page, "Home")
+    assert "stale surely: a newer value had been acknowledged before this read began" in said(page)
+    page.context.close()
+
+
+def test_an_operation_longer_than_the_view_is_in_view(browser: Any, dense: RunFiles) -> None:
+    page = opened(browser, dense.folder)
+    page.select_option("#tl-outcome", "stale")
+    press(page, "e", "Enter", "+", "+", ".", ".")
+    low, high, count = view(page)
+    assert 6_000 < low < high < 6_900
+    assert count == 1
+    assert colours(page, "bad") > 500
+    page.context.close()
 
 
 def test_the_data_element_is_what_python_wrote(page: Any, run: RunFiles) -> None:
