@@ -1,7 +1,7 @@
 """The commands that read and write data. One row of the table each; see `kvstore.session`.
 
-Compatibility is by refusal, never by silence: what a bucket cannot promise (SET with EX, and with NX, XX or GET
-unless its mode is cas) is answered WRONGCLASS.
+Compatibility is by refusal, never by silence: what a bucket cannot promise (SET with EX unless its last writer wins, and with NX, XX
+or GET unless its mode is cas) is answered WRONGCLASS.
 
     KV.GET key [CL one|quorum|all | R n] [TIMEOUT ms]        -> {values: [v] or [], tag or ctx}
     KV.PUT key value [CTX c] [CL ... | W n] [TIMEOUT ms]     -> {acks, tag or ctx}
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kvstore import commands_cas
+from kvstore import commands_cas, commands_ttl
 from kvstore.commands_scan import TYPES
 from kvstore.envelope import opened
 from kvstore.errors import definite
@@ -157,9 +157,10 @@ def get(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
 
 @command("SET", 3, 0)
 def set_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """SET key value. Its conditions are in `kvstore.commands_cas`."""
+    """SET key value. Its conditions are in `kvstore.commands_cas`, its deadlines in `kvstore.commands_ttl`."""
     if len(args) > 3:
-        return commands_cas.set_with(node, session, args)
+        options = commands_ttl.set_until if current(node, session).kind == "lww" else commands_cas.set_with
+        return options(node, session, args)
     return launch(node, session, *_write(node, session, args[1], _ok, args[2]))
 
 

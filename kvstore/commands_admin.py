@@ -119,7 +119,9 @@ def dbsize(node: Node, session: Session, args: Args) -> Value | Later:
     return sum(
         1
         for record in node.reader.records()
-        if record.bucket == name and (opened(record.value) if enveloped else record).value is not None
+        if record.bucket == name
+        and (opened(record.value) if enveloped else record).value is not None
+        and not record.tag.expired(node.moment.clock.wall_ms)
     )
 
 
@@ -173,6 +175,7 @@ def kv_node(node: Node, session: Session, args: Args) -> Value | Later:
             "records_handed_over": upkeep.antientropy.handed,
             "damaged_found": upkeep.scrub.found,
             "damaged_mended": upkeep.scrub.mended,
+            "expired_dropped": upkeep.scrub.dropped,
             "stood_in": upkeep.stood_in,
             "tombstones_purged": upkeep.purger.purged,
         }

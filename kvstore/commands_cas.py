@@ -113,19 +113,25 @@ def _cas_result(op: Op) -> Value:
 
 
 def set_with(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """SET key value with NX, XX and GET; expiry is not had here."""
+    """SET key value with NX, XX and GET; deadlines are not had here."""
     options = [text(option).upper() for option in args[3:]]
     mode = current(node, session).mode
     for option in options:
         if option not in SET_OPTIONS:
             raise RefusalError("BADARG", f"SET has no option '{option}'")
         if mode != "cas" or option not in {"NX", "XX", "GET"}:
-            raise RefusalError("WRONGCLASS", f"mode {mode} cannot do SET with {option}; use plain SET")
+            raise RefusalError("WRONGCLASS", f"mode {mode} cannot do SET with {option}; {_instead(option)}")
     if "NX" in options and "XX" in options:
         raise RefusalError("ERR", "syntax error: NX and XX exclude each other")
     value = args[2]
     effect = cas.put_if(value, there="XX" in options) if {"NX", "XX"} & set(options) else cas.put(value)
     return change(node, session, args, effect, _before if "GET" in options else _ok_if, value=value)
+
+
+def _instead(option: str) -> str:
+    if option in {"NX", "XX", "GET"}:
+        return "use a bucket of mode cas"
+    return "use a bucket of mode eventual, quorum, monotonic or session"
 
 
 @command("SETNX", 3, 3)

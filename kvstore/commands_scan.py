@@ -149,7 +149,7 @@ def _keys(node: Node, op: Op, partition: int) -> Any:
                     kept = absorb(bucket.kind, newest.get(record.key), record)
                     newest[record.key] = newest[record.key] if kept is None else kept
         if after is None:
-            return [key for key, record in sorted(newest.items()) if alive(bucket, record)]
+            return [key for key, record in sorted(newest.items()) if alive(bucket, record, op.wall_ms)]
         if node.view.since(partition) != plan.epoch:
             raise GaveUpError("STALE", "the ring changed during the scan; give the same cursor again")
 
@@ -159,11 +159,11 @@ def enough(answers: Iterable[str], plan: Plan, bucket: BucketConfig) -> bool:
     return all(sum(name in answers for name in names) >= min(bucket.r, len(names)) for names in plan.reads)
 
 
-def alive(bucket: BucketConfig, record: Record) -> bool:
-    """Would a read find something?"""
+def alive(bucket: BucketConfig, record: Record, wall_ms: float) -> bool:
+    """Would a read find something at this time?"""
     if bucket.kind == "cas":
         return opened(record.value).value is not None
     if bucket.kind in ("siblings", "crdt") and record.value is not None:
         kind, state = decode(record.value)
         return bool(kind.values(state))
-    return record.value is not None
+    return record.value is not None and not record.tag.expired(wall_ms)

@@ -86,8 +86,8 @@ def _resume(node: Node, session: Session, token: bytes) -> None:
         rows = unseal(node.config.secret, _PURPOSE, token)
     except TokenError as error:
         raise RefusalError("BADARG", str(error)) from None
-    for bucket, key, hlc, member, incarnation in rows:
-        place, tag = (bucket, key), Tag(hlc, member, incarnation)
+    for bucket, key, *version in rows:
+        place, tag = (bucket, key), Tag(*version)
         if len(session.seen) >= KEYS_MAX and place not in session.seen:
             raise RefusalError("OVERLOADED", f"a session remembers {KEYS_MAX} keys; open another connection")
         session.seen[place] = max(tag, session.seen.get(place, tag))

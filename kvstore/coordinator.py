@@ -113,6 +113,7 @@ class Coordinator:
         op.ballots = self._ballots
         op.holds = self._holds
         op.report = report
+        op.wall_ms = self._moment.clock.wall_ms
         op.deadline = self._moment.clock.mono_ms + (timeout_ms or self._config.request_timeout_ms)
         op.flow = flow(op)
         self._schedule(op.deadline, op)
@@ -283,7 +284,7 @@ class Coordinator:
 
     def version(self, src: str, message: QueryReply | StoreReply) -> None:
         """A replica told a version."""
-        seen = message.tag.hlc
+        seen = message.tag.latest
         if seen > self._hlc.last and self._hlc.credible(seen, self._moment.clock.wall_ms):
             self._hlc.observe(seen)  # a later write through this node must beat what it has seen
         ask = self._asks.get(message.request)

@@ -36,7 +36,10 @@ from typing import Any, Protocol
 from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Tag
 from kvstore.ring import partition_of
 
-SCHEMA = 2  # raise it when the tables below change their meaning
+SCHEMA = 3  # raise it when the tables below change their meaning
+SCHEMAS_BEFORE = (
+    2,
+)  # whose content means the same here: 2 has no tags with deadlines. Such a file becomes one of SCHEMA
 _NO_VALUE = 0xFFFF_FFFF  # the length that says "tombstone"
 
 Row = Record | Meta | Erase
@@ -75,14 +78,19 @@ class Engine(Reader, Protocol):
 def pack_tag(tag: Tag) -> bytes:
     """A tag as bytes that compare as the tags do:
 
-    hlc, then node (its name holds no NUL), then incarnation.
+    hlc, then node (its name holds no NUL), then incarnation, then, if there is a deadline or was one, touched and expires_ms.
     """
-    return b"%b%b\0%b" % (tag.hlc.to_bytes(8, "big"), tag.node.encode(), tag.incarnation.to_bytes(8, "big"))
+    head = b"%b%b\0%b" % (tag.hlc.to_bytes(8, "big"), tag.node.encode(), tag.incarnation.to_bytes(8, "big"))
+    if tag.touched or tag.expires_ms:
+        return head + tag.touched.to_bytes(8, "big") + tag.expires_ms.to_bytes(8, "big")
+    return head
 
 
 def unpack_tag(packed: bytes) -> Tag:
     """The inverse of `pack_tag`."""
-    return Tag(int.from_bytes(packed[:8], "big"), packed[8:-9].decode(), int.from_bytes(packed[-8:], "big"))
+    hlc, nul = int.from_bytes(packed[:8], "big"), packed.index(b"\0", 8)
+    numbers = (int.from_bytes(packed[at : at + 8], "big") for at in range(nul + 1, len(packed), 8))
+    return Tag(hlc, packed[8:nul].decode(), *numbers)
 
 
 def checksum(bucket: str, key: bytes, tag: bytes, value: bytes | None) -> int:
@@ -157,6 +165,9 @@ class SqliteEngine:
         self._writer.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _TABLES)
         self._writer.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (SCHEMA,))
         (found,) = self._writer.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+        if found in SCHEMAS_BEFORE:
+            self._writer.execute("UPDATE about SET value = ? WHERE name = 'schema'", (SCHEMA,))
+            found = SCHEMA
         if found != SCHEMA:
             raise SchemaError(
                 f"{file} has schema {found}, but this store reads schema {SCHEMA}; use the store that "

@@ -33,11 +33,26 @@ class Clock(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tag(NamedTuple):
-    """A version: hybrid logical clock (48 bits of ms, 16 of counter), then node, then incarnation. Ordered as a tuple."""
+    """A version: hybrid logical clock (48 bits of ms, 16 of counter), then node, then incarnation. Ordered as a tuple.
+
+    Behind them its deadline (`kvstore.flows.expiry`): the time of the newest command that set one for this same write, and the wall
+    ms at which it ends; 0 is none. So a later deadline is a later version, of a value that stays the same.
+    """
 
     hlc: int
     node: str
     incarnation: int
+    touched: int = 0
+    expires_ms: int = 0
+
+    @property
+    def latest(self) -> int:
+        """The newest clock in it: nobody whose clock is not behind it may have made it."""
+        return max(self.hlc, self.touched)
+
+    def expired(self, wall_ms: float) -> bool:
+        """Whether its deadline has passed: then its value is gone, and this is its tombstone."""
+        return 0 < self.expires_ms <= wall_ms
 
 
 NO_TAG = Tag(0, "", 0)  # the version of a key that was never written

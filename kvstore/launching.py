@@ -168,10 +168,11 @@ def timeout_only(args: tuple[bytes, ...]) -> float:
 
 
 def tag_text(tag: Tag) -> str | None:
-    """A tag for people and tests: time@node.incarnation, in class cas the version; None for a key never written."""
+    """A tag for people and tests: time@node.incarnation, +touched:deadline if it has one, in class cas the version; None for a key never written."""
     if not tag.node:
         return None if tag == NO_TAG else str(tag.hlc)
-    return f"{tag.hlc}@{tag.node}.{tag.incarnation}"
+    deadline = f"+{tag.touched}:{tag.expires_ms}" if tag.touched or tag.expires_ms else ""
+    return f"{tag.hlc}@{tag.node}.{tag.incarnation}{deadline}"
 
 
 def tag_bytes(tag: Tag) -> bytes | None:

@@ -46,6 +46,9 @@ def entry_of(cluster: bytes, record: Record, *, by_state: bool) -> int:
     if not by_state:
         tag = record.tag
         h.update(b"%d %b %d" % (tag.hlc, tag.node.encode(), tag.incarnation))
+        if tag.touched or tag.expires_ms:
+            h.update(b" %d %d" % (tag.touched, tag.expires_ms))
+            return int.from_bytes(h.digest(), "big")  # its value may be dropped once it has expired
     h.update(b"-" if record.value is None else b"+" + record.value)
     return int.from_bytes(h.digest(), "big")
 

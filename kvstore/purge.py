@@ -2,12 +2,15 @@
 
 A tombstone is purged when all of this holds (Riak's early reaping and Cassandra's gc_grace lose one of the three):
 
-    1. it is older than `tombstone_grace_ms`;
+    1. it is older than `tombstone_grace_ms`, counted from the deletion, or from the deadline of a value that has expired;
     2. after that age this node agreed with every other replica of the partition (`antientropy`, rule 3), so all hold it;
     3. no node keeps a hint as old as the tombstone (each gossips its oldest), for such a hint may be the value.
 
 Then every replica is told to erase exactly this version. One that misses the message hands its tombstone back at the next
 comparison, and the purge is repeated: late, never wrong.
+
+An expired value is the tombstone of its own version (`kvstore.flows.expiry`), so the same proof holds for it. It rests on a clock too,
+and a clock may be wrong: a replica erases only what has expired by its own, and then hands it back to whoever was too early.
 """
 
 from __future__ import annotations
@@ -78,25 +81,29 @@ class Purger:
         dead = [
             each
             for each in self._overlay.stored(bucket, partition, PAGE)
-            if isinstance(each, Record) and each.value is None and self._provable(each, partition)
+            if isinstance(each, Record) and self._dead(each) and self._provable(each, partition)
         ]
         for start in range(0, len(dead), TOMBSTONES_MAX):
-            batch = tuple(dead[start : start + TOMBSTONES_MAX])
+            batch = tuple(Record(bucket, t.key, t.tag, None) for t in dead[start : start + TOMBSTONES_MAX])
             for replica in self._view.preferences(self._buckets.opened[bucket].n)[partition]:
                 if replica != self._config.name:
                     self._send(replica, Purge(self._view.epoch, batch), 0)
             self._erase(batch)
 
+    def _dead(self, record: Record) -> bool:
+        return record.value is None or record.tag.expired(self._moment.clock.wall_ms)
+
     def _provable(self, tombstone: Record, partition: int) -> bool:
         wall_ms, mono_ms = self._moment.clock.wall_ms, self._moment.clock.mono_ms
-        age_ms = wall_ms - to_ms(tombstone.tag.hlc)
+        died_ms = max(to_ms(tombstone.tag.latest), tombstone.tag.expires_ms)
+        age_ms = wall_ms - died_ms
         if age_ms <= self._config.tombstone_grace_ms:
             return False
         if self._early:
             return True
         settled_mono_ms = mono_ms - age_ms + self._config.tombstone_grace_ms
         agreed = self._antientropy.agreed_since(tombstone.bucket, partition) > settled_mono_ms
-        return agreed and self._no_older_hint(to_ms(tombstone.tag.hlc))
+        return agreed and self._no_older_hint(died_ms)
 
     def _no_older_hint(self, at_ms: float) -> bool:
         """Hints as young as the clocks may differ count as older: they could be the value that was deleted."""
@@ -117,12 +124,12 @@ class Purger:
 
     def _same(self, tombstone: Record) -> bool:
         bucket = self._buckets.opened.get(tombstone.bucket)
-        if bucket is None or tombstone.value is not None:
+        if bucket is None:
             return False
         if self._config.name not in self._view.preferences(bucket.n)[partition_of(tombstone.key)]:
             return False
         record, _ = self._overlay.get(tombstone.bucket, tombstone.key)
-        return record == tombstone
+        return record is not None and record.tag == tombstone.tag and self._dead(record)
 
     def _erase(self, tombstones: tuple[Record, ...]) -> None:
         if tombstones:

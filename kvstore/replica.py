@@ -120,7 +120,7 @@ class Replica:
     def store(self, src: str, message: Store | Repair) -> None:
         """Absorb the version; acknowledge what is durable then."""
         tag = message.tag
-        if self.refused(src, message, tag.hlc):
+        if self.refused(src, message, tag.latest):
             return
         try:
             current, ticket = self._overlay.get(message.bucket, message.key)
@@ -135,7 +135,7 @@ class Replica:
         if bucket.kind == "cas":
             self._accept_late(src, message)
             return
-        self._hlc.observe(tag.hlc)
+        self._hlc.observe(tag.latest)
         kept = absorb(
             bucket.kind, current, Record(message.bucket, message.key, tag, message.value), self._buckets.bugs
         )
@@ -178,11 +178,11 @@ class Replica:
             plan = self._view.plan(partition_of(record.key), bucket.n)
             return self.acceptor.take_in(record)[1] if self._view.name in plan.replicas else 0
         by_clock = bucket.kind in ("lww", "register")
-        if by_clock and not self._hlc.credible(record.tag.hlc, self._moment.clock.wall_ms):
+        if by_clock and not self._hlc.credible(record.tag.latest, self._moment.clock.wall_ms):
             return 0
         current, ticket = self._overlay.get(record.bucket, record.key)
         if by_clock:
-            self._hlc.observe(record.tag.hlc)
+            self._hlc.observe(record.tag.latest)
         kept = absorb(bucket.kind, current, record)
         if kept is None:
             return ticket

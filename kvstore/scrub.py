@@ -1,12 +1,16 @@
-"""Scrubbing: read everything again, and mend from peers what does not match its checksum.
+"""Scrubbing: read everything again, mend from peers what does not match its checksum, and drop values that have expired.
 
     every `scrub_ms` one partition:  scan ──► Damaged(key) ──► ask the other replicas ──► merge ──► write anew
     a read meets a damaged record ────────────┘
+                                     scan ──► a deadline is long over ──► the version stays, as a tombstone; its value goes
 
 A damaged record answers ERROR, never "not found": it could have been the newest. It may be written anew only from enough
 of the *others* that any acknowledged write is among them: an acknowledged write is at w replicas, this one perhaps among
 them, so n - w + 1 of the others always meet it (Protocol-Aware Recovery, FAST'18, says why a majority with the damaged one
 counted in is not enough).
+
+A value is dropped `max_clock_skew_ms` after its deadline, so that no node whose clock is that far behind misses it; replicas need not do so
+at the same time, for the version is the same (`kvstore.flows.expiry`). The tombstone ends as any other (`kvstore.purge`).
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ class Scrub:
     ) -> None:
         self.found = 0
         self.mended = 0
+        self.dropped = 0  # values whose deadline was over
         self._config = config
         self._view = view
         self._overlay = overlay
@@ -79,13 +84,23 @@ class Scrub:
 
     def scrub(self, partition: int) -> int:
         """Read a partition again; how many damaged records there were."""
-        count = 0
+        count, spent = 0, list[Record]()
+        over_ms = self._moment.clock.wall_ms - self._config.max_clock_skew_ms
         for bucket in self._buckets.opened:
             for each in self._overlay.stored(bucket, partition, PAGE):
                 if isinstance(each, Damaged):
                     count += 1
                     self.mend(each.bucket, each.key)
+                elif each.value is not None and each.tag.expired(over_ms) and self._newest(each):
+                    spent.append(Record(each.bucket, each.key, each.tag, None))
+        if spent:
+            self.dropped += len(spent)
+            self._emit(self._overlay.write_rows(spent))
         return count
+
+    def _newest(self, stored: Record) -> bool:
+        record, _ = self._overlay.get(stored.bucket, stored.key)
+        return record is not None and record.tag == stored.tag
 
     def mend(self, name: str, key: bytes) -> None:
         """Ask the others for a damaged record, unless that is being done."""

@@ -50,6 +50,7 @@ def picture(
             "records_handed_over": upkeep.antientropy.handed,
             "damaged_found": upkeep.scrub.found,
             "damaged_mended": upkeep.scrub.mended,
+            "expired_dropped": upkeep.scrub.dropped,
             "tombstones_purged": upkeep.purger.purged,
         },
         members=document.names,

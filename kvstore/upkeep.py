@@ -222,7 +222,7 @@ class Upkeep:
     def stand_in(self, src: str, message: StandIn) -> None:
         """Keep a version for an owner that the coordinator suspects, and answer in its place once it is durable."""
         node = self._node
-        if node.replica.refused(src, message, message.tag.hlc):
+        if node.replica.refused(src, message, message.tag.latest):
             return
         record = Record(message.bucket, message.key, message.tag, message.value)
         ticket = self.hints.keep(message.owner, record)

@@ -25,7 +25,7 @@ import msgspec
 
 from kvstore.messages import Message
 
-VERSION = 2
+VERSION = 3  # a version tag has five fields
 MAX_BODY_BYTES = 16 << 20
 MAX_HANDSHAKE_BYTES = 1024  # what a stranger may send before it has been welcomed
 _HEAD = struct.Struct(">IBBI")

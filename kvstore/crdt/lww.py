@@ -38,7 +38,7 @@ class LwwRegister:
 
     def pack(self, state: State) -> list[Any]:
         """Tag and value."""
-        return [state[0], state[1]]
+        return [state[0][:3], state[1]]
 
     def unpack(self, packed: Any) -> State:
         """The inverse. Raises ValueError."""

@@ -9,6 +9,8 @@ R + W > N makes every read meet every *acknowledged* write, and no more than tha
   the read repairs before it answers: `read_repair = "blocking"`, mode monotonic.
 - Mode session: a connection remembers the tag of what it read or wrote last, per key (`op.floor`); a read waits for
   replicas until one is at least as new, and a write takes a tag above it.
+- A version may have a deadline (`kvstore.flows.expiry`); it is stored, compared and repaired as it is, and only what clients are
+  told of it depends on the time.
 - A write under a clock that is behind is acknowledged and lost at once, whatever the quorum: a replica that
   holds a greater tag ignores it, and must still acknowledge it, for "at least as new is durable here" is all
   it knows.
@@ -17,13 +19,15 @@ R + W > N makes every read meet every *acknowledged* write, and no more than tha
 from __future__ import annotations
 
 from kvstore.events import NO_TAG
-from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, behind, newest, unsettled, without
+from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, behind, newest, shown, unsettled, without
 from kvstore.messages import Query, Repair, Store
 
 
-def write(op: Op) -> Flow:
-    """Store `op.value` (None deletes) at W replicas."""
+def write(op: Op, expires_ms: int = 0) -> Flow:
+    """Store `op.value` (None deletes) at W replicas; `expires_ms`: until that instant of the wall clock, 0 for good."""
     op.tag = yield Issue(op.floor.hlc or None)
+    if expires_ms:
+        op.tag = op.tag._replace(expires_ms=expires_ms)
     ask = Ask(Store, op.replicas, op.w, op.tag, op.value)
     yield ask
     op.acks = len(ask.answers)
@@ -34,7 +38,7 @@ def delete(op: Op) -> Flow:
     """Read, to say whether there was anything, then write a tombstone. The two are not one atomic step."""
     ask = Ask(Query, op.replicas, op.r)
     yield ask
-    op.existed = newest(ask).value is not None
+    op.existed = shown(op, newest(ask)) is not None
     op.value = None
     yield from write(op)
 
@@ -45,9 +49,9 @@ def read(op: Op) -> Flow:
     ask = Ask(Query, op.replicas, op.r)
     yield ask
     if op.floor > NO_TAG:
-        yield from _reach(op, ask)
+        yield from reach(op, ask)
     best = newest(ask)
-    op.tag, op.value = best.tag, best.value
+    op.tag, op.value = best.tag, shown(op, best)
     if repair == "blocking":
         missing = unsettled(op, ask, best.tag, op.w)
         if missing > 0:
@@ -63,7 +67,7 @@ def read(op: Op) -> Flow:
             yield Ask(Repair, stale, 0, best.tag, best.value)
 
 
-def _reach(op: Op, ask: Ask) -> Flow:
+def reach(op: Op, ask: Ask) -> Flow:
     """Wait for more answers until one is at least as new as what the session has seen: mode session."""
     while newest(ask).tag < op.floor:
         if ask.complete:

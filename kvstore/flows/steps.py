@@ -209,6 +209,7 @@ class Op:
         "value",
         "w",
         "waiting",
+        "wall_ms",
         "writes",
     )
 
@@ -242,6 +243,7 @@ class Op:
         self.more: Any = None  # what the bucket's class adds of its own
         self.bugs: frozenset[str] = frozenset()
         self.deadline = 0.0
+        self.wall_ms = 0.0  # the node's clock when it began: what has expired by then is gone
         self.mutated = False  # a change was handed to the network or to storage: no definite error any more
         self.answered = False
         self.index = 0  # which part of a batch
@@ -279,8 +281,14 @@ def newest(ask: Ask) -> QueryReply:
         elif reply.value != best.value and reply.tag == best.tag:
             what = "" if ask.op is None else f"key {ask.op.key!r} in {ask.op.bucket.name}"
             one_value(what, best.tag, best.value, reply.value)
+            best = reply if best.value is None else best
     assert best is not None
     return best
+
+
+def shown(op: Op, version: QueryReply) -> bytes | None:
+    """What a client is told of a version: no value once its deadline has passed."""
+    return None if version.tag.expired(op.wall_ms) else version.value
 
 
 def holders(ask: Ask, tag: Tag) -> int:

@@ -44,7 +44,7 @@ def test_ballots_grow_and_belong_to_one_life() -> None:
     third = Ballots("n1", 7, random.Random(1), lambda: 50).next()
     assert first < second < third
     assert second > Tag(10, "n9", 1)
-    assert {ballot[1:] for ballot in (first, second, third)} == {("n1", 7)}
+    assert {ballot[1:3] for ballot in (first, second, third)} == {("n1", 7)}
     pauses = [ballots.backoff_ms(tries) for tries in range(20)]
     assert all(2.0 <= pause <= 64.0 for pause in pauses)
     assert max(pauses[:1]) <= 4.0 < max(pauses)

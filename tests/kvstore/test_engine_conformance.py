@@ -69,6 +69,8 @@ TAGS = st.builds(
     st.integers(0, 2**64 - 1) | st.integers(0, 2),
     st.sampled_from(["", "a", "ab", "b", "é", "n1", "n10", "𐀀"]),
     st.integers(0, 2**64 - 1) | st.integers(0, 2),
+    st.integers(0, 2**64 - 1) | st.integers(0, 2),
+    st.integers(0, 2**48) | st.integers(0, 2),
 )
 RECORDS = st.builds(
     Record, st.sampled_from(["a", "b", "bé"]), st.sampled_from([b"", b"k", b"\0", b"\xff"]), TAGS,
@@ -314,6 +316,29 @@ def test_a_foreign_file_is_refused_by_name(tmp_path: Path, spoil: Callable[[Path
     SqliteEngine(tmp_path).close()
     spoil(tmp_path / "store.sqlite3")
     with pytest.raises(SchemaError, match=said):
+        SqliteEngine(tmp_path)
+
+
+def test_a_file_of_the_schema_before_is_taken_over(tmp_path: Path) -> None:
+    """Schema 2 has no deadlines in its tags, and is the same but for that; a store that reads no more than it must refuse schema 3."""
+    file = tmp_path / "store.sqlite3"
+    with contextlib.closing(SqliteEngine(tmp_path)) as engine:
+        engine.commit([record()])
+    with contextlib.closing(sqlite3.connect(file)) as db, db:
+        assert len(db.execute("SELECT tag FROM records").fetchone()[0]) == 8 + len("n1") + 1 + 8
+        db.execute("UPDATE about SET value = 2")
+    with contextlib.closing(SqliteEngine(tmp_path)) as engine:
+        assert engine.get("b", b"k") == record()
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("schema", [0, 1, 4])
+def test_no_other_schema_is_taken_over(tmp_path: Path, schema: int) -> None:
+    SqliteEngine(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite3")) as db, db:
+        db.execute("UPDATE about SET value = ?", (schema,))
+    with pytest.raises(SchemaError, match=f"has schema {schema}, but this store reads schema 3"):
         SqliteEngine(tmp_path)
 
 

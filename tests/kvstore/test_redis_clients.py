@@ -28,7 +28,7 @@ needs_tools = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
-    buckets = '[buckets.counts]\nmode = "cas"\n[buckets.tags]\nmode = "crdt"\ntype = "or-set"'
+    buckets = '[buckets.counts]\nmode = "cas"\n[buckets.tags]\nmode = "crdt"\ntype = "or-set"\n[buckets.cache]\nmode = "quorum"'
     with live_cluster(tmp_path_factory.mktemp("redis"), 3, bucket=f'mode = "register"\n{buckets}') as cluster:
         for name in cluster.names:
             slots_known(cluster, name, set(cluster.ports.values()))
@@ -64,6 +64,48 @@ def test_redis_py(made: LiveCluster, protocol: int) -> None:
         tags.sadd("s", "x", "y")
         assert set(tags.smembers("s")) >= {b"x", b"y"}
         assert tags.type("s") == b"set"
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_redis_py_sets_and_reads_deadlines(made: LiveCluster, protocol: int) -> None:
+    key, now_s = f"cached-{protocol}", int(time.time())
+    with (
+        redis.Redis(port=made.ports["n1"], protocol=protocol, db=3) as one,
+        redis.Redis(port=made.ports["n2"], protocol=protocol, db=3) as other,
+    ):
+        assert one.set(key, "v", ex=100)
+        assert 98 <= other.ttl(key) <= 100
+        assert other.expire(key, 1000)
+        assert 990_000 < one.pttl(key) <= 1_000_000
+        assert one.persist(key)
+        assert not one.persist(key)
+        assert (other.ttl(key), other.ttl("none"), other.pttl("none")) == (-1, -2, -2)
+        assert one.expireat(key, now_s + 500)
+        assert one.expiretime(key) == other.expiretime(key) == now_s + 500
+        assert one.pexpireat(key, 1_000 * now_s + 400_250)
+        assert other.pexpiretime(key) == 1_000 * now_s + 400_250
+        assert one.execute_command("SETEX", key, 50, "w")
+        assert one.execute_command("PSETEX", key, 60_000, "x")
+        assert one.set(key, "y", exat=now_s + 70)
+        assert one.set(key, "z", pxat=1_000 * now_s + 80_000)
+        assert other.get(key) == b"z"
+        assert other.pexpire(key, 150)
+        until = time.monotonic() + WAIT_S
+        while one.get(key) is not None and time.monotonic() < until:
+            time.sleep(0.01)  # between polls
+        assert one.exists(key) == 0
+        assert key.encode() not in set(other.scan_iter())
+        assert not other.expire("none", 10)
+        with pytest.raises(redis.ResponseError, match="WRONGCLASS"):
+            one.set(key, "v", ex=10, nx=True)
+        with pytest.raises(redis.ResponseError, match="invalid expire time"):
+            one.set(key, "v", ex=0)
+    with redis.Redis(port=made.ports["n3"], protocol=protocol) as registers:  # db 0, mode register
+        with pytest.raises(redis.ResponseError, match="WRONGCLASS"):
+            registers.set(key, "v", ex=10)
+        with pytest.raises(redis.ResponseError, match="WRONGCLASS"):
+            registers.expire(key, 10)
+        assert registers.get(key) is None
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
