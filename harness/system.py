@@ -108,7 +108,9 @@ class SystemUnderTest(Protocol):
         """True when the node serves and sees a majority of its peers."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Its configuration, for the report."""
+        """Its configuration, for the report. `n`, `r` and `w`, where it has them, are what staleness is predicted from, and
+        `simulated_commit_ms`, the least and the longest that a simulated replica takes to make a write durable.
+        """
 
 
 class Layout(NamedTuple):

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from checkers import History
-from checkers.bespoke.calls import Call, calls_of
+from checkers.bespoke.calls import Call, calls_of, token
 from harness.intervals import wilson
 
 
@@ -49,10 +48,15 @@ class Bin:
 
 def observed(history: History) -> list[Seen]:
     """Every read that counts, over all keys."""
-    by_key: dict[Any, list[Call]] = {}
-    for call in calls_of(history):
-        by_key.setdefault(call.key, []).append(call)
-    return [seen for calls in by_key.values() for seen in _of_key(calls)]
+    return observed_in(calls_of(history))
+
+
+def observed_in(calls: Iterable[Call]) -> list[Seen]:
+    """The same, of calls in their order."""
+    by_key: dict[Hashable, list[Call]] = {}
+    for call in calls:
+        by_key.setdefault(token(call.key), []).append(call)
+    return [seen for calls_of_key in by_key.values() for seen in _of_key(calls_of_key)]
 
 
 def _of_key(calls: Sequence[Call]) -> list[Seen]:

@@ -31,7 +31,7 @@ from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node
 from kvstore.messages import Query, QueryReply, Refused, Repair, Stale, Store, StoreReply
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
-from workloads.kvstore_sim import StoreNode
+from workloads.kvstore_sim import COMMIT_MS_MAX, COMMIT_MS_MIN, StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability")
 NODE_OPTIONS: Final = ("transfers_max", "anti_entropy_ms", "clock")
@@ -155,7 +155,7 @@ class KvStoreSystem:
         """Its configuration, defaults filled in."""
         config = self._configs[self.nodes[0]]
         promise = {name: getattr(config.default, name) for name in BUCKET_OPTIONS}
-        return {"name": self.name, **promise, "clock": config.clock, "bugs": sorted(config.bugs)}
+        return {"name": self.name, **promise, "clock": config.clock, "bugs": sorted(config.bugs), "simulated_commit_ms": [COMMIT_MS_MIN, COMMIT_MS_MAX]}  # fmt: skip
 
 
 def _mapping(answer: Any) -> Mapping[bytes, Any]:

@@ -86,6 +86,11 @@ class RunFiles:
         return pair(self.history, self.node_of) if self.history is not None else []
 
     @cached_property
+    def by_index(self) -> Mapping[int, Bar]:
+        """The same, by the number of the call."""
+        return {bar.index: bar for bar in self.bars}
+
+    @cached_property
     def stale(self) -> frozenset[int]:
         """The calls of reads that were surely too old, by index; none where staleness was not measured."""
         if self.history is None or not self.results.get("staleness"):

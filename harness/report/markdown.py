@@ -12,7 +12,10 @@ from typing import Any
 from harness.intervals import wilson
 from harness.report import words
 from harness.report.folder import RunFiles
-from harness.report.page import claim_rows, facts, fault_rows, outcome_rows, staleness_rows
+from harness.report.freshness import freshness
+from harness.report.page import claim_rows, facts, fault_rows, freshness_rows, outcome_rows, staleness_rows
+
+FRESHNESS = ("reads that began after", "writes", "read stale", "share", "95 % interval")
 
 
 def run_markdown(run: RunFiles) -> str:
@@ -61,6 +64,10 @@ def _numbers(run: RunFiles) -> Iterator[str]:
     yield ""
     yield from table(("operation", "ok", "fail", "info", "p50 ms", "p95 ms", "p99 ms", "max ms"), ((row["f"], *row["cells"]) for row in outcome_rows(run.results)))  # fmt: skip
     yield from table(("staleness and availability", ""), staleness_rows(run.results))
+    if found := freshness(run):
+        yield cell(words.freshness(found))
+        yield ""
+        yield from table((*FRESHNESS, *(["predicted"] if found.curve else [])), freshness_rows(found))
 
 
 def _again(run: RunFiles) -> Iterator[str]:

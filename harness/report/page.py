@@ -23,6 +23,7 @@ from typing import Any
 from harness.report import words
 from harness.report.drawing import bands, in_units, lanes
 from harness.report.folder import RunFiles, read_folder
+from harness.report.freshness import Freshness, differences, freshness
 from harness.report.still import around, still, still_rows
 from harness.report.timeline import timeline
 
@@ -80,6 +81,37 @@ def timeline_parts(run: RunFiles) -> dict[str, Any]:
     }
 
 
+def freshness_parts(run: RunFiles) -> dict[str, Any] | None:
+    """t-visibility: in words, as a plot and as a table; None where too few reads count."""
+    from markupsafe import Markup
+
+    from harness.report.plots import freshness_plot
+
+    found = freshness(run)
+    if found is None:
+        return None
+    return {
+        "words": words.freshness(found),
+        "predicted": found.curve is not None,
+        "svg": Markup("" if found.flat else freshness_plot(found)),
+        "rows": list(freshness_rows(found)),
+        "differences": "; ".join(differences(run)),
+    }
+
+
+def freshness_rows(found: Freshness) -> Iterable[tuple[str, ...]]:
+    """One row for each part."""
+    for part in found.parts:
+        cells = (
+            f"{words.number(part.from_ms)} to {words.number(part.to_ms)} ms",
+            words.number(part.reads),
+            words.number(part.stale),
+            words.percent(part.share),
+            f"{words.percent(part.low)} to {words.percent(part.high)}",
+        )
+        yield cells if part.predicted is None else (*cells, words.percent(part.predicted))
+
+
 def contents(run: RunFiles) -> dict[str, Any]:
     """Everything the run's page shows."""
     from markupsafe import Markup
@@ -107,6 +139,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "rate_svg": Markup(rate_plot(run.bars, run.faults, run.end_ns)),
         "outcomes": list(outcome_rows(results)),
         "staleness": list(staleness_rows(results)),
+        "freshness": freshness_parts(run),
         "shifts": list(shift_rows(results)),
         "command": results.get("command", ""),
         "plan_text": run.plan_text,

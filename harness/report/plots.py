@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report.folder import Bar
+from harness.report.freshness import Freshness
 
 SLICES, POINTS_PER_SLICE = 150, 6
 INK = {
@@ -108,6 +109,28 @@ def rate_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: 
     axes.set_ylim(bottom=0)
     axes.set_ylabel("operations per second")
     return finish(figure, axes, end_ns, "Operations per second by outcome over time, with fault bands")
+
+
+def freshness_plot(found: Freshness) -> str:
+    """Share of stale reads by how long after the acknowledgement they began: measured with intervals, and the curve of PBS."""
+    middles = [max(part.middle_ms, 0.01) for part in found.parts]
+    figure, axes = canvas(2.6)
+    if found.curve is not None:
+        low, high = min(middles) / 10, max(middles) * 2
+        grid = [low * (high / low) ** (step / 120) for step in range(121)]
+        axes.plot(grid, [100 * found.curve.stale(t_ms + found.client_ms) for t_ms in grid], color="#040404", linewidth=1.4, label="predicted (PBS)")  # fmt: skip
+    shares = [100 * part.share for part in found.parts]
+    below = [max(0.0, share - 100 * part.low) for share, part in zip(shares, found.parts, strict=True)]
+    above = [max(0.0, 100 * part.high - share) for share, part in zip(shares, found.parts, strict=True)]
+    axes.errorbar(
+        middles, shares, yerr=[below, above], fmt="o", markersize=4, elinewidth=1.1, capsize=2.5, color="#030303", label="measured, 95 %"
+    )  # fmt: skip
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("stale reads, %")
+    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    return written(figure, axes, "ms from the acknowledgement of the write to the call of the read", "Freshness of reads by the time since the last write was acknowledged")  # fmt: skip
 
 
 def canvas(height: float) -> tuple[Any, Any]:

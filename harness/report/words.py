@@ -7,7 +7,10 @@ against a golden copy. Numbers keep their unit; a word of the field is explained
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.report.freshness import Freshness
 
 PROMISES = {
     "linearizable": "the store behaves as if there were one copy: once a write is acknowledged or a value was read, no later read returns something older",
@@ -74,6 +77,20 @@ def subject(plan: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     mode = f" in mode {table['mode']}" if "mode" in table else ""
     quorum = " ".join(f"{letter.upper()}={table[letter]}" for letter in ("n", "r", "w") if letter in table)
     return f"{table.get('name', 'The system')}{mode}{f' ({quorum})' if quorum else ''}"
+
+
+def freshness(found: Freshness) -> str:
+    """What the measured t-visibility says, and how it lies to the prediction."""
+    stale, reads = sum(part.stale for part in found.parts), sum(part.reads for part in found.parts)
+    told = f"{plural(found.reads, 'read')} came after exactly one last write and met no fault"
+    told += f" ({plural(found.left_out, 'other')} did)" if found.left_out else ""
+    told += f"; counting one for each write and time, {percent(stale / reads)} missed the write."
+    if found.curve is None:
+        return told
+    if found.flat:
+        return f"{told} So it is predicted: no read that begins after an acknowledgement misses it."
+    fresh = f"{percent(found.curve.stale(found.client_ms))} of reads that begin at once miss the write, and 99.9 % are fresh after {number(max(0.0, found.curve.fresh_after_ms(0.999) - found.client_ms))} ms"
+    return f"{told} Predicted: {fresh}. The prediction lies within the interval of {len(found.parts) - found.outside} of {len(found.parts)} parts."
 
 
 def finding(plan: Mapping[str, Any], results: Mapping[str, Any]) -> str:
