@@ -14,6 +14,9 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": {"shape": SHAPES},
     "loss": {"targets": TARGETS, "share": float},
     "flapping": {"targets": TARGETS, "down_ms": float, "up_ms": float},
+    "reset": {"targets": TARGETS, "share": float},
+    "rate": {"targets": TARGETS, "rate_kbit": float},
+    "delay": {"targets": TARGETS, "delay_ms": float, "jitter_ms": float},
     "kill": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "join": {},
@@ -26,6 +29,9 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "loss": {"share": 0.2},
     "flapping": {"down_ms": 500.0, "up_ms": 500.0},
+    "reset": {"share": 0.05},
+    "rate": {"rate_kbit": 64.0},
+    "delay": {"delay_ms": 100.0, "jitter_ms": 0.0},
 }
 """Faults of the links of their targets, both ways, and what their options are when a plan does not say."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
@@ -33,6 +39,9 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
     "share": (0.001, 1.0, "a share of the packets"),
     "down_ms": (50.0, 600_000.0, "milliseconds"),
     "up_ms": (50.0, 600_000.0, "milliseconds"),
+    "rate_kbit": (8.0, 1_000_000.0, "kilobits a second"),
+    "delay_ms": (1.0, 10_000.0, "milliseconds"),
+    "jitter_ms": (0.0, 10_000.0, "milliseconds"),
 }
 """What the options of faults may be: from, to, of what."""
 SIM_OPTIONS: Mapping[str, Any] = {

@@ -301,7 +301,9 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
     lease_s = float(plan.hosts.get("lease_s", LEASE_S))
     if lease_s < 3:
         raise PlanError(f"[hosts] lease_s = {lease_s:g} is too short to be renewed in time; choose 3 or more")
-    return lambda _: HostsWorld(story.system, hosts, shift_clocks=shift_clocks, lease_s=lease_s)
+    return lambda _: HostsWorld(
+        story.system, hosts, shift_clocks=shift_clocks, lease_s=lease_s, faults=plan.fault_kinds
+    )
 
 
 def perform(

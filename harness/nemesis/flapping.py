@@ -17,14 +17,14 @@ from contextlib import suppress
 from typing import Final
 
 from harness.nemesis.grudges import names
-from harness.nemesis.links import Partition
+from harness.nemesis.links import LinkFault
 from harness.worlds import World
 from harness.worlds.trouble import Touches
 
 DOWNS_MIN: Final = 2  # once down is a partition
 
 
-class Flapping(Partition):
+class Flapping(LinkFault):
     """The links go down and up, again and again. What was seen in each down is summed up."""
 
     kind = "flapping"

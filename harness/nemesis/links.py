@@ -1,9 +1,13 @@
 """Faults of the network: what happens to packets on some links, one way or both. Each is a Trouble of the world.
 
-kind        packets on its links are                     it bit if
-partition   dropped                                      some were dropped
-loss        dropped, each with probability `share`       some were dropped
-flapping    dropped, let through, dropped, … (`flapping`)  some were dropped in two downs at least
+kind        packets on its links are                          it bit if
+partition   dropped                                           some were dropped
+loss        dropped, each with probability `share`            some were dropped
+flapping    dropped, let through, dropped, … (`flapping`)     some were dropped in two downs at least
+reset       answered, each with probability `share`, by a     some were
+            reset of their connection
+rate        let through at `rate_kbit`                        some had to wait
+delay       held for `delay_ms` ± `jitter_ms`                 some were, for that long on average
 
     detail: grudge = {n2: [n1, n3]} ──► Trouble ──► world.disturb … world.relieve ──► {"n1->n2": (seen, hit)}
 
@@ -12,24 +16,28 @@ Clients are never cut off: a node without its peers still has to answer them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from harness.nemesis.faults import Fault
 from harness.nemesis.grudges import Grudge, names
 from harness.plan_options import LINK_DEFAULTS
 from harness.worlds import World
-from harness.worlds.trouble import DROP, Touches, Trouble
+from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touches, Trouble
+
+DELAY_TOLERANCE_MS: Final = 1.0
 
 
-class Partition(Fault):
-    """Every packet over the links is dropped."""
+class LinkFault(Fault):
+    """A trouble from start to stop. A kind says which, with which of its options, and what is done to packets."""
 
-    kind = "partition"
+    act = DROP
+    asks: tuple[str, ...] = ()
+    told = "dropped"
 
     def trouble(self) -> Trouble:
         """What happens to packets."""
-        return Trouble(number=self.number, kind=DROP, links=self.links())
+        asked = {name: self.option(name) for name in self.asks}
+        return Trouble(number=self.number, kind=self.act, links=self.links(), **asked)
 
     def links(self) -> Grudge:
         """Which links are meant."""
@@ -50,28 +58,61 @@ class Partition(Fault):
 
     def weigh(self, touches: Touches) -> None:
         """Set the evidence, and whether it bit."""
-        self.evidence["dropped"] = {link: touch.hit for link, touch in touches.items() if touch.hit}
-        self.evidence["links"] = len(names(self.links()))
-        self.bit = bool(self.evidence["dropped"])
-        self.note = "" if self.bit else "no packet was dropped"
+        hit = {link: touch.hit for link, touch in touches.items() if touch.hit}
+        self.evidence |= {self.told: hit, "links": len(names(self.links()))}
+        self.evidence["seen"] = sum(touch.seen for touch in touches.values())
+        self.bit = bool(hit)
+        self.note = "" if self.bit else f"no packet was {self.told.replace('_', ' ')}"
 
 
-class Loss(Partition):
+class Partition(LinkFault):
+    """Every packet is dropped."""
+
+    kind = "partition"
+
+
+class Loss(LinkFault):
     """A share of the packets is dropped."""
 
     kind = "loss"
-
-    def trouble(self) -> Trouble:
-        """As a partition that lets some through."""
-        return replace(super().trouble(), share=self.option("share"))
+    asks = ("share",)
 
     def weigh(self, touches: Touches) -> None:
-        """As of a partition, with the share that was asked for and the one that was seen."""
+        """With the share that was asked for and the one that was seen."""
         super().weigh(touches)
-        seen = sum(touch.seen for touch in touches.values())
-        dropped = sum(touch.hit for touch in touches.values())
-        self.evidence |= {"seen": seen, "asked_share": self.option("share")}
-        self.evidence["measured_share"] = round(dropped / seen, 3) if seen else None
+        share = sum(self.evidence[self.told].values()) / max(1, self.evidence["seen"])
+        self.evidence |= {"asked_share": self.option("share"), "measured_share": round(share, 3)}
 
 
-KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in (Partition, Loss)}
+class Reset(LinkFault):
+    """Connections between nodes are reset: both ends know at once, and what was on its way is lost."""
+
+    kind = "reset"
+    act, asks, told = RESET, ("share",), "reset"
+
+
+class Rate(LinkFault):
+    """Links are slow: packets wait for those before them."""
+
+    kind = "rate"
+    act, asks, told = RATE, ("rate_kbit",), "held_back"
+
+
+class Delay(LinkFault):
+    """Links are long: every packet is late."""
+
+    kind = "delay"
+    act, asks, told = DELAY, ("delay_ms", "jitter_ms"), "delayed"
+
+    def weigh(self, touches: Touches) -> None:
+        """With the delay that was measured: less than was asked for is no bite."""
+        super().weigh(touches)
+        count = max(1, sum(self.evidence[self.told].values()))
+        held_ms = sum(touch.hit * touch.held_ms for touch in touches.values()) / count
+        self.evidence |= {"asked_ms": self.option("delay_ms"), "measured_ms": round(held_ms, 1)}
+        least_ms = self.option("delay_ms") - self.option("jitter_ms") - DELAY_TOLERANCE_MS
+        if self.bit and held_ms < least_ms:
+            self.bit, self.note = False, f"packets were held for {held_ms:.1f} ms on average only"
+
+
+KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in (Partition, Loss, Reset, Rate, Delay)}

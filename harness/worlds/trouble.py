@@ -1,8 +1,11 @@
 """Trouble: what a fault does to the packets of some links, in words that fit both worlds. Pure.
 
-    links = {n2: {n1, n3}}       n1 ──►╳ n2        each is stopped at the receiver, a link is one way
+    links = {n2: {n1, n3}}       n1 ──►╳ n2        a link is one way
                                  n3 ──►╳ n2
     drop    with probability `share` a packet is dropped; of 1.0 it is a cut
+    reset   with probability `share` a packet ends its connection: both ends see a reset, what is on its way is lost
+    rate    no more than `rate_kbit` go over a link in a second; the others wait, for a second at most, or are dropped
+    delay   every packet is `delay_ms` late, give or take `jitter_ms` (uniform)
 
 A world gives back for each link how many packets it saw and how many it touched: the evidence.
 """
@@ -16,13 +19,21 @@ from typing import Final, NamedTuple
 from harness.nemesis.grudges import Grudge
 
 DROP: Final = "drop"
+RESET: Final = "reset"
+RATE: Final = "rate"
+DELAY: Final = "delay"
+QUEUE_S: Final = 1.0  # of a slow link: who would wait longer is dropped
 
 
 class Touch(NamedTuple):
-    """What a trouble did on one link: packets (in the simulator messages) that it saw, and those that it touched."""
+    """What a trouble did on one link: packets (in the simulator messages) that it saw, and those that it touched.
+
+    `held_ms`: how long those were held on average, where a world can measure it.
+    """
 
     seen: int
     hit: int
+    held_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +44,9 @@ class Trouble:
     kind: str
     links: Grudge
     share: float = 1.0
+    rate_kbit: float = 0.0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
 
 
 Touches = Mapping[str, Touch]

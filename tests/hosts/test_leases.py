@@ -47,6 +47,20 @@ start_s = 0.5
 every_s = 290.0
 for_s = 280.0
 [[faults]]
+kind = "rate"
+targets = "all"
+rate_kbit = 1000.0
+start_s = 0.5
+every_s = 290.0
+for_s = 280.0
+[[faults]]
+kind = "delay"
+targets = "all"
+delay_ms = 5.0
+start_s = 0.5
+every_s = 290.0
+for_s = 280.0
+[[faults]]
 kind = "pause"
 targets = "one"
 start_s = 0.7
@@ -71,14 +85,18 @@ def on(inventory: Inventory, place: int, script: str) -> str:
 
 
 def faults(inventory: Inventory) -> dict[str, int]:
-    """How many hosts have rules of ours, a stopped process, a shifted clock."""
+    """How many hosts have rules of ours, slow links, packets that are delayed, a stopped process, a shifted clock."""
     state = f"sed 's/.*) //' /proc/$(cat {RUN_DIRECTORY}/pid)/stat 2>/dev/null | cut -c1"
-    script = f"iptables -w -S | grep -c -e '-j {packets.CHAIN}$'; echo; {state}; cat {RUN_DIRECTORY}/clock-offset 2>/dev/null"
+    network = f"tc qdisc show | grep -c tbf; iptables -w -t mangle -S | grep -c NFQUEUE; pgrep -fc {RUN_DIRECTORY}/delay-[0-9]"
+    script = f"{network}; iptables -w -S | grep -c -e '-j {packets.CHAIN}$'; echo; {state}; cat {RUN_DIRECTORY}/clock-offset 2>/dev/null"
     told = [on(inventory, place, script).split() for place in range(3)]
     return {
-        "cut": sum(each[0] != "0" for each in told),
-        "stopped": sum("T" in each[1:] for each in told),
-        "shifted": sum(any(word[0] in "+-" and float(word) for word in each[1:]) for each in told),
+        "slow": sum(each[0] != "0" for each in told),
+        "queued": sum(each[1] != "0" for each in told),
+        "delayed": sum(each[2] != "0" for each in told),
+        "cut": sum(each[3] != "0" for each in told),
+        "stopped": sum("T" in each[4:] for each in told),
+        "shifted": sum(any(word[0] in "+-" and float(word) for word in each[4:]) for each in told),
     }
 
 
@@ -102,6 +120,8 @@ def test_hosts_heal_themselves_after_the_harness_was_killed(five: Inventory, tmp
         wait_for("the hosts to heal", lambda: not any(faults(five).values()))
         said = "".join(on(five, place, f"cat {RUN_DIRECTORY}/healed") for place in range(3))
         assert "rules are removed" in said
+        assert "the rate limit of eth0 is removed" in said
+        assert "packets are delayed no more" in said
         assert "goes on" in said
         assert "s is taken back" in said
         assert on(five, 0, "iptables -w -S") == others

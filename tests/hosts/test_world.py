@@ -17,7 +17,7 @@ from harness.plan import PlanError
 from harness.provision.inventory import Inventory
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, clock, packets
-from harness.worlds.trouble import DROP, Trouble
+from harness.worlds.trouble import DROP, Touch, Trouble
 from tests.hosts.tiny import PORT, TinySystem
 
 NODES = ("n1", "n2", "n3")
@@ -82,7 +82,7 @@ def test_a_partition_drops_packets_one_way_and_mends(five: Inventory) -> None:
         assert await reach(world, five, "n3", "n1") == "yes"
         assert await world.relieve(2) == {}, "there is none any more"
         await world.disturb(cut(1, "n2", "n1"))
-        assert await world.relieve(1) == {"n1->n2": (0, 0)}, "a fresh cut begins at nothing"
+        assert await world.relieve(1) == {"n1->n2": Touch(0, 0)}, "a fresh cut begins at nothing"
 
     in_world(five, story)
     assert all(packets.CHAIN not in on(five, node, "iptables -w -S") for node in NODES)

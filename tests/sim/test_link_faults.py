@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.nemesis.flapping import Flapping
+from harness.nemesis.links import Delay
 from harness.plan import PlanError, parse_plan
 from harness.plan_options import LINK_KINDS
 from harness.runner import run
@@ -64,6 +65,28 @@ def test_flapping_goes_down_again_and_again_and_lets_through_between(tmp_path: P
     assert (first["evidence"]["downs"], first["evidence"]["downs_that_dropped"]) == (6, 6)
     assert second["evidence"]["downs"] >= 6, "it ends with the heal"
     assert all(fault["bit"] and sum(fault["evidence"]["dropped"].values()) > 0 for fault in faults)
+
+
+@pytest.mark.parametrize(("kind", "told"), [("reset", "reset"), ("rate", "held_back"), ("delay", "delayed")])
+def test_resets_slow_and_long_links_bite(kind: str, told: str, tmp_path: Path) -> None:
+    results, faults = ran(tmp_path, kind)
+    assert results["outcome"] == "valid", results["reason"]
+    assert len(faults) == 2
+    for fault in faults:
+        assert (fault["bit"], fault["healed"]) == (True, True)
+        assert 0 < sum(fault["evidence"][told].values()) <= fault["evidence"]["seen"]
+        if kind == "delay":
+            assert (fault["evidence"]["asked_ms"], fault["evidence"]["measured_ms"]) == (100.0, 100.0)
+
+
+def test_packets_held_for_less_than_was_asked_are_no_bite() -> None:
+    fault = Delay(1, ("a",), {"grudge": {"a": ["b"]}, "delay_ms": 100.0, "jitter_ms": 10.0})
+    fault.weigh({"b->a": Touch(5, 5, 92.0), "a->b": Touch(0, 0)})
+    assert fault.bit
+    fault.weigh({"b->a": Touch(5, 5, 20.0)})
+    assert (fault.bit, fault.note) == (False, "packets were held for 20.0 ms on average only")
+    fault.weigh({})
+    assert (fault.bit, fault.note) == (False, "no packet was delayed")
 
 
 @pytest.mark.parametrize("kind", LINK_KINDS)

@@ -1,52 +1,132 @@
 """Troubles on the links between hosts: which host does what, and what they say they did, put together by link.
 
-Trouble 3: drop, n1 ──► n2, n3 ──► n2         on n2: drop what comes from the addresses of n1 and n3
-                                              relieved: {"n1->n2": (60, 17), "n3->n2": (58, 20)}
+    trouble        done by                          where
+    drop, reset    iptables (`packets`)             at the receiver, on what its peers send
+    delay          the same, and a program of ours  at the receiver (`delays`)
+    rate           tc (`shaping`)                   at the sender
+
+    drop, n1 ──► n2 and n3 ──► n2: on n2, what comes from the addresses of n1 and n3
+    relieved: {"n1->n2": (60, 17), "n3->n2": (58, 20)}
+
+What a host lacks for a trouble is found out before a run begins, and said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
 
-from harness.control import Connection
-from harness.worlds.hosts import packets
-from harness.worlds.trouble import Touches, Trouble
+from harness.control import Connection, ControlError
+from harness.worlds.hosts import delays, packets, shaping
+from harness.worlds.hosts.packets import LEFT, REMEDY
+from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touch, Touches, Trouble
 
 Each = Callable[[Callable[[str, Connection], Any], tuple[str, ...]], Awaitable[dict[str, Any]]]
 """(what to do on a host, on which hosts) -> what it gave on each; all at once."""
 
+SAMPLES: Final[Mapping[str, Trouble]] = {
+    name: Trouble(number=0, kind=kind, links={}, share=share)
+    for name, kind, share in (
+        ("partition", DROP, 1.0), ("flapping", DROP, 1.0), ("loss", DROP, 0.5), ("reset", RESET, 0.5), ("delay", DELAY, 1.0),
+        ("rate", RATE, 1.0),
+    )
+}  # fmt: skip
+"""What a kind of fault needs, as an example."""
+
+
+def heal_script(directory: str) -> str:
+    """Shell that ends every trouble on a host, and prints what it found."""
+    return packets.HEAL + delays.heal_script(directory) + shaping.HEAL
+
+
+def heal(connection: Connection, directory: str) -> None:
+    """End every trouble on a host, verified."""
+    told = connection.shell(heal_script(directory)).stdout
+    left = [line for line in told.splitlines() if LEFT in line]
+    if left:
+        raise ControlError(f"{connection.host.label}: {left[0]}; {REMEDY}.")
+
+
+def check(connection: Connection, directory: str, kinds: Iterable[str], peer: str) -> None:
+    """Raises ControlError when the host cannot do one of these kinds of fault: which, why, and what to do.
+
+    `peer` is the address of another host.
+    """
+    for kind in kinds:
+        if kind not in SAMPLES:
+            continue
+        needed = SAMPLES[kind].kind
+        why = shaping.probe(connection, peer) if needed == RATE else packets.probe(connection, SAMPLES[kind])
+        if needed == DELAY and not why:
+            why = delays.probe(connection, directory)
+        if why:
+            raise ControlError(
+                f"{connection.host.label} cannot do the fault {kind}: {why}. Leave it out of the plan, or run it in the simulator."
+            )
+
 
 class Links:
-    """The troubles that go on. `addresses` are the IPv4 addresses of the nodes."""
+    """The troubles that go on. `addresses` are the IPv4 addresses of the nodes; `directory` is ours on each host."""
 
-    def __init__(self, each: Each, addresses: Mapping[str, str]) -> None:
-        self._each, self._addresses = each, addresses
-        self._disturbed: dict[int, tuple[str, ...]] = {}  # where each trouble is at work
+    def __init__(self, each: Each, addresses: Mapping[str, str], directory: str) -> None:
+        self._each, self._addresses, self._directory = each, addresses, directory
+        self._going_on: dict[int, tuple[Trouble, int]] = {}  # with the slot of each
+
+    def _peers(self, trouble: Trouble) -> dict[str, list[str]]:
+        """Where it is done, and on the packets of (or to) whom."""
+        links = [(dst, src) for dst, sources in trouble.links.items() for src in sources]
+        if trouble.kind == RATE:
+            links = [(src, dst) for dst, src in links]
+        return {
+            here: sorted(self._addresses[peer] for place, peer in links if place == here)
+            for here in sorted({here for here, _ in links})
+        }
 
     async def disturb(self, trouble: Trouble) -> None:
-        """Begin it at each `dst`, on what its `src`s send."""
-        sources = {
-            dst: sorted(self._addresses[src] for src in srcs) for dst, srcs in trouble.links.items() if srcs
-        }
-        self._disturbed[trouble.number] = tuple(sources)
-        await self._each(
-            lambda node, connection: packets.begin(connection, trouble, sources[node]), tuple(sources)
-        )
+        """Begin it on all its links."""
+        taken = {slot for _, slot in self._going_on.values()}
+        slot = next(free for free in range(len(taken) + 1) if free not in taken)
+        self._going_on[trouble.number] = trouble, slot
+        peers = self._peers(trouble)
+
+        def begin(node: str, connection: Connection) -> None:
+            if trouble.kind == RATE:
+                shaping.begin(connection, trouble.rate_kbit, slot, peers[node])
+                return
+            if trouble.kind == DELAY:
+                delays.begin(connection, self._directory, slot, trouble)
+            packets.begin(connection, trouble, slot, peers[node])
+
+        await self._each(begin, tuple(peers))
 
     async def relieve(self, number: int) -> Touches:
         """End it, verified; packets that it saw and touched, by link."""
-        nodes = self._disturbed.get(number, ())
-        ended = await self._each(lambda node, connection: packets.end(connection, number), nodes)
-        self._disturbed.pop(number, None)
+        if number not in self._going_on:
+            return {}
+        trouble, slot = self._going_on[number]
+        peers = self._peers(trouble)
+
+        def end(node: str, connection: Connection) -> Mapping[str, Touch]:
+            if trouble.kind == RATE:
+                return shaping.end(connection, slot, peers[node])
+            touches = packets.end(connection, trouble)
+            if trouble.kind != DELAY:
+                return touches
+            held_ms = delays.end(connection, self._directory, slot)
+            return {peer: touch._replace(held_ms=held_ms) for peer, touch in touches.items()}
+
+        ended = await self._each(end, tuple(peers))
+        del self._going_on[number]
         names = {address: node for node, address in self._addresses.items()}
+        found = {
+            (here, names[peer]): touch for here, touches in ended.items() for peer, touch in touches.items()
+        }
         return {
-            f"{names[source]}->{dst}": touch
-            for dst, by_source in ended.items()
-            for source, touch in by_source.items()
+            f"{here}->{peer}" if trouble.kind == RATE else f"{peer}->{here}": touch
+            for (here, peer), touch in found.items()
         }
 
     async def mend(self) -> None:
         """End them all on every host, verified."""
-        await self._each(lambda node, connection: packets.remove(connection), tuple(self._addresses))
-        self._disturbed.clear()
+        await self._each(lambda node, connection: heal(connection, self._directory), tuple(self._addresses))
+        self._going_on.clear()

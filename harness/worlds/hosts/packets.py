@@ -1,85 +1,114 @@
 """Troubles by iptables on a host: packets of chosen peers, in chains of our own, one for each trouble.
 
     INPUT ──► QUORATE ──► QUORATE-3 ──► -s 10.213.0.1                              pkts 60   ◄── seen
-         │           │             └──► -s 10.213.0.1 -m statistic … 0.3 -j DROP   pkts 17   ◄── dropped: the evidence
+         │           │             └──► -s 10.213.0.1 -m statistic … 0.3 -j DROP   pkts 17   ◄── touched: the evidence
          │           └──► QUORATE-4 ──► -s 10.213.0.4 -j DROP                      pkts  9
          └──► everybody else's rules, untouched
 
 Rules match a peer's address and nothing else; the harness's own address is never among them, so a host that is cut
-off from its peers still answers SSH and clients. A chain is filled in one transaction of iptables-restore.
+off from its peers still answers SSH and clients. A chain is filled in one transaction of iptables-restore. Packets to
+be delayed are queued in the table mangle, for who lets them go lets them go past the rest of the table they are in.
+A reset is not answered by a reset: the peer's own must arrive.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from harness.control import Connection, ControlError
-from harness.worlds.trouble import Touch, Trouble
+from harness.worlds.trouble import DELAY, RESET, Touch, Trouble
 
 CHAIN: Final = "QUORATE"
 OURS: Final = f"{CHAIN}(-[0-9]+)?"
 ADDRESS: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+ACTS: Final = ("DROP", "REJECT", "NFQUEUE")
+NOBODY: Final = "192.0.2.1"  # an address of documentation (RFC 5737)
+QUEUE_FIRST: Final = 7150
 
 LEFT: Final = "LEFT"
 REMEDY: Final = "remove it with `quorate hosts heal`"
 HEAL: Final = f"""
-chains=$(iptables -w -S | sed -n -E 's/^-N ({OURS})$/\\1/p')
-if [ -n "$chains" ]; then
-  echo "$(iptables -w -S | grep -c -E -e '^-A {CHAIN}-[0-9]+ .*-j ') rules are removed"
-  while iptables -w -C INPUT -j {CHAIN} 2>/dev/null; do iptables -w -D INPUT -j {CHAIN} || break; done
-  for chain in $chains; do iptables -w -F $chain; done
-  for chain in $chains; do iptables -w -X $chain; done
-  if iptables -w -S | grep -q -E -e '(^-N|-j|^-A) {OURS}( |$)'; then echo "rules of ours are {LEFT}"; fi
-fi
+for table in filter mangle; do
+  chains=$(iptables -w -t $table -S 2>/dev/null | sed -n -E 's/^-N ({OURS})$/\\1/p')
+  if [ -n "$chains" ]; then
+    echo "$(iptables -w -t $table -S | grep -c -E -e '^-A {CHAIN}-[0-9]+ .*-j ') rules are removed"
+    while iptables -w -t $table -C INPUT -j {CHAIN} 2>/dev/null; do iptables -w -t $table -D INPUT -j {CHAIN} || break; done
+    for chain in $chains; do iptables -w -t $table -F $chain; done
+    for chain in $chains; do iptables -w -t $table -X $chain; done
+    if iptables -w -t $table -S | grep -q -E -e '(^-N|-j|^-A) {OURS}( |$)'; then echo "rules of ours are {LEFT}"; fi
+  fi
+done
 """
 """Shell that takes all our chains away, and prints what it found."""
 
 
-def begin(connection: Connection, trouble: Trouble, sources: Iterable[str]) -> None:
+def table_of(kind: str) -> str:
+    """The table in which a kind of trouble has its rules."""
+    return "mangle" if kind == DELAY else "filter"
+
+
+def rules(trouble: Trouble, slot: int) -> list[str]:
+    """What is done to the packets of one source: first they are counted, if not all are touched."""
+    some = f"-m statistic --mode random --probability {trouble.share:.9f} " if trouble.share < 1 else ""
+    if trouble.kind == DELAY:
+        return [f"-j NFQUEUE --queue-num {QUEUE_FIRST + slot} --queue-bypass"]
+    if trouble.kind == RESET:
+        act = f"-p tcp --tcp-flags RST NONE {some}-j REJECT --reject-with tcp-reset"
+        return ["-p tcp --tcp-flags RST NONE", act] if some else [act]
+    return ["", f"{some}-j DROP"] if some else ["-j DROP"]
+
+
+def begin(connection: Connection, trouble: Trouble, slot: int, sources: Iterable[str]) -> None:
     """Do to what comes from these IPv4 addresses what the trouble says, from now on."""
-    chain = f"{CHAIN}-{trouble.number}"
-    lines = ["*filter", f":{chain} - [0:0]"]
-    for source in sources:
-        assert ADDRESS.fullmatch(source), source
-        lines += [f"-A {chain} -s {source} {what}".rstrip() for what in rules(trouble)]
-    table = "\n".join([*lines, f"-A {CHAIN} -j {chain}", "COMMIT"])
+    chain, table = f"{CHAIN}-{trouble.number}", f"-t {table_of(trouble.kind)}"
     connection.shell(
-        f"set -e\niptables -w -n -L {CHAIN} >/dev/null 2>&1 || iptables -w -N {CHAIN}\n"
-        f"iptables -w -C INPUT -j {CHAIN} 2>/dev/null || iptables -w -I INPUT 1 -j {CHAIN}\n"
-        f"iptables-restore -w --noflush <<'END'\n{table}\nEND"
+        f"set -e\niptables -w {table} -n -L {CHAIN} >/dev/null 2>&1 || iptables -w {table} -N {CHAIN}\n"
+        f"iptables -w {table} -C INPUT -j {CHAIN} 2>/dev/null || iptables -w {table} -I INPUT 1 -j {CHAIN}\n"
+        + _restore([*_filled(chain, trouble, slot, sources), f"-A {CHAIN} -j {chain}"], trouble.kind)
     )
 
 
-def rules(trouble: Trouble) -> list[str]:
-    """What is done to the packets of one source: first they are counted, if not all are touched."""
-    if trouble.share >= 1:
-        return ["-j DROP"]
-    return ["", f"-m statistic --mode random --probability {trouble.share:.9f} -j DROP"]
+def probe(connection: Connection, trouble: Trouble) -> str:
+    """Why this host cannot do it; nothing if it can. The rules are made in a chain that no packet meets, and removed."""
+    lines = _filled(f"{CHAIN}-0", trouble, 0, [NOBODY])
+    made = connection.shell(_restore(lines, trouble.kind), check=False)
+    connection.shell(_restore([f"-F {CHAIN}-0", f"-X {CHAIN}-0"], trouble.kind), check=False)
+    if made.status == 0:
+        return ""
+    said = " ".join(made.stderr.split()) or f"exit status {made.status}"
+    return f"iptables there refuses the rule `{lines[-1]}` ({said})"
 
 
-def end(connection: Connection, number: int) -> Mapping[str, Touch]:
-    """Take the trouble's chain away, and look that it is gone; what it did: {source address: (seen, dropped)}.
+def _filled(chain: str, trouble: Trouble, slot: int, sources: Iterable[str]) -> list[str]:
+    lines = [f":{chain} - [0:0]"]
+    for source in sources:
+        assert ADDRESS.fullmatch(source), source
+        lines += [f"-A {chain} -s {source} {what}".rstrip() for what in rules(trouble, slot)]
+    return lines
+
+
+def _restore(lines: list[str], kind: str) -> str:
+    text = "\n".join([f"*{table_of(kind)}", *lines, "COMMIT", ""])
+    return f"printf %s {shlex.quote(text)} | iptables-restore -w --noflush"
+
+
+def end(connection: Connection, trouble: Trouble) -> Mapping[str, Touch]:
+    """Take the trouble's chain away, and look that it is gone; what it did: {source address: (seen, touched)}.
 
     Nothing when there is none. Raises ControlError if it is still there.
     """
-    chain = f"{CHAIN}-{number}"
+    chain, table = f"{CHAIN}-{trouble.number}", f"-t {table_of(trouble.kind)}"
+    lines = [f"-D {CHAIN} -j {chain}", f"-F {chain}", f"-X {chain}"]
     listing = connection.shell(
-        f"iptables -w -nvxL {chain} 2>/dev/null || exit 0\n"
-        f"iptables-restore -w --noflush <<'END' || true\n"
-        f"*filter\n-D {CHAIN} -j {chain}\n-F {chain}\n-X {chain}\nCOMMIT\nEND\n"
-        f"iptables -w -n -L {chain} >/dev/null 2>&1 && echo {LEFT}; true"
+        f"iptables -w {table} -nvxL {chain} 2>/dev/null || exit 0\n{_restore(lines, trouble.kind)} || true\n"
+        f"iptables -w {table} -n -L {chain} >/dev/null 2>&1 && echo {LEFT}; true"
     ).stdout
     if listing.endswith(f"{LEFT}\n"):
         raise ControlError(f"{connection.host.label}: the iptables chain {chain} of ours is left; {REMEDY}.")
     return parse_counters(listing)
-
-
-def remove(connection: Connection) -> None:
-    """Take all our chains away, and look that they are gone. Raises ControlError if they are not."""
-    if LEFT in connection.shell(HEAL).stdout:
-        raise ControlError(f"{connection.host.label}: iptables rules of ours are left; {REMEDY}.")
 
 
 def parse_counters(listing: str) -> dict[str, Touch]:
@@ -90,7 +119,7 @@ def parse_counters(listing: str) -> dict[str, Touch]:
         columns = line.split()
         if len(columns) < 8 or not columns[0].isdigit():
             continue
-        acts = columns[2] == "DROP"
+        acts = columns[2] in ACTS
         source = columns[7] if acts else columns[6]
         counts = hit if acts else seen
         counts[source] = counts.get(source, 0) + int(columns[0])

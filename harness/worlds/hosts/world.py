@@ -13,7 +13,7 @@ import contextlib
 import shlex
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 
 from harness.client import Channel, ChannelError
@@ -21,9 +21,8 @@ from harness.control import Connection, Control, ControlError
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import ProcessState, WorldError
-from harness.worlds.hosts import clock, lease, packets
+from harness.worlds.hosts import clock, lease, links, packets
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
-from harness.worlds.hosts.links import Links
 from harness.worlds.trouble import Touches, Trouble
 
 T = TypeVar("T")
@@ -34,7 +33,10 @@ LOG_BYTES_MAX: Final = 4_000_000
 
 
 class HostsWorld:
-    """A system on hosts. `log` gets a line for each command. `shift_clocks`: preload libfaketime where it is found."""
+    """A system on hosts. `log` gets a line for each command. `shift_clocks`: preload libfaketime where it is found.
+
+    `faults` are the kinds that will be asked for: a host that cannot do one is refused before anything is installed.
+    """
 
     kind = "hosts"
 
@@ -45,6 +47,7 @@ class HostsWorld:
         *,
         log: Callable[[str], None] = lambda text: None,
         shift_clocks: bool = True,
+        faults: Collection[str] = (),
         lease_s: float = lease.LEASE_S,
     ) -> None:
         self._lease_s = lease_s
@@ -55,10 +58,10 @@ class HostsWorld:
         self._hosts = dict(zip(self.nodes, inventory.first(len(self.nodes)), strict=True))
         self._control = Control(self._hosts, trace=log)
         self._deployment: Deployment = system.deployment()
-        self._shift_clocks = shift_clocks
+        self._shift_clocks, self._faults = shift_clocks, faults
         self._addresses: dict[str, str] = {}
         self._libraries: dict[str, str | None] = {}
-        self._links = Links(self._each, self._addresses)
+        self._links = links.Links(self._each, self._addresses, RUN_DIRECTORY)
         self._facts: dict[str, str] = {}
         self._is_down = False
         self._offset_file = f"{RUN_DIRECTORY}/clock-offset"
@@ -128,6 +131,8 @@ class HostsWorld:
         except SystemFault as error:
             raise WorldError(f"{self._hosts[node].label}: {error}") from None
         self._clear(node, connection)
+        peer = next((other for name, other in self._addresses.items() if name != node), packets.NOBODY)
+        links.check(connection, RUN_DIRECTORY, self._faults, peer)
         port = self._deployment.client_port
         if listeners(connection, port):
             raise WorldError(
@@ -148,7 +153,7 @@ class HostsWorld:
     def _clear(self, node: str, connection: Connection) -> None:
         """Stop what runs, remove our rules and files. Also after a crash of an earlier run."""
         self._daemon(node).stop(connection)
-        packets.remove(connection)
+        links.heal(connection, RUN_DIRECTORY)
         places = [self._deployment.directory, self._deployment.data_directory, self._deployment.log_file]
         places = [self._path(node, place) for place in places] + [RUN_DIRECTORY]
         for place in places:

@@ -2,7 +2,8 @@
 
     send(src, dst, message) ── lost? ── doubled? ── delay drawn ──► at arrival: dropped? ──► deliver(src, message)
 
-A fault that drops looks at a message when it *arrives*, as a DROP rule in the receiver's INPUT chain does (`troubles`).
+A fault that drops looks at a message when it *arrives*, as a DROP rule in the receiver's INPUT chain does; one that delays when it is
+sent (`troubles`).
 A message that is not `reorder`-ed never overtakes an earlier one of its link, as in one TCP connection.
 """
 
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from harness.plan import PlanError
 from harness.worlds.sim.loop import SimLoop
-from harness.worlds.sim.troubles import LinkTrouble
+from harness.worlds.sim.troubles import AT_WORK, DROPPED, LinkTrouble
 from harness.worlds.trouble import Touches, Trouble
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
@@ -115,6 +116,13 @@ class Network:
 
     def _post_one(self, src: str, dst: str, message: Any) -> None:
         delay_s, reorder = self._delay_s(), self._reorder
+        if self._troubles:
+            now = self._loop.now
+            delay_s += sum(trouble.late_s(src, dst, message, now) for trouble in self._troubles.values())
+            if delay_s == DROPPED:
+                if self.watch is not None:
+                    self.watch(CUT, src, dst, message)
+                return
         if reorder < 1 and not (reorder and self._draw() < reorder):
             now, link, last_at = self._loop.now, (src, dst), self._last_at
             at = now + delay_s
@@ -123,10 +131,12 @@ class Network:
                 at = last
             last_at[link] = at
             delay_s = at - now
-        self._post(delay_s, self._arrive, src, dst, message)
+        self._post(delay_s, self._arrive, src, dst, message, self.sent)
 
-    def _arrive(self, src: str, dst: str, message: Any) -> None:
-        stopped = self._troubles and any(trouble.stops(src, dst) for trouble in self._troubles.values())
+    def _arrive(self, src: str, dst: str, message: Any, number: int) -> None:
+        stopped = self._troubles and any(
+            trouble.stops(src, dst, number, self.sent) for trouble in self._troubles.values()
+        )
         if self.watch is not None:
             self.watch(CUT if stopped else ARRIVED, src, dst, message)
         if not stopped:
@@ -134,7 +144,7 @@ class Network:
 
     def disturb(self, trouble: Trouble, rng: random.Random) -> None:
         """Begin a trouble, which draws from a stream of its own."""
-        self._troubles[trouble.number] = LinkTrouble(trouble, rng)
+        self._troubles[trouble.number] = AT_WORK[trouble.kind](trouble, rng)
 
     def relieve(self, number: int) -> Touches:
         """End a trouble; what it did."""

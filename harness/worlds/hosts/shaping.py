@@ -1,0 +1,107 @@
+"""Slow links by tc on a host: a bucket of tokens (tbf) for each peer, under a root that lets all else through.
+
+    eth0 ──► htb 7150: ──► class 7150:101 ──► tbf 64 kbit      to 10.213.0.1      overlimits 41: packets that waited
+                  │   └──► class 7150:102 ──► tbf 64 kbit      to 10.213.0.4
+                  └──► everything else, SSH and clients too: straight through
+
+What leaves is shaped, so each end of a slow link does its own direction. The root qdisc of the device is ours meanwhile;
+one that somebody else has put there is never replaced: the kernel's own default has the handle 0, and comes back by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from harness.control import Connection, ControlError
+from harness.worlds.hosts.packets import LEFT, REMEDY
+from harness.worlds.trouble import QUEUE_S, Touch
+
+HANDLE: Final = "7150:"
+PEERS_MAX: Final = 256  # of one trouble
+_DEVICES: Final = f"tc qdisc show 2>/dev/null | sed -n -E 's/^qdisc htb {HANDLE} dev ([^ ]+) root.*/\\1/p'"
+_DEVICE_TO: Final = "ip -o route get {} | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p'"
+_ROOT: Final = f"tc qdisc show dev \"$device\" | grep -q '^qdisc htb {HANDLE} root'"
+_SOMEBODYS: Final = "^qdisc [^ ]+ [0-9a-f]+: root"
+_DEFAULT: Final = "^qdisc [^ ]+ 0: root"
+
+HEAL: Final = f"""
+for device in $({_DEVICES}); do
+  tc qdisc del dev $device root handle {HANDLE} && echo "the rate limit of $device is removed"
+done
+if [ -n "$({_DEVICES})" ]; then echo "rate limits of ours are {LEFT}"; fi
+"""
+"""Shell that takes all our shaping away, and prints what it found."""
+
+
+def minor(slot: int, place: int) -> int:
+    """The class of a trouble's peer: slots keep the peers of troubles at the same time apart."""
+    assert 0 <= place < PEERS_MAX, place
+    return (slot + 1) * PEERS_MAX + place
+
+
+def begin(connection: Connection, rate_kbit: float, slot: int, peers: Sequence[str]) -> None:
+    """Let no more than this go to each of these IPv4 addresses, from now on."""
+    lines = []
+    for place, peer in enumerate(peers):
+        flow = f"{HANDLE}{minor(slot, place):x}"
+        lines += [
+            f"device=$({_DEVICE_TO.format(shlex.quote(peer))})",
+            f'{_ROOT} || tc qdisc add dev "$device" root handle {HANDLE} htb default 0',
+            f'tc class add dev "$device" parent {HANDLE} classid {flow} htb rate 10gbit quantum 60000',
+            f'tc qdisc add dev "$device" parent {flow} tbf rate {rate_kbit * 1000:.0f}bit '
+            f'burst $(( 2 * $(cat "/sys/class/net/$device/mtu") )) latency {1000 * QUEUE_S:.0f}ms',
+            f'tc filter add dev "$device" parent {HANDLE} protocol ip prio {slot + 1} u32 '
+            f"match ip dst {peer}/32 flowid {flow}",
+        ]
+    connection.shell("\n".join(["set -e", *lines]))
+
+
+def end(connection: Connection, slot: int, peers: Sequence[str]) -> Mapping[str, Touch]:
+    """Let everything through again, verified; what was seen and what had to wait: {address: (packets, of them)}."""
+    flows = [f"{HANDLE}{minor(slot, place):x}" for place in range(len(peers))]
+    told = connection.shell(
+        f"for device in $({_DEVICES}); do\n"
+        "tc -s -j qdisc show dev $device; echo\n"
+        f"tc filter del dev $device parent {HANDLE} prio {slot + 1} 2>/dev/null\n"
+        f"for flow in {' '.join(flows)}; do tc class del dev $device classid $flow 2>/dev/null; done\n"
+        f'if [ -z "$(tc class show dev $device)" ]; then tc qdisc del dev $device root handle {HANDLE}; fi\n'
+        f"tc class show dev $device | grep -q -E -e ' ({'|'.join(flows)}) ' && echo {LEFT}\n"
+        "done; true"
+    ).stdout
+    if LEFT in told:
+        raise ControlError(f"{connection.host.label}: a rate limit of ours is left; {REMEDY}.")
+    by_flow = parse_qdiscs(told)
+    return {peer: by_flow[flow] for peer, flow in zip(peers, flows, strict=True) if flow in by_flow}
+
+
+def parse_qdiscs(text: str) -> dict[str, Touch]:
+    """Read `tc -s -j qdisc show`, a line a device: by parent class, packets and how many of them waited or were dropped."""
+    touches = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        qdiscs: list[dict[str, Any]] = json.loads(line)
+        for qdisc in qdiscs:
+            if qdisc.get("kind") == "tbf":
+                seen = int(qdisc["packets"]) + int(qdisc["drops"])
+                waited = int(qdisc["overlimits"]) + int(qdisc["drops"])
+                touches[str(qdisc["parent"])] = Touch(seen, min(seen, waited))
+    return touches
+
+
+def probe(connection: Connection, peer: str) -> str:
+    """Why this host cannot slow its link to the peer; nothing if it can. A root that slows nothing is put there for a moment."""
+    tried = connection.shell(
+        "command -v tc >/dev/null || { echo 'it has no tc (`apt-get install iproute2` there)'; exit 0; }\n"
+        f"device=$({_DEVICE_TO.format(shlex.quote(peer))})\n"
+        f"found=$(tc qdisc show dev \"$device\" | grep -E -e '{_SOMEBODYS}' | grep -v -E -e '{_DEFAULT}')\n"
+        'if [ -n "$found" ]; then echo "somebody has set up a queueing discipline there: $found"; exit 0; fi\n'
+        "{ "
+        f'tc qdisc add dev "$device" root handle {HANDLE} htb default 0 &&\n'
+        f'tc class add dev "$device" parent {HANDLE} classid {HANDLE}1 htb rate 10gbit quantum 60000 &&\n'
+        f'tc qdisc add dev "$device" parent {HANDLE}1 tbf rate 1mbit burst 10000 latency 1000ms; }} 2>&1 ||\n'
+        "echo 'tc there lacks htb or tbf'\n"
+        f"{{ {HEAL} }} >/dev/null 2>&1"
+    )
+    return ": ".join(reversed(tried.stdout.split("\n")[:-1]))
