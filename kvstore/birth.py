@@ -6,8 +6,9 @@
 
 A node that has lost its disk has forgotten what it promised and acknowledged; if it took part under its old name, a quorum
 could meet in it alone (amnesia: `store.md` S10). So it does nothing until it is *replaced*: KV.CLUSTER REPLACE puts it in the
-document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that instead of ending. A restored backup is an
-empty disk in this sense: whoever restores leaves the incarnation out.
+document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that instead of ending. A restored snapshot is an
+empty disk in this sense: it has no incarnation. It is born if the others are restored from the same snapshot (`kvstore.snapshots`):
+their record of its birth is then the beginning of its token, up to the "/", and the first token that begins so is recorded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,20 @@ TOKEN: Final = "birth"
 BIRTHS: Final = "births"
 RETRY_MS: Final = 100.0
 LIFE_SHIFT: Final = 20  # a disk's incarnations begin at its number << LIFE_SHIFT
+RESTORED: Final = "restored"
+
+
+class Restored(msgspec.Struct, frozen=True, array_like=True):
+    """On a restored disk: from which snapshot, at which epoch of the ring, and an incarnation above all before it."""
+
+    label: str
+    epoch: int
+    before: int
+
+    @property
+    def token(self) -> str:
+        """How the token of a birth begins."""
+        return f"{self.label}@{self.epoch}/"
 
 
 class Births:
@@ -41,6 +56,8 @@ class Births:
             msgspec.msgpack.decode(stored, type=dict[str, bytes]) if stored else {}
         )
         self._token = node.reader.meta(TOKEN) or b""
+        restored = node.reader.meta(RESTORED)
+        self._restored = msgspec.msgpack.decode(restored, type=Restored) if restored else None
         self._ok: set[str] = set()
         self.waits = False  # to be replaced
         self.over = False  # born, or refused for good
@@ -54,8 +71,12 @@ class Births:
         """Ask, until enough have answered; or wait to be replaced."""
         node = self._node
         if not self._token:
-            self._token = b"%d" % int(node.rng.random() * (1 << 53))
+            origin = self._restored.token if self._restored else ""
+            self._token = f"{origin}{int(node.rng.random() * (1 << 53))}".encode()
             node.emit(node.overlay.write_meta(Meta(TOKEN, self._token)))
+        if self._restored:
+            text = f"is restored from snapshot {self._restored.label}, and waits for others that are"
+            node.emit(Log(text, "restored"))
         node.hold_all(self._ask)
 
     def _ask(self) -> None:
@@ -80,10 +101,10 @@ class Births:
     def witness(self, src: str, message: Birth) -> None:
         """Record a birth, unless another is recorded."""
         node, known = self._node, self._known.get(src)
-        if known is None:
-            self._known[src] = message.token
+        if known is None or (known.endswith(b"/") and message.token.startswith(known)):
+            known = self._known[src] = message.token
             node.emit(node.overlay.write_meta(Meta(BIRTHS, msgspec.msgpack.encode(self._known))))
-        fresh = known is None or known == message.token
+        fresh = known == message.token
         node.hold_all(lambda: node.send(src, BirthReply(message.token, fresh)))
 
     def reply(self, src: str, message: BirthReply) -> None:
@@ -91,6 +112,12 @@ class Births:
         if self.over or message.token != self._token or self.waits:
             return
         name = self._node.name
+        if not message.fresh and self._restored:
+            self.over = True
+            text = f"{name} is restored from snapshot {self._restored.label}, and {src} is not, or has seen another disk made of it: "
+            what = "restore every node, each once; or begin with an empty disk and KV.CLUSTER REPLACE"
+            self._node.emit(Halt(text + what))
+            return
         if not message.fresh and self._node.config.replace:
             self.waits = True
             self._node.emit(Log(f"{name} has lost its data and waits for KV.CLUSTER REPLACE {name}", "lost"))
@@ -107,14 +134,14 @@ class Births:
         self._ok.add(src)
         if len(self._ok) >= majority(len(self._node.config.peers)):
             self.over = True
-            self._node.begin_life(1)
+            self._node.begin_life(self._node.incarnation)
 
     def offered(self, src: str, message: RingOffer) -> None:
         """A document: is it the one that makes us a member again?"""
         document: Document = unpacked(message.document)
         node, change = self._node, document.change
         member = document.member(node.name)
-        if not node.config.replace or member is None or change is None or self.over:
+        if self._restored or not node.config.replace or member is None or change is None or self.over:
             return
         if change.lost == node.name or change.node == node.name:
             self.over = True

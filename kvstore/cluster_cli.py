@@ -4,6 +4,7 @@
     quorate cluster status --node 127.0.0.1:7001
     quorate cluster plan join n4 127.0.0.1:7104    what it would move; changes nothing
     quorate cluster join n4 127.0.0.1:7104         then waits, and shows the partitions walk, until it is done
+    quorate cluster snapshot monday                every node writes a copy; `restore` puts one back, with all nodes stopped
 
 A change goes on whether somebody watches or not: after Ctrl-C, `status` tells how far it is. What each change does and promises is
 in `kvstore.commands_cluster` and `kvstore.document`. The login is read from the variables QUORATE_USER (unless it is "default") and QUORATE_PASSWORD;
@@ -35,6 +36,7 @@ app = typer.Typer(
 USER, PASSWORD = "QUORATE_USER", "QUORATE_PASSWORD"
 CA, CERT, KEY = "QUORATE_CA", "QUORATE_CERT", "QUORATE_KEY"
 TIMEOUT_S = 10.0
+SNAPSHOT_S = 610.0
 POLL_S = 0.3
 BROKEN = 255
 
@@ -76,6 +78,11 @@ class Talk:
         password = os.environ.get(PASSWORD)
         login = ["AUTH", os.environ.get(USER, "default"), password] if password else []
         self.ask("HELLO", "3", *login)
+
+    def patient(self, timeout_s: float) -> Talk:
+        """The same, waiting so long for an answer."""
+        self._socket.settimeout(timeout_s)
+        return self
 
     def ask(self, *words: str) -> Any:
         """One command's answer."""
@@ -285,6 +292,46 @@ def repair(node: NodeOption = USUAL_NODE, as_json: JsonOption = False) -> None:
         typer.echo(
             f"comparing with {found['peers']} peers; {found['damaged']} damaged records are being mended"
         )
+
+
+@app.command()
+def snapshot(
+    name: Annotated[str, typer.Argument(help="a word, such as monday; the label has a number behind it")],
+    node: NodeOption = USUAL_NODE,
+    as_json: JsonOption = False,
+) -> None:
+    """Let every member write a copy of what it holds, each on its own disk."""
+    found = Talk(node).patient(SNAPSHOT_S).ask("KV.CLUSTER", "SNAPSHOT", name)
+    if as_json:
+        _emit(found)
+        return
+    typer.echo(f"snapshot {found['label']}")
+    for each, told in found["nodes"].items():
+        typer.echo(f"    {each}: {told['bytes']:,} bytes in {told['place']}")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="the node's directory of the snapshot")],
+    config: Annotated[Path, typer.Option("--config", help="the node's configuration")],
+    as_json: JsonOption = False,
+) -> None:
+    """Put a node's copy in its empty data directory. Do so on every node, from one snapshot, then start them all."""
+    from kvstore.config import ConfigError, from_toml
+    from kvstore.engine import EngineError
+    from kvstore.engine_snapshot import restore as put_back
+
+    try:
+        made = from_toml(config.read_text("utf-8"), str(config))
+        about = put_back(folder, Path(made.data), made.name)
+    except (ConfigError, EngineError) as error:
+        raise typer.BadParameter(str(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{config} cannot be read ({error})") from None
+    if as_json:
+        _emit(about)
+    else:
+        typer.echo(f"{about['records']} records of {about['label']} in {made.data}")
 
 
 @app.command()

@@ -6,6 +6,7 @@
     KV.CLUSTER REPLACE lost [name host:port]              a node whose data is gone: by another, or by itself, empty
     KV.CLUSTER REBALANCE                                  every member its share
     KV.CLUSTER ABORT                                      turn back
+    KV.CLUSTER SNAPSHOT name                              every member writes a copy of what it holds (`kvstore.snapshots`)
     KV.CLUSTER PLAN JOIN|LEAVE|REPLACE|REBALANCE ...      what it would move; changes nothing
 
 A change is answered with the epoch at which it began; STATUS tells how far it is. What is refused has not begun. After a
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kvstore.claim import Share, loads, moved, rack_violations
@@ -33,8 +35,10 @@ from kvstore.document import (
 )
 from kvstore.driver import Alter
 from kvstore.events import Failure, Record, Value
+from kvstore.launching import answer_with
 from kvstore.ring import PARTITIONS
 from kvstore.session import LATER, Later, RefusalError, Session, command, text
+from kvstore.snapshots import well_named
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -45,12 +49,20 @@ CHANGE_TIMEOUT_MS = 5_000.0
 
 @command("KV.CLUSTER", 2, 0)
 def kv_cluster(node: Node, session: Session, args: Args) -> Value | Later:
-    """KV.CLUSTER STATUS | JOIN | LEAVE | REPLACE | REBALANCE | ABORT | PLAN."""
+    """KV.CLUSTER STATUS | JOIN | LEAVE | REPLACE | REBALANCE | ABORT | PLAN | SNAPSHOT."""
     word = args[1].upper()
     if word == b"STATUS" and len(args) == 2:
         return _status(node)
     if word == b"PLAN" and len(args) > 2:
         return _plan(node, _alteration(node, args[2].upper(), args[3:]))
+    if word == b"SNAPSHOT" and len(args) == 3:
+        name = text(args[2][:65])
+        if len(name) > 64 or not well_named(name):
+            raise RefusalError(
+                "BADARG", f"'{name}' is no name for a snapshot; use letters, digits, - and _, 64 at most"
+            )
+        node.snapshots.begin(name, partial(answer_with, node, session))
+        return LATER
     alter = _alteration(node, word, args[2:])
     try:
         alter(node.view.document)  # most mistakes are told at once
@@ -88,7 +100,7 @@ def _alteration(node: Node, word: bytes, args: Args) -> Alter:
     raise RefusalError(
         "BADARG",
         "KV.CLUSTER does STATUS, JOIN name host:port [RACK r] [WEIGHT w], LEAVE name, REPLACE lost [name host:port], "
-        "REBALANCE, ABORT, and PLAN with one of these",
+        "REBALANCE, ABORT, PLAN with one of these, and SNAPSHOT name",
     )
 
 

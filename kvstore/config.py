@@ -131,6 +131,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     peer: str = "127.0.0.1:7100"
     http: str = ""  # "host:port" for /health, /metrics and /ring; "" for none
     data: str = "data"
+    snapshots: str = ""  # where KV.CLUSTER SNAPSHOT writes; "": beside `data`, with .snapshots at its end
     cluster: str = "quorate"  # its name; hashes of trees are keyed with it
     default: BucketConfig = BucketConfig(DEFAULT_BUCKET, "register", 1, 1, 1, "none")
     buckets: tuple[BucketConfig, ...] = ()
@@ -314,7 +315,7 @@ def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     return bucket(name, **{"n": n, **table})
 
 
-_TEXT = ("client", "peer", "http", "data", "clock", "cluster")
+_TEXT = ("client", "peer", "http", "data", "snapshots", "clock", "cluster")
 _NUMBERS = (
     "request_timeout_ms",
     "login_timeout_ms",

@@ -37,7 +37,7 @@ from kvstore.messages import (
 )
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, OtherLife
-from kvstore.messages_ring import Page, Pulled, RingReply
+from kvstore.messages_ring import RingAnswer
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
 from kvstore.sloppy import count_hints, widen
@@ -291,9 +291,7 @@ class Coordinator:
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
-    def answer(
-        self, src: str, message: Promise | Accepted | BucketReply | Applied | RingReply | Pulled | Page
-    ) -> None:
+    def answer(self, src: str, message: Promise | Accepted | BucketReply | Applied | RingAnswer) -> None:
         """An answer to a question that is not about a version."""
         ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):

@@ -40,6 +40,8 @@ SCHEMA = 3  # raise it when the tables below change their meaning
 SCHEMAS_BEFORE = (
     2,
 )  # whose content means the same here: 2 has no tags with deadlines. Such a file becomes one of SCHEMA
+FILE = "store.sqlite3"
+PARTIAL = ".partial"  # ends the name of what is not whole yet
 _NO_VALUE = 0xFFFF_FFFF  # the length that says "tombstone"
 
 Row = Record | Meta | Erase
@@ -136,11 +138,12 @@ class SqliteEngine:
 
     def __init__(self, path: Path) -> None:
         """Open, creating what is missing. Raises EngineError (in use, not writable) or SchemaError."""
-        file = path / "store.sqlite3"
+        file = path / FILE
         with contextlib.ExitStack() as opened:
             try:
                 path.mkdir(parents=True, exist_ok=True)
                 self._lock = opened.enter_context(_locked(path))
+                _check_whole(path)
                 self._writer = opened.enter_context(contextlib.closing(_connect(file)))
                 self._prepare(file)
                 self._reader = opened.enter_context(contextlib.closing(_connect(file)))
@@ -162,17 +165,23 @@ class SqliteEngine:
         self._loose = False  # has something been committed that is not durable?
 
     def _prepare(self, file: Path) -> None:
-        self._writer.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _TABLES)
-        self._writer.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (SCHEMA,))
-        (found,) = self._writer.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
-        if found in SCHEMAS_BEFORE:
-            self._writer.execute("UPDATE about SET value = ? WHERE name = 'schema'", (SCHEMA,))
-            found = SCHEMA
-        if found != SCHEMA:
-            raise SchemaError(
-                f"{file} has schema {found}, but this store reads schema {SCHEMA}; use the store that "
-                f"wrote it, or choose another `data`."
-            )
+        """Check what is there before anything is changed."""
+        tables = {
+            name for (name,) in self._writer.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        }
+        if tables:
+            about = "SELECT value FROM about WHERE name = 'schema'"
+            found = self._writer.execute(about).fetchone() if "about" in tables else None
+            if found is None or found[0] not in (SCHEMA, *SCHEMAS_BEFORE):
+                written = f"schema {found[0]}" if found else "no schema of a store"
+                raise SchemaError(
+                    f"{file} has {written}, but this store reads schema {SCHEMA}; use the store that "
+                    f"wrote it, or choose another `data`."
+                )
+        self._writer.executescript(
+            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN; {_TABLES}"
+            f"INSERT OR REPLACE INTO about VALUES ('schema', {SCHEMA}); COMMIT"
+        )
 
     def share_reads(self) -> None:
         """Let the reads from now on share one view of the file: a read of its own costs twice as much, for its locks."""
@@ -296,14 +305,15 @@ def _erase(row: Erase) -> tuple[object, ...]:
     return row.bucket, partition_of(row.key), row.key, pack_tag(row.tag)
 
 
-def _fact(row: Meta) -> tuple[object, ...]:
+def fact_row(row: Meta) -> tuple[object, ...]:
+    """A row of the table `meta`."""
     return row.name, row.value, checksum("", row.name.encode(), b"", row.value)
 
 
 _STATEMENTS: dict[type, tuple[str, Callable[[Any], tuple[object, ...]]]] = {
     Record: (_PUT, _put),
     Erase: (_ERASE, _erase),
-    Meta: ("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", _fact),
+    Meta: ("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", fact_row),
 }
 
 
@@ -333,6 +343,14 @@ def _locked(path: Path) -> Iterator[int]:
         yield lock
     finally:
         os.close(lock)
+
+
+def _check_whole(path: Path) -> None:
+    half = path / (FILE + PARTIAL)
+    if half.exists():
+        raise EngineError(
+            f"{half} is half of a snapshot that was to be restored; remove it, and restore again."
+        )
 
 
 def _sync_directory(path: Path) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from random import Random
 
 from kvstore.engine import Row
-from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record
+from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record, Snapshot
 from kvstore.ring import partition_of
 
 
@@ -107,6 +107,15 @@ class MemoryEngine:
         self.sync()
         self._undo.clear()  # what has survived is on the disk
         return unsafe - kept
+
+    def copied(self, snapshot: Snapshot) -> MemoryEngine:
+        """A disk with a snapshot restored on it."""
+        made = MemoryEngine()
+        kept = [row for row in self._records.values() if row.bucket not in snapshot.without_buckets]
+        facts = [Meta(name, value) for name, value in self._meta.items() if name not in snapshot.without]
+        made.commit([*kept, *facts, *snapshot.facts])
+        made._corrupt = {place for place in self._corrupt if place in made._records}
+        return made
 
     def wipe(self) -> None:
         """Forget everything: the disk was replaced by an empty one."""

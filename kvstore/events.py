@@ -6,6 +6,7 @@
     Fired           ►│  no socket, file, clock,   │► SetTimer
     Committed       ►│  thread or random of its   │► Write             to storage; `Committed(ticket)` answers it
     Drain, Verified ►│  own                       │► Log, Verify
+    Snapshotted     ►│                            │► Snapshot
                      └────────────────────────────┘
 
 Rule 1. Whoever drives a node (the server, the simulator) performs effects in the order given.
@@ -160,7 +161,16 @@ class Verified(msgspec.Struct, frozen=True, gc=False):
     good: bool | None
 
 
-Event = Command | Closed | Deliver | Fired | Committed | Drain | Verified
+class Snapshotted(msgspec.Struct, frozen=True, gc=False):
+    """The Snapshot of this label is on disk at `place`, whole; or is not, and `failure` says why."""
+
+    label: str
+    size: int = 0
+    place: str = ""
+    failure: str = ""
+
+
+Event = Command | Closed | Deliver | Fired | Committed | Drain | Verified | Snapshotted
 
 
 # ---- effects ------------------------------------------------------------------------------------------------------
@@ -244,6 +254,18 @@ class Write(msgspec.Struct, frozen=True, gc=False):
         return self.ticket if self.awaited else 0
 
 
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """Copy all that is committed to a place of its own, as `kvstore.snapshots` says; `Snapshotted` answers it.
+
+    The copy has these `facts`, and neither the facts `without` nor the records of the buckets `without_buckets`.
+    """
+
+    label: str
+    facts: tuple[Meta, ...]
+    without: tuple[str, ...]
+    without_buckets: tuple[str, ...]
+
+
 class Link(msgspec.Struct, frozen=True, gc=False):
     """There is a peer of this name at this "host:port" now: Sends to it may follow."""
 
@@ -264,4 +286,4 @@ class Log(msgspec.Struct, frozen=True, gc=False):
     event: str = "note"
 
 
-Effect = Reply | Close | UseProtocol | Verify | Send | SetTimer | Write | Link | Halt | Log
+Effect = Reply | Close | UseProtocol | Verify | Send | SetTimer | Write | Snapshot | Link | Halt | Log

@@ -70,7 +70,7 @@ def why_refused(
 ) -> str | None:
     """The acceptor's reason to refuse this Hello, None when it is welcome."""
     if not same_cluster(hello.cluster, cluster):
-        return f"{hello.node} belongs to another cluster: its list of members differs from that of {node}."
+        return f"{hello.node} belongs to another cluster than {node}: it began with other members, or from another snapshot."
     if hello.to != node:
         return f"{hello.node} looks for {hello.to}, but this is {node}: correct the address in its peers."
     if hello.node == node or hello.node not in members:

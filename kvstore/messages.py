@@ -26,7 +26,19 @@ from kvstore.events import Tag
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
 from kvstore.messages_repair import RepairMessage
-from kvstore.messages_ring import Birth, BirthReply, Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
+from kvstore.messages_ring import (
+    Birth,
+    BirthReply,
+    Page,
+    Pull,
+    Pulled,
+    RingOffer,
+    RingReply,
+    RingWant,
+    Scan,
+    SnapshotTaken,
+    TakeSnapshot,
+)
 
 
 class Query(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=1):
@@ -163,6 +175,8 @@ Message = (
     | RingOffer
     | RingReply
     | RingWant
+    | TakeSnapshot
+    | SnapshotTaken
     | Pull
     | Pulled
     | Scan

@@ -87,3 +87,22 @@ class BirthReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=30)
 
     token: bytes
     fresh: bool
+
+
+class TakeSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=31):
+    """Write a copy of what you hold, at this epoch of the ring."""
+
+    request: int
+    label: str
+    epoch: int
+
+
+class SnapshotTaken(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=32):
+    """The copy is on my disk, whole: so many bytes, there."""
+
+    request: int
+    size: int
+    place: str
+
+
+RingAnswer = RingReply | Pulled | Page | SnapshotTaken

@@ -56,6 +56,7 @@ from kvstore.events import (
     Reply,
     Send,
     SetTimer,
+    Snapshotted,
     Value,
     Verified,
 )
@@ -68,6 +69,7 @@ from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
 from kvstore.routes import routes
+from kvstore.snapshots import INCARNATION, Snapshots, life_before
 from kvstore.transfer import Transfer
 from kvstore.updates import Updates
 from kvstore.upkeep import Upkeep
@@ -86,7 +88,6 @@ _FILLED_BY = (  # importing them fills session.TABLE
     commands_slots,
 )
 
-INCARNATION = "incarnation"
 TICK_MS = 1.0  # timers are no finer than this
 _NEVER = float("inf")
 STOPPING = Failure("LOADING", "this node is stopping; nothing was done, send it to another node")
@@ -115,7 +116,7 @@ class Node:
         self.moment = Moment()
         self.ready = False
         self.draining = False
-        self.incarnation = int(reader.meta(INCARNATION) or 0) + 1
+        self.incarnation = life_before(reader) + 1
         self.buckets = Buckets(config, reader.meta(BUCKETS))
         self.sessions: dict[int, session.Session] = {}
         self.commands_seen = 0
@@ -154,6 +155,7 @@ class Node:
         self.transfer = Transfer(self)
         self.replica.unbound = self.transfer.refuses
         self.driver = Driver(self)
+        self.snapshots = Snapshots(self)
         self.upkeep = Upkeep(self)
         self.coordinator.alive, self.coordinator.missed = self.upkeep.alive, self.upkeep.missed
         self.replica.damaged = self.upkeep.scrub.mend
@@ -168,7 +170,7 @@ class Node:
         self._timer_at = _NEVER
         self._events: dict[type, Callable[[Any], None]] = {
             Command: self._command, Closed: self._closed, Fired: self._fired, Committed: self._committed,
-            Drain: self._drain, Verified: self._verified,
+            Drain: self._drain, Verified: self._verified, Snapshotted: self.snapshots.taken,
         }  # fmt: skip
         self.births = Births(self)
         self._messages = routes(self)

@@ -24,7 +24,19 @@ from kvstore.messages import (
 )
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
-from kvstore.messages_ring import Birth, BirthReply, Page, Pull, Pulled, RingOffer, RingReply, RingWant, Scan
+from kvstore.messages_ring import (
+    Birth,
+    BirthReply,
+    Page,
+    Pull,
+    Pulled,
+    RingOffer,
+    RingReply,
+    RingWant,
+    Scan,
+    SnapshotTaken,
+    TakeSnapshot,
+)
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -59,6 +71,8 @@ def routes(node: Node) -> dict[type, Callable[[str, Any], None]]:
         Scan: node.transfer.scan,
         Birth: node.births.witness,
         BirthReply: node.births.reply,
+        TakeSnapshot: node.snapshots.take,
+        SnapshotTaken: node.coordinator.answer,
         Page: node.coordinator.answer,
         Refused: node.coordinator.refusal,
         **node.upkeep.handlers(),

@@ -49,6 +49,7 @@ from kvstore.events import (
     Reply,
     Send,
     SetTimer,
+    Snapshot,
     UseProtocol,
     Verified,
     Verify,
@@ -60,6 +61,7 @@ from kvstore.node import STOPPING, Node
 from kvstore.peer_port import PEER_STRANGERS_BYTES, PEER_STRANGERS_MAX, PeerConnection, PeerLink
 from kvstore.server_log import line
 from kvstore.server_logins import Logins
+from kvstore.server_snapshots import SnapshotWriter
 from kvstore.server_tls import Tls, TlsPort
 from kvstore.strangers import Strangers
 
@@ -95,11 +97,9 @@ class Server:
         self._hurry = False
         self._draining = False
         self._logins = Logins(lambda conn, good: self.feed(Verified(conn, good)))
+        self._snapshots = SnapshotWriter(config, self.feed)
         self._commit = GroupCommit(
-            engine,
-            self.metrics,
-            committed=lambda ticket: self.feed(Committed(ticket)),
-            failed=self._broken,
+            engine, self.metrics, committed=lambda done: self.feed(Committed(done)), failed=self._broken
         )
         self._perform: dict[type, Callable[[Any], None]] = {
             Reply: self._reply,
@@ -111,6 +111,7 @@ class Server:
             Halt: lambda effect: self._broken(SystemExit(effect.text)),
             Close: self._close,
             UseProtocol: self._use_protocol,
+            Snapshot: self._snapshots.write,
             Verify: lambda effect: self._logins.check(effect.conn, effect.hash, effect.password),
         }
 
@@ -151,6 +152,7 @@ class Server:
             stranger.evict()
         self._commit.close()
         self._logins.close()
+        self._snapshots.close()
         self.log("stopped", "has stopped")
 
     async def _listen(

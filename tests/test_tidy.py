@@ -38,6 +38,7 @@ EDGE = (
     "kvstore/cluster_client.py",
     "kvstore/sync_client.py",
     "kvstore/engine.py",
+    "kvstore/engine_snapshot.py",
     "kvstore/server",
     "kvstore/client_port.py",
     "kvstore/http_port.py",

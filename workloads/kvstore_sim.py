@@ -31,6 +31,8 @@ from kvstore.events import (
     Reply,
     Send,
     SetTimer,
+    Snapshot,
+    Snapshotted,
     UseProtocol,
     Write,
 )
@@ -39,6 +41,7 @@ from kvstore.resp import as_parsed
 
 COMMIT_MS_MIN: Final = 0.2
 COMMIT_MS_MAX: Final = 1.0
+SNAPSHOT_MS: Final = 5.0
 _NEVER: Final = float("inf")
 
 
@@ -110,11 +113,17 @@ class StoreNode:
                 env.log(effect.text)  # type: ignore[union-attr]
             elif kind is UseProtocol:
                 self._protocols[effect.conn] = effect.version  # type: ignore[union-attr]
+            elif kind is Snapshot:
+                env.after(SNAPSHOT_MS, self._snapshot, effect)
         self._begin_commit()
 
     def _reply(self, reply: Reply) -> None:
         version = self._protocols.get(reply.conn, 2)
         self._env.reply(reply.conn, reply.request, as_parsed(reply.value, version))
+
+    def _snapshot(self, snapshot: Snapshot) -> None:
+        self._env.disk[f"snapshot {snapshot.label}"] = self._engine.copied(snapshot)
+        self._step(Snapshotted(snapshot.label, place=snapshot.label))
 
     def _fired(self, timer: int) -> None:
         self._step(Fired(timer))

@@ -33,6 +33,7 @@ from kvstore.invariants import one_value
 from kvstore.messages import BucketOffer, BucketOpen, Query, QueryReply, Repair, Store
 from kvstore.messages_cas import Accept, Nack, Prepare
 from kvstore.messages_causal import Apply, OtherLife
+from kvstore.messages_ring import TakeSnapshot
 from kvstore.quorum import Quorum
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ Kind = (
     | type[Apply]
     | type[BucketOffer]
     | type[BucketOpen]
+    | type[TakeSnapshot]
 )
 
 

@@ -29,6 +29,8 @@ from kvstore.events import (
     Reply,
     Send,
     SetTimer,
+    Snapshot,
+    Snapshotted,
     Value,
     Write,
 )
@@ -59,6 +61,7 @@ class Machine:
     ticket: int = 0
     life: int = 0
     offset_ms: float = 0.0
+    snapshots: list[MemoryEngine] = field(default_factory=list)
 
 
 @dataclass
@@ -210,6 +213,9 @@ class Cluster:
             elif isinstance(effect, Reply):
                 assert (name, effect.conn) not in self.replies, "answered twice"
                 self.replies[name, effect.conn] = effect.value
+            elif isinstance(effect, Snapshot):
+                machine.snapshots.append(machine.disk.copied(effect))
+                self._later(name, 5.0, Snapshotted(effect.label, place=effect.label))
             elif isinstance(effect, Log | Halt):
                 self.logs.append(effect.text)
 

@@ -105,6 +105,44 @@ def test_a_node_joins_and_another_leaves(tmp_path: Path) -> None:
             assert ask(made.ports["n4"], [b"GET", b"key-%d" % number]) == [b"%d" % number]
 
 
+def test_a_cluster_whose_disks_are_gone_begins_anew_from_a_snapshot(tmp_path: Path) -> None:
+    with live_cluster(tmp_path, 3, bucket='mode = "register"') as made:
+        for number in range(20):
+            assert ask(made.ports["n1"], [b"SET", b"key-%d" % number, b"%d" % number]) == [b"OK"]
+        done = cluster("snapshot", "monday", "--node", node_of(made), "--json")
+        assert done.returncode == 0, done.stderr
+        written = json.loads(done.stdout)
+        assert set(written["nodes"]) == {"n1", "n2", "n3"}
+        assert ask(made.ports["n2"], [b"SET", b"later", b"lost"]) == [b"OK"]
+        for name in made.names:
+            config, place = tmp_path / f"{name}.toml", written["nodes"][name]["place"]
+            lives = cluster("restore", place, "--config", str(config))
+            assert (lives.returncode, "holds a store" in lives.stderr) == (254, True)
+            made.stop(name)
+            (tmp_path / name).rename(tmp_path / f"{name}.old")
+            back = cluster("restore", place, "--config", str(config))
+            assert back.returncode == 0, back.stderr
+            assert f"of {written['label']} in" in back.stdout
+        made.start_all()
+        for number in range(20):
+            assert ask(made.ports["n3"], [b"GET", b"key-%d" % number]) == [b"%d" % number]
+        assert ask(made.ports["n3"], [b"GET", b"later"]) == [None]
+        made.stop("n2")
+        (tmp_path / "n2").rename(tmp_path / "n2.restored")
+        (tmp_path / "n2.old").rename(tmp_path / "n2")  # the disk of the time that was given up
+        made.start("n2")
+        wait_refused(tmp_path / "n2.log")
+        assert ask(made.ports["n1"], [b"GET", b"later"]) == [None]
+
+
+def wait_refused(log: Path) -> None:
+    """Poll until the node's log says that it was refused."""
+    until = time.monotonic() + READY_S
+    while "n2 belongs to another cluster than" not in log.read_text():
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.02)  # between polls
+
+
 def test_the_password_comes_from_the_environment(tmp_path: Path) -> None:
     with live_cluster(tmp_path, 1, bucket='mode = "register"\nn = 1', password="secret") as made:
         refused = cluster("status", "--node", node_of(made))
