@@ -181,14 +181,17 @@ class Transfer:
                     Log(f"bucket {bucket.name}, partition {partition}: its only replica is lost", "lost")
                 )
                 continue
-            names = (PROMISES + bucket.name, bucket.name) if bucket.kind == "cas" else (bucket.name,)
-            for name in names:
+            for name in self._streamed(bucket):
                 yield from self._records(op, bucket, name, epoch, there, need)
                 if name != bucket.name:
                     self._bound.add((bucket.name, partition, epoch))
         yield Durable(node.overlay.ticket)
         op.existed = node.view.since(partition) == epoch
         op.answer()
+
+    def _streamed(self, bucket: BucketConfig) -> tuple[str, ...]:
+        """What is streamed of a bucket, in this order: rule 6."""
+        return (PROMISES + bucket.name, bucket.name) if bucket.kind == "cas" else (bucket.name,)
 
     def _records(
         self, op: Op, bucket: BucketConfig, name: str, epoch: int, there: tuple[str, ...], need: int

@@ -45,7 +45,7 @@ class View:
     def __init__(self, name: str, document: Document, bugs: frozenset[str] = frozenset()) -> None:
         self.name = name
         self._dual = "join.no_dual_write" not in bugs
-        self._plans: dict[int, list[Plan]] = {}
+        self._plans: dict[int, list[Plan | None]] = {}  # made when they are asked for
         self._take(document)
 
     def _take(self, document: Document) -> None:
@@ -76,8 +76,11 @@ class View:
         """How a partition is served for buckets of n replicas."""
         plans = self._plans.get(n)
         if plans is None:
-            plans = self._plans[n] = [self._made(p, n) for p in range(PARTITIONS + 1)]
-        return plans[partition]
+            plans = self._plans[n] = [None] * (PARTITIONS + 1)
+        plan = plans[partition]
+        if plan is None:
+            plan = plans[partition] = self._made(partition, n)
+        return plan
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -102,9 +105,9 @@ class View:
         before = self.document.since
         changed = [p for p, epoch in enumerate(document.since) if epoch != before[p]]
         self._take(document)
-        for n, plans in self._plans.items():
+        for plans in self._plans.values():
             for p in changed:
-                plans[p] = self._made(p, n)
+                plans[p] = None
 
     def _made(self, partition: int, n: int) -> Plan:
         document = self.document
