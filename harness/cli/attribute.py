@@ -1,13 +1,17 @@
-"""`quorate attribute`: which faults a violation needs, as a table and in one sentence."""
+"""`quorate attribute`: which faults a violation needs, as a table and in one sentence; of a run folder, in its report too."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from harness import runs
 from harness.cli.console import emit, out, say, waiting
 from harness.plan import PlanError
+from harness.report import write_report
 from harness.search.ablation import Variant, attribute, sentence, variants
 from harness.search.finding import targets
 from harness.search.replay import recorded
@@ -36,12 +40,25 @@ def attribute_run(where: Path, claim: str | None, seeds: int, jobs: int, *, json
             found.append(variant)
             tick(len(found) / count, f"{variant.without}: {variant.hits} of {variant.runs}")
     told = sentence(found, target)
+    whole = {"claim": target.claim, "anomaly": target.anomaly, "sentence": told, "variants": [asdict(each) for each in found]}  # fmt: skip
+    report = kept(where, whole)
     if json:
-        emit({"claim": target.claim, "anomaly": target.anomaly, "sentence": told, "variants": [asdict(each) for each in found]})  # fmt: skip
+        emit(whole)
         return 1
     show(found)
     out().print(f"{told}.", markup=False, soft_wrap=True)
+    if report is not None:
+        out().print(f"It is in the report now: {report}", markup=False, soft_wrap=True)
     return 1
+
+
+def kept(where: Path, found: Mapping[str, Any]) -> Path | None:
+    """Put what was found into the folder of the run and into its report, and return the report; a plan has neither."""
+    if where.is_file():
+        return None
+    folder = runs.find(where)
+    runs.write_json(folder / "attribution.json", found)
+    return write_report(folder)
 
 
 def show(found: list[Variant]) -> None:

@@ -1,7 +1,7 @@
 """The run folder as the report reads it: results, faults, environment, plan and operations, all read once.
 
-    runs/<name>/<time>-<seed>/   results.json  faults.jsonl  environment.json  plan.toml  history.jsonl
-                                      └───────────────┴────────┬───────┴───────────┴──────────┘
+    runs/<name>/<time>-<seed>/   results.json  faults.jsonl  environment.json  plan.toml  history.jsonl  attribution.json
+                                      └───────────────┴────────┬───────┴───────────┴──────────┴───────────────┘
                                                             RunFiles ──► words, drawings, page
 
 Only `results.json` must be there. Whatever else is missing makes the page shorter, never the report fail: a run that
@@ -108,6 +108,12 @@ class RunFiles:
             return str(process)
         nodes = int(self.plan.get("nodes", Plan.__dataclass_fields__["nodes"].default))
         return f"n{process % self.concurrency % nodes + 1}"
+
+    @cached_property
+    def attribution(self) -> Mapping[str, Any]:
+        """What `quorate attribute` found of this run; empty if it was not asked."""
+        path = self.folder / "attribution.json"
+        return read_json(path) if path.exists() else {}
 
     @property
     def core_bars(self) -> list[Bar]:

@@ -13,14 +13,22 @@ from harness.intervals import wilson
 from harness.report import words
 from harness.report.folder import RunFiles
 from harness.report.freshness import freshness
-from harness.report.page import claim_rows, facts, fault_rows, freshness_rows, outcome_rows, staleness_rows
+from harness.report.rows import (
+    attribution_rows,
+    claim_rows,
+    facts,
+    fault_rows,
+    freshness_rows,
+    outcome_rows,
+    staleness_rows,
+)
 
 FRESHNESS = ("reads that began after", "writes", "read stale", "share", "95 % interval")
 
 
 def run_markdown(run: RunFiles) -> str:
     """The whole report of one run, without plots."""
-    return "\n".join([*_head(run), *_proof(run), *_scope(run), *_faults(run), *_numbers(run), *_again(run)]) + "\n"  # fmt: skip
+    return "\n".join([*_head(run), *_proof(run), *_needs(run), *_scope(run), *_faults(run), *_numbers(run), *_again(run)]) + "\n"  # fmt: skip
 
 
 def _head(run: RunFiles) -> Iterator[str]:
@@ -42,6 +50,15 @@ def _proof(run: RunFiles) -> Iterator[str]:
         yield cell(words.sentence(core.get("sentence") or run.results.get("reason") or ""))
         yield ""
         yield from fenced(core.get("drawing", ""))
+
+
+def _needs(run: RunFiles) -> Iterator[str]:
+    if run.attribution:
+        yield "## What the violation needs"
+        yield ""
+        yield cell(words.sentence(run.attribution["sentence"]))
+        yield ""
+        yield from table(("the plan", "runs that show it", "chance", "verdict"), attribution_rows(run))
 
 
 def _scope(run: RunFiles) -> Iterator[str]:

@@ -211,6 +211,11 @@ def number(value: Any, digits: int = 1) -> str:
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{float(value):,.{digits}f}"
 
 
+def chance(probability: float) -> str:
+    """How likely something is to be chance, to one digit."""
+    return "< 0.001" if probability < 0.001 else f"{probability:.1g}"
+
+
 def plural(count: int, word: str) -> str:
     """`1 fault`, `3 faults`."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -107,7 +107,8 @@ def sentence(found: list[Variant], target: Target) -> str:
     base = found[0]
     told = f"{target} shows in {base.hits} of {base.runs} runs"
     if any(each.verdict == UNDECIDED for each in found):
-        return f"{told}: too rare to say what it needs; run more seeds"
+        why = "too few runs" if 2 * base.hits > base.runs else "too rare"
+        return f"{told}: {why} to say what it needs; run more seeds"
     if needed:
         told += f" and in none without {', or without '.join(needed)}"
     if helps:

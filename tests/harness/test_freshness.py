@@ -16,7 +16,7 @@ from harness.pbs import Delays, Quorums, predict
 from harness.report import words, write_report
 from harness.report.folder import RunFiles, read_folder
 from harness.report.freshness import READS_LEAST, chunks, differences, freshness
-from harness.report.page import freshness_rows
+from harness.report.rows import freshness_rows
 from harness.visibility import Seen
 
 MS = 1_000_000

@@ -21,6 +21,7 @@ from harness.plan import PlanError
 from harness.report import words, write_comparison, write_report
 from harness.report.drawing import bands, lanes
 from harness.report.folder import Bar, pair, read_folder
+from harness.report.markdown import run_markdown
 from harness.report.plots import POINTS_PER_SLICE, SLICES, latency_ms, thin
 
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&"
@@ -212,6 +213,37 @@ def test_comparison_has_a_row_with_its_proof(tmp_path: Path) -> None:
     assert "12.5 ms, 3 versions" in page.words
     assert "img" not in page.tags
     assert page.words.count("client 1 → n2") == 1
+
+
+ATTRIBUTION = {
+    "claim": "linearizable", "anomaly": "stale-read", "sentence": "stale-read shows in 9 of 10 runs and in none without kill",
+    "variants": [
+        {"without": "as it is", "runs": 10, "hits": 9, "chance": 1.0, "verdict": ""},
+        {"without": "kill", "runs": 10, "hits": 0, "chance": 0.00005, "verdict": "needed"},
+        {"without": "reordering", "runs": 10, "hits": 8, "chance": 0.5, "verdict": "no matter"},
+    ],
+}  # fmt: skip
+
+
+def test_what_a_violation_needs_is_told_or_how_to_find_out(tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "a run", ops=3)
+    assert f"quorate attribute '{folder}'" in Page(write_report(folder).read_text()).words
+    (folder / "attribution.json").write_text(json.dumps(ATTRIBUTION))
+    told = Page(write_report(folder).read_text()).words
+    assert "quorate attribute" not in told
+    assert "Stale-read shows in 9 of 10 runs and in none without kill." in told
+    assert "as it is 9 of 10 without kill 0 of 10 < 0.001 needed without reordering 8 of 10 0.5 no matter" in told  # fmt: skip
+    assert "| without kill | 0 of 10 | &lt; 0.001 | needed |" in run_markdown(read_folder(folder))
+
+
+@pytest.mark.parametrize(("outcome", "world"), [("valid", "sim"), ("invalid", "hosts")])
+def test_where_nothing_can_be_attributed_nothing_is_said_of_it(
+    tmp_path: Path, outcome: str, world: str
+) -> None:
+    folder = run_folders.make(tmp_path / "run", outcome, ops=3)
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps({**results, "world": world}))
+    assert "needs" not in [value for _, name, value in Page(write_report(folder).read_text()).attributes if name == "id"]  # fmt: skip
 
 
 def test_delta_and_gamma_are_shown_by_run_and_by_key(tmp_path: Path) -> None:

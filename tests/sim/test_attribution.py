@@ -61,6 +61,8 @@ def test_the_sentence() -> None:
     assert told(("as it is", 20), ("clock", 0), ("kill", 19)) == f"{start} 20 of 20 runs and in none without clock"  # fmt: skip
     assert told(("as it is", 20), ("clock", 0), ("kill", 0), ("loss", 3)) == f"{start} 20 of 20 runs and in none without clock, or without kill; more rarely without loss"  # fmt: skip
     assert told(("as it is", 20), ("clock", 20)) == f"{start} 20 of 20 runs; no single thing that was left out matters"  # fmt: skip
+    few = [judged(name, 4, hits, 4) for name, hits in (("as it is", 4), ("clock", 1))]
+    assert sentence(few, LOST) == f"{start} 4 of 4 runs: too few runs to say what it needs; run more seeds"
     assert told(("as it is", 2), ("clock", 0)) == f"{start} 2 of 20 runs: too rare to say what it needs; run more seeds"  # fmt: skip
 
 
@@ -87,3 +89,15 @@ def test_the_command_attribute(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert status_of(["attribute", str(EXAMPLES / "register.toml"), "--seeds", "1", "--json"]) == 2
     assert "nothing to explain" in json.loads(capsys.readouterr().out)["error"]
     assert status_of(["attribute", plan, "--seeds", "0"]) == 254
+
+
+@pytest.mark.slow
+def test_of_a_run_folder_it_stands_in_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = EXAMPLES / "eventual.toml"
+    assert status_of(["run", str(plan), "--time-limit", "6", "--out", str(tmp_path)]) == 1
+    folder = (tmp_path / "eventual" / "latest").resolve()
+    assert status_of(["attribute", str(folder), "--seeds", "1"]) == 1
+    assert str(folder / "report.html") in capsys.readouterr().out
+    kept = json.loads((folder / "attribution.json").read_text())
+    assert [each["without"] for each in kept["variants"]][:3] == ["as it is", "partition", "kill"]
+    assert kept["sentence"][1:] in (folder / "report.html").read_text()

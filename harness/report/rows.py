@@ -1,0 +1,150 @@
+"""The rows of the report's tables in words, the same for the page and for Markdown.
+
+results.json, faults.jsonl, attribution.json ─► rows ─► page.html.j2
+                                                     └► markdown
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from harness.report import words
+from harness.report.drawing import in_units
+from harness.report.folder import RunFiles
+from harness.report.freshness import Freshness
+
+KEYS_SHOWN: Final = 20
+
+
+def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
+    """The line under the finding."""
+    yield "system", words.subject(run.plan, run.results)
+    yield "world", {"sim": "simulator", "hosts": "hosts over SSH"}.get(str(run.results.get("world")), "–")
+    yield "seed", str(run.results.get("seed"))
+    yield "operations", words.number(words.count_ops(run.results))
+    yield "duration", f"{run.end_ns / 1e9:.1f} s"
+    counts = run.results.get("faults") or {}
+    yield "faults that bit", f"{counts.get('bit', 0)} of {counts.get('count', 0)}"
+
+
+def claim_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Claims first, then the other levels that were judged for comparison."""
+    claims = results.get("claims", {})
+    for name, result in claims.items():
+        yield {
+            "name": name,
+            "claimed": True,
+            "verdict": result["verdict"],
+            "words": words.claim_words(name, result),
+        }
+    for name, result in results.get("levels", {}).items():
+        if name not in claims:
+            yield {
+                "name": name,
+                "claimed": False,
+                "verdict": result["verdict"],
+                "words": words.claim_words(name, result),
+            }
+
+
+def fault_rows(run: RunFiles) -> Iterable[dict[str, Any]]:
+    """The fault table."""
+    for fault in run.faults:
+        shape = fault.get("shape") or fault.get("targets")
+        end = fault.get("end_ns")
+        yield {
+            "kind": f"{fault['kind']} ({words.flat(shape)})" if shape else str(fault["kind"]),
+            "nodes": ", ".join(map(str, fault.get("nodes") or [])) or "–",
+            "start": in_units(int(fault.get("start_ns") or 0), 2e9),
+            "end": in_units(int(end), 2e9) if end is not None else "never",
+            "bit": bool(fault.get("bit")),
+            "healed": bool(fault.get("healed")),
+            "evidence": words.evidence_words(fault),
+        }
+
+
+def outcome_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Counts and latency quantiles, one row for each function."""
+    counts, latency = words.counts_by_f(results), results.get("latency_ms") or {}
+    for f in sorted({*counts, *latency}):
+        row, quantiles = counts.get(f, {}), latency.get(f) or {}
+        cells = [words.number(row.get(word)) for word in ("ok", "fail", "info")]
+        cells += [words.number(quantiles.get(word), 2) for word in ("p50", "p95", "p99", "max")]
+        yield {"f": f, "cells": cells}
+
+
+def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Staleness and availability numbers."""
+    shifts = words.stats_of(results.get("atomicity"))
+    stale, available = words.stats_of(results.get("staleness")), results.get("availability") or {}
+    yield "reads looked at", words.number(stale.get("reads"))
+    yield (
+        "stale reads",
+        f"{words.number(stale.get('stale_reads'))} ({words.percent(stale.get('stale_fraction'))})",
+    )
+    yield (
+        "worst staleness",
+        f"{words.number(stale.get('worst_staleness_ms'))} ms, {words.plural(stale.get('worst_staleness_versions') or 0, 'version')}",
+    )
+    for name, greek in (
+        ("delta", "Δ: how far out of date reads were"),
+        ("gamma", "Γ: how much clocks or intervals would have to give"),
+    ):
+        yield greek, shift_words(shifts, name)
+    yield "acknowledged over the whole run", words.percent(available.get("overall"))
+    yield "acknowledged while a fault was active", words.percent(available.get("under_faults"))
+
+
+def shift_words(stats: Mapping[str, Any], name: str) -> str:
+    """Delta or Gamma over the keys of a run: the greatest and the quantiles; keys that no shift mends are counted."""
+    spread, keys = stats.get(f"{name}_ms") or {}, stats.get("keys")
+    if not keys:
+        return "–"
+    told = ", ".join(
+        f"{quantile} {words.number(spread.get(quantile), 3)} ms" for quantile in ("max", "p99", "p50")
+    )
+    beyond = stats.get(f"keys_without_{name}")
+    more = f"; none is enough for {words.plural(beyond, 'key')}" if beyond else ""
+    skipped = stats.get("keys_skipped")
+    more += f"; {words.plural(skipped, 'key')} not measured" if skipped else ""
+    return f"{told if spread else 'no finite one'}, over {words.plural(keys, 'key')}{more}"
+
+
+def shift_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """Delta and Gamma of the keys that are not linearizable as they are, the worst first."""
+
+    def size(part: Mapping[str, Any]) -> float:
+        delta = part["delta_ms"]
+        return float("inf") if delta is None else float(delta)
+
+    parts = (results.get("atomicity") or {}).get("keys_shifted") or {}
+    bad = [(name, part) for name, part in parts.items() if size(part)]
+    for name, part in sorted(bad, key=lambda item: -size(item[1]))[:KEYS_SHOWN]:
+        cells = (part["delta_ms"], part["gamma_ms"])
+        delta, gamma = (
+            "no shift is enough" if cell is None else f"{words.number(float(cell), 3)} ms" for cell in cells
+        )
+        yield name, delta, gamma
+
+
+def attribution_rows(run: RunFiles) -> Iterable[tuple[str, str, str, str]]:
+    """The plan as it is, then without one thing at a time."""
+    for each in run.attribution["variants"]:
+        verdict = each["verdict"]
+        name = f"without {each['without']}" if verdict else each["without"]
+        chance = words.chance(each["chance"]) if verdict else ""
+        yield name, f"{each['hits']} of {each['runs']}", chance, verdict
+
+
+def freshness_rows(found: Freshness) -> Iterable[tuple[str, ...]]:
+    """One row for each part."""
+    for part in found.parts:
+        cells = (
+            f"{words.number(part.from_ms)} to {words.number(part.to_ms)} ms",
+            words.number(part.reads),
+            words.number(part.stale),
+            words.percent(part.share),
+            f"{words.percent(part.low)} to {words.percent(part.high)}",
+        )
+        yield cells if part.predicted is None else (*cells, words.percent(part.predicted))
