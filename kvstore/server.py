@@ -152,7 +152,6 @@ class Server:
             stranger.evict()
         self._commit.close()
         self._logins.close()
-        self._snapshots.close()
         self.log("stopped", "has stopped")
 
     async def _listen(

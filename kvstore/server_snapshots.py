@@ -1,10 +1,14 @@
-"""Writes a node's snapshots on a thread of their own, and tells the node (`kvstore.snapshots`, `kvstore.engine_snapshot`)."""
+"""Writes a node's snapshots, each on a thread of its own, and tells the node (`kvstore.snapshots`, `kvstore.engine_snapshot`).
+
+Nobody waits for the thread when the node stops: what is half written then is left so, under a name that says it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kvstore.config import NodeConfig
@@ -20,14 +24,15 @@ class SnapshotWriter:
         self._config = config
         self._feed = feed
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(
-            1, "snapshots"
-        )  # starts its thread when there is something to write
 
     def write(self, snapshot: Snapshot) -> None:
         """Begin to write."""
-        writing = self._loop.run_in_executor(self._thread, self._written, snapshot)
-        writing.add_done_callback(self._done)
+        threading.Thread(target=self._work, args=(snapshot,), name="snapshot", daemon=True).start()
+
+    def _work(self, snapshot: Snapshot) -> None:
+        done = self._written(snapshot)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._feed, done)
 
     def _written(self, snapshot: Snapshot) -> Snapshotted:
         config = self._config
@@ -38,11 +43,3 @@ class SnapshotWriter:
         except EngineError as error:
             return Snapshotted(snapshot.label, failure=str(error))
         return Snapshotted(snapshot.label, size, str(place))
-
-    def _done(self, writing: asyncio.Future[Snapshotted]) -> None:
-        if not writing.cancelled():
-            self._feed(writing.result())
-
-    def close(self) -> None:
-        """End the thread once it is done; what is half written then is left so, under a name that says it."""
-        self._thread.shutdown(wait=False, cancel_futures=True)

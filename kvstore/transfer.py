@@ -185,6 +185,8 @@ class Transfer:
                 yield from self._records(op, bucket, name, epoch, there, need)
                 if name != bucket.name:
                     self._bound.add((bucket.name, partition, epoch))
+        if node.overlay.loose:
+            node.emit(node.overlay.barrier())
         yield Durable(node.overlay.ticket)
         op.existed = node.view.since(partition) == epoch
         op.answer()

@@ -216,7 +216,9 @@ class Upkeep:
             except CorruptRecord:
                 self.scrub.mend(record.bucket, record.key)
                 return  # no reply: the sender keeps its hint
-        if message.request and whole:
+        if message.request and whole and node.overlay.loose:  # perhaps they were here, and not yet durable
+            node.send_settled(src, HandoffReply(message.request))
+        elif message.request and whole:
             node.send_after(src, HandoffReply(message.request), ticket)
 
     def stand_in(self, src: str, message: StandIn) -> None:

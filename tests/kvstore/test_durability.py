@@ -17,6 +17,7 @@ from kvstore.engine_memory import MemoryEngine
 from kvstore.events import Deliver, Failure, Record, Tag, Write
 from kvstore.group_commit import GroupCommit
 from kvstore.messages import Store, StoreReply
+from kvstore.messages_repair import Handoff, HandoffReply
 from tests.kvstore.cluster import Cluster
 
 KEY = b"x"  # replicas e, a, b of the five nodes
@@ -149,6 +150,24 @@ def test_replicas_that_agree_agree_on_what_is_durable(words: str) -> None:
     power_cut(made, REPLICAS)
     made.idle(600.0)
     assert made.ask("d", "GET", KEY) == b"1"
+
+
+@pytest.mark.parametrize("words", DOES_NOT_WAIT)
+def test_a_record_that_is_handed_over_is_durable_before_that_is_told_though_it_was_here_already(
+    words: str,
+) -> None:
+    made = cluster(words, by_hand=True)
+    made.send("c", "SET", KEY, "1")
+    made.commit("c")
+    made.deliver("c", "e", Store)
+    disk, (record, _) = made.machines["e"].disk, made.node("e").overlay.get("default", KEY)
+    assert record is not None
+    made.step("e", Deliver("a", Handoff(7, (record,))))
+    assert not [f for f in made.flights if type(f.message) is HandoffReply]
+    made.commit("e")
+    assert [f.dst for f in made.flights if type(f.message) is HandoffReply] == ["a"]
+    disk.crash(NothingKept())  # type: ignore[arg-type]
+    assert disk.get("default", KEY) == record
 
 
 @pytest.mark.parametrize("words", ["always", *DOES_NOT_WAIT])
