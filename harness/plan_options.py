@@ -9,7 +9,10 @@ from harness.nemesis import grudges
 
 FAULT_TIMES = ("start_s", "every_s", "for_s")
 SHAPES = tuple(grudges.SHAPES)
-TARGETS = ("one", "minority", "majority", "all")
+SIZES = ("one", "minority", "majority", "all")
+PRIMARIES = "primaries"
+"""The nodes that lead for the key that is used most when the fault begins."""
+TARGETS = (*SIZES, PRIMARIES)
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": {"shape": SHAPES},
     "loss": {"targets": TARGETS, "share": float},

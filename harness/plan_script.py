@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.plan_options import LINK_KINDS
+from harness.plan_options import LINK_KINDS, PRIMARIES
 from harness.plan_toml import PlanError
 
 
@@ -103,7 +103,7 @@ def _stroke(
     detail = item.get("detail", {})
     if not isinstance(struck, list) or not isinstance(detail, Mapping):
         raise PlanError(f"{where}: nodes is a list of names and detail a table")
-    if kind in LINK_KINDS and not detail.get("grudge"):
+    if kind in LINK_KINDS and not detail.get("grudge") and detail.get("targets") != PRIMARIES:
         raise PlanError(
             f'{where}: {kind} needs its links: detail = {{grudge = {{n1 = ["n2"]}}}}, what n2 sends n1'
         )

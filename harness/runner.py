@@ -27,6 +27,7 @@ from typing import Any, Final
 from checkers import History
 from checkers.levels import LEVELS
 from checkers.online import RegisterWatch
+from checkers.op import Op
 from checkers.verdict import Verdict
 from harness import runs
 from harness.client import ChannelError, Client
@@ -43,9 +44,11 @@ from harness.generator import (
     unless,
 )
 from harness.interpreter import interpret
+from harness.nemesis.aim import Heat
 from harness.nemesis.client import HEAL, NemesisClient
 from harness.nemesis.schedule import nemesis_ops, timetable
 from harness.plan import Plan, PlanError, dump_plan, repeat_command
+from harness.plan_options import PRIMARIES
 from harness.recorder import FileSink, Recorder, Sink
 from harness.results import results_of
 from harness.system import SystemFault, SystemUnderTest, find_system
@@ -111,6 +114,7 @@ class Story:
             self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
         except KeyError as error:
             raise PlanError(str(error.args[0])) from None
+        self.heat = Heat() if self.is_aimed() else None
         strokes = plan.strokes or timetable(
             plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
         )
@@ -121,6 +125,30 @@ class Story:
         self.nemesis: NemesisClient | None = None
         self.world: World | None = None
         self.start_s = 0.0  # the loop's time at the zero of the history
+
+    def is_aimed(self) -> bool:
+        """Whether some fault is aimed at primaries. Raises PlanError if nobody can tell who they are."""
+        plan = self.plan
+        details = [*(fault.options for fault in plan.faults), *(stroke.detail for stroke in plan.strokes)]
+        if not any(detail.get("targets") == PRIMARIES for detail in details):
+            return False
+        if not hasattr(self.system, "primaries") or self.workload.key_name is None:
+            what = self.system.name if not hasattr(self.system, "primaries") else self.workload.name
+            raise PlanError(
+                f'targets = "{PRIMARIES}" needs a system and a workload that tell who leads for which key, and {what} does not; use another'
+            )
+        return True
+
+    def hot_key(self) -> bytes | None:
+        """The key that is used most, as the system calls it."""
+        hottest = self.heat.hottest() if self.heat is not None else None
+        return None if hottest is None or self.workload.key_name is None else self.workload.key_name(hottest)
+
+    def see(self, record: Op) -> None:
+        """A record of the history, for those who watch."""
+        for watcher in (self.watch, self.heat):
+            if watcher is not None:
+                watcher.see(record)
 
     def generator(self) -> Generator:
         """Load and faults side by side; then the heal; then the last reads."""
@@ -168,14 +196,14 @@ class Story:
     async def play(self, world: World, history: Sink, faults: Callable[[bytes], None]) -> None:
         """Steps 3 to 7."""
         self.world = world
-        recorder = Recorder(history, watch=None if self.watch is None else self.watch.see)
+        recorder = Recorder(history, watch=self.see if self.watch or self.heat else None)
         try:
             await world.up()
             loop = asyncio.get_running_loop()
             self.start_s = loop.time()
             self.nemesis = NemesisClient(
                 world, now_ns=lambda: round((loop.time() - self.start_s) * 1e9), write=faults, ready=self.late,
-                shifts_clocks="clock" in self.plan.fault_kinds,
+                shifts_clocks="clock" in self.plan.fault_kinds, hot_key=self.hot_key,
             )  # fmt: skip
             await interpret(
                 self.generator(), connect=self.connect, nodes=world.nodes, concurrency=self.plan.concurrency,

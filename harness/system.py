@@ -134,6 +134,13 @@ class ElasticSystem(SystemUnderTest, Protocol):
         """The members as this node knows them, None if it is none itself."""
 
 
+class LedSystem(SystemUnderTest, Protocol):
+    """A system in which some nodes matter more to a key than others."""
+
+    async def primaries(self, channel: Channel, key: bytes) -> tuple[str, ...]:
+        """The nodes that lead for a key, as this node knows them: a leader, or the first that holds it."""
+
+
 SystemFactory = Callable[[Mapping[str, Any], Sequence[str]], SystemUnderTest]
 """(the plan's [system] table without `name`, node names) -> a system. Raises PlanError on a bad option."""
 

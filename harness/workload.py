@@ -21,6 +21,7 @@ class Workload:
     final: Any
     client: Callable[[Channel], Client]  # wrap a channel to one node as this workload's client
     model: str  # what `checkers` should judge it as: "register"
+    key_name: Callable[[Any], bytes] | None = None  # what an operation's key is called in the system
 
 
 WorkloadFactory = Callable[[Mapping[str, Any]], Workload]

@@ -222,6 +222,7 @@ def _workload(name: str, options: Mapping[str, Any]) -> Workload:
         final=last,
         client=client,
         model=MODELS[name],
+        key_name=lambda key: b"%b-%d" % (name.encode(), key),
     )
 
 

@@ -299,6 +299,7 @@ def _make(
             final=_final(board, values["settle_s"]),
             client=lambda channel: client(channel, timeout_s, board),
             model=model,
+            key_name=lambda key: client.prefix + b"-%d" % key,
         )
 
     return workload

@@ -134,6 +134,11 @@ class KvStoreSystem:
         if isinstance(answer, BaseException):
             raise SystemFault(str(answer))
 
+    async def primaries(self, channel: Channel, key: bytes) -> tuple[str, ...]:
+        """The first of the key's preference list."""
+        where = _mapping(await channel.request([b"KV.WHERE", key], timeout_s=2.0))
+        return tuple(name.decode() for name in where.get(b"replicas", ())[:1])
+
     def _address(self, node: str) -> str:
         """Where a node listens for its peers."""
         if node not in self._addresses:

@@ -32,6 +32,11 @@ OPTIONS: Final[Mapping[str, Option]] = {
 }
 
 
+def key_name(key: int) -> bytes:
+    """What a key is called in the store."""
+    return b"register-%d" % key
+
+
 class Touched:
     """The highest key any client has used: what the last reads have to look at."""
 
@@ -50,7 +55,7 @@ class RegisterClient:
 
     async def invoke(self, op: Op) -> Op:
         """Do it. A lost connection raises ChannelError, which the interpreter knows how to classify."""
-        key = b"register-%d" % op.key
+        key = key_name(op.key)
         if op.key > self._touched.key_max:
             self._touched.key_max = op.key
         try:
@@ -93,4 +98,5 @@ def workload(options: Mapping[str, Any]) -> Workload:
         final=last,
         client=lambda channel: RegisterClient(channel, timeout_s, touched),
         model="register",
+        key_name=key_name,
     )

@@ -18,7 +18,7 @@ from harness.generator import each_thread, numbered, op
 from harness.workload import Workload
 from kvstore.client import StoreError
 from workloads.options import Option, parse
-from workloads.register import RegisterClient, Touched, load
+from workloads.register import RegisterClient, Touched, key_name, load
 
 OPTIONS: Final[Mapping[str, Option]] = {
     "keys": Option(5, 1, 20, True, "how many keys there are; their versions must fit into a token"),
@@ -69,4 +69,5 @@ def workload(options: Mapping[str, Any]) -> Workload:
         final=each_thread(numbered(lambda n, _: op("read", n) if n <= touched.key_max else None)),
         client=lambda channel: SessionClient(channel, timeout_s, touched, tokens),
         model="register",
+        key_name=key_name,
     )

@@ -11,14 +11,18 @@ cannot end VALID.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, cast
 
 import msgspec
 
 from checkers.op import Op, Type
+from harness.client import ChannelError
 from harness.nemesis import faults, links, members
+from harness.nemesis.aim import aimed, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
+from harness.system import LedSystem
 from harness.worlds import World, WorldError
 
 HEAL: Final = "heal"
@@ -43,8 +47,9 @@ class NemesisClient:
         write: Callable[[bytes], None],
         ready: Callable[[], Any],
         shifts_clocks: bool,
+        hot_key: Callable[[], bytes | None] = lambda: None,
     ) -> None:
-        """`ready()` returns an awaitable list of nodes that do not serve, once they had time to come back."""
+        """`hot_key()` is the key that is used most, as the system calls it. `ready()` returns an awaitable list of nodes that do not serve, once they had time to come back."""
         self.records: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self._unsettled = False  # members have changed
@@ -55,6 +60,7 @@ class NemesisClient:
         self._write = write
         self._ready = ready
         self._shifts_clocks = shifts_clocks
+        self._hot_key = hot_key
 
     async def invoke(self, op: Op) -> Op:
         """Do what the operation says. What the world cannot do is a problem of the whole run."""
@@ -78,6 +84,11 @@ class NemesisClient:
 
     async def _start(self, kind: str, op: Op) -> Op:
         value = dict(op.value)
+        if is_aimed(value):
+            found = await self._primaries()
+            if not found:
+                return op.fail("no node tells who leads for the key that is used most")
+            value = dict(aimed(kind, value, found, self._world.nodes))
         number, nodes = value.pop("id"), tuple(value.pop("nodes"))
         fault = KINDS[kind](number, nodes, value)
         self.active[number] = (fault, self._now_ns())
@@ -86,6 +97,21 @@ class NemesisClient:
             await self._end(number)
             return op.fail(fault.note)
         return op.ok({"id": number, "nodes": list(nodes), **fault.evidence})
+
+    async def _primaries(self) -> tuple[str, ...]:
+        """The nodes that lead for the key in use, as the first node tells that can."""
+        key = self._hot_key()
+        for node in self._world.nodes:
+            if key is None or (await self._world.process(node)).state != "running":
+                continue
+            with suppress(ChannelError):
+                channel = await self._world.dial(node)
+                try:
+                    if found := await cast(LedSystem, self._world.system).primaries(channel, key):
+                        return found
+                finally:
+                    await channel.close()
+        return ()
 
     async def _stop(self, op: Op) -> Op:
         number = op.value["id"]

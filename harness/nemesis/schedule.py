@@ -18,7 +18,7 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import SHAPES, around
 from harness.plan import FaultPlan
-from harness.plan_options import LINK_DEFAULTS
+from harness.plan_options import LINK_DEFAULTS, PRIMARIES
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -45,6 +45,8 @@ def draw_stroke(
         hit = tuple(node for node in nodes if grudge.get(node))
         return hit, {"shape": shape, "grudge": {node: sorted(grudge[node]) for node in hit}}
     targets = options.get("targets", DEFAULT_TARGETS)
+    if targets == PRIMARIES:
+        return (), {"targets": targets, **drawn_for_each(fault, rng)}
     chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
     hit = tuple(node for node in nodes if node in chosen)
     if fault.kind in LINK_DEFAULTS:
@@ -53,9 +55,22 @@ def draw_stroke(
         return hit, {"targets": targets, **own, "grudge": links}
     if fault.kind != "clock":
         return hit, {"targets": targets}
-    largest = float(options.get("offset_ms", DEFAULT_OFFSET_MS))
-    offsets = {node: round(rng.choice((-1, 1)) * rng.uniform(largest / 2, largest), 1) for node in hit}
+    offsets = {node: draw_offset_ms(fault, rng) for node in hit}
     return hit, {"targets": targets, "offsets_ms": offsets}
+
+
+def draw_offset_ms(fault: FaultPlan, rng: random.Random) -> float:
+    """By how much a clock is shifted: either way, at least half the largest."""
+    largest = float(fault.options.get("offset_ms", DEFAULT_OFFSET_MS))
+    return round(rng.choice((-1, 1)) * rng.uniform(largest / 2, largest), 1)
+
+
+def drawn_for_each(fault: FaultPlan, rng: random.Random) -> dict[str, float]:
+    """What a fault does to each node that it will find."""
+    if fault.kind == "clock":
+        return {"offset_ms": draw_offset_ms(fault, rng)}
+    own = LINK_DEFAULTS.get(fault.kind, {})
+    return {key: fault.options.get(key, default) for key, default in own.items()}
 
 
 def timetable(

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from harness.plan import Plan
+from harness.plan_options import RANGES
 from harness.plan_script import NS, ScriptOp, Stroke
 from harness.simulate import SimRun
 
@@ -28,6 +29,7 @@ GAP_S: Final = 0.02  # what is left of a time in which nothing happens
 TAIL_S: Final = 0.1  # from the last that happens to the end
 SHORTEST_S: Final = 0.02  # no fault is made shorter
 SMALLEST_MS: Final = 1.0  # no shift of a clock is made smaller
+HALVED: Final = ("share", "delay_ms")  # of faults of links
 
 
 def only_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
@@ -171,6 +173,9 @@ def _milder(stroke: Stroke) -> Iterator[Stroke]:
     if offsets and max(map(abs, offsets.values())) > SMALLEST_MS:
         halved = {node: round(ms / 2, 1) for node, ms in offsets.items()}
         yield replace(stroke, detail={**stroke.detail, "offsets_ms": halved})
+    for key in HALVED:
+        if stroke.detail.get(key, 0.0) >= 2 * RANGES[key][0]:
+            yield replace(stroke, detail={**stroke.detail, key: stroke.detail[key] / 2})
 
 
 def sooner(plan: Plan) -> Iterator[Plan]:

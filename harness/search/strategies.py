@@ -1,7 +1,7 @@
 """Which runs to make of a plan. A strategy turns (plan, number) into the plan of that run; pure, so a number always means the same run.
 
 seeds    the plan as it is, under one seed after the other
-swarm    each run leaves out some of the faults, draws the rhythm of the others anew, and has a network and a load of its own:
+swarm    each run leaves out some of the faults, draws rhythm and strength of the others anew, and has a network and a load of its own:
          what is always on hides what shows only when it is off (Groce et al., "Swarm testing", 2012)
 """
 
@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from harness.plan import FaultPlan, Plan
+from harness.plan_options import LINK_DEFAULTS, RANGES
 from harness.worlds.sim import stream
 
 Strategy = Callable[[Plan, int], Plan]
@@ -51,7 +52,17 @@ def _rhythm(fault: FaultPlan, time_limit_s: float, rng: random.Random) -> FaultP
         start_s=round(rng.uniform(0.0, time_limit_s / 4), 3),
         every_s=round(every_s, 3),
         for_s=round(every_s * rng.uniform(0.1, 0.9), 3),
+        options={**fault.options, **_strength(fault, rng)},
     )
+
+
+def _strength(fault: FaultPlan, rng: random.Random) -> Mapping[str, float]:
+    """How strong a fault of links is: around what the plan says, or what it is by default."""
+    drawn = {}
+    for key, default in LINK_DEFAULTS.get(fault.kind, {}).items():
+        low, high, _ = RANGES[key]
+        drawn[key] = round(min(high, max(low, fault.options.get(key, default) * _around(rng))), 3)
+    return drawn
 
 
 def _network(rng: random.Random) -> Mapping[str, Any]:

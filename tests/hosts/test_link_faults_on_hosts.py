@@ -281,3 +281,18 @@ def test_the_same_plan_bites_in_both_worlds(kind: str, more: str, five: Inventor
         (fault,) = map(json.loads, (outcome.folder / "faults.jsonl").read_text().splitlines())
         assert (fault["kind"], fault["bit"], fault["healed"]) == (kind, True, True), fault
     assert not any(left(five, node) for node in NODES)
+
+
+def test_both_worlds_strike_the_same_node_when_a_fault_is_aimed_at_who_leads(
+    five: Inventory, tmp_path: Path
+) -> None:
+    aimed = FAULT.replace("KIND", "loss").replace('"one"', '"primaries"') + "share = 0.5\n"
+    plan = parse_plan(PLAN + aimed + "[options]\nkeys = 1\nops_per_key = 10000\n")
+    struck = []
+    for world in ("sim", "hosts"):
+        outcome = run(plan, world=world, out=tmp_path / world, inventory=find_inventory(five.cluster))
+        (fault,) = map(json.loads, (outcome.folder / "faults.jsonl").read_text().splitlines())
+        assert (fault["bit"], fault["healed"]) == (True, True)
+        struck.append(fault["nodes"])
+    assert struck[0] == struck[1]
+    assert len(struck[0]) == 1

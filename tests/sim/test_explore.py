@@ -104,6 +104,17 @@ def test_swarm_plans_are_plans_and_differ() -> None:
     assert all(fault.start_s + fault.every_s < many.time_limit_s for fault in strikes)
 
 
+def test_swarm_draws_how_strong_faults_of_links_are_within_what_a_plan_may_say() -> None:
+    faults = (FaultPlan(kind="loss", options={"share": 0.6}), FaultPlan(kind="delay"))
+    plans = [STRATEGIES["swarm"](replace(PLAN, faults=faults), number) for number in range(60)]
+    assert all(parse_plan(dump_plan(plan)) == plan for plan in plans)
+    shares = [fault.options["share"] for plan in plans for fault in plan.faults if fault.kind == "loss"]
+    assert min(shares) < 0.3
+    assert max(shares) == 1.0
+    delays = {fault.options["delay_ms"] for plan in plans for fault in plan.faults if fault.kind == "delay"}
+    assert len(delays) > 10, "also where the plan leaves it to the default"
+
+
 @pytest.mark.parametrize(
     ("plan", "status", "outcome"), [(PLAN, 1, "invalid"), (FINE, 0, "valid"), (replace(FINE, faults=(FaultPlan(kind="kill", start_s=9.0),)), 2, "unknown")],
     ids=["broken", "fine", "a fault that never bit"],

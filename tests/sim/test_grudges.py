@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.nemesis.grudges import SHAPES, bridge, complete, halves, isolate, majorities_ring, one_way
 from harness.nemesis.schedule import how_many, nemesis_ops, timetable
 from harness.plan import FaultPlan
-from harness.plan_options import TARGETS
+from harness.plan_options import SIZES
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
 SEEDS = st.integers(0, 10_000).map(random.Random)
@@ -62,7 +62,7 @@ def test_how_many(targets: str, of_five: int) -> None:
     assert how_many(targets, 5) == of_five
 
 
-@given(st.sampled_from(TARGETS), st.integers(1, 50))
+@given(st.sampled_from(SIZES), st.integers(1, 50))
 def test_whatever_a_plan_may_aim_at_is_at_least_one_node_and_at_most_all(targets: str, count: int) -> None:
     assert 1 <= how_many(targets, count) <= count
 

@@ -148,6 +148,17 @@ def test_one_node_less_keeps_each_client_and_fault_at_its_node() -> None:
     assert [op.client % 2 for op in turned.script] == [1, 0, 0, 1, 0, 0]
 
 
+def test_a_fault_of_links_gets_fewer_links_and_gets_milder() -> None:
+    grudge = {"n1": ["n2"], "n2": ["n1", "n3"]}
+    stroke = Stroke(1, "loss", 0, 10, ("n2",), {"share": 0.4, "grudge": grudge})
+    details = [plan.strokes[0].detail for plan in simpler.narrower(replace(SMALL, strokes=(stroke,)))]
+    assert {"share": 0.2, "grudge": grudge} in details
+    assert {"share": 0.4, "grudge": {"n1": ["n2"], "n2": ["n1"]}} in details
+    assert {"share": 0.4, "grudge": {"n1": ["n2"]}} in details
+    faint = replace(stroke, detail={"share": 0.0015, "grudge": {"n1": ["n2"]}})
+    assert not [plan for plan in simpler.narrower(replace(SMALL, strokes=(faint,))) if plan.strokes[0].detail["share"] != 0.0015]  # fmt: skip
+
+
 def test_faults_are_given_time_and_the_script_still_fails() -> None:
     slow = simpler.settled(SMALL, 0.5)
     stroke = slow.strokes[0]
