@@ -73,9 +73,17 @@ def read(key: Data, *, level: str | None = None) -> Call[Versions]:
     return Call((b"KV.GET", raw(key), *_level(level)), _versions)
 
 
-def put(key: Data, value: Data, *, context: bytes | None = None, level: str | None = None) -> Call[Written]:
-    """Write. In mode siblings it replaces what `context` has seen and nothing else."""
-    words = (b"KV.PUT", raw(key), raw(value), *_context(context), *_level(level))
+def put(
+    key: Data,
+    value: Data,
+    *,
+    context: bytes | None = None,
+    level: str | None = None,
+    ttl_ms: int | None = None,
+) -> Call[Written]:
+    """Write. In mode siblings it replaces what `context` has seen and nothing else. `ttl_ms`: until so long after the node has it."""
+    ttl = () if ttl_ms is None else (b"PX", b"%d" % ttl_ms)
+    words = (b"KV.PUT", raw(key), raw(value), *_context(context), *ttl, *_level(level))
     return Call(words, _written, writes=True, once=frozenset((CAS,)))
 
 

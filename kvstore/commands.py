@@ -4,7 +4,7 @@ Compatibility is by refusal, never by silence: what a bucket cannot promise (SET
 or GET unless its mode is cas) is answered WRONGCLASS.
 
     KV.GET key [CL one|quorum|all | R n] [TIMEOUT ms]        -> {values: [v] or [], tag or ctx}
-    KV.PUT key value [CTX c] [CL ... | W n] [TIMEOUT ms]     -> {acks, tag or ctx}
+    KV.PUT key value [CTX c | EX s | PX ms] [CL ... | W n] [TIMEOUT ms]  -> {acks, tag or ctx}
     KV.DEL key [CTX c] [CL ... | W n] [TIMEOUT ms]           -> {tag, acks, existed}
     KV.RAW key [TIMEOUT ms]                                  -> {replica: {values, tag or digest} or {error}}
 
@@ -250,13 +250,15 @@ def kv_get(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
 
 @command("KV.PUT", 3, 11)
 def kv_put(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
-    """KV.PUT key value [CTX c] [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
+    """KV.PUT key value [CTX c | EX s | PX ms] [CL one|quorum|all | W n] [TIMEOUT ms] [RID id]."""
     op, flow = _write(node, session, args[1], put_result, args[2])
     if len(args) == 3:
         return launch(node, session, op, flow)
-    options = parse_options(_with_rid(op, args[3:]), b"W", (b"CTX",))
+    options = parse_options(_with_rid(op, args[3:]), b"W", (b"CTX", b"EX", b"PX"))
     take_context(node, op, options)
     op.w = wanted(op.bucket, options, op.w, op.bucket.r)
+    if options.lifetimes:
+        flow = commands_ttl.writing_until(node, session, options.lifetimes)
     return launch(node, session, op, flow, options.timeout_ms)
 
 

@@ -1,6 +1,6 @@
 """Deadlines: the commands of Redis that set, tell and take away when a key ends. What they do is in `kvstore.flows.expiry`.
 
-    SET key value EX s | PX ms | EXAT s | PXAT ms    SETEX key s value    PSETEX key ms value
+    SET key value EX s | PX ms | EXAT s | PXAT ms    SETEX key s value    PSETEX key ms value    KV.PUT key value EX s | PX ms
     EXPIRE key s    PEXPIRE key ms    EXPIREAT key s    PEXPIREAT key ms    PERSIST key              -> 1, or 0 if there is nothing to do
     TTL key    PTTL key    EXPIRETIME key    PEXPIRETIME key                                         -> -2: no such key, -1: no deadline
 
@@ -10,12 +10,13 @@ session); any other answers WRONGCLASS, and so do the conditions NX, XX, GT, LT 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kvstore.events import Value
 from kvstore.flows import expiry, lww
-from kvstore.flows.steps import Op
+from kvstore.flows.steps import Flow, Op
 from kvstore.launching import launch, new_op
 from kvstore.session import OK, Later, RefusalError, Session, command, current, text
 
@@ -80,6 +81,18 @@ def set_until(node: Node, session: Session, args: Args) -> Value | Later:
     if len(args) != 5:
         raise RefusalError("ERR", "syntax error: one of EX, PX, EXAT and PXAT, and a number")
     return _set(node, session, args[1], args[2], option, args[4], "set")
+
+
+def writing_until(
+    node: Node, session: Session, lifetimes: tuple[tuple[bytes, bytes], ...]
+) -> Callable[[Op], Flow]:
+    """The flow of a KV.PUT with EX or PX. Raises RefusalError."""
+    mortal(node, session, "KV.PUT with a deadline")
+    if len(lifetimes) > 1:
+        raise RefusalError("BADARG", "EX and PX exclude each other; give one")
+    option, given = lifetimes[0]
+    at_ms = instant(node, given, UNITS[option][0], absolute=False, name="kv.put", least=1)
+    return partial(lww.write, expires_ms=at_ms)
 
 
 def _set(

@@ -99,12 +99,13 @@ class Options(NamedTuple):
     timeout_ms: float
     context: bytes | None = None  # CTX
     rid: bytes = b""  # RID
+    lifetimes: tuple[tuple[bytes, bytes], ...] = ()  # EX, PX
 
 
 def parse_options(args: tuple[bytes, ...], count: bytes | None, also: tuple[bytes, ...] = ()) -> Options:
     """The options of a KV command, in pairs. Raises RefusalError.
 
-    `count` is R, W, or None where no quorum may be chosen; `also` allows CTX or RID.
+    `count` is R, W, or None where no quorum may be chosen; `also` allows CTX, RID, EX or PX.
     """
     level, number, timeout_ms, more = None, None, 0.0, dict[bytes, bytes]()
     if len(args) % 2:
@@ -125,7 +126,8 @@ def parse_options(args: tuple[bytes, ...], count: bytes | None, also: tuple[byte
             raise RefusalError("BADARG", f"option '{text(option)}' is not known here")
     if level is not None and number is not None:
         raise RefusalError("BADARG", "CL and a count exclude each other; give one")
-    return Options(level, number, timeout_ms, more.get(b"CTX"), more.get(b"RID", b""))
+    lifetimes = tuple((name, more[name]) for name in (b"EX", b"PX") if name in more)
+    return Options(level, number, timeout_ms, more.get(b"CTX"), more.get(b"RID", b""), lifetimes)
 
 
 def wanted(bucket: BucketConfig, options: Options, usual: int, other: int) -> int:

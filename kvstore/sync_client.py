@@ -67,10 +67,16 @@ class BlockingCommands:
         return self.run(calls.read(key, level=level))
 
     def put(
-        self, key: Data, value: Data, *, context: bytes | None = None, level: str | None = None
+        self,
+        key: Data,
+        value: Data,
+        *,
+        context: bytes | None = None,
+        level: str | None = None,
+        ttl_ms: int | None = None,
     ) -> Written:
-        """Write."""
-        return self.run(calls.put(key, value, context=context, level=level))
+        """Write; with `ttl_ms`, until so long after the node has it."""
+        return self.run(calls.put(key, value, context=context, level=level, ttl_ms=ttl_ms))
 
     def delete(self, key: Data, *, context: bytes | None = None) -> bool:
         """Delete; whether there was anything."""

@@ -101,6 +101,14 @@ def test_each_mode_has_its_operations(live: LiveCluster) -> None:
             assert await store.map_get("doc") == {"r:title": (b"x",), "s:tags": (b"a",)}
             await store.map_delete("doc", "s:tags")
             assert set(await store.map_get("doc")) == {"r:title"}
+        async with quorate_client(nodes(live)[1], bucket="plain") as store:
+            assert (await store.put("cached", "x", ttl_ms=50_000)).acks >= 2
+            assert 0 < await store.command("PTTL", "cached", writes=False) <= 50_000
+            with pytest.raises(DefiniteError, match="invalid expire time"):
+                await store.put("cached", "x", ttl_ms=0)
+        async with quorate_client(nodes(live)[1]) as store:
+            with pytest.raises(DefiniteError, match="WRONGCLASS"):
+                await store.put("k", "x", ttl_ms=50_000)
 
     asyncio.run(scenario())
 

@@ -19,7 +19,7 @@ WALL_MS = 1_000_000  # what the clocks of a Cluster show at its beginning
 TTL_COMMANDS = (
     ("SET", "x", "1", "EX", "10"), ("SET", "x", "1", "PXAT", "5000000"), ("SETEX", "x", "10", "1"), ("PSETEX", "x", "10", "1"),
     ("EXPIRE", "x", "10"), ("PEXPIRE", "x", "10"), ("EXPIREAT", "x", "9999"), ("PEXPIREAT", "x", "9999999"), ("PERSIST", "x"),
-    ("TTL", "x"), ("PTTL", "x"), ("EXPIRETIME", "x"), ("PEXPIRETIME", "x"),
+    ("KV.PUT", "x", "1", "PX", "10"), ("TTL", "x"), ("PTTL", "x"), ("EXPIRETIME", "x"), ("PEXPIRETIME", "x"),
 )  # fmt: skip
 
 
@@ -85,6 +85,19 @@ def test_the_four_ways_to_say_when() -> None:
     assert (
         made.ask("c", "EXISTS", "EX", "PX", "EXAT", "PXAT", "EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT") == 0
     )
+
+
+def test_kv_put_takes_a_lifetime() -> None:
+    made = cluster()
+    tag = made.ask("a", "KV.PUT", "x", "1", "EX", "10", "CL", "all")["tag"]  # type: ignore[index,call-overload]
+    assert tag.endswith(b":%d" % made.ask("b", "PEXPIRETIME", "x"))  # type: ignore[union-attr]
+    assert 9 <= int(made.ask("b", "TTL", "x")) <= 10  # type: ignore[arg-type]
+    made.ask("a", "KV.PUT", "x", "2", "PX", "500")
+    assert 0 < int(made.ask("b", "PTTL", "x")) <= 500  # type: ignore[arg-type]
+    assert failed(made.ask("a", "KV.PUT", "x", "3", "EX", "1", "PX", "1")) == "BADARG"
+    assert failed(made.ask("a", "KV.PUT", "x", "3", "EX", "0")) == "ERR"
+    assert failed(made.ask("a", "KV.GET", "x", "EX", "1")) == "BADARG"
+    assert made.ask("b", "GET", "x") == b"2"
 
 
 def test_a_deadline_is_changed_and_taken_away_and_a_write_has_none() -> None:
