@@ -14,8 +14,8 @@ _NONE = 2**32 - 1
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The nearest-rank quantile of an ordered, non-empty sequence."""
-    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1e6) * len(ordered) // 1_000_000) - 1))]
+    """The nearest-rank quantile of an ordered, non-empty sequence; `share` is from 0 to 1."""
+    return ordered[max(0, -(-int(share * 1e6) * len(ordered) // 1_000_000) - 1)]
 
 
 def stats(history: History) -> Result:

@@ -10,7 +10,7 @@ from checkers.causal import check_convergence
 from checkers.levels import below
 from checkers.linearizable import EngineError
 from checkers.register import check_linearizable
-from checkers.sequential import check_sequential
+from checkers.sequential import _result, check_sequential, usual
 from checkers.validate import CertificateError, validate_sequential
 
 
@@ -219,3 +219,24 @@ def test_what_it_refuses():
         validate_sequential(history, [4, 0])
     with pytest.raises(CertificateError, match="leaves it out"):
         validate_sequential(history, [0])
+
+
+@pytest.mark.parametrize(("processes", "states"), [(3, 100_000), (20, 50_000)])
+def test_the_usual_budget_is_smaller_where_configurations_are_larger(processes, states):
+    history = recorded([[("write", "x", n, None, "ok")] for n in range(processes)], range(processes))
+    assert usual(history).states_max == states
+
+
+@pytest.mark.parametrize(("size", "more"), [(12, False), (13, True)])
+def test_twelve_operations_of_a_core_are_named(size, more):
+    history = recorded([[("write", "x", n, None, "ok") for n in range(size)]], [0] * size)
+    calls = [op.index for op in history if op.type is Type.INVOKE]
+    said = {"word": "invalid", "ops": calls, "size": size, "observations": 1, "sessions": 1, "states": 1}
+    reason = _result(history, said).reason
+    assert reason.count("#") == 12
+    assert reason.endswith("…") is more
+
+
+def test_only_what_the_look_for_a_circle_took_is_taken_from_the_deadline():
+    history, budget = hard_one(), Budget(deadline_ms=9_000, memory_mb=100.0, states_max=1000)
+    assert check_sequential(history, budget=budget, clock=iter([50.0, 51.0]).__next__).stats["states"] == 1000

@@ -42,10 +42,10 @@ TESTS: Final = {  # file, or folder: what else must notice
     "checkers/explain.py": "test_explained.py test_corpus.py test_search.py", "checkers/integrity.py": "test_traps.py", "checkers/judged.py": "test_borders_of_the_command.py test_command.py",
     "checkers/keys.py": "test_borders_of_the_command.py test_linearizable.py test_command.py ../harness/test_check.py", "checkers/levels.py": "test_laws.py test_session_traps.py",
     "checkers/linearizable.py": "test_dispatch.py test_linearizable.py", "checkers/models.py": "test_dispatch.py test_linearizable.py test_command.py",
-    "checkers/notation.py": "test_corpus.py", "checkers/order.py": "test_dispatch.py test_session_traps.py", "checkers/register.py": "test_traps.py test_laws.py",
-    "checkers/online.py": "test_online.py", "checkers/regular.py": "test_traps.py test_safe_ties.py", "checkers/search.py": "test_dispatch.py test_search.py test_linearizable.py",
+    "checkers/notation.py": "test_notation.py test_corpus.py", "checkers/order.py": "test_dispatch.py test_session_traps.py", "checkers/register.py": "test_traps.py test_laws.py",
+    "checkers/online.py": "test_online.py", "checkers/regular.py": "test_traps.py test_safe_ties.py", "checkers/search.py": "test_search_borders.py test_dispatch.py test_search.py test_linearizable.py",
     "checkers/sequential.py": "test_sequential.py", "checkers/sessions.py": "test_session_traps.py", "checkers/shrink.py": "test_shrink.py",
-    "checkers/special.py": "test_exact_traps.py test_linearizable.py", "checkers/staleness.py": "test_fuzz_shifts.py test_laws.py test_traps.py",
+    "checkers/special.py": "test_search_borders.py test_exact_traps.py test_linearizable.py", "checkers/staleness.py": "test_fuzz_shifts.py test_laws.py test_traps.py",
     "checkers/stats.py": "test_laws.py", "checkers/validate.py": "test_validate.py test_search.py",
     "checkers/verdict.py": "test_laws.py test_linearizable.py", "checkers/jsonl.py": "test_jsonl.py", "checkers/formats": "formats",
 }  # fmt: skip
@@ -183,7 +183,8 @@ def tests_of(file: str) -> list[tuple[str, ...]]:
     others = next(tests for part, tests in TESTS.items() if file.startswith(part)).split()
     rows = ROWS.get(Path(file).stem, "") if file.startswith("checkers/bespoke") else ""
     unchanged = (UNCHANGED, "-k", f"unseen and ({rows})" if rows else "unseen")
-    return [unchanged, tuple(HERE_TESTS + other for other in others)]
+    own = tuple(HERE_TESTS + other for other in others)
+    return [unchanged, own] if rows else [own, unchanged]
 
 
 def child(mutant: Mutant | None, tests: Sequence[str]) -> int:
