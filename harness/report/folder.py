@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from checkers.history import History
 from checkers.op import MISSING, Op, Type
 from checkers.staleness import stale_reads
@@ -27,8 +29,7 @@ SCHEMA = 2
 VALUE_CHARACTERS_MAX = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, gc=False):
     """One operation from call to return. `end_ns` is None when nothing is known of its end (`info`, or no completion);
     `given_up_ns` is then when its client stopped waiting, if that was recorded.
     """

@@ -102,7 +102,8 @@ class Painter {
   }
 
   row(pen, ops, y) {
-    const { t, ink, view, barHeight: high } = this;
+    const { t, ink, view, barHeight: high } = this, { start, end, rank } = t, { from, to } = view;
+    const scale = (this.width - GUTTER) / (to - from), left = GUTTER - 4, most = this.width + 4;
     let pixel = -1, right = -1, worst = -1; // what has fallen on one pixel so far
     const flush = () => {
       if (worst < 0) return;
@@ -110,19 +111,19 @@ class Painter {
       pen.fillRect(pixel, y, Math.max(right - pixel, 1), high);
       worst = -1;
     };
-    for (let k = firstInView(t, ops, view.from); k < ops.length && t.start[ops[k]] <= view.to; k++) {
+    for (let k = firstInView(t, ops, from); k < ops.length && start[ops[k]] <= to; k++) {
       const i = ops[k];
-      if (t.end[i] < view.from) continue;
-      const x0 = Math.max(this.xOf(t.start[i]), GUTTER - 4), x1 = Math.min(this.xOf(t.end[i]), this.width + 4);
+      if (end[i] < from) continue;
+      const x0 = Math.max(GUTTER + (start[i] - from) * scale, left), x1 = Math.min(GUTTER + (end[i] - from) * scale, most);
       if (x1 - x0 >= NARROW) {
         flush();
         this.bar(pen, i, Math.round(x0), Math.round(x1), y);
       } else if (worst >= 0 && Math.floor(x0) === pixel) {
-        worst = Math.max(worst, t.rank[i]);
+        worst = Math.max(worst, rank[i]);
         right = Math.max(right, x1);
       } else {
         flush();
-        [pixel, right, worst] = [Math.floor(x0), x1, t.rank[i]];
+        [pixel, right, worst] = [Math.floor(x0), x1, rank[i]];
       }
     }
     flush();
