@@ -56,6 +56,9 @@ SIM_OPTIONS: Mapping[str, Any] = {
     "duplicate": float,
     "reorder": float,
     "streams": ("one", "links"),
+    "schedule": ("delays", "priorities"),
+    "hold_ms": float,
+    "changes_s": list,
 }
 SHARES = ("loss", "duplicate", "reorder")
 HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str, "lease_s": float}

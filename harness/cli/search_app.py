@@ -20,7 +20,10 @@ def explore(
     ] = "10m",
     jobs: Annotated[int, typer.Option(help="Processes that run at the same time; 0: one for each core.")] = 0,
     strategy: Annotated[
-        str, typer.Option(help="seeds: the plan under one seed after the other; swarm: variations of it.")
+        str,
+        typer.Option(
+            help="seeds: the plan under one seed after the other; swarm: variations of it; pct: its messages scheduled by priorities."
+        ),
     ] = "seeds",
     stop: Annotated[bool, typer.Option("--stop", help="Stop at the first finding.")] = False,
     change: Annotated[

@@ -6,7 +6,7 @@
 One sweep is one draw of a geometric variable and says little. So sweeps are repeated from seeds far apart, and a cell of the table has their
 median and their worst. A sweep that ended without finding counts as longer than all others (censored); a crash is no conviction.
 The seeds of sweep k begin at `plan.seed + k x APART`, whatever the strategy makes of them. The *twin* is the same plan without the mistake: a run
-counts only if its twin, of the same number, breaks nothing.
+counts only if its twin, of the same number, comes to its end and breaks nothing.
 
 Reference: Klees et al., "Evaluating fuzz testing", 2018 (many trials; time to a known bug, and not counts of crashes).
 """
@@ -31,7 +31,7 @@ Name = tuple[str, str, int]
 class Sweep:
     """`runs` were made, the last of them the first that counts, as `broken` says; or none does, and `broken` is empty.
 
-    `blamed` runs broke the claim with and without the mistake. `unknown` ones could not be judged. Their twins are not in `cpu_s`.
+    `blamed` runs broke the claim, and so did their twins, or crashed. `unknown` ones could not be judged. Their twins are not in `cpu_s`.
     """
 
     runs: int
@@ -49,7 +49,8 @@ def sweep(text: str, twin: str, strategy: str, runs: int, cpu_s_max: float) -> S
         number = len(made)
         made.append(run_one(text, strategy, number))
         if made[-1].broken:
-            sound = not run_one(twin, strategy, number).broken
+            other = run_one(twin, strategy, number)
+            sound = not other.broken and other.outcome != "crash"
             broken, blamed = made[-1].broken if sound else (), blamed + (not sound)
     outcomes = [record.outcome for record in made]
     return Sweep(

@@ -3,7 +3,7 @@
 only_core      the operations of the violation's core          fewer_nodes    one node less; its clients go elsewhere
 keys_of_core   those of its keys                               fewer_clients  one client does the work of two
 until_core     what had begun before the core was over         narrower       faults on fewer nodes, shorter, smaller
-calmer         a network without accidents                     sooner         nothing happens? then it need not take time
+calmer         a network without accidents or priorities      sooner         nothing happens? then it need not take time
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from harness.plan import Plan
 from harness.plan_options import RANGES
 from harness.plan_script import NS, ScriptOp, Stroke
 from harness.simulate import SimRun
+from harness.worlds.sim.net import PRIORITIES
 
 CALM: Final[Mapping[str, Any]] = {
     "latency": "constant",
@@ -25,6 +26,7 @@ CALM: Final[Mapping[str, Any]] = {
     "loss": 0.0,
     "latency_ms": 1.0,
 }
+ORDERED: Final = ("schedule", "hold_ms", "changes_s")
 GAP_S: Final = 0.02  # what is left of a time in which nothing happens
 TAIL_S: Final = 0.1  # from the last that happens to the end
 SHORTEST_S: Final = 0.02  # no fault is made shorter
@@ -60,7 +62,13 @@ def until_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
 
 
 def calmer(plan: Plan) -> Iterator[Plan]:
-    """All accidents of the network at once, else one of them, set to nothing."""
+    """All accidents of the network at once, else one of them, set to nothing. Before that: no priorities, or one change of them less."""
+    if plan.sim.get("schedule") == PRIORITIES:
+        yield replace(plan, sim={name: value for name, value in plan.sim.items() if name not in ORDERED})
+        changes_s = plan.sim.get("changes_s", ())
+        for place in range(len(changes_s)):
+            kept = [*changes_s[:place], *changes_s[place + 1 :]]
+            yield replace(plan, sim={**plan.sim, "changes_s": kept})
     left = {name: value for name, value in CALM.items() if plan.sim.get(name) != value}
     for names in ([*left], *([name] for name in left)):
         if names:

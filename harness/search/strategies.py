@@ -3,6 +3,8 @@
 seeds    the plan as it is, under one seed after the other
 swarm    each run leaves out some of the faults, draws rhythm and strength of the others anew, and has a network and a load of its own:
          what is always on hides what shows only when it is off (Groce et al., "Swarm testing", 2012)
+pct      the plan, and of the messages that are under way those of one link before those of another, in an order that is drawn and that changes
+         a few times (`harness.worlds.sim.priorities`; Burckhardt et al., 2010)
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from typing import Any, Final
 from harness.plan import FaultPlan, Plan
 from harness.plan_options import LINK_DEFAULTS, RANGES
 from harness.worlds.sim import stream
+from harness.worlds.sim.net import LATENCIES, PRIORITIES, NetOptions
 
 Strategy = Callable[[Plan, int], Plan]
-LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
+DEPTH_MAX: Final = 5  # orderings that a bug may need: the first order has one, each change point one more
 
 
 def seeds(plan: Plan, number: int) -> Plan:
@@ -37,6 +40,21 @@ def swarm(plan: Plan, number: int) -> Plan:
         rate=plan.rate * _around(rng),
         sim={**plan.sim, **_network(rng)},
     )
+
+
+def pct(plan: Plan, number: int) -> Plan:
+    """The plan under a schedule by priorities: how long a message takes and is held up, and where the order changes, is drawn."""
+    rng = stream(plan.seed, f"pct/{number}")
+    usual_ms = NetOptions.parse(plan.sim).latency_ms
+    hold_ms = min(usual_ms * 10 ** rng.uniform(0.0, 1.5), plan.op_timeout_ms / 2)
+    changes = range(rng.randrange(DEPTH_MAX))
+    sim = {
+        "schedule": PRIORITIES,
+        "latency_ms": round(usual_ms * 4 ** -rng.random(), 3),
+        "hold_ms": round(hold_ms, 3),
+        "changes_s": sorted(round(rng.uniform(0.0, plan.time_limit_s), 3) for _ in changes),
+    }
+    return replace(plan, seed=rng.randrange(1 << 31), sim={**plan.sim, **sim})
 
 
 def _around(rng: random.Random) -> float:
@@ -76,4 +94,4 @@ def _network(rng: random.Random) -> Mapping[str, Any]:
     }
 
 
-STRATEGIES: Final[Mapping[str, Strategy]] = {"seeds": seeds, "swarm": swarm}
+STRATEGIES: Final[Mapping[str, Strategy]] = {"seeds": seeds, "swarm": swarm, "pct": pct}

@@ -59,8 +59,9 @@ def test_any_number_of_processes_any_interruption_the_same_records(strategy: str
     assert len({record.digest for record in whole.records}) == 6
 
 
-def test_a_finding_is_a_plan_that_fails_in_the_same_way(tmp_path: Path) -> None:
-    exploration = explored(PLAN, tmp_path, 1, strategy="swarm")
+@pytest.mark.parametrize("strategy", ["swarm", "pct"])
+def test_a_finding_is_a_plan_that_fails_in_the_same_way(strategy: str, tmp_path: Path) -> None:
+    exploration = explored(PLAN, tmp_path, 1, strategy=strategy)
     (record,) = exploration.records
     assert record.broken
     plan = parse_plan(exploration.finding(record).read_text())
@@ -84,7 +85,7 @@ def test_a_folder_is_of_one_plan_and_strategy(tmp_path: Path) -> None:
         Exploration(replace(PLAN, seed=2), "seeds", tmp_path)
     with pytest.raises(PlanError, match="another plan or strategy"):
         Exploration(PLAN, "swarm", tmp_path)
-    with pytest.raises(PlanError, match="no strategy 'luck'; there are seeds, swarm"):
+    with pytest.raises(PlanError, match="no strategy 'luck'; there are seeds, swarm, pct"):
         Exploration(PLAN, "luck", tmp_path)
 
 

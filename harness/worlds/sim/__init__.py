@@ -23,7 +23,7 @@ from harness.system import SystemUnderTest
 from harness.worlds import ProcessState, WorldError
 from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
-from harness.worlds.sim.net import LinkedNetwork, NetOptions, Network, Watch
+from harness.worlds.sim.net import PRIORITIES, LinkedNetwork, NetOptions, Network, Watch
 from harness.worlds.sim.node import SimMachine
 from harness.worlds.trouble import Touches, Trouble
 
@@ -73,6 +73,8 @@ class SimWorld:
             )
             for node in self.nodes
         }
+        if self._options.schedule == PRIORITIES:
+            self._network.prioritise(partial(stream, seed))
 
     def watch(self, watch: Watch) -> None:
         """Show `watch` all messages from now on."""

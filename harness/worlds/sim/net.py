@@ -4,24 +4,27 @@
 
 A fault that drops looks at a message when it *arrives*, as a DROP rule in the receiver's INPUT chain does; one that delays when it is
 sent (`troubles`).
-A message that is not `reorder`-ed never overtakes an earlier one of its link, as in one TCP connection.
+A message that is not `reorder`-ed never overtakes an earlier one of its link, as in one TCP connection. With `schedule = "priorities"` no delay
+is drawn: which message is next is decided by `priorities`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import exp, log
 from typing import Any, Final
 
 from harness.plan import PlanError
 from harness.worlds.sim.loop import SimLoop
+from harness.worlds.sim.priorities import Priorities
 from harness.worlds.sim.troubles import AT_WORK, DROPPED, LinkTrouble
 from harness.worlds.trouble import Touches, Trouble
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
 STREAMS: Final = ("one", "links")
+DELAYS, PRIORITIES = "delays", "priorities"
 SENT, LOST, ARRIVED, CUT = "sent", "lost", "arrived", "cut"
 Watch = Callable[[str, str, str, Any], None]
 """(what happened to a message, src, dst, message), at the loop's time; a doubled message arrives twice."""
@@ -39,33 +42,41 @@ class NetOptions:
     duplicate: float = 0.01
     reorder: float = 0.1  # may overtake earlier messages of its link
     streams: str = "one"  # all draws from one random stream, or from one for each link and kind of message
+    schedule: str = (
+        DELAYS  # priorities: of the links, in a random order; no message is faster than latency_ms
+    )
+    hold_ms: float = 50.0  # the longest that a message waits for those on links before its own
+    changes_s: Sequence[float] = ()  # times at which the link whose turn it is becomes the last
 
     def __post_init__(self) -> None:
         if self.latency not in LATENCIES:
             raise PlanError(f"[sim] latency is {self.latency!r}; use one of {', '.join(LATENCIES)}")
         if self.streams not in STREAMS:
             raise PlanError(f"[sim] streams is {self.streams!r}; use one of {', '.join(STREAMS)}")
+        if self.schedule not in (DELAYS, PRIORITIES):
+            raise PlanError(f"[sim] schedule is {self.schedule!r}; use one of {DELAYS}, {PRIORITIES}")
+        if not all(type(at_s) in (int, float) and at_s >= 0 for at_s in self.changes_s):
+            raise PlanError(
+                f"[sim] changes_s is {self.changes_s!r}; it is a list of times in seconds, each 0 or more"
+            )
         for name in ("loss", "duplicate", "reorder"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PlanError(f"[sim] {name} is {getattr(self, name)!r}; it is a probability from 0 to 1")
-        for name in ("latency_ms", "latency_ms_min", "client_latency_ms"):
+        for name in ("latency_ms", "latency_ms_min", "client_latency_ms", "hold_ms"):
             if not 0 <= getattr(self, name) <= 60_000:
                 raise PlanError(f"[sim] {name} is {getattr(self, name)!r}; it is in milliseconds, 0 to 60000")
 
     @staticmethod
     def parse(table: Mapping[str, Any]) -> NetOptions:
         """Read the plan's [sim] table; an unknown name is refused."""
-        kinds = {
-            field.name: str if field.name in ("latency", "streams") else (int, float)
-            for field in fields(NetOptions)
-        }
+        own: dict[str, Any] = {"latency": str, "streams": str, "schedule": str, "changes_s": (list, tuple)}
+        kinds = {field.name: own.get(field.name, (int, float)) for field in fields(NetOptions)}
         for name, value in table.items():
             if name not in kinds:
                 raise PlanError(f"[sim] has no option {name!r}; there are: {', '.join(kinds)}")
             if not isinstance(value, kinds[name]) or isinstance(value, bool):
-                raise PlanError(
-                    f"[sim] {name} = {value!r} is not a {'word' if name == 'latency' else 'number'}"
-                )
+                kind = {str: "word", (int, float): "number"}.get(kinds[name], "list")
+                raise PlanError(f"[sim] {name} = {value!r} is not a {kind}")
         return NetOptions(**table)
 
 
@@ -96,11 +107,22 @@ class Network:
         self._deliver: dict[str, Callable[[str, Any], None]] = {}
         self._last_at: dict[tuple[str, str], float] = {}
         self.watch: Watch | None = None
+        self._carry = self._by_delay
         self._troubles: dict[int, LinkTrouble] = {}  # those that go on, by number
 
     def attach(self, node: str, deliver: Callable[[str, Any], None]) -> None:
         """Call `deliver(src, message)` when a message for the node arrives."""
         self._deliver[node] = deliver
+
+    def prioritise(self, streams: Callable[[str], random.Random]) -> None:
+        """From now on let priorities decide which message is next, all nodes being attached."""
+        options, nodes = self.options, sorted(self._deliver)
+        links = [(src, dst) for src in nodes for dst in nodes]
+        flight_ms = max(options.latency_ms, options.latency_ms_min)
+        self._carry = Priorities(
+            self._loop, links, streams, self._arrive,
+            flight_ms=flight_ms, hold_ms=options.hold_ms, changes_s=options.changes_s,
+        ).carry  # fmt: skip
 
     def send(self, src: str, dst: str, message: Any) -> None:
         """Send one message. An unknown `dst` is a bug of the sender."""
@@ -115,14 +137,18 @@ class Network:
             self._post_one(src, dst, message)
 
     def _post_one(self, src: str, dst: str, message: Any) -> None:
-        delay_s, reorder = self._delay_s(), self._reorder
+        late_s = 0.0
         if self._troubles:
             now = self._loop.now
-            delay_s += sum(trouble.late_s(src, dst, message, now) for trouble in self._troubles.values())
-            if delay_s == DROPPED:
+            late_s = sum(trouble.late_s(src, dst, message, now) for trouble in self._troubles.values())
+            if late_s == DROPPED:
                 if self.watch is not None:
                     self.watch(CUT, src, dst, message)
                 return
+        self._carry(late_s, src, dst, message, self.sent)
+
+    def _by_delay(self, late_s: float, src: str, dst: str, message: Any, number: int) -> None:
+        delay_s, reorder = self._delay_s() + late_s, self._reorder
         if reorder < 1 and not (reorder and self._draw() < reorder):
             now, link, last_at = self._loop.now, (src, dst), self._last_at
             at = now + delay_s
@@ -131,7 +157,7 @@ class Network:
                 at = last
             last_at[link] = at
             delay_s = at - now
-        self._post(delay_s, self._arrive, src, dst, message, self.sent)
+        self._post(delay_s, self._arrive, src, dst, message, number)
 
     def _arrive(self, src: str, dst: str, message: Any, number: int) -> None:
         stopped = self._troubles and any(
