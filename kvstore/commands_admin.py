@@ -170,6 +170,7 @@ def kv_node(node: Node, session: Session, args: Args) -> Value | Later:
             "hints_kept": upkeep.hints.kept,
             "hints_dropped": upkeep.hints.dropped,
             "hints_replayed": upkeep.hints.replayed,
+            "hints_rerouted": upkeep.hints.rerouted,
             "hints_pending_bytes": upkeep.hints.pending_bytes,
             "comparisons": upkeep.antientropy.rounds,
             "records_handed_over": upkeep.antientropy.handed,

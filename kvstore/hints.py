@@ -11,6 +11,9 @@ Rule 3. A hint is erased only after its target said that it is durable there.
 Rule 4. Hints are bounded: beyond `hint_window_ms` of absence, or the limits in bytes, none is kept. Anti-entropy finds
         what was not kept; it is what repairs, hints only make it quick.
 
+Rule 5. When the ring has changed, a hint whose target no longer owns the key becomes one for each that does now; only then is
+        the old one erased. In a sloppy bucket it may be all there is of an acknowledged write.
+
 The key of a hint begins with one hashtag, so that all hints for a target lie in one partition, in order of their keys.
 """
 
@@ -70,8 +73,11 @@ class Hints:
         emit: Callable[[Effect], None],
         schedule: Callable[[float, Callable[[], None]], None],
         alive: Callable[[str], bool],
+        owners: Callable[[Record], tuple[str, ...]],
+        take_in: Callable[[Record], int],
     ) -> None:
         self.kept = 0
+        self.rerouted = 0
         self.dropped = 0
         self.replayed = 0
         self._config = config
@@ -82,6 +88,8 @@ class Hints:
         self._emit = emit
         self._schedule = schedule
         self._alive = alive
+        self._owners = owners  # of a record's key, now; none while that is not settled
+        self._take_in = take_in  # `Replica.take_in`
         self._away_since: dict[str, float] = {}  # mono ms
         self._bytes: dict[str, int] = {}
         self._oldest: dict[str, float] = {}  # since_ms of the oldest hint for a target, or earlier
@@ -103,10 +111,10 @@ class Hints:
 
     # ---- keeping ----
 
-    def keep(self, target: str, record: Record) -> int | None:
+    def keep(self, target: str, record: Record, since_ms: float = 0.0) -> int | None:
         """Keep a record for a replica that missed it, within the limits; the ticket of what is kept, None if nothing is.
 
-        A coordinator need not wait for it (rule 1).
+        A coordinator need not wait for it (rule 1). `since_ms`: if it was kept for somebody else before.
         """
         now = self._moment.clock
         away_ms = now.mono_ms - self._away_since.setdefault(target, now.mono_ms)
@@ -118,7 +126,7 @@ class Hints:
             self.dropped += 1
             return None
         place = PREFIX + target, _KEY_HEAD + msgspec.msgpack.encode((record.bucket, record.key))
-        since_ms = now.wall_ms
+        since_ms = since_ms or now.wall_ms
         try:
             old, ticket = self._overlay.get(*place)
         except CorruptRecord:
@@ -129,7 +137,7 @@ class Hints:
             merged = absorb(bucket.kind, before.record, record)
             if merged is None:
                 return ticket
-            record, since_ms = merged, before.since_ms
+            record, since_ms = merged, min(since_ms, before.since_ms)
         hint = Hint(record.bucket, record.key, record.tag, record.value, since_ms)
         self._count(target, size, since_ms)
         self.kept += 1
@@ -152,13 +160,54 @@ class Hints:
             self._emit(self._overlay.write(row))
 
     def ring_changed(self) -> None:
-        """The ring has changed. Hints stay, but for the seeded bug."""
-        if self._fickle:
-            for target in list(self._bytes):
-                rows = list(self._overlay.stored(PREFIX + target, _PARTITION, PAGE))
-                if rows:
-                    self._emit(self._overlay.write_rows(Erase(row.bucket, row.key, TOP_TAG) for row in rows))
+        """Rule 5; the seeded bug gives up all there is."""
+        if not self._fickle:
+            self.reroute()
+            return
+        for target in list(self._bytes):
+            rows = self._overlay.stored(PREFIX + target, _PARTITION, PAGE)
+            self._erase([Erase(row.bucket, row.key, TOP_TAG) for row in rows])
+            self._done(target)
+
+    def reroute(self) -> None:
+        """Rule 5. Also now and then, for what was kept meanwhile by whoever had begun before the change."""
+        for target in list(self._bytes):
+            gone, stay = list[Erase](), bool(self._overlay.fresh(PREFIX + target, _PARTITION))
+            for row in list(self._overlay.stored(PREFIX + target, _PARTITION, PAGE)):
+                if not isinstance(row, Record):
+                    gone.append(Erase(row.bucket, row.key, TOP_TAG))  # damaged: no use to anybody
+                elif self._reroute(target, row):
+                    gone.append(Erase(row.bucket, row.key, row.tag))
+                else:
+                    stay = True
+            self._erase(gone)
+            if gone and not stay:
                 self._done(target)
+
+    def _reroute(self, target: str, row: Record) -> bool:
+        """Keep a hint for those who own its key now, if its target does not; whether somebody is sure to get it."""
+        if row.value is None:
+            return False
+        hint = _decode(row.value)
+        owners = self._owners(hint.record)
+        if not owners or target in owners:
+            return False
+        taken = [self._keep_or_take(owner, hint) for owner in owners]
+        self.rerouted += any(taken)
+        return any(taken)
+
+    def _keep_or_take(self, owner: str, hint: Hint) -> bool:
+        if owner != self._config.name:
+            return self.keep(owner, hint.record, hint.since_ms) is not None
+        try:
+            self._take_in(hint.record)
+        except CorruptRecord:
+            return False
+        return True
+
+    def _erase(self, erases: list[Erase]) -> None:
+        if erases:
+            self._emit(self._overlay.write_rows(erases))
 
     def _count(self, target: str, size: int, since_ms: float) -> None:
         self._bytes[target] = self._bytes.get(target, 0) + size

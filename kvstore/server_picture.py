@@ -46,6 +46,7 @@ def picture(
             "hints_kept": upkeep.hints.kept,
             "hints_dropped": upkeep.hints.dropped,
             "hints_replayed": upkeep.hints.replayed,
+            "hints_rerouted": upkeep.hints.rerouted,
             "comparisons": upkeep.antientropy.rounds,
             "records_handed_over": upkeep.antientropy.handed,
             "damaged_found": upkeep.scrub.found,

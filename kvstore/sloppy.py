@@ -7,7 +7,7 @@
 
 What it gains: a write is accepted wherever W nodes can be reached. What it gives up: R + W > N means nothing any more. Readers ask the
 owners, and on the other side of a partition R owners may answer that never heard of the write: an acknowledged write is not
-read, until the hint is handed over, and it is lost with the stand-in's disk, beyond the limits of `kvstore.hints`, or if its owner leaves for good. So it is an option of
+read, until the hint is handed over, and it is lost with the stand-in's disk, or beyond the limits of `kvstore.hints`. So it is an option of
 the modes that promise convergence (eventual) or, without it, that quorums meet (quorum), and refused in all others. Reads are strict.
 """
 

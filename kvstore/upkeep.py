@@ -34,7 +34,7 @@ from kvstore.messages_repair import (
     TreeRoots,
 )
 from kvstore.purge import Purger
-from kvstore.ring import PARTITIONS
+from kvstore.ring import PARTITIONS, partition_of
 from kvstore.scrub import Scrub
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Upkeep:
             emit=node.emit,
             schedule=node.schedule,
             alive=self.alive,
+            owners=self._owners,
+            take_in=node.replica.take_in,
         )
         self.gossip = Gossip(
             config,
@@ -203,6 +205,13 @@ class Upkeep:
 
     # ---- records that arrive ----
 
+    def _owners(self, record: Record) -> tuple[str, ...]:
+        node = self._node
+        bucket = node.buckets.opened.get(record.bucket)
+        if bucket is None or node.view.changing:
+            return ()
+        return node.view.plan(partition_of(record.key), bucket.n).replicas
+
     def handoff(self, src: str, message: Handoff) -> None:
         """Absorb records; say when they are durable."""
         node = self._node
@@ -246,4 +255,5 @@ class Upkeep:
 
     def _sweep(self) -> None:
         self.purger.sweep()
+        self.hints.reroute()
         self._sweep_later()

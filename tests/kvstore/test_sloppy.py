@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kvstore.config import MODES, SLOPPY_MODES, ConfigError, bucket, from_toml
+from kvstore.events import Deliver, Tag
+from kvstore.hints import PREFIX
+from kvstore.messages_repair import StandIn
 from kvstore.ring import partition_of
 from tests.kvstore.cluster import Cluster, failed
 
@@ -137,3 +140,70 @@ def test_it_is_said_where_buckets_are_shown() -> None:
     assert config.default.sloppy
     with pytest.raises(ConfigError, match="sloppy"):
         from_toml('name = "a"\n[bucket]\nmode = "quorum"\nn = 1\nsloppy = 1\n')
+
+
+# ---- who gets what was kept, once the ring has changed ---------------------------------------------------------------
+
+MANY = [f"key-{number}".encode() for number in range(40)]
+
+
+def kept_for(away: str, keeper: str) -> Cluster:
+    """Four nodes; `keeper` has the newest version of every key as a hint for `away`, which it does not reach, and nobody else has it."""
+    made = Cluster("abcd", bucket("default", "quorum", n=3, sloppy=True), anti_entropy_ms=0.0, scrub_ms=0.0)
+    made.idle(3_000.0)
+    for key in MANY:
+        made.ask("b", "SET", key, "old")
+    made.network.cut = {(away, keeper), (keeper, away)}
+    for key in MANY:
+        tag = Tag((1_000_000 + int(made.now_ms)) << 16, keeper, 1)
+        asked = StandIn(1, "default", key, partition_of(key), made.ring.epoch, 9e9, tag, b"new", away)
+        made.step(keeper, Deliver("b", asked))
+    made.idle(500.0)
+    assert made.node(keeper).upkeep.hints.kept == len(MANY)
+    return made
+
+
+def changed(made: Cluster, *command: str) -> None:
+    """Have the ring changed, to its end."""
+    epoch = made.node("a").view.epoch
+    assert isinstance(made.ask("a", "KV.CLUSTER", *command), dict)
+    for _ in range(300):
+        made.run(for_ms=200.0)
+        if not made.node("a").view.changing and made.node("a").view.epoch > epoch:
+            break
+    made.run(for_ms=3_000.0)
+
+
+def new_at(made: Cluster, key: bytes) -> set[str]:
+    found = {
+        name: each.disk.get("default", key) for name, each in made.machines.items() if each.node is not None
+    }
+    return {name for name, record in found.items() if record is not None and record.value == b"new"}
+
+
+def test_what_was_kept_for_a_node_that_is_gone_goes_to_those_who_own_it_now() -> None:
+    made = kept_for("d", "a")
+    made.crash("d")
+    made.add("e")
+    changed(made, "REPLACE", "d", "e", "e:7100")
+    for key in MANY:
+        assert new_at(made, key) == set(made.node("a").view.plan(partition_of(key), 3).replicas), key
+    hints = made.node("a").upkeep.hints
+    assert hints.rerouted > 0
+    assert hints.oldest_ms == float("inf")  # nothing keeps tombstones from their end
+    assert not any(record.bucket == PREFIX + "d" for record in made.machines["a"].disk.records())
+
+
+def test_what_was_kept_for_a_node_that_no_longer_owns_it_goes_to_those_who_do() -> None:
+    made = kept_for("d", "a")
+    made.add("e")
+    changed(made, "JOIN", "e", "e:7100")
+    plans = {key: set(made.node("a").view.plan(partition_of(key), 3).replicas) for key in MANY}
+    lost = [key for key in MANY if "d" not in plans[key]]
+    assert lost
+    assert len(lost) < len(MANY)
+    for key in MANY:
+        assert new_at(made, key) == (plans[key] if key in lost else set()), key
+    made.network.cut.clear()
+    made.idle(3_000.0)
+    assert all("d" in new_at(made, key) for key in MANY if key not in lost)  # its own are for it as ever
