@@ -58,14 +58,15 @@ class Births:
         self._token = node.reader.meta(TOKEN) or b""
         restored = node.reader.meta(RESTORED)
         self._restored = msgspec.msgpack.decode(restored, type=Restored) if restored else None
+        self._peers = node.view.peers if restored else tuple(node.config.peers)  # who has to witness
         self._ok: set[str] = set()
         self.waits = False  # to be replaced
         self.over = False  # born, or refused for good
 
     def needed(self, incarnation: bytes | None) -> bool:
         """Whether this start has to be witnessed."""
-        config = self._node.config
-        return incarnation is None and bool(config.peers) and "blank_disk_same_id" not in config.bugs
+        bugs = self._node.config.bugs
+        return incarnation is None and bool(self._peers) and "blank_disk_same_id" not in bugs
 
     def begin(self) -> None:
         """Ask, until enough have answered; or wait to be replaced."""
@@ -77,13 +78,14 @@ class Births:
         if self._restored:
             text = f"is restored from snapshot {self._restored.label}, and waits for others that are"
             node.emit(Log(text, "restored"))
+            node.membership.start()  # it may have members that the configuration does not know
         node.hold_all(self._ask)
 
     def _ask(self) -> None:
         if self.over or self.waits:
             return
         node = self._node
-        for peer in node.config.peers:
+        for peer in self._peers:
             if peer not in self._ok:
                 node.send(peer, Birth(self._token))
         node.schedule(node.moment.clock.mono_ms + RETRY_MS, self._ask)
@@ -132,7 +134,7 @@ class Births:
             )
             return
         self._ok.add(src)
-        if len(self._ok) >= majority(len(self._node.config.peers)):
+        if len(self._ok) >= majority(len(self._peers)):
             self.over = True
             self._node.begin_life(self._node.incarnation)
 

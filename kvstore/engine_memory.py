@@ -153,16 +153,18 @@ class MemoryEngine:
             self._meta[name] = value
 
     def _set(self, place: tuple[str, bytes], record: Record | None, *, damaged: bool = False) -> None:
-        keys = self._keys.setdefault((place[0], partition_of(place[1])), set())
+        known = place in self._records
         if record is None:
-            self._records.pop(place, None)
-            keys.discard(place[1])
+            if known:
+                del self._records[place]
+                self._keys[place[0], partition_of(place[1])].discard(place[1])
         else:
             self._records[place] = record
-            keys.add(place[1])
+            if not known:
+                self._keys.setdefault((place[0], partition_of(place[1])), set()).add(place[1])
         if damaged:
             self._corrupt.add(place)
-        else:
+        elif self._corrupt:
             self._corrupt.discard(place)
 
 

@@ -86,7 +86,7 @@ class Overlay:
         write = self._next((record,), lasting)
         ticket = write.ticket
         ident = (record.bucket, record.key)
-        self._replace(ident, record, write.told_after, ticket)
+        self._replace(ident, record, ticket if write.awaited else 0, ticket)
         if ident in self._remembered:
             self._remember(ident, record)
         self._written[ticket] = (ident,)
@@ -102,12 +102,14 @@ class Overlay:
 
     def _next(self, rows: tuple[Record | Erase | Meta, ...], lasting: Durability = ALWAYS) -> Write:
         ticket = self.ticket = self.ticket + 1
-        within_ms, awaited = lasting
-        if awaited:
+        if lasting is ALWAYS:  # nearly always
+            self._firm = ticket
+            return Write(ticket, rows)
+        if lasting.awaited:
             self._firm = ticket
         else:
             self._loose = ticket
-        return Write(ticket, rows, within_ms, awaited)
+        return Write(ticket, rows, lasting.within_ms, lasting.awaited)
 
     @property
     def loose(self) -> bool:

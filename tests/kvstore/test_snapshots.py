@@ -136,6 +136,24 @@ def test_members_can_change_after_a_restoration() -> None:
     assert made.ask("d", "GET", "k") == b"1"
 
 
+def test_who_begins_anew_are_the_members_of_that_time_and_not_those_of_the_configuration() -> None:
+    made = cluster()
+    made.add("d")
+    made.idle(500.0)
+    made.ask("b", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    made.idle(20_000.0)
+    made.ask("b", "KV.CLUSTER", "LEAVE", "a")
+    made.idle(20_000.0)
+    assert made.node("d").view.document.names == ("b", "c", "d")
+    made.ask("c", "SET", "k", "1")
+    made.ask("d", "KV.CLUSTER", "SNAPSHOT", "monday")
+    made.crash("a")
+    put_back(made, "bcd")
+    boot(made, "bcd")
+    assert [made.node(name).ready for name in "bcd"] == [True, True, True]
+    assert made.ask("d", "GET", "k") == b"1"
+
+
 # ---- what does not begin together ----
 
 
