@@ -19,6 +19,7 @@ from harness.report.rows import (
     facts,
     fault_rows,
     freshness_rows,
+    outage_rows,
     outcome_rows,
     staleness_rows,
 )
@@ -74,6 +75,7 @@ def _faults(run: RunFiles) -> Iterator[str]:
         yield "## Faults"
         yield ""
         yield from table(("fault", "nodes", "from", "to", "bit", "evidence"), ((row["kind"], row["nodes"], row["start"], row["end"], "yes" if row["bit"] else "NO", row["evidence"]) for row in fault_rows(run)))  # fmt: skip
+        yield from table(("fault", "nodes", "from", "calls meanwhile", "acknowledged", "longest silence", "recovered after"), outage_rows(run))  # fmt: skip
 
 
 def _numbers(run: RunFiles) -> Iterator[str]:

@@ -13,6 +13,7 @@ from harness.report import words
 from harness.report.drawing import in_units
 from harness.report.folder import RunFiles
 from harness.report.freshness import Freshness
+from harness.report.outages import outages
 
 KEYS_SHOWN: Final = 20
 
@@ -62,6 +63,25 @@ def fault_rows(run: RunFiles) -> Iterable[dict[str, Any]]:
             "healed": bool(fault.get("healed")),
             "evidence": words.evidence_words(fault),
         }
+
+
+def outage_rows(run: RunFiles) -> Iterable[tuple[str, ...]]:
+    """What each fault that bit did to the clients."""
+    for outage in outages(run.bars, run.faults, run.end_ns):
+        fault = run.faults[outage.fault]
+        recovered = (
+            "not seen" if outage.recovered_ns is None else f"{words.number(outage.recovered_ns / 1e6)} ms"
+        )
+        beside = f" ({words.join(outage.beside)} went on)" if outage.beside else ""
+        yield (
+            str(fault["kind"]),
+            ", ".join(map(str, fault.get("nodes") or [])) or "–",
+            in_units(int(fault.get("start_ns") or 0), 2e9),
+            words.number(outage.calls),
+            words.percent(outage.acknowledged / outage.calls if outage.calls else None),
+            f"{words.number(outage.silence_ns / 1e6)} ms",
+            f"{recovered}{beside}",
+        )
 
 
 def outcome_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

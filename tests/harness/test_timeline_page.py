@@ -251,6 +251,14 @@ def test_dark_mode_is_drawn_in_its_own_colours(browser: Any, run: RunFiles) -> N
     assert colours(page, "read") > 1_000
 
 
+def test_paper_is_white_and_has_the_still_picture(browser: Any, run: RunFiles) -> None:
+    page = opened(browser, run.folder, color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("#timeline").evaluate("(each) => getComputedStyle(each).backgroundColor") == "rgb(255, 255, 255)"  # fmt: skip
+    assert page.is_visible("#tl-still svg")
+    assert not page.is_visible("#tl-live")
+
+
 def test_values_of_strangers_stay_text(browser: Any, tmp_path: Path) -> None:
     folder = run_folders.make(tmp_path / "run", core=run_folders.core_ops(key=EVIL), ops=20)
     write_report(folder)
