@@ -234,6 +234,8 @@ class _Reader:
         for key in ("every_s", "for_s"):
             if not getattr(fault, key) > 0:
                 self.refuse(key, "faults", f"must be more than 0, not {getattr(fault, key)}")
+        if {"shape", "targets"} <= fault.options.keys():
+            self.refuse("shape", "faults", "takes the place of targets; leave one of them out")
         for key, (low, high, what) in RANGES.items():
             if not low <= fault.options.get(key, low) <= high:
                 self.refuse(key, "faults", f"is {what}, from {low:g} to {high:g}, not {fault.options[key]:g}")

@@ -13,13 +13,15 @@ SIZES = ("one", "minority", "majority", "all")
 PRIMARIES = "primaries"
 """The nodes that lead for the key that is used most when the fault begins."""
 TARGETS = (*SIZES, PRIMARIES)
+LINKS: Mapping[str, Any] = {"shape": SHAPES, "targets": TARGETS}
+"""Which links a fault is of: those that a partition of the shape would cut, or all of the targets."""
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "partition": {"shape": SHAPES},
-    "loss": {"targets": TARGETS, "share": float},
-    "flapping": {"targets": TARGETS, "down_ms": float, "up_ms": float},
-    "reset": {"targets": TARGETS, "share": float},
-    "rate": {"targets": TARGETS, "rate_kbit": float},
-    "delay": {"targets": TARGETS, "delay_ms": float, "jitter_ms": float},
+    "partition": LINKS,
+    "loss": {**LINKS, "share": float},
+    "flapping": {**LINKS, "down_ms": float, "up_ms": float},
+    "reset": {**LINKS, "share": float},
+    "rate": {**LINKS, "rate_kbit": float},
+    "delay": {**LINKS, "delay_ms": float, "jitter_ms": float},
     "kill": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "join": {},
@@ -33,10 +35,10 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "loss": {"share": 0.2},
     "flapping": {"down_ms": 500.0, "up_ms": 500.0},
     "reset": {"share": 0.05},
-    "rate": {"rate_kbit": 64.0},
+    "rate": {"rate_kbit": 32.0},
     "delay": {"delay_ms": 100.0, "jitter_ms": 0.0},
 }
-"""Faults of the links of their targets, both ways, and what their options are when a plan does not say."""
+"""Faults of links other than partitions, and what their options are when a plan does not say."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
 RANGES: Mapping[str, tuple[float, float, str]] = {
     "share": (0.001, 1.0, "a share of the packets"),

@@ -18,7 +18,7 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import SHAPES, around
 from harness.plan import FaultPlan
-from harness.plan_options import LINK_DEFAULTS, PRIMARIES
+from harness.plan_options import LINK_DEFAULTS, LINK_KINDS, PRIMARIES
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -39,20 +39,26 @@ def draw_stroke(
         return (), {"draw": round(rng.random(), 6)}
     if fault.kind == "rolling-restart":
         return tuple(nodes), {}
-    if fault.kind == "partition":
+    if fault.kind in LINK_KINDS and (
+        "shape" in options or (fault.kind == "partition" and "targets" not in options)
+    ):
         shape = options.get("shape", DEFAULT_SHAPE)
         grudge = SHAPES[shape](nodes, rng)
         hit = tuple(node for node in nodes if grudge.get(node))
-        return hit, {"shape": shape, "grudge": {node: sorted(grudge[node]) for node in hit}}
+        return hit, {
+            "shape": shape,
+            **link_options(fault),
+            "grudge": {node: sorted(grudge[node]) for node in hit},
+        }
     targets = options.get("targets", DEFAULT_TARGETS)
     if targets == PRIMARIES:
-        return (), {"targets": targets, **drawn_for_each(fault, rng)}
+        drawn = {"offset_ms": draw_offset_ms(fault, rng)} if fault.kind == "clock" else link_options(fault)
+        return (), {"targets": targets, **drawn}
     chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
     hit = tuple(node for node in nodes if node in chosen)
-    if fault.kind in LINK_DEFAULTS:
-        links = {node: sorted(sources) for node, sources in around(hit, nodes).items()}
-        own = {key: options.get(key, default) for key, default in LINK_DEFAULTS[fault.kind].items()}
-        return hit, {"targets": targets, **own, "grudge": links}
+    if fault.kind in LINK_KINDS:
+        links = {node: sorted(sources) for node, sources in around(hit, nodes).items() if sources}
+        return hit, {"targets": targets, **link_options(fault), "grudge": links}
     if fault.kind != "clock":
         return hit, {"targets": targets}
     offsets = {node: draw_offset_ms(fault, rng) for node in hit}
@@ -65,10 +71,8 @@ def draw_offset_ms(fault: FaultPlan, rng: random.Random) -> float:
     return round(rng.choice((-1, 1)) * rng.uniform(largest / 2, largest), 1)
 
 
-def drawn_for_each(fault: FaultPlan, rng: random.Random) -> dict[str, float]:
-    """What a fault does to each node that it will find."""
-    if fault.kind == "clock":
-        return {"offset_ms": draw_offset_ms(fault, rng)}
+def link_options(fault: FaultPlan) -> dict[str, float]:
+    """What a fault of links does to packets; nothing for other kinds."""
     own = LINK_DEFAULTS.get(fault.kind, {})
     return {key: fault.options.get(key, default) for key, default in own.items()}
 

@@ -45,7 +45,7 @@ FAULT_WORDS = {
 NEVER_TESTED = (
     "disk corruption or a full disk",
     "operations on several keys at once",
-    "slow networks with corrupted packets",
+    "packets corrupted on their way",
 )
 GLOSSARY = {
     "operation": "one call of a client, from its start to its answer; its time is the whole interval between the two",

@@ -147,8 +147,8 @@ def test_broken_toml_is_named_by_line_and_column(text: str, where: str) -> None:
         ),
         (
             'shape = "halves"',
-            'targets = "one"',
-            "unknown key 'targets' in [[faults]] of kind partition; there are",
+            "offset_ms = 5",
+            "unknown key 'offset_ms' in [[faults]] of kind partition; there are",
         ),
         (
             "every_s = 6.0",
@@ -216,6 +216,8 @@ def fault_plans(draw: st.DrawFn) -> FaultPlan:
         else draw(st.sampled_from(allowed))
         for key, allowed in FAULT_OPTIONS[kind].items()
     }
+    if "shape" in own:
+        del own[draw(st.sampled_from(["shape", "targets"]))]
     lasts, every = sorted((draw(times), draw(times)))
     return FaultPlan(kind=kind, start_s=draw(times), every_s=every, for_s=lasts, options=own)
 

@@ -67,7 +67,7 @@ def test_what_was_drawn_goes_to_each_node_that_is_found() -> None:
     assert aimed("kill", {"id": 1, "nodes": []}, ["n2"], NODES) == {"id": 1, "nodes": ["n2"]}
 
 
-@pytest.mark.parametrize("kind", ["kill", "pause", "clock", "loss"])
+@pytest.mark.parametrize("kind", ["kill", "pause", "clock", "loss", "partition"])
 def test_the_node_that_is_struck_leads_for_the_key(kind: str) -> None:
     ring, struck = Ring.striped(NODES), set()
     for seed in (1, 2):

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.grudges import SHAPES, bridge, complete, halves, isolate, majorities_ring, one_way
-from harness.nemesis.schedule import how_many, nemesis_ops, timetable
+from harness.nemesis.grudges import (
+    SHAPES,
+    around,
+    bridge,
+    complete,
+    halves,
+    isolate,
+    majorities_ring,
+    one_way,
+)
+from harness.nemesis.schedule import draw_stroke, how_many, nemesis_ops, timetable
 from harness.plan import FaultPlan
 from harness.plan_options import SIZES
 
@@ -82,3 +92,19 @@ def test_the_timetable_is_drawn_from_the_seed_alone() -> None:
     ]  # fmt: skip
     last = nemesis_ops(first, 10).ops[-1]
     assert last[1] == "kill-start", "the stop at 11 s is left to the heal"
+
+
+def test_a_fault_of_links_is_of_all_links_of_its_targets_or_of_those_a_shape_cuts() -> None:
+    nodes = ("n1", "n2", "n3", "n4", "n5")
+
+    def drawn(kind: str, **options: object) -> tuple[tuple[str, ...], dict[str, Any]]:
+        return draw_stroke(FaultPlan(kind=kind, options=options), nodes, random.Random(4))
+
+    assert drawn("partition") == drawn("partition", shape="halves")
+    struck, detail = drawn("partition", targets="one")
+    assert detail["grudge"] == {node: sorted(cut) for node, cut in around(struck, nodes).items()}
+    assert around(["n2"], ["n1", "n2", "n3"]) == {"n1": {"n2"}, "n2": {"n1", "n3"}, "n3": {"n2"}}
+    far, long = drawn("partition", shape="halves"), drawn("delay", shape="halves", delay_ms=30.0)
+    assert long[0] == far[0]
+    assert long[1] == {**far[1], "delay_ms": 30.0, "jitter_ms": 0.0}
+    assert len(drawn("rate", targets="majority")[0]) == 3
