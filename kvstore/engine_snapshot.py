@@ -75,8 +75,11 @@ def restore(snapshot: Path, data: Path, node: str) -> dict[str, Any]:
     """Put a node's snapshot in its empty data directory; what the snapshot says of itself. Raises EngineError, and has then changed nothing."""
     about = _checked(snapshot, node)
     file, partial = data / FILE, data / (FILE + PARTIAL)
-    if file.exists():
-        raise EngineError(f"{data} holds a store; move it away first, so that nothing is lost by mistake.")
+    left = sorted(each.name for each in data.glob(FILE + "*") if each != partial)
+    if left:  # an old write-ahead log alone would be replayed into the copy
+        raise EngineError(
+            f"{data} holds a store, or what is left of one ({', '.join(left)}); move it away first, so that nothing is lost by mistake."
+        )
     try:
         data.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(snapshot / COPY, partial)

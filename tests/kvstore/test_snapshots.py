@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -345,11 +346,20 @@ def test_what_is_not_whole_or_not_ours_is_not_restored(
     assert not (tmp_path / "data").exists()
 
 
-def test_a_store_is_not_overwritten(written: Path, tmp_path: Path) -> None:
-    with contextlib.closing(SqliteEngine(tmp_path / "data")) as engine:
+@pytest.mark.parametrize("left", ["store.sqlite3", "store.sqlite3-wal"])
+def test_a_store_is_not_overwritten_nor_mixed_with_what_is_left_of_one(
+    written: Path, tmp_path: Path, left: str
+) -> None:
+    data = tmp_path / "data"
+    with contextlib.closing(SqliteEngine(data)) as engine:
         engine.commit([Meta("incarnation", b"3")])
-    with pytest.raises(EngineError, match="holds a store; move it away"):
-        restore(written, tmp_path / "data", "a")
+        kept = (data / left).read_bytes()
+    for each in data.iterdir():
+        each.unlink()
+    (data / left).write_bytes(kept)
+    with pytest.raises(EngineError, match=re.escape(f"({left}); move it away")):
+        restore(written, data, "a")
+    assert [(each.name, each.read_bytes()) for each in data.iterdir()] == [(left, kept)]
 
 
 def test_a_node_does_not_start_on_half_a_restoration(written: Path, tmp_path: Path) -> None:
