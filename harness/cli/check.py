@@ -145,6 +145,7 @@ def row_of(one: Judged) -> dict[str, Any]:
         "seconds": one.seconds,
         "result": result.as_json(),
         "explanation": [result.reason] if history is None else explain(history, result),
+        "history": history,
         "drawing": "" if history is None else draw_core(history, result),
         "core": []
         if core is None or history is None

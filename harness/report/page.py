@@ -36,8 +36,11 @@ from harness.report.rows import (
     shift_rows,
     staleness_rows,
 )
+from harness.report.scene import Scene, scene_of_run
 from harness.report.still import around, still, still_rows
 from harness.report.timeline import timeline
+
+TIMELINE = ("timeline_data.js", "timeline_draw.js", "timeline.js")
 
 
 def write_report(folder: Path) -> Path:
@@ -71,13 +74,13 @@ def scripts(*names: str) -> dict[str, Any]:
     return {"script": Markup(text), "script_source": Markup(f"; script-src 'sha256-{digest}'")}
 
 
-def timeline_parts(run: RunFiles) -> dict[str, Any]:
+def timeline_parts(scene: Scene) -> dict[str, Any]:
     """The timeline: its data, and a still picture of the part that matters most."""
     from markupsafe import Markup
 
-    data = timeline(run)
-    core = {bar.index for bar in run.core_bars}
-    shown = around(run.bars, run.core_bars)
+    data = timeline(scene)
+    core = {bar.index for bar in scene.core}
+    shown = around(scene.bars, scene.core)
     kept = len(data["ops"]["index"])
     about = "around the proof" if core else "at the beginning of the run"
     return {
@@ -85,7 +88,7 @@ def timeline_parts(run: RunFiles) -> dict[str, Any]:
         "shown": kept,
         "note": f"Drawn are {kept:,} of {data['total']:,} operations: the proof, of every slice of time the slowest and the first that failed, timed out or was stale, and others by even steps. The strip of the whole run counts all.",
         "still_words": f"{words.plural(len(shown), 'operation')} {about}, of {data['total']:,} in the run.",
-        "svg": Markup(still(run, shown, core)),
+        "svg": Markup(still(scene, shown, core)),
         "rows": still_rows(shown, core),
         "data": embedded(data),
     }
@@ -136,8 +139,8 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "weakest": words.join(results.get("weakest_refuted") or []),
         "core": core_parts(run),
         "attribution": attribution_parts(run),
-        "timeline": timeline_parts(run),
-        **scripts("timeline_data.js", "timeline_draw.js", "timeline.js"),
+        "timeline": timeline_parts(scene_of_run(run)),
+        **scripts(*TIMELINE),
         "tested": words.tested(run.plan, results, run.faults),
         "not_tested": words.not_tested(results, run.faults),
         "faults": list(fault_rows(run)),

@@ -14,7 +14,8 @@ from html import escape
 from typing import Any, Final
 
 from harness.report.drawing import AXIS, CHARACTER, LABEL, WIDTH, axis, in_units
-from harness.report.folder import Bar, RunFiles
+from harness.report.folder import Bar
+from harness.report.scene import Scene, last_ns
 
 BARS_MAX: Final = 150
 ROW: Final = 18
@@ -37,16 +38,11 @@ def around(bars: Sequence[Bar], core: Sequence[Bar]) -> list[Bar]:
     return sorted([*core, *latest], key=lambda bar: (bar.start_ns, bar.index))
 
 
-def last_ns(bar: Bar) -> int:
-    """The last that is known of an operation."""
-    return bar.end_ns or bar.given_up_ns or bar.start_ns
-
-
-def still(run: RunFiles, shown: Sequence[Bar], core: Collection[int]) -> str:
+def still(scene: Scene, shown: Sequence[Bar], core: Collection[int]) -> str:
     """The picture, as SVG text; nothing of nothing."""
     if not shown:
         return ""
-    order = sorted({(client(run, bar), bar.node) for bar in shown})
+    order = sorted({scene.lane[bar.process] for bar in shown})
     low, high = min(bar.start_ns for bar in shown), max(last_ns(bar) for bar in shown) + 1
     height = len(order) * ROW + AXIS + 10
     scale = (WIDTH - LABEL - 20) / (high - low)
@@ -54,22 +50,17 @@ def still(run: RunFiles, shown: Sequence[Bar], core: Collection[int]) -> str:
     parts = [
         f'<svg class="lanes still" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(told)}">',
         '<defs><linearGradient id="still-fade"><stop offset="0" class="stop-a"/><stop offset="1" class="stop-b"/></linearGradient></defs>',
-        *(shade(fault, low, high, height, scale) for fault in run.faults),
+        *(shade(fault, low, high, height, scale) for fault in scene.faults),
         axis(low, high, 4, height),
     ]
-    for row, (number, node) in enumerate(order):
+    for row, lane in enumerate(order):
         y = row * ROW + 6
-        parts.append(f'<text class="lane" x="0" y="{y + 11}">client {number}{escape(f" → {node}" if node else "")}</text>')  # fmt: skip
+        parts.append(f'<text class="lane" x="0" y="{y + 11}">{escape(scene.lanes[lane])}</text>')  # fmt: skip
     rows = {lane: row for row, lane in enumerate(order)}
     for bar in sorted(shown, key=lambda bar: bar.index in core):  # the proof on top
-        y = rows[client(run, bar), bar.node] * ROW + 6
+        y = rows[scene.lane[bar.process]] * ROW + 6
         parts.append(mark(bar, y, low, scale, proof=bar.index in core))
     return "".join([*parts, "</svg>"])
-
-
-def client(run: RunFiles, bar: Bar) -> int:
-    """The number of the client, which takes over where one of its processes was retired."""
-    return int(bar.process) % run.concurrency
 
 
 def mark(bar: Bar, y: float, low: int, scale: float, *, proof: bool) -> str:

@@ -7,12 +7,12 @@
 // The data is the element "timeline-data" (timeline_data.js). Nothing is loaded, nothing leaves the page.
 "use strict";
 
-const LEAST_US = 20, ROWS_MAX = 200, LISTED = 100;
+const ROWS_MAX = 200, LISTED = 100;
 
 function startTimeline(t) {
   const el = (name) => document.getElementById(`tl-${name}`);
   const canvas = el("canvas"), overview = el("overview"), tip = el("tip");
-  const view = { from: 0, to: t.data.end_us, rows: [], selected: -1 };
+  const view = { from: 0, to: t.last, rows: [], selected: -1 };
   const painter = new Painter(t, view, canvas, overview);
   let queued = false;
 
@@ -33,8 +33,8 @@ function startTimeline(t) {
   // ---- the view -------------------------------------------------------------------------------------------------------
 
   function show(low, high) {
-    const span = Math.min(Math.max(high - low, LEAST_US), t.data.end_us);
-    view.from = Math.min(Math.max((low + high) / 2 - span / 2, 0), t.data.end_us - span);
+    const span = Math.min(Math.max(high - low, t.least), t.last);
+    view.from = Math.min(Math.max((low + high) / 2 - span / 2, 0), t.last - span);
     view.to = view.from + span;
     redraw();
   }
@@ -42,7 +42,7 @@ function startTimeline(t) {
     const { from, to, selected } = view;
     const seen = selected >= 0 && t.start[selected] >= from && t.start[selected] <= to;
     const fixed = at ?? (seen ? t.start[selected] : (from + to) / 2);
-    const span = Math.min(Math.max((to - from) * factor, LEAST_US), t.data.end_us);
+    const span = Math.min(Math.max((to - from) * factor, t.least), t.last);
     const low = fixed - ((fixed - from) / (to - from)) * span;
     show(low, low + span);
   }
@@ -124,7 +124,7 @@ function startTimeline(t) {
     select(places[0]);
   }
   const ACTS = {
-    in: () => zoom(0.5), out: () => zoom(2), earlier: () => pan(-0.25), later: () => pan(0.25), whole: () => show(0, t.data.end_us),
+    in: () => zoom(0.5), out: () => zoom(2), earlier: () => pan(-0.25), later: () => pan(0.25), whole: () => show(0, t.last),
     proof: () => goTo(t.proof), previous: () => trouble(-1), next: () => trouble(1), near: () => goTo(view.selected < 0 ? [] : [view.selected]),
     left: () => beside(-1), right: () => beside(1), up: () => across(-1), down: () => across(1), first, none: () => select(-1),
   };

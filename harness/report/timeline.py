@@ -5,9 +5,9 @@
     chosen if too many             process, f, key, value …     numbers, or places in a table of texts
                                    density  how many ended how, in each of 240 slices of the whole run
 
-A run of 300,000 operations is embedded whole, at some 25 bytes an operation. Of a longer one the page keeps the proof, the stale reads' and
+A run of 300,000 operations is embedded whole, at some 30 bytes an operation. Of a longer one the page keeps the proof, the stale reads' and
 failures' first, the slowest of each slice of time, and others by even steps, and says so; `density` always counts all of them.
-Times are rounded down to microseconds, calls and answers alike: what came first is never drawn after.
+Times are rounded down to microseconds, calls and answers alike: what came first is never drawn after. A history of less than 10 ms keeps nanoseconds.
 """
 
 from __future__ import annotations
@@ -16,36 +16,33 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from checkers.op import MISSING
-from harness.report.folder import Bar, RunFiles, shortened
+from harness.report.folder import Bar, shortened
+from harness.report.scene import Scene
 
 SCHEMA: Final = 1
 OPS_MAX: Final = 300_000
+FINE_NS: Final = 10_000_000  # shorter histories are told in nanoseconds
 SLICES: Final = 240
 OUTCOMES: Final = ("ok", "fail", "info")
 
 
-def timeline(run: RunFiles, *, ops_max: int = OPS_MAX) -> dict[str, Any]:
+def timeline(scene: Scene, *, ops_max: int = OPS_MAX) -> dict[str, Any]:
     """What `timeline.js` reads (docs/results.md has the meaning of each name)."""
-    core = [bar.index for bar in run.core_bars]
-    shown = chosen(run.bars, {*core}, run.stale, ops_max)
+    core, unit_ns = [bar.index for bar in scene.core], 1000 if scene.end_ns >= FINE_NS else 1
+    shown = chosen(scene.bars, {*core}, scene.stale, ops_max)
     kept = {bar.index for bar in shown}
     return {
         "schema": SCHEMA,
-        "end_us": run.end_ns // 1000 + 1,
-        "total": len(run.bars),
-        "lanes": lane_names(run),
-        "ops": columns(shown),
+        "unit_ns": unit_ns,
+        "end": scene.end_ns // unit_ns + 1,
+        "total": len(scene.bars),
+        "lanes": list(scene.lanes),
+        "ops": {"lane": [scene.lane[bar.process] for bar in shown], **columns(shown, unit_ns)},
         "core": [index for index in core if index in kept],
-        "stale": sorted(run.stale & kept),
-        "density": density(run.bars, run.end_ns),
-        "faults": [fault_band(fault, run.end_ns) for fault in run.faults],
+        "stale": sorted(kept.intersection(scene.stale)),
+        "density": density(scene.bars, scene.end_ns),
+        "faults": [fault_band(fault, scene.end_ns, unit_ns) for fault in scene.faults],
     }
-
-
-def lane_names(run: RunFiles) -> list[str]:
-    """One lane for each client that can run at a time; a process that takes over from one that was retired has its lane."""
-    lanes = min(run.concurrency, max((bar.process for bar in run.bars if isinstance(bar.process, int)), default=0) + 1)  # fmt: skip
-    return [f"client {lane} → {run.node_of(lane)}" for lane in range(lanes)]
 
 
 def chosen(bars: Sequence[Bar], core: Collection[int], stale: Collection[int], most: int) -> Sequence[Bar]:
@@ -70,15 +67,15 @@ def took_ns(bar: Bar) -> int:
     return 0 if end_ns is None else end_ns - bar.start_ns
 
 
-def columns(bars: Sequence[Bar]) -> dict[str, Any]:
+def columns(bars: Sequence[Bar], unit_ns: int) -> dict[str, Any]:
     """The operations, one list for each thing that is known of them; texts that come again are numbers of tables."""
     functions, keys, errors = dict[str, int](), dict[str, int](), dict[str, int]()
-    starts = [bar.start_ns // 1000 for bar in bars]
+    starts = [bar.start_ns // unit_ns for bar in bars]
     ends = [bar.end_ns if bar.end_ns is not None else bar.given_up_ns for bar in bars]
     return {
         "index": steps([bar.index for bar in bars]),
         "start": steps(starts),
-        "took": [-1 if end is None else end // 1000 - start for start, end in zip(starts, ends, strict=True)],
+        "took": [-1 if end is None else end // unit_ns - start for start, end in zip(starts, ends, strict=True)],
         "process": [bar.process for bar in bars],
         "outcome": "".join(bar.outcome[0] for bar in bars),
         "f": [functions.setdefault(bar.f, len(functions)) for bar in bars],
@@ -111,13 +108,13 @@ def density(bars: Sequence[Bar], end_ns: int) -> list[list[int]]:
     return list(counts.values())
 
 
-def fault_band(fault: Mapping[str, Any], end_ns: int) -> dict[str, Any]:
+def fault_band(fault: Mapping[str, Any], end_ns: int, unit_ns: int) -> dict[str, Any]:
     """A fault from its start to its end, or to the end of the run."""
     start_ns, end = int(fault.get("start_ns") or 0), fault.get("end_ns")
     return {
         "kind": str(fault["kind"]),
         "nodes": ", ".join(map(str, fault.get("nodes") or [])) or "the network",
-        "start_us": start_ns // 1000,
-        "end_us": (end_ns if end is None else int(end)) // 1000,
+        "start": start_ns // unit_ns,
+        "end": (end_ns if end is None else int(end)) // unit_ns,
         "bit": bool(fault.get("bit")),
     }

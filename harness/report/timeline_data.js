@@ -1,7 +1,7 @@
 // The data of the timeline, made ready: each operation has a place in columns that are sorted by the time of its call.
 //
 //     place        0     1     2     3                   rank: how grave it is; the gravest of many that fall on one
-//     start       120   470   488   …    microseconds          pixel gives it its colour
+//     start       120   470   488   …    in microseconds         pixel gives it its colour
 //     end         930  2570   …          or when its client gave up, or the end of the run
 //
 // harness/report/timeline.py writes what is read here. Nothing here knows of the page, but for the texts it will show.
@@ -12,15 +12,16 @@ const OUTCOME = { o: "ok", f: "fail", i: "info" };
 const MEANING = { o: "it took effect", f: "it surely had no effect", i: "nobody knows whether it took effect, or when" };
 
 function readTimeline(data) {
-  const ops = data.ops, count = ops.index.length;
+  const ops = data.ops, count = ops.index.length, us = data.unit_ns / 1000, last = data.end * us;
   const start = new Float64Array(count), end = new Float64Array(count), index = new Float64Array(count);
   const lane = new Uint32Array(count), rank = new Uint8Array(count);
   const place = new Map(); // index in the history -> place in the columns
   for (let i = 0, at = 0, number = 0; i < count; i++) {
-    start[i] = at += ops.start[i];
+    at += ops.start[i];
+    start[i] = at * us;
     index[i] = number += ops.index[i];
-    end[i] = ops.took[i] < 0 ? data.end_us : at + ops.took[i];
-    lane[i] = ops.process[i] % data.lanes.length;
+    end[i] = ops.took[i] < 0 ? last : (at + ops.took[i]) * us;
+    lane[i] = ops.lane[i];
     rank[i] = { o: ops.functions[ops.f[i]] === "read" ? READ : WRITE, f: FAIL, i: INFO }[ops.outcome[i]];
     place.set(number, i);
   }
@@ -28,7 +29,8 @@ function readTimeline(data) {
   const proof = data.core.map((number) => place.get(number)), proven = new Set(proof);
   for (const i of stale) rank[i] = STALE;
   for (const i of proof) rank[i] = PROOF;
-  return { data, ops, count, start, end, index, lane, rank, place, stale, proof, proven, errors: new Map(ops.error) };
+  const faults = data.faults.map((fault) => ({ ...fault, start: fault.start * us, end: fault.end * us }));
+  return { data, ops, count, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, proof, proven, errors: new Map(ops.error) };
 }
 
 // What a user's choice lets through, as lanes that are not empty, each a list of places in order of time.
@@ -92,7 +94,7 @@ function words(t, i) {
 
 // A time; `span` says how finely.
 function clock(us, span) {
-  const [unit, each, digits] = span < 2e3 ? ["µs", 1, 0] : span < 2e6 ? ["ms", 1e3, span < 2e4 ? 3 : 1] : ["s", 1e6, span < 2e7 ? 3 : 1];
+  const [unit, each, digits] = span < 2 ? ["ns", 1e-3, 0] : span < 2e3 ? ["µs", 1, 0] : span < 2e6 ? ["ms", 1e3, span < 2e4 ? 3 : 1] : ["s", 1e6, span < 2e7 ? 3 : 1];
   return `${(us / each).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`;
 }
 
@@ -101,8 +103,8 @@ const endWords = (t, i, span) => (t.ops.outcome[i] === "i" ? "unknown" : clock(t
 
 // Everything that is known of an operation, as names and values.
 function facts(t, i) {
-  const outcome = t.ops.outcome[i], took = clock(t.end[i] - t.start[i], t.end[i] - t.start[i]), fine = 1e4;
-  const during = t.data.faults.filter((fault) => fault.bit && fault.start_us <= t.end[i] && fault.end_us >= t.start[i]);
+  const outcome = t.ops.outcome[i], took = clock(t.end[i] - t.start[i], t.end[i] - t.start[i]), fine = t.data.unit_ns === 1 ? 1 : 1e4;
+  const during = t.faults.filter((fault) => fault.bit && fault.start <= t.end[i] && fault.end >= t.start[i]);
   const waited = t.ops.took[i] < 0 ? "unknown: nothing was recorded" : `unknown: its client stopped waiting after ${took}`;
   return [
     ["operation", `#${t.index[i]}: ${words(t, i)}`],

@@ -14,7 +14,7 @@ const GUTTER = 128, AXIS = 22, STRIP = 15, NARROW = 3, OVERVIEW = 44;
 class Painter {
   // `view` is {from, to, rows, selected}, changed by others between the frames.
   constructor(t, view, canvas, overview) {
-    Object.assign(this, { t, view, canvas, overview, kinds: [...new Set(t.data.faults.map((fault) => fault.kind))] });
+    Object.assign(this, { t, view, canvas, overview, kinds: [...new Set(t.faults.map((fault) => fault.kind))] });
   }
 
   colours() {
@@ -42,8 +42,8 @@ class Painter {
 
   xOf(us) { return GUTTER + ((us - this.view.from) / (this.view.to - this.view.from)) * (this.width - GUTTER); }
   usOf(x) { return this.view.from + ((x - GUTTER) / (this.width - GUTTER)) * (this.view.to - this.view.from); }
-  wholeX(us) { return GUTTER + (us / this.t.data.end_us) * (this.width - GUTTER); }
-  wholeUs(x) { return ((x - GUTTER) / (this.width - GUTTER)) * this.t.data.end_us; }
+  wholeX(us) { return GUTTER + (us / this.t.last) * (this.width - GUTTER); }
+  wholeUs(x) { return ((x - GUTTER) / (this.width - GUTTER)) * this.t.last; }
 
   draw() {
     const pen = this.canvas.getContext("2d"), { rows } = this.view;
@@ -80,8 +80,8 @@ class Painter {
   }
 
   faults(pen) {
-    for (const fault of this.t.data.faults) {
-      const x0 = Math.max(GUTTER, this.xOf(fault.start_us)), x1 = Math.min(this.width, this.xOf(fault.end_us));
+    for (const fault of this.t.faults) {
+      const x0 = Math.max(GUTTER, this.xOf(fault.start)), x1 = Math.min(this.width, this.xOf(fault.end));
       if (x1 < GUTTER || x0 > this.width) continue;
       const y = AXIS + this.kinds.indexOf(fault.kind) * STRIP, wide = Math.max(x1 - x0, 2);
       pen.fillStyle = pen.strokeStyle = this.ink.kind(fault.kind);
@@ -197,10 +197,10 @@ class Painter {
     pen.font = "12px system-ui, sans-serif";
     pen.fillStyle = ink.soft;
     pen.fillText("whole run", 0, 26);
-    for (const fault of t.data.faults.filter((one) => one.bit)) {
+    for (const fault of t.faults.filter((one) => one.bit)) {
       pen.fillStyle = ink.kind(fault.kind);
       pen.globalAlpha = 0.15;
-      pen.fillRect(this.wholeX(fault.start_us), 2, Math.max(this.wholeX(fault.end_us) - this.wholeX(fault.start_us), 1), OVERVIEW - 4);
+      pen.fillRect(this.wholeX(fault.start), 2, Math.max(this.wholeX(fault.end) - this.wholeX(fault.start), 1), OVERVIEW - 4);
       pen.globalAlpha = 1;
     }
     for (let at = 0; at < slices; at++) {

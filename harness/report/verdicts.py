@@ -11,23 +11,25 @@ from checkers.jsonl import encode_op
 from harness.report import words
 from harness.report.drawing import lanes
 from harness.report.folder import pair
-from harness.report.page import embedded, render
+from harness.report.page import TIMELINE, embedded, render, scripts, timeline_parts
+from harness.report.scene import scene_of_history
 
 BARS_MAX = 60
+REGISTERS = ("register", "sequential")
 
 
 def write_verdicts(path: Path, rows: Sequence[Mapping[str, Any]], *, model: str) -> Path:
     """Write the page and return its path.
 
-    A row has `name` (the file), `verdict`, `judged`, `ops`, `seconds`, `result` (a Result as JSON), `explanation` (sentences), `drawing` and
-    `core` (the records of the core's operations).
+    Of one history alone it draws every operation. A row has `name` (the file), `verdict`, `judged`, `ops`, `seconds`, `result` (a Result as JSON), `explanation` (sentences), `drawing`,
+    `core` (the records of the core's operations) and `history` (or None).
     """
     counts = {
         word: sum(row["verdict"] == word and row["judged"] for row in rows)
         for word in ("valid", "invalid", "unknown")
     }
     counts["not judged"] = sum(not row["judged"] for row in rows)
-    data = [{key: value for key, value in row.items() if key != "core"} for row in rows]
+    data = [{key: value for key, value in row.items() if key not in ("core", "history")} for row in rows]
     path.write_text(
         render(
             "verdicts.html.j2",
@@ -36,10 +38,20 @@ def write_verdicts(path: Path, rows: Sequence[Mapping[str, Any]], *, model: str)
                 "summary": words.join([f"{count} {word}" for word, count in counts.items() if count]),
                 "rows": [row_parts(row, number) for number, row in enumerate(rows)],
                 "data": embedded({"model": model, "rows": data}),
+                **timeline_of(rows, registers=model in REGISTERS),
             },
         )
     )
     return path
+
+
+def timeline_of(rows: Sequence[Mapping[str, Any]], *, registers: bool) -> dict[str, Any]:
+    """The timeline and its scripts, if there is one history and it could be read."""
+    history = rows[0]["history"] if len(rows) == 1 else None
+    if history is None:
+        return {"timeline": None}
+    scene = scene_of_history(history, {op.index for op in rows[0]["core"]}, registers=registers)
+    return {"timeline": timeline_parts(scene), **scripts(*TIMELINE)}
 
 
 def row_parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -19,8 +19,10 @@ import harness.report
 from checkers.notation import parse_drawing
 from checkers.op import MISSING
 from checkers.staleness import stale_reads, staleness
+from harness.cli import status_of
 from harness.report import still, write_report
 from harness.report.folder import VALUE_CHARACTERS_MAX, Bar, pair, read_folder, shortened
+from harness.report.scene import last_ns, packed, scene_of_history, scene_of_run
 from harness.report.timeline import chosen, columns, density, fault_band, plain, timeline, took_ns
 
 EVIL = "</script><img src=x onerror=alert(1)>\n\u202eevil"
@@ -36,7 +38,7 @@ def running(numbers: list[int]) -> list[int]:
 
 def test_columns_give_the_operations_back(tmp_path: Path) -> None:
     run = read_folder(run_folders.make(tmp_path / "run", ops=200))
-    data = json.loads(json.dumps(timeline(run)))
+    data = json.loads(json.dumps(timeline(scene_of_run(run))))
     ops = data["ops"]
     assert running(ops["index"]) == [each.index for each in run.bars]
     assert running(ops["start"]) == [each.start_ns // 1000 for each in run.bars]
@@ -55,7 +57,7 @@ def test_columns_give_the_operations_back(tmp_path: Path) -> None:
     ("end_ns", "given_up_ns", "took"), [(2_500, None, 2), (None, 9_999, 9), (None, None, -1)]
 )
 def test_an_operation_lasts_until_its_answer_or_until_its_client_gave_up(end_ns: int | None, given_up_ns: int | None, took: int) -> None:  # fmt: skip
-    made = columns([bar(0, 500, end_ns, "ok" if end_ns else "info", given_up_ns=given_up_ns)])
+    made = columns([bar(0, 500, end_ns, "ok" if end_ns else "info", given_up_ns=given_up_ns)], 1000)
     assert made["took"] == [took]
 
 
@@ -69,7 +71,7 @@ def test_rounding_keeps_the_order_of_ends_and_starts() -> None:
     rng = random.Random(5)
     times = sorted(rng.sample(range(40_000), 400))
     bars = [bar(at, start, end) for at, (start, end) in enumerate(zip(times[::2], times[1::2], strict=True))]
-    made = columns(bars)
+    made = columns(bars, 1000)
     starts = running(made["start"])
     for before, after in itertools.pairwise(range(len(bars))):
         assert starts[before] + made["took"][before] <= starts[after]
@@ -101,7 +103,7 @@ def test_of_too_many_the_extremes_are_kept() -> None:
 
 def test_a_shortened_timeline_says_so_and_counts_all(tmp_path: Path) -> None:
     run = read_folder(run_folders.make(tmp_path / "run", ops=2_000))
-    data = timeline(run, ops_max=300)
+    data = timeline(scene_of_run(run), ops_max=300)
     assert data["total"] == 2_004
     assert len(data["ops"]["index"]) <= 304
     assert sum(map(sum, data["density"])) == 2_004
@@ -116,8 +118,8 @@ def test_density_counts_by_outcome_and_slice() -> None:
 
 
 def test_a_fault_without_an_end_lasts_until_the_end_of_the_run() -> None:
-    band = fault_band({"kind": "kill", "start_ns": 5_000_000, "bit": True}, 90_000_000)
-    assert band == {"kind": "kill", "nodes": "the network", "start_us": 5_000, "end_us": 90_000, "bit": True}
+    band = fault_band({"kind": "kill", "start_ns": 5_000_000, "bit": True}, 90_000_000, 1000)
+    assert band == {"kind": "kill", "nodes": "the network", "start": 5_000, "end": 90_000, "bit": True}
 
 
 def test_stale_reads_are_named_as_many_as_are_counted() -> None:
@@ -136,7 +138,7 @@ def test_the_still_picture_shows_the_proof_and_its_neighbours(tmp_path: Path) ->
     shown = still.around(run.bars, run.core_bars)
     assert len(shown) <= still.BARS_MAX
     assert {each.index for each in run.core_bars} <= {each.index for each in shown}
-    picture = still.still(run, shown, {0, 2, 3, 5})
+    picture = still.still(scene_of_run(run), shown, {0, 2, 3, 5})
     assert picture.count(" proven") == 4
     assert "#3 read 3 → 18" in picture
     rows = still.still_rows(shown, {0, 2, 3, 5})
@@ -146,7 +148,7 @@ def test_the_still_picture_shows_the_proof_and_its_neighbours(tmp_path: Path) ->
 def test_without_a_proof_it_is_the_beginning(tmp_path: Path) -> None:
     run = read_folder(run_folders.make(tmp_path / "run", "valid", ops=3_000))
     assert still.around(run.bars, run.core_bars) == run.bars[: still.BARS_MAX]
-    assert still.still(run, [], set()) == ""
+    assert still.still(scene_of_run(run), [], set()) == ""
 
 
 def test_the_neighbours_are_of_the_same_key_where_there_are_too_many() -> None:
@@ -201,3 +203,56 @@ def test_contrast(scheme: str) -> None:
         assert contrast(ink[mark], ink["card"]) >= 3, mark
     for fill in ("bar-read", "bar-write"):
         assert contrast(ink["ink"], ink[fill]) >= 4.5, fill
+
+
+def life(process: int, start_ns: int, end_ns: int, outcome: str = "ok") -> Bar:
+    known = outcome != "info"
+    return Bar(start_ns, process, "", "write", 1, 7, outcome, start_ns, end_ns if known else None, None, None if known else end_ns)  # fmt: skip
+
+
+def test_a_process_takes_the_lane_of_one_that_was_retired_before() -> None:
+    bars = [
+        life(0, 0, 10, "info"), life(1, 5, 20), life(11, 8, 22, "info"), life(10, 12, 15, "info"), life(21, 21, 60),
+        life(20, 30, 50), life(1, 70, 80), life(31, 90, 95),
+    ]  # fmt: skip
+    names, lane = packed(bars)
+    assert lane == {0: 0, 1: 1, 11: 2, 10: 0, 21: 0, 20: 2, 31: 3}
+    assert names == ["process 0, 10 …", "process 1", "process 11, 20", "process 31"]
+
+
+def test_clients_that_are_retired_and_go_on_keep_as_many_lanes_as_there_are() -> None:
+    rng = random.Random(4)
+    bars, now = [], dict.fromkeys(range(7), 0)
+    for _ in range(400):
+        process = rng.choice(list(now))
+        start = now.pop(process) + rng.randrange(1, 50)
+        bars.append(life(process, start, start + rng.randrange(1, 50), rng.choice(["ok", "fail", "info"])))
+        now[process + 7 * (bars[-1].outcome == "info")] = last_ns(bars[-1])
+    bars.sort(key=lambda each: each.start_ns)
+    names, lane = packed(bars)
+    assert len(names) == 7
+    for number in range(7):
+        mine = [each for each in bars if lane[each.process] == number]
+        assert all(last_ns(one) <= other.start_ns for one, other in itertools.pairwise(mine))
+
+
+def test_a_short_history_keeps_its_nanoseconds() -> None:
+    history = parse_drawing("A: |--w 1--| |--w 2--|\nB:                      |--r 1--| |--r 2--|\n")
+    scene = scene_of_history(history, {4}, registers=True)
+    data = timeline(scene)
+    assert data["unit_ns"] == (1 if scene.end_ns < 10_000_000 else 1000)
+    assert running(data["ops"]["start"]) == [each.start_ns // data["unit_ns"] for each in scene.bars]
+    assert data["stale"] == stale_reads(history)
+    assert timeline(scene_of_history(history, set(), registers=False))["stale"] == []
+
+
+def test_the_page_of_one_history_draws_it_and_of_two_does_not(tmp_path: Path) -> None:
+    history = tmp_path / "a.jsonl"
+    parse_drawing("A: |--w 1--| |--w 2--|\nB:                      |--r 1--|\n").dump(history)
+    page = tmp_path / "page.html"
+    assert status_of(["check", str(history), "--report", str(page)]) == 1
+    [data] = re.findall(r'id="timeline-data">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert json.loads(data)["lanes"] == ["process 1", "process 2"]
+    assert len(json.loads(data)["core"]) >= 2
+    assert status_of(["check", str(history), str(history), "--report", str(page)]) == 1
+    assert "timeline-data" not in page.read_text().split("<script>")[0]

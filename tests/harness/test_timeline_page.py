@@ -20,8 +20,10 @@ import run_folders
 
 from checkers.jsonl import encode_op
 from checkers.op import MISSING, Op, Type
+from harness.cli import status_of
 from harness.report import write_report
 from harness.report.folder import RunFiles, read_folder
+from harness.report.scene import scene_of_run
 from harness.report.timeline import timeline
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright's Python package is not installed")
@@ -367,4 +369,22 @@ def test_an_operation_longer_than_the_view_is_in_view(browser: Any, dense: RunFi
 
 
 def test_the_data_element_is_what_python_wrote(page: Any, run: RunFiles) -> None:
-    assert json.loads(page.text_content("#timeline-data")) == json.loads(json.dumps(timeline(run)))
+    assert json.loads(page.text_content("#timeline-data")) == json.loads(
+        json.dumps(timeline(scene_of_run(run)))
+    )
+
+
+def test_a_history_of_nanoseconds_can_be_walked_through(browser: Any, tmp_path: Path) -> None:
+    history, page_path = tmp_path / "a.jsonl", tmp_path / "report.html"
+    ops = [Op(0, 0, 0, Type.INVOKE, "write", 1, 5), Op(1, 40, 0, Type.OK, "write", 1, 5)]
+    ops += [Op(2, 50, 1, Type.INVOKE, "read", 1), Op(3, 90, 1, Type.OK, "read", 1, None)]
+    history.write_bytes(b"".join(map(encode_op, ops)))
+    assert status_of(["check", str(history), "--report", str(page_path)]) == 1
+    page = opened(browser, tmp_path)
+    press(page, "Home", "ArrowDown")
+    assert "operation #2: read 1 → nothing" in said(page)
+    assert "called at 50 ns" in said(page)
+    press(page, "0")
+    settled(page)
+    assert page.inner_text("#tl-view") == "0 ns to 91 ns: 2 operations in view"
+    assert page.troubles == []

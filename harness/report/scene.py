@@ -1,0 +1,80 @@
+"""What a timeline shows, wherever it comes from: a run with its faults, or somebody's history alone.
+
+    run folder ─► bars, proof, faults; a lane for each client that runs at a time            ┐
+    history    ─► bars, proof;         a process begins in the lane of one that was retired  ┴─► Scene ─► timeline, still
+
+A client whose operation is in doubt goes on as another process. In a run of ours the lane of a process is known: its number modulo the number of
+clients. In a history of others a process whose last operation is in doubt leaves its lane to the next that begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final
+
+from checkers.history import History
+from checkers.staleness import stale_reads
+from harness.report.folder import Bar, RunFiles, pair
+
+NAMED_MAX: Final = 2  # processes in the name of a lane
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """`bars` by time of call; `lane` of each process, a place in `lanes`, which are names."""
+
+    bars: Sequence[Bar]
+    core: Sequence[Bar]
+    stale: Collection[int]
+    faults: Sequence[Mapping[str, Any]]
+    end_ns: int
+    lanes: Sequence[str]
+    lane: Mapping[int | str, int]
+
+
+def scene_of_run(run: RunFiles) -> Scene:
+    """A run of ours."""
+    processes = {bar.process for bar in (*run.bars, *run.core_bars)}
+    lane = {process: int(process) % run.concurrency for process in processes}
+    names = [f"client {number} → {run.node_of(number)}" for number in range(max(lane.values(), default=-1) + 1)]  # fmt: skip
+    return Scene(run.bars, run.core_bars, run.stale, run.faults, run.end_ns, names, lane)
+
+
+def scene_of_history(history: History, core: Collection[int], *, registers: bool) -> Scene:
+    """A history of anybody's; `core` by the numbers of the operations. Stale reads are marked if it is of registers."""
+    bars = pair(history, lambda process: "")
+    names, lane = packed(bars)
+    end_ns = max((last_ns(bar) for bar in bars), default=0)
+    stale = frozenset(stale_reads(history)) if registers else frozenset[int]()
+    return Scene(bars, [bar for bar in bars if bar.index in core], stale, (), end_ns, names, lane)
+
+
+def last_ns(bar: Bar) -> int:
+    """The last that is known of an operation."""
+    return max(bar.end_ns or 0, bar.given_up_ns or 0, bar.start_ns)
+
+
+def packed(bars: Sequence[Bar]) -> tuple[list[str], dict[int | str, int]]:
+    """Names of lanes, and the lane of each process: of the first that was retired before it began, or a new one."""
+    last = {bar.process: bar for bar in bars}  # the last call of each
+    retired_ns = list[float]()  # of each lane: when its process was last heard of, if that was in doubt
+    members, lane = list[list[int | str]](), dict[int | str, int]()
+    for bar in bars:
+        if bar.process in lane:
+            continue
+        place = next((at for at, time_ns in enumerate(retired_ns) if time_ns <= bar.start_ns), len(members))
+        if place == len(members):
+            retired_ns.append(0)
+            members.append([])
+        end = last[bar.process]
+        retired_ns[place] = last_ns(end) if end.outcome == "info" else inf
+        members[place].append(bar.process)
+        lane[bar.process] = place
+    return [name_of(each) for each in members], lane
+
+
+def name_of(processes: Sequence[int | str]) -> str:
+    """`process 3`, `process 3, 13 …`."""
+    return f"process {', '.join(map(str, processes[:NAMED_MAX]))}{' …' if len(processes) > NAMED_MAX else ''}"
