@@ -27,7 +27,7 @@ workload = "register"
 claims = ["linearizable"]
 seed = 7
 nodes = 3
-time_limit_s = 6
+time_limit_s = 16
 
 [system]
 name = "kvstore"
@@ -58,6 +58,10 @@ start_s = 4.2
 every_s = 20
 for_s = 1
 """
+OF_LINKS = (("loss", 1.4, "share = 0.3"), ("flapping", 1.4, "down_ms = 300\nup_ms = 300"), ("reset", 1.4, "share = 0.1"), ("delay", 1.4, "delay_ms = 20"), ("rate", 4.0, "rate_kbit = 8"))  # fmt: skip
+for place, (kind, for_s, option) in enumerate(OF_LINKS):
+    PLAN += f'\n[[faults]]\nkind = "{kind}"\ntargets = "all"\n{option}\nstart_s = {5.3 + 1.5 * place}\nevery_s = 20\nfor_s = {for_s}\n'
+KINDS = {"partition", "kill", "pause", "clock", *(kind for kind, _, _ in OF_LINKS)}
 LET_IN = """set -e
 useradd --create-home --shell /bin/sh --password '*' admin
 echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/admin
@@ -106,12 +110,12 @@ def test_a_whole_run_as_another_user_with_sudo(five: Inventory, root: Control, t
     folder = tmp_path / "runs" / "by-hand" / "latest"
     faults = [json.loads(line) for line in (folder / "faults.jsonl").read_text().splitlines()]
     assert {(fault["kind"], fault["bit"], fault["healed"]) for fault in faults} == {
-        (kind, True, True) for kind in ("partition", "kill", "pause", "clock")
+        (kind, True, True) for kind in KINDS
     }
     assert all((folder / "nodes" / node).exists() for node in ("n1", "n2", "n3"))
     environment = json.loads((folder / "environment.json").read_text())
     assert (environment["cluster"], environment["kind"]) == ("lab", "ssh")
-    left = "ls -d /opt/quorate-store /run/quorate-node /var/lib/quorate/store 2>/dev/null; iptables -w -S | grep QUORATE"
+    left = "ls -d /opt/quorate-store /run/quorate-node /var/lib/quorate/store 2>/dev/null; iptables -w -S | grep QUORATE; tc qdisc show | grep htb; iptables -w -t mangle -S | grep QUORATE"
     assert root.each(lambda _, c: c.shell(left, check=False).stdout) == {"n1": "", "n2": "", "n3": ""}
     assert all("kvstore" not in text for text in root.each(lambda _, c: c.shell("ps -ef").stdout).values())
     assert root.each(lambda _, connection: connection.shell("ls -A /tmp").stdout) == before

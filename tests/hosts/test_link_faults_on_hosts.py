@@ -269,7 +269,7 @@ def test_what_a_host_cannot_do_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        ("loss", "share = 0.3"), ("flapping", "down_ms = 400\nup_ms = 400"), ("reset", "share = 0.1"), ("rate", "rate_kbit = 32"),
+        ("loss", "share = 0.3"), ("flapping", "down_ms = 400\nup_ms = 400"), ("reset", "share = 0.1"), ("rate", "rate_kbit = 16"),
         ("delay", "delay_ms = 20\njitter_ms = 5"),
     ],
 )  # fmt: skip

@@ -4,8 +4,9 @@
                   │   └──► class 7150:102 ──► tbf 64 kbit      to 10.213.0.4
                   └──► everything else, SSH and clients too: straight through
 
-What leaves is shaped, so each end of a slow link does its own direction. The root qdisc of the device is ours meanwhile;
-one that somebody else has put there is never replaced: the kernel's own default has the handle 0, and comes back by itself.
+A bucket holds one packet of the largest size, so little traffic waits too. What leaves is shaped, so each end of a slow
+link does its own direction. The root qdisc of the device is ours meanwhile; one that somebody else has put there is never
+replaced: the kernel's own default has the handle 0, and comes back by itself.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def begin(connection: Connection, rate_kbit: float, slot: int, peers: Sequence[s
             f'{_ROOT} || tc qdisc add dev "$device" root handle {HANDLE} htb default 0',
             f'tc class add dev "$device" parent {HANDLE} classid {flow} htb rate 10gbit quantum 60000',
             f'tc qdisc add dev "$device" parent {flow} tbf rate {rate_kbit * 1000:.0f}bit '
-            f'burst $(( 2 * $(cat "/sys/class/net/$device/mtu") )) latency {1000 * QUEUE_S:.0f}ms',
+            f'burst $(( $(cat "/sys/class/net/$device/mtu") + 32 )) latency {1000 * QUEUE_S:.0f}ms',
             f'tc filter add dev "$device" parent {HANDLE} protocol ip prio {slot + 1} u32 '
             f"match ip dst {peer}/32 flowid {flow}",
         ]
