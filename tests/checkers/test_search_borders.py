@@ -6,7 +6,9 @@ from itertools import count
 
 import pytest
 
-from checkers import MISSING, Verdict
+from checkers import MISSING, History, Type, Verdict, invoke
+from checkers.explain import DRAWN_MAX, draw_core, explain
+from checkers.op import Op
 from checkers.search import CONFIRMED_MAX, POINTED_MAX, STATES_TOLD, Budget, _observes_of, check_model
 from checkers.shrink import Operation
 from checkers.special import NOT_APPLICABLE, applicable
@@ -130,3 +132,21 @@ def part(verdict, reason):
 def test_a_method_applies_unless_it_says_that_it_does_not(parts, does):
     named = {str(number): each for number, each in enumerate(parts)}
     assert applicable(Result("linearizable", Verdict.UNKNOWN, "", parts=named)) is does
+
+
+@pytest.mark.parametrize(("size", "more"), [(DRAWN_MAX, 0), (DRAWN_MAX + 1, 1)])
+def test_operations_of_a_large_core_are_counted_from_the_twenty_fifth_on(size, more):
+    history = recorded([counted(size - 1)])
+    told = explain(history, check_model(history, "counter"))
+    assert sum(line.startswith(("add", "read")) for line in told) == DRAWN_MAX
+    assert [line for line in told if "more operations" in line] == [f"and {more} more operations"] * more
+
+
+def test_a_failed_operation_is_drawn_with_what_it_was_asked_not_with_what_came_back():
+    records = [
+        invoke(0, "write", "x", 1, time_ns=0), Op(-1, 1, 0, Type.OK, "write", "x", 1),
+        invoke(1, "cas", "x", [1, 2], time_ns=2), Op(-1, 3, 1, Type.FAIL, "cas", "x", "no such version"),
+    ]  # fmt: skip
+    history = History.from_ops(records)
+    drawn = draw_core(history, check_model(history, "cas-register", failed_cas=True))
+    assert "cas [1, 2] #2 fail" in drawn

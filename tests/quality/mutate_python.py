@@ -39,7 +39,7 @@ ROWS: Final = {  # of `test_unchanged.py`, those that a bespoke checker has a pa
 }  # fmt: skip
 TESTS: Final = {  # file, or folder: what else must notice
     "checkers/bespoke": "bespoke", "checkers/causal.py": "test_session_traps.py", "checkers/dead_ends.py": "test_explained.py test_shrink.py test_search.py",
-    "checkers/explain.py": "test_explained.py test_corpus.py test_search.py", "checkers/integrity.py": "test_traps.py", "checkers/judged.py": "test_borders_of_the_command.py test_command.py",
+    "checkers/explain.py": "test_search_borders.py test_explained.py test_corpus.py test_search.py", "checkers/integrity.py": "test_traps.py", "checkers/judged.py": "test_borders_of_the_command.py test_command.py",
     "checkers/keys.py": "test_borders_of_the_command.py test_linearizable.py test_command.py ../harness/test_check.py", "checkers/levels.py": "test_laws.py test_session_traps.py",
     "checkers/linearizable.py": "test_dispatch.py test_linearizable.py", "checkers/models.py": "test_dispatch.py test_linearizable.py test_command.py",
     "checkers/notation.py": "test_notation.py test_corpus.py", "checkers/order.py": "test_dispatch.py test_session_traps.py", "checkers/register.py": "test_traps.py test_laws.py",
