@@ -37,7 +37,7 @@ def consistency_test(
     """
     from harness.campaign import collected
 
-    return collected.consistency_test(plan, runs=runs, set=set)
+    return collected.consistent(plan, runs, set or {})
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

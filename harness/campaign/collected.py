@@ -57,20 +57,14 @@ def told(run: SimRun, plan: Plan) -> str:
     )
 
 
-def consistency_test(
-    plan: str | Path | Plan,
-    *,
-    runs: int = 1,
-    set: Mapping[str, Any] | None = None,  # noqa: A002
+def consistent(
+    plan: str | Path | Plan, runs: int, changes: Mapping[str, Any]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Run the plan in the simulator, once a seed, and give the test its `run` (a SimRun). A path is taken from where pytest was started.
-
-    The test fails if a claim is broken, and after that if its own assertions do. `set` holds changes, as `--set` takes them.
-    """
+    """What `harness.pytest_plugin.consistency_test` promises."""
     if runs < 1:
         raise ValueError(f"runs = {runs} shows nothing; choose 1 or more")
     made = plan if isinstance(plan, Plan) else load_plan(plan)
-    made = changed(made, [f"{key}={write_value(value)}" for key, value in (set or {}).items()], "the test")
+    made = changed(made, [f"{key}={write_value(value)}" for key, value in changes.items()], "the test")
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @pytest.mark.parametrize("seed", range(made.seed, made.seed + runs), ids=lambda seed: f"seed {seed}")

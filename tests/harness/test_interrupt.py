@@ -6,10 +6,11 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.polling import poll
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.slow
@@ -26,11 +27,12 @@ def test_ctrl_c_keeps_and_judges_what_was_recorded(sent: signal.Signals, tmp_pat
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     history = tmp_path / "register" / "latest" / "history.jsonl"
-    give_up = time.monotonic() + PATIENCE_S
-    while not (history.exists() and history.stat().st_size > 200_000):
+
+    def written() -> bool:
         assert run.poll() is None, run.communicate()
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+        return history.exists() and history.stat().st_size > 200_000
+
+    poll(written, wait_s=PATIENCE_S)
     run.send_signal(sent)
     out, err = run.communicate(timeout=PATIENCE_S)
     assert (run.returncode, "Traceback" in err) == (2, False), err

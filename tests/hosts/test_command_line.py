@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from harness.provision.inventory import Inventory
 from tests.hosts.conftest import unique
+from tests.polling import poll
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
@@ -58,11 +58,12 @@ def said(*command: str) -> str:
 
 def until(condition: Callable[[], bool], run: subprocess.Popen[str]) -> None:
     """Wait until it holds; it is an error if the run ends before."""
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
+
+    def holds() -> bool:
         assert run.poll() is None, run.communicate()
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
+        return condition()
+
+    poll(holds, wait_s=PATIENCE_S, pause_s=0.005)
 
 
 class Running:

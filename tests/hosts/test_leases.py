@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, packets
 from harness.worlds.hosts.world import RUN_DIRECTORY
 from harness.worlds.trouble import DROP, Trouble
+from tests.polling import poll
 from workloads.kvstore_system import KvStoreSystem
 
 pytestmark = [pytest.mark.slow, pytest.mark.hosts]
@@ -101,10 +101,7 @@ def faults(inventory: Inventory) -> dict[str, int]:
 
 
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < give_up, what
-        time.sleep(0.2)
+    poll(condition, wait_s=PATIENCE_S, told=lambda: what, pause_s=0.2)
 
 
 def test_hosts_heal_themselves_after_the_harness_was_killed(five: Inventory, tmp_path: Path) -> None:

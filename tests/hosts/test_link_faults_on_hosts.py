@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,9 +17,8 @@ from harness.runner import run
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, packets
 from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touch, Trouble
-from tests.hosts.tiny import PORT, TinySystem
+from tests.hosts.tiny import NODES, PORT, in_world
 
-NODES = ("n1", "n2", "n3")
 PATIENCE_S = 60.0
 DATAGRAMS = 200  # as many as a socket holds when its program is late
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
@@ -79,18 +76,6 @@ def datagrams(five: Inventory, src: str, dst: str) -> int:
         five, dst, f'python3 -c "{end}"; until [ $(wc -l <{log}) = 2 ]; do :; done; cat {log}; rm {log}'
     )
     return int(told.split()[1])
-
-
-def in_world(five: Inventory, story: Callable[[HostsWorld], Awaitable[None]], **options: Any) -> None:
-    async def whole() -> None:
-        world = HostsWorld(TinySystem(NODES), five, **options)
-        try:
-            await world.up()
-            await story(world)
-        finally:
-            await world.down()
-
-    asyncio.run(whole())
 
 
 def test_a_loss_drops_about_its_share_one_way(five: Inventory) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,25 +16,10 @@ from harness.provision.inventory import Inventory
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, clock, packets
 from harness.worlds.trouble import DROP, Touch, Trouble
-from tests.hosts.tiny import PORT, TinySystem
+from tests.hosts.tiny import NODES, PORT, TinySystem, in_world
 
-NODES = ("n1", "n2", "n3")
 DATA = "/var/lib/quorate/tiny"
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
-
-
-def in_world(five: Inventory, story: Callable[[HostsWorld], Awaitable[None]], **options: Any) -> None:
-    """Bring the tiny system up on three hosts, tell the story, take it down."""
-
-    async def whole() -> None:
-        world = HostsWorld(TinySystem(NODES), five, **options)
-        try:
-            await world.up()
-            await story(world)
-        finally:
-            await world.down()
-
-    asyncio.run(whole())
 
 
 def address(five: Inventory, node: str) -> bytes:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from harness.client import Channel, ChannelError
+from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault
+from harness.worlds.hosts import HostsWorld
 
 PORT = 7400
+NODES = ("n1", "n2", "n3")
 SERVER = b"""
 import asyncio, sys, time
 
@@ -111,3 +114,17 @@ def _bundle() -> bytes:
         entry.size = len(SERVER)
         archive.addfile(entry, io.BytesIO(SERVER))
     return buffer.getvalue()
+
+
+def in_world(five: Inventory, story: Callable[[HostsWorld], Awaitable[None]], **options: Any) -> None:
+    """Bring the tiny system up on three hosts, tell the story, take it down."""
+
+    async def whole() -> None:
+        world = HostsWorld(TinySystem(NODES), five, **options)
+        try:
+            await world.up()
+            await story(world)
+        finally:
+            await world.down()
+
+    asyncio.run(whole())

@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from kvstore.config import from_toml
 from tests.kvstore.live import READY_S, LiveCluster, ask, free_ports, live_cluster
+from tests.polling import poll
 
 pytestmark = pytest.mark.slow
 
@@ -30,13 +30,13 @@ def node_of(live: LiveCluster) -> str:
 
 def wait_all_heard(made: LiveCluster) -> None:
     """Poll until the first node has heard all three: a heartbeat later than it serves."""
-    until, heard = time.monotonic() + READY_S, 0
-    while heard < 3:
-        assert time.monotonic() < until, heard
+
+    def heard() -> int:
         (flat,) = ask(made.ports["n1"], [b"KV.CLUSTER", b"STATUS"])
         assert isinstance(flat, list)
-        heard = dict(zip(flat[::2], flat[1::2], strict=True))[b"reachable"]
-        time.sleep(0.02)  # between polls
+        return int(dict(zip(flat[::2], flat[1::2], strict=True))[b"reachable"])
+
+    poll(lambda: heard() >= 3, wait_s=READY_S, told=heard)
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +137,7 @@ def test_a_cluster_whose_disks_are_gone_begins_anew_from_a_snapshot(tmp_path: Pa
 
 def wait_refused(log: Path) -> None:
     """Poll until the node's log says that it was refused."""
-    until = time.monotonic() + READY_S
-    while "n2 belongs to another cluster than" not in log.read_text():
-        assert time.monotonic() < until, log.read_text()
-        time.sleep(0.02)  # between polls
+    poll(lambda: "n2 belongs to another cluster than" in log.read_text(), wait_s=READY_S, told=log.read_text)
 
 
 def test_the_password_comes_from_the_environment(tmp_path: Path) -> None:

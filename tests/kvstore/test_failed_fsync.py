@@ -6,13 +6,13 @@ import contextlib
 import os
 import platform
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.kvstore.failing_disk import NUMBERS
 from tests.kvstore.live import READY_S, LiveCluster, ask
+from tests.polling import poll
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,10 +25,8 @@ LAUNCHER = Path(__file__).with_name("failing_disk.py")
 
 def poll_log(made: LiveCluster, words: str) -> str:
     """The log, once these words are in it."""
-    until, log = time.monotonic() + READY_S, made.folder / "n1.log"
-    while words not in log.read_text():
-        assert time.monotonic() < until, log.read_text()
-        time.sleep(0.02)  # between polls
+    log = made.folder / "n1.log"
+    poll(lambda: words in log.read_text(), wait_s=READY_S, told=log.read_text)
     return log.read_text()
 
 

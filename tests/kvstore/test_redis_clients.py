@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -17,6 +18,7 @@ from redis.cluster import RedisCluster
 
 from kvstore.ring import slot_of
 from tests.kvstore.live import LiveCluster, ask, live_cluster
+from tests.polling import poll
 
 pytestmark = pytest.mark.slow
 WAIT_S = 20.0
@@ -37,14 +39,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
 
 def slots_known(cluster: LiveCluster, name: str, first: set[int]) -> None:
     """Wait until the node tells just these ports as those to be asked first."""
-    until = time.monotonic() + WAIT_S
-    while time.monotonic() < until:
-        (rows,) = ask(cluster.ports[name], [b"CLUSTER", b"SLOTS"])
-        assert isinstance(rows, list)
-        if {row[2][1] for row in rows} == first and sum(row[1] - row[0] + 1 for row in rows) == 16384:
-            return
-        time.sleep(0.05)  # between polls
-    raise AssertionError(f"{name} tells {rows}")
+
+    def rows() -> Any:
+        (told,) = ask(cluster.ports[name], [b"CLUSTER", b"SLOTS"])
+        assert isinstance(told, list)
+        return told
+
+    def known() -> bool:
+        told = rows()
+        return {row[2][1] for row in told} == first and sum(row[1] - row[0] + 1 for row in told) == 16384
+
+    poll(known, wait_s=WAIT_S, told=lambda: f"{name} tells {rows()}")
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
@@ -90,9 +95,7 @@ def test_redis_py_sets_and_reads_deadlines(made: LiveCluster, protocol: int) -> 
         assert one.set(key, "z", pxat=1_000 * now_s + 80_000)
         assert other.get(key) == b"z"
         assert other.pexpire(key, 150)
-        until = time.monotonic() + WAIT_S
-        while one.get(key) is not None and time.monotonic() < until:
-            time.sleep(0.01)  # between polls
+        poll(lambda: one.get(key) is None, wait_s=WAIT_S)
         assert one.exists(key) == 0
         assert key.encode() not in set(other.scan_iter())
         assert not other.expire("none", 10)
