@@ -140,6 +140,34 @@ def test_only_registers_whose_values_are_unique_are_pointed_at():
     assert pointed(made(("write", 1), ("cas", [1, 2]), ("write", 3), ("read", 1)), [0, 2, 4, 6]) is None
 
 
+def ended(f: str, number: int, call: object, kind: Type, back: object, begin: int, end: int) -> list[Op]:
+    return [invoke(number, f, "x", call, time_ns=begin), Op(-1, end, number, kind, f, "x", back)]
+
+
+@pytest.mark.parametrize("last", [("write", 2, Type.OK, None), ("read", MISSING, Type.FAIL, None)])
+def test_what_is_no_read_that_returned_is_not_pointed_at(last):
+    """A write that is acknowledged with null, and a read that failed with null, have not read null."""
+    f, call, kind, back = last
+    records = [*ended("write", 0, 1, Type.OK, 1, 0, 1), *ended(f, 1, call, kind, back, 2, 3)]
+    assert pointed(History.from_ops(records), [0, 2]) is None
+
+
+def test_a_read_is_nobodys_write_of_the_null_it_was_called_with():
+    records = [
+        invoke(0, "write", "x", 5, time_ns=0), *ended("read", 1, None, Type.OK, None, 1, 2),
+        *ended("read", 2, None, Type.OK, 5, 3, 4), Op(-1, 6, 0, Type.OK, "write", "x", 5),
+        *ended("read", 3, None, Type.OK, 5, 10, 11),
+    ]  # fmt: skip
+    history = History.from_ops(records)
+    assert pointed(history, [op.index for op in history if op.type is Type.INVOKE]) is None
+
+
+def test_a_read_that_is_open_is_drawn_without_a_value():
+    history = History.from_ops([invoke(0, "read", "x", MISSING, time_ns=0)])
+    drawn = draw_core(history, Result("x", Verdict.INVALID, "why", certificate=Certificate("core", (0,))))
+    assert "read #0" in drawn
+
+
 def linear(count: int) -> History:
     """So many writes, one after the other."""
     events = []

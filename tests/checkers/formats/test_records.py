@@ -6,17 +6,31 @@ from hypothesis import strategies as st
 
 from checkers import MISSING, History, HistoryError, Op, Type, UnknownModel, Verdict, check, invoke
 from checkers.formats import dump, load, sniff
+from checkers.formats.files import _lines, _source, _texts
 
 CALL = "{:process 0, :type :invoke, :f :write, :value 1}\n"
 OK = CALL.replace("invoke", "ok")
 
 
-@pytest.fixture
-def read(tmp_path):
+def in_python(path, form):
+    """As `load`, but EDN of the common shape too by the reader that knows all of it."""
+    with path.open("rb") as file:
+        head = file.read()
+        try:
+            if (sniff(head) if form == "auto" else form) != "edn":
+                return load(path, form)
+            return History.stream(_lines(_source("edn", _texts(file, head))))
+        except HistoryError as error:
+            told = str(error)
+            raise HistoryError(told if told.startswith(f"{path}: ") else f"{path}: {told}") from None
+
+
+@pytest.fixture(params=[load, in_python], ids=["quick", "python"])
+def read(tmp_path, request):
     def read(text, form="auto"):
         path = tmp_path / "history"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(path, form)
+        return request.param(path, form)
 
     return read
 
@@ -62,6 +76,85 @@ def test_independent_tuples_are_key_and_value(read):
     assert [(key, value) for _, _, _, key, value, _ in rows(read(text))] == [
         (7, 1), ("x", MISSING), (7, 1), ("x", 5), (7, [1, 2]), (7, MISSING),
     ]  # fmt: skip
+
+
+READ = "{:process 9, :type :invoke, :f :read, :value [7 nil]}"
+
+
+@pytest.mark.parametrize(
+    ("before", "keyed"),
+    [
+        ("", True),
+        ("{:process :nemesis, :type :invoke, :f :start, :value nil}", True),
+        ("{:process 0, :type :invoke, :f :write, :value [7 1]} {:process 0, :type :info, :f :write, :value :lost}", True),
+        ("{:process 0, :type :invoke, :f :cas, :value [7 [1 2]]}", True),
+        ("{:process 0, :type :invoke, :f :cas, :value [7 [1 2 3]]}", False),
+        ("{:process 0, :type :invoke, :f :cas, :value [7 1]}", False),
+        ("{:process 0, :type :invoke, :f :write, :value [1 2 3]}", False),
+        ("{:process 0, :type :invoke, :f :write, :value 1}", False),
+        ("{:process 0, :type :invoke, :f :write, :key 1, :value [7 1]}", False),
+    ],
+)  # fmt: skip
+def test_the_first_read_tells_unless_a_value_before_it_is_no_pair(read, before, keyed):
+    history = read(before + READ, "edn")
+    assert history.op(len(history) - 1).key == (7 if keyed else None)
+
+
+@pytest.mark.parametrize(("value", "keyed"), [("[7 [1 2]]", True), ("[7 1]", False)])
+def test_without_a_read_a_cas_of_a_pair_tells(read, value, keyed):
+    history = read(f"{{:process 0, :type :invoke, :f :{'cas' if keyed else 'write'}, :value {value}}}", "edn")
+    assert history.op(0).key == (7 if keyed else None)
+
+
+def test_a_cas_among_writes_tells_wherever_it_stands(read):
+    write, cas = (
+        f"{{:process {n}, :type :invoke, :f :{f}, :value {v}}}"
+        for n, f, v in ((0, "write", "[7 1]"), (1, "cas", "[7 [1 2]]"))
+    )
+    assert [op.key for op in read(cas + write, "edn")] == [7, 7]
+    assert [op.key for op in read(write + cas, "edn")] == [7, 7]
+
+
+@pytest.mark.parametrize("value", ["8", "[8]", "[7 1 2]", "nil"])
+def test_a_value_that_is_no_pair_where_all_are_is_refused(read, value):
+    with pytest.raises(HistoryError, match=r"\[key value\] expected, as in the records before"):
+        read(READ + f"{{:process 0, :type :invoke, :f :write, :value {value}}}", "edn")
+
+
+@pytest.mark.parametrize(("given", "shown"), [("true", "True"), ("1.0", "1.0")])
+def test_a_key_that_is_equal_but_another_is_refused(read, given, shown):
+    keyed = CALL.replace(":f", ":key 1, :f") + OK.replace(":f", f":key {given}, :f")
+    with pytest.raises(HistoryError, match=f"the key is {shown}; 1 expected"):
+        read(keyed, "edn")
+
+
+@pytest.mark.parametrize("item", ["[:r 1]", "[:r 1 2 3]", "[1 2 3]", "[[:r] 1 2]", "[:x 1 2]", ":rxy"])
+def test_a_list_of_other_things_is_no_transaction(read, item):
+    history = read(f"{{:process 0, :type :invoke, :f :write, :value [{item} [:r 1 nil]]}}", "edn")
+    assert history.op(0).f == "write"
+
+
+def test_a_function_that_is_a_list_is_refused(read):
+    with pytest.raises(HistoryError, match=r":f is \[1\]; the function's name expected"):
+        read("{:process 0, :type :invoke, :f [1], :value [1 2]}", "edn")
+
+
+def test_of_two_words_that_are_texts_the_first_is_named(read):
+    calls = [
+        f"{{:process {n}, :type :invoke, :f :write, :value {v}}}"
+        for n, v in enumerate((":b", '"b"', ":a", '"a"'))
+    ]
+    with pytest.raises(HistoryError, match="both the keyword :a and the text 'a'"):
+        read("".join(calls), "edn")
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [("{:process 0, :f :read}", "type"), (READ + "{:process 0, :type :invoke, :f :write}", "value")],
+)
+def test_what_is_absent_is_called_absent(read, record, name):
+    with pytest.raises(HistoryError, match=f":{name} is absent"):
+        read(record, "edn")
 
 
 @pytest.mark.parametrize("value", ["nil", "[1 2]"])
