@@ -5,8 +5,8 @@
     chosen if too many             process, f, key, value …     numbers, or places in a table of texts
                                    density  how many ended how, in each of 240 slices of the whole run
 
-A run of 300,000 operations is embedded whole, at some 30 bytes an operation. Of a longer one the page keeps the proof, the stale reads' and
-failures' first, the slowest of each slice of time, and others by even steps, and says so; `density` always counts all of them.
+A run of 300,000 operations is embedded whole, at some 30 bytes an operation. Of a longer one the page keeps the proof, of
+each slice of time the slowest and the first that was stale or not ok, and others by even steps, and says so; `density` always counts all of them.
 Times are rounded down to microseconds, calls and answers alike: what came first is never drawn after. A history of less than 10 ms keeps nanoseconds.
 """
 
