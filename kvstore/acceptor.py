@@ -18,7 +18,7 @@ from kvstore import caspaxos
 from kvstore.caspaxos import Slot
 from kvstore.durability import Durability
 from kvstore.events import NO_TAG, CorruptRecord, Effect, Record, Tag
-from kvstore.invariants import one_value
+from kvstore.invariants import one_value, promised_first
 from kvstore.messages import Message, Refused
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.overlay import Overlay
@@ -61,7 +61,7 @@ class Acceptor:
         except CorruptRecord as error:
             self._send(src, Refused(message.request, "NOQUORUM", f"unreadable record: {error}"), 0)
             return
-        slot = _slot(promised, record)
+        slot = self._slot(promised, record)
         new = caspaxos.prepare(slot, message.tag)
         if new is None:
             self._send(src, Nack(message.request, slot.floor), 0)
@@ -98,7 +98,7 @@ class Acceptor:
             current, ticket = self._overlay.look(bucket, key)
         except CorruptRecord:
             current, ticket = None, 0  # rule 2
-        slot = _slot(promised, current)
+        slot = self._slot(promised, current)
         new = caspaxos.accept(slot, record.tag, record.value, then)
         if new is None:
             return slot.floor, 0
@@ -129,6 +129,13 @@ class Acceptor:
 
     # ---- rows ----
 
+    def _slot(self, promised: Tag, record: Record | None) -> Slot:
+        if record is None:
+            return Slot(promised)
+        if not self._forgetful:
+            promised_first(record, promised)
+        return Slot(promised, record.tag, record.value)
+
     def _promise(self, bucket: str, key: bytes) -> tuple[Tag, int]:
         if self._forgetful:
             return self._promised.get((bucket, key), NO_TAG), 0
@@ -148,7 +155,3 @@ class Acceptor:
         write = overlay.write(rows[0], lasting) if len(rows) == 1 else overlay.write_rows(rows, lasting)
         self._emit(write)
         return write.ticket
-
-
-def _slot(promised: Tag, record: Record | None) -> Slot:
-    return Slot(promised) if record is None else Slot(promised, record.tag, record.value)

@@ -2,6 +2,7 @@
 
     one tag is one value       wherever two copies of a version meet: a replica (`kvstore.absorb`), an acceptor, a reader
     tags never go back         versions and promises of a key (`kvstore.overlay`); the engine has a guard of its own
+    promised >= accepted       both rows of a state are written together (`kvstore.acceptor`, rule 2)
     epochs never go back       (`kvstore.view`)
     acknowledged <= synced     storage reports only what was written (`kvstore.overlay`), and what waits for it is held
 
@@ -33,4 +34,12 @@ def not_lower(record: Record, before: Record) -> None:
     if record.tag < before.tag:
         raise BrokenInvariantError(
             f"key {record.key!r} in {record.bucket} would go back from {before.tag} to {record.tag}"
+        )
+
+
+def promised_first(accepted: Record, promised: Tag) -> None:
+    """No ballot is accepted that is not promised too. Raises BrokenInvariantError."""
+    if accepted.tag > promised:
+        raise BrokenInvariantError(
+            f"key {accepted.key!r} in {accepted.bucket} has accepted {accepted.tag} and promised no more than {promised}"
         )

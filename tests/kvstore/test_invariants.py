@@ -18,7 +18,7 @@ from kvstore.events import Committed, Deliver, Meta, Record, Tag
 from kvstore.forest import Forest
 from kvstore.invariants import BrokenInvariantError
 from kvstore.messages import Message, Repair, Store
-from kvstore.messages_cas import Accept
+from kvstore.messages_cas import Accept, Prepare
 from kvstore.messages_repair import Handoff
 from kvstore.overlay import Overlay
 from kvstore.ring import partition_of
@@ -58,6 +58,16 @@ def test_a_second_state_under_one_ballot_stops_the_acceptor() -> None:
     made.step("a", Deliver("b", accepts[0]))
     with pytest.raises(BrokenInvariantError, match="two values under one tag"):
         made.step("a", Deliver("b", accepts[1]))
+
+
+@pytest.mark.parametrize("kind", [Prepare, Accept])
+def test_a_state_without_its_promise_stops_the_acceptor(kind: type) -> None:
+    made = Cluster("abc", bucket("default", "cas"), by_hand=True)
+    made.machines["a"].disk.commit([Record("default", b"x", TAG, b"1")])
+    later = TAG._replace(hlc=TAG.hlc + 1)
+    request = (1, "default", b"x", P, EPOCH, 9e9, later, *([b"2"] if kind is Accept else []))
+    with pytest.raises(BrokenInvariantError, match="promised no more than"):
+        made.step("a", Deliver("b", kind(*request)))
 
 
 @pytest.mark.parametrize("mode", ["quorum", "register"])
