@@ -183,8 +183,10 @@ def test_what_cannot_be_done_is_refused() -> None:
     assert made.node("a").view.epoch == 1
 
 
-def test_a_stranger_serves_nobody() -> None:
-    made = filled()
+@pytest.mark.parametrize("mode", ["register", "eventual"])
+def test_a_stranger_serves_nobody(mode: str) -> None:
+    """Not even what one replica may answer: it has no ring yet, and knows none."""
+    made = filled(mode)
     made.add("d")
     assert failed(made.ask("d", "GET", "k")) == "UNAVAILABLE"
     status = made.ask("d", "KV.CLUSTER", "STATUS")
