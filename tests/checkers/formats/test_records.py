@@ -157,6 +157,20 @@ def test_what_is_absent_is_called_absent(read, record, name):
         read(record, "edn")
 
 
+@pytest.mark.parametrize("name", ["1", '"#jepsen.history.Operation"', '"jepsen.history.Op"'])
+def test_only_a_map_that_is_called_an_op_is_unwrapped(read, name):
+    with pytest.raises(HistoryError, match=":type is absent"):
+        read(f"{{{name} {CALL.strip()}}}", "edn")
+
+
+@pytest.mark.parametrize(("length", "shown"), [(57, "k" * 57 + "';"), (58, "k" * 58 + "'…;")])
+def test_a_long_value_is_cut_in_a_sentence(read, length, shown):
+    other = OK.replace(":f", f':key "{"k" * length}", :f')
+    with pytest.raises(HistoryError) as caught:
+        read(CALL.replace(":f", ":key 1, :f") + other, "edn")
+    assert f"the key is '{shown}" in str(caught.value)
+
+
 @pytest.mark.parametrize("value", ["nil", "[1 2]"])
 def test_pairs_alone_are_no_tuples(read, value):
     text = f"""{{:process 0, :type :invoke, :f :cas, :value [1 2]}} {{:process 0, :type :ok, :f :cas, :value [1 2]}}
@@ -213,6 +227,7 @@ def test_transactions_are_refused_by_name(read, value):
         (CALL + "[1]", r"line 2, column 1: a map such as .* expected, not \[1\]"),
         (CALL.replace(":f", ":time 1.5, :f"), ":time is 1.5; an integer"),
         (CALL.replace(":f", ":index 3, :f") + OK.replace(":f", ":index 3, :f"), "line 2, column 1: :index is 3 after 3"),
+        (CALL.replace(":f", ":index true, :f"), "line 1, column 1: :index is True"),
         (CALL.replace(":f", ":key 1, :f") + OK.replace(":f", ":key 2, :f"), "line 2, column 1: the key is 2; 1 expected"),
         (CALL.replace("1}", ":x}") + OK.replace("1}", '"x"}'), "both the keyword :x and the text 'x'"),
         (CALL.encode() + b'{:process "\xff"}', "line 2: is not UTF-8"),
