@@ -24,6 +24,7 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "delay": {**LINKS, "delay_ms": float, "jitter_ms": float},
     "kill": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
+    "bitflip": {"share": float, "targets": TARGETS},
     "join": {},
     "leave": {},
     "replace": {},
@@ -40,8 +41,10 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
 }
 """Faults of links other than partitions, and what their options are when a plan does not say."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
+STRENGTHS: Mapping[str, Mapping[str, float]] = {**LINK_DEFAULTS, "bitflip": {"share": 0.1}}
+"""How strong a fault is that has degrees, when a plan does not say."""
 RANGES: Mapping[str, tuple[float, float, str]] = {
-    "share": (0.001, 1.0, "a share of the packets"),
+    "share": (0.001, 1.0, "a share of the packets, or records"),
     "down_ms": (50.0, 600_000.0, "milliseconds"),
     "up_ms": (50.0, 600_000.0, "milliseconds"),
     "rate_kbit": (8.0, 1_000_000.0, "kilobits a second"),

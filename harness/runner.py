@@ -46,6 +46,7 @@ from harness.generator import (
 from harness.interpreter import interpret
 from harness.nemesis.aim import Heat
 from harness.nemesis.client import HEAL, NemesisClient
+from harness.nemesis.disks import refuse_impossible
 from harness.nemesis.schedule import nemesis_ops, timetable
 from harness.plan import Plan, PlanError, dump_plan, repeat_command
 from harness.plan_options import PRIMARIES
@@ -114,6 +115,7 @@ class Story:
             self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
         except KeyError as error:
             raise PlanError(str(error.args[0])) from None
+        refuse_impossible(plan, world, self.system)
         self.heat = Heat() if self.is_aimed() else None
         strokes = plan.strokes or timetable(
             plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")

@@ -12,7 +12,8 @@ A system registers under the entry-point group `quorate.systems`; the harness kn
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -139,6 +140,23 @@ class LedSystem(SystemUnderTest, Protocol):
 
     async def primaries(self, channel: Channel, key: bytes) -> tuple[str, ...]:
         """The nodes that lead for a key, as this node knows them: a leader, or the first that holds it."""
+
+
+class Rot(NamedTuple):
+    """What is known of damaged records on a disk: those that are damaged now, and those that were ever found so by a read."""
+
+    left: AbstractSet[Hashable]
+    met: AbstractSet[Hashable]
+
+
+class RottingSystem(SystemUnderTest, Protocol):
+    """A system whose simulated disks (`SimulatedEnv.disk`) can be damaged record by record."""
+
+    def damage(self, disk: dict[str, Any], share: float, rng: random.Random) -> AbstractSet[Hashable]:
+        """Flip a bit in a share of the records, drawn from `rng`, so that reading them fails; which they are."""
+
+    def rot(self, disk: dict[str, Any]) -> Rot:
+        """What became of the damage."""
 
 
 SystemFactory = Callable[[Mapping[str, Any], Sequence[str]], SystemUnderTest]

@@ -4,7 +4,7 @@
     └──────────────────────┘     └─────────────────────┘   └──────┘
           survives surely         c can be read; nothing, c, or c and d survive: a prefix, as in a write-ahead log
 
-A record can be damaged (`corrupt`), which a read then reports as the real engine does. `sync` never fails
+A record can be damaged (`corrupt`), which a read then reports as the real engine does; which of them a read met is kept. `sync` never fails
 here: a node whose fsync failed ends, so to its peers it is a crash.
 """
 
@@ -34,10 +34,12 @@ class MemoryEngine:
             list[Callable[[], None]]
         ] = []  # what takes each batch back that can be read and is not durable
         self._corrupt: set[tuple[str, bytes]] = set()
+        self._met: set[tuple[str, bytes]] = set()  # of what was ever damaged, what a read met
 
     def get(self, bucket: str, key: bytes) -> Record | None:
         """The committed record, None when there is none. Raises CorruptRecord."""
         if self._corrupt and (bucket, key) in self._corrupt:
+            self._met.add((bucket, key))
             raise CorruptRecord(f"The record of key {key!r} in bucket {bucket} does not match its checksum.")
         return self._records.get((bucket, key))
 
@@ -59,10 +61,14 @@ class MemoryEngine:
         """At most `limit` committed records of one partition, by key, beginning behind `after`."""
         here = self._keys.get((bucket, partition), set())
         keys = sorted(key for key in here if after is None or key > after)
-        return [
-            Damaged(bucket, key) if (bucket, key) in self._corrupt else self._records[bucket, key]
-            for key in keys[:limit]
-        ]
+        found: list[Record | Damaged] = []
+        for key in keys[:limit]:
+            if (bucket, key) in self._corrupt:
+                self._met.add((bucket, key))
+                found.append(Damaged(bucket, key))
+            else:
+                found.append(self._records[bucket, key])
+        return found
 
     def buckets(self) -> list[str]:
         """Every bucket that has a committed record, sorted."""
@@ -125,11 +131,31 @@ class MemoryEngine:
         self._staged.clear()
         self._undo.clear()
         self._corrupt.clear()
+        self._met.clear()
 
     def corrupt(self, bucket: str, key: bytes) -> None:
         """Damage a committed record, until a version at least as new is written over it."""
         assert (bucket, key) in self._records, "only a committed record can be damaged"
         self._corrupt.add((bucket, key))
+        self._met.discard((bucket, key))
+
+    def rot(self, share: float, rng: Random) -> frozenset[tuple[str, bytes]]:
+        """Damage this share of the committed records that are whole, drawn from `rng`, but one at least if there is any; which."""
+        whole = sorted(self._records.keys() - self._corrupt)
+        struck = rng.sample(whole, min(len(whole), max(1, round(share * len(whole)))))
+        for place in struck:
+            self.corrupt(*place)
+        return frozenset(struck)
+
+    @property
+    def damaged(self) -> frozenset[tuple[str, bytes]]:
+        """The records that are damaged now."""
+        return frozenset(self._corrupt)
+
+    @property
+    def met(self) -> frozenset[tuple[str, bytes]]:
+        """The records that a read, or a scan, found damaged, whether or not they were mended since."""
+        return frozenset(self._met)
 
     def _apply(self, rows: tuple[Row, ...], undo: list[Callable[[], None]] | None) -> None:
         """Take the rows in; to `undo`, if it is wanted, goes what takes them back."""

@@ -21,13 +21,16 @@ bugs           []                 deliberate mistakes, see kvstore.bugs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from harness.client import Channel
 from harness.plan import PlanError
-from harness.system import Deployment, Layout, SimulatedEnv, SimulatedNode, SystemFault
+from harness.system import Deployment, Layout, Rot, SimulatedEnv, SimulatedNode, SystemFault
 from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node_config
+from kvstore.engine_memory import MemoryEngine
 from kvstore.messages import Query, QueryReply, Refused, Repair, Stale, Store, StoreReply
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
@@ -88,6 +91,16 @@ class KvStoreSystem:
     def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
         """One life of a node in the simulator."""
         return StoreNode(self._configs[node], env)
+
+    def damage(self, disk: dict[str, Any], share: float, rng: random.Random) -> AbstractSet[Hashable]:
+        """Flip a bit in a share of the records on a simulated disk: their checksums do not match any more."""
+        engine: MemoryEngine | None = disk.get("engine")
+        return frozenset() if engine is None else engine.rot(share, rng)
+
+    def rot(self, disk: dict[str, Any]) -> Rot:
+        """What became of the damage: a record that was written anew is whole again."""
+        engine: MemoryEngine | None = disk.get("engine")
+        return Rot(frozenset(), frozenset()) if engine is None else Rot(engine.damaged, engine.met)
 
     def deployment(self) -> Deployment:
         """How it is put on hosts."""

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from harness.cli.console import STYLES, emit, out, readable, say, waiting
+from harness.nemesis.disks import refuse_impossible
 from harness.plan import Plan, PlanError, load_plan
 from harness.plan_changes import changed
 
@@ -28,6 +29,7 @@ def run_plan(
     if time_limit is not None:
         changes = [*changes, f"time_limit_s={time_limit}"]
     plan = changed(plan, changes, str(path))
+    refuse_impossible(plan, world)
     hosts = inventory_of(world, inventory, cluster, plan)
     from harness.runner import run
 

@@ -175,9 +175,11 @@ def _stopped(plan: Plan, until_s: float, *, json: bool) -> int:
 
 def _on_hosts(plan: Plan, times: int, cluster: str | None, folder: Path, *, json: bool) -> int:
     """Run the plan on hosts and count how often it breaks a claim, and as it does in the simulator."""
+    from harness.nemesis.disks import refuse_impossible
     from harness.provision import find_inventory
     from harness.runner import run as run_once
 
+    refuse_impossible(plan, "hosts")
     inventory = find_inventory(cluster)
     outcomes: list[dict[str, Any]] = []
     for number in range(1, times + 1):

@@ -18,7 +18,7 @@ import msgspec
 
 from checkers.op import Op, Type
 from harness.client import ChannelError
-from harness.nemesis import faults, links, members
+from harness.nemesis import disks, faults, links, members
 from harness.nemesis.aim import aimed, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
@@ -29,6 +29,7 @@ HEAL: Final = "heal"
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
     **faults.KINDS,
     **links.KINDS,
+    **disks.KINDS,
     Flapping.kind: Flapping,
     **members.KINDS,
 }

@@ -1,4 +1,4 @@
-"""The kinds of fault of processes and clocks (`links`: of the network). Each starts, stops, and says from what was measured in the world whether it bit.
+"""The kinds of fault of processes and clocks (`links`: of the network, `disks`: of what is stored). Each starts, stops, and says from what was measured in the world whether it bit.
 
 A fault on several nodes bit if it did on every node where it could: one whose process is gone already is none of those, and is told.
 

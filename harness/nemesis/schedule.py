@@ -18,7 +18,7 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import SHAPES, around
 from harness.plan import FaultPlan
-from harness.plan_options import LINK_DEFAULTS, LINK_KINDS, PRIMARIES
+from harness.plan_options import LINK_KINDS, PRIMARIES, STRENGTHS
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -47,20 +47,20 @@ def draw_stroke(
         hit = tuple(node for node in nodes if grudge.get(node))
         return hit, {
             "shape": shape,
-            **link_options(fault),
+            **strength(fault),
             "grudge": {node: sorted(grudge[node]) for node in hit},
         }
     targets = options.get("targets", DEFAULT_TARGETS)
     if targets == PRIMARIES:
-        drawn = {"offset_ms": draw_offset_ms(fault, rng)} if fault.kind == "clock" else link_options(fault)
+        drawn = {"offset_ms": draw_offset_ms(fault, rng)} if fault.kind == "clock" else strength(fault)
         return (), {"targets": targets, **drawn}
     chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
     hit = tuple(node for node in nodes if node in chosen)
     if fault.kind in LINK_KINDS:
         links = {node: sorted(sources) for node, sources in around(hit, nodes).items() if sources}
-        return hit, {"targets": targets, **link_options(fault), "grudge": links}
+        return hit, {"targets": targets, **strength(fault), "grudge": links}
     if fault.kind != "clock":
-        return hit, {"targets": targets}
+        return hit, {"targets": targets, **strength(fault)}
     offsets = {node: draw_offset_ms(fault, rng) for node in hit}
     return hit, {"targets": targets, "offsets_ms": offsets}
 
@@ -71,9 +71,9 @@ def draw_offset_ms(fault: FaultPlan, rng: random.Random) -> float:
     return round(rng.choice((-1, 1)) * rng.uniform(largest / 2, largest), 1)
 
 
-def link_options(fault: FaultPlan) -> dict[str, float]:
-    """What a fault of links does to packets; nothing for other kinds."""
-    own = LINK_DEFAULTS.get(fault.kind, {})
+def strength(fault: FaultPlan) -> dict[str, float]:
+    """How strong the fault is; nothing for kinds without degrees."""
+    own = STRENGTHS.get(fault.kind, {})
     return {key: fault.options.get(key, default) for key, default in own.items()}
 
 

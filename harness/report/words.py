@@ -36,6 +36,7 @@ FAULT_WORDS = {
     "delay": "delayed packets",
     "kill": "killed and restarted nodes",
     "wipe": "nodes that lost their disks",
+    "bitflip": "damaged records on disks",
     "join": "nodes that joined",
     "leave": "nodes that left",
     "replace": "nodes that died and were replaced by others",
@@ -43,7 +44,7 @@ FAULT_WORDS = {
     "clock": "shifted clocks",
 }
 NEVER_TESTED = (
-    "disk corruption or a full disk",
+    "a full disk",
     "operations on several keys at once",
     "packets corrupted on their way",
 )

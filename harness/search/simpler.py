@@ -31,7 +31,7 @@ GAP_S: Final = 0.02  # what is left of a time in which nothing happens
 TAIL_S: Final = 0.1  # from the last that happens to the end
 SHORTEST_S: Final = 0.02  # no fault is made shorter
 SMALLEST_MS: Final = 1.0  # no shift of a clock is made smaller
-HALVED: Final = ("share", "delay_ms")  # of faults of links
+HALVED: Final = ("share", "delay_ms")  # of faults of links and disks
 
 
 def only_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from harness.plan import FaultPlan, Plan
-from harness.plan_options import LINK_DEFAULTS, RANGES
+from harness.plan_options import RANGES, STRENGTHS
 from harness.worlds.sim import stream
 from harness.worlds.sim.net import LATENCIES, PRIORITIES, NetOptions
 
@@ -75,9 +75,9 @@ def _rhythm(fault: FaultPlan, time_limit_s: float, rng: random.Random) -> FaultP
 
 
 def _strength(fault: FaultPlan, rng: random.Random) -> Mapping[str, float]:
-    """How strong a fault of links is: around what the plan says, or what it is by default."""
+    """How strong a fault is that has degrees: around what the plan says, or what it is by default."""
     drawn = {}
-    for key, default in LINK_DEFAULTS.get(fault.kind, {}).items():
+    for key, default in STRENGTHS.get(fault.kind, {}).items():
         low, high, _ = RANGES[key]
         drawn[key] = round(min(high, max(low, fault.options.get(key, default) * _around(rng))), 3)
     return drawn

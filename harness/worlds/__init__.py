@@ -6,7 +6,8 @@ after the fact, not a repetition of what was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ if (
     TYPE_CHECKING
 ):  # the client needs the checkers and their compiled core, whose absence `quorate doctor` reports
     from harness.client import Channel
-    from harness.system import SystemUnderTest
+    from harness.system import Rot, SystemUnderTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,16 @@ class World(Protocol):
 
     def environment(self) -> Mapping[str, Any]:
         """What to write in environment.json about this world."""
+
+
+class RottingWorld(World, Protocol):
+    """A world that can damage what is on a node's disk: the simulator. Its system is a `harness.system.RottingSystem`."""
+
+    async def damage(self, node: str, share: float, number: int) -> AbstractSet[Hashable]:
+        """Flip a bit in a share of the records on the disk, which ones drawn for the fault of this number; which they are."""
+
+    async def rot(self, node: str) -> Rot:
+        """Look at the disk: what is damaged still, and what was met by a read."""
 
 
 class WorldError(Exception):

@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import platform
 import random
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from harness.client import ChannelError
-from harness.system import SystemUnderTest
+from harness.system import Rot, RottingSystem, SystemUnderTest
 from harness.worlds import ProcessState, WorldError
 from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
@@ -162,6 +163,17 @@ class SimWorld:
     async def wipe(self, node: str) -> int:
         """Forget what is on the disk of a machine without a process."""
         return self._machines[node].wipe()
+
+    async def damage(self, node: str, share: float, number: int) -> AbstractSet[Hashable]:
+        """Flip a bit in a share of the records on the node's disk."""
+        rng = stream(self._seed, f"damage/{number}/{node}")
+        struck = cast(RottingSystem, self.system).damage(self._machines[node].disk, share, rng)
+        self._machines[node].note(f"{len(struck)} records on the disk were damaged")
+        return struck
+
+    async def rot(self, node: str) -> Rot:
+        """What became of the damage."""
+        return cast(RottingSystem, self.system).rot(self._machines[node].disk)
 
     async def start(self, node: str) -> None:
         """Start the process if there is none."""
