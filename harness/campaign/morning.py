@@ -43,7 +43,7 @@ class Morning:
             "outcome": self.outcome,
             "why": self.why,
             "runs": len(self.records),
-            "findings": [self._finding(each) for each in self.findings],
+            "findings": [finding_json(each, self.plans.get(each.id)) for each in self.findings],
             "items": [
                 {
                     "item": each.item, "outcomes": dict(each.outcomes), "faults": dict(each.bit), "ops": each.ops, "cpu_s": each.cpu_s,
@@ -53,15 +53,17 @@ class Morning:
             ],
         }  # fmt: skip
 
-    def _finding(self, each: Finding) -> dict[str, Any]:
-        accepted = each.accepted
-        return {
-            "id": each.id, "title": each.title, "state": each.state, "red": each.red, "claim": each.claim, "anomaly": each.anomaly,
-            "configuration": each.configuration, "items": list(each.items), "nights": {str(n): list(hits) for n, hits in each.hits.items()},
-            "rate": [round(end, 6) for end in each.rate], "clean": each.clean, "needed": each.needed, "shapes": list(each.shapes),
-            "sentence": each.example.sentence, "drawing": each.example.drawing, "seed": each.example.seed, "plan": self.plans.get(each.id),
-            "accepted": None if accepted is None else {"owner": accepted.owner, "note": accepted.note, "until": accepted.until},
-        }  # fmt: skip
+
+def finding_json(each: Finding, plan: str | None) -> dict[str, Any]:
+    """A finding for a program. `plan` is the path of the plan that shows it."""
+    accepted = each.accepted
+    return {
+        "id": each.id, "title": each.title, "state": each.state, "red": each.red, "claim": each.claim, "anomaly": each.anomaly,
+        "configuration": each.configuration, "items": list(each.items), "nights": {str(n): list(hits) for n, hits in each.hits.items()},
+        "rate": [round(end, 6) for end in each.rate], "clean": each.clean, "needed": each.needed, "shapes": list(each.shapes),
+        "sentence": each.example.sentence, "drawing": each.example.drawing, "seed": each.example.seed, "plan": plan,
+        "accepted": None if accepted is None else {"owner": accepted.owner, "note": accepted.note, "until": accepted.until},
+    }  # fmt: skip
 
 
 def morning(campaign: Campaign, ledger: Ledger, today: str, *, missing: int, plans: Mapping[str, str]) -> Morning | None:  # fmt: skip

@@ -24,7 +24,7 @@ from harness.campaign.morning import (  # fmt: skip
     sarif,
     told,
 )
-from harness.campaign.night import go, todo
+from harness.campaign.night import configuration_of, go, todo
 from harness.campaign.page import morning_page
 from harness.cli.console import STYLES, emit, out, readable, say, waiting
 from harness.cli.search import seconds
@@ -112,9 +112,9 @@ def gathered(campaign: Campaign, ledger: Ledger, folder: Path) -> Morning | None
 
 
 def plan_of(campaign: Campaign, found: Finding, folder: Path) -> Path | None:
-    """The plan that shows a finding; None if the campaign has its item no more."""
+    """The plan that shows a finding; None if the campaign has its item, or the item its configuration, no more."""
     item = campaign.item(found.example.item)
-    if item is None:
+    if item is None or configuration_of(item.plan) != found.configuration:
         return None
     path = folder / "findings" / f"{found.id}.toml"
     path.parent.mkdir(exist_ok=True)

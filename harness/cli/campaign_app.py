@@ -14,6 +14,9 @@ campaign = typer.Typer(help="Many runs night after night: what is new, what is r
 app.add_typer(campaign, name="campaign")
 
 File = Annotated[Path, typer.Argument(help="The campaign, a TOML file.", metavar="CAMPAIGN")]
+Id = Annotated[
+    str, typer.Argument(help="The id of a finding, from the morning or `status`.", metavar="FINDING")
+]
 Folder = Annotated[Path, typer.Option("--out", help="Where the ledger and the pages are.", metavar="FOLDER")]
 
 
@@ -67,3 +70,44 @@ def campaign_diff(
     from harness.cli.campaign import diff_nights
 
     return diff_nights(file, earlier, later, out, json=json)
+
+
+@campaign.command("status")
+def campaign_status(file: File, out: Folder = Path("campaign"), json: Json = False) -> int:
+    """Say where the nights stand: the last one, how far one is that has not ended, and what is open. Nothing is run or written.
+
+    Example:
+
+      quorate campaign status campaigns/smoke.toml --out smoke
+    """
+    from harness.cli.campaign_status import status_campaign
+
+    return status_campaign(file, out, json=json)
+
+
+@campaign.command("show")
+def campaign_show(file: File, finding: Id, out: Folder = Path("campaign"), json: Json = False) -> int:
+    """Tell of one finding: night after night, its rate, its example, and the command that makes it again.
+
+    Example:
+
+      quorate campaign show campaigns/smoke.toml 3419363c --out smoke
+    """
+    from harness.cli.campaign_status import show_finding
+
+    return show_finding(file, finding, out, json=json)
+
+
+@campaign.command("replay")
+def campaign_replay(file: File, finding: Id, out: Folder = Path("campaign"), json: Json = False) -> int:
+    """Make the example of a finding again in the simulator, and say whether it came back, byte for byte or otherwise.
+
+    Exit status: 1 when it came back; else that of the run: 0 ok, 2 unknown or vacuous, 1 another violation, 255 a crash.
+
+    Example:
+
+      quorate campaign replay campaigns/smoke.toml 3419363c --out smoke
+    """
+    from harness.cli.campaign_status import replay_finding
+
+    return replay_finding(file, finding, out, json=json)

@@ -1,0 +1,163 @@
+"""`quorate campaign status`, `show` and `replay`: look into a ledger between two mornings. Nothing in it is changed, so a night may go on meanwhile."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from harness.campaign.file import Campaign, load_campaign
+from harness.campaign.findings import Finding, findings
+from harness.campaign.ledger import Ledger, Night, opened
+from harness.campaign.night import configuration_of, run_one
+from harness.campaign.status import (
+    Replayed,
+    Status,
+    found_by,
+    history_of,
+    outcomes,
+    shown,
+    standing,
+    status_of_nights,
+)
+from harness.cli.campaign import LEDGER, plan_of, today
+from harness.cli.console import STYLES, emit, out, readable, waiting
+from harness.plan import Plan, PlanError, dump_plan
+from harness.report import words
+
+
+def status_campaign(path: Path, folder: Path, *, json: bool) -> int:
+    """Where the nights stand."""
+    campaign = load_campaign(readable(path))
+    with opened(folder / LEDGER) as ledger:
+        found = status_of_nights(campaign, begun(ledger, path, folder), list(ledger.records()), today())
+    if json:
+        emit(found.as_json())
+    else:
+        print("\n".join(status_lines(found, path, folder)))
+    return 0
+
+
+def status_lines(found: Status, path: Path, folder: Path) -> list[str]:
+    """For a person."""
+    lines = [f"{found.campaign.name}: {words.plural(found.nights, 'night')} in {folder / LEDGER}"]
+    if found.last is not None:
+        night, runs, outcome, why = found.last
+        lines.append(
+            f"last night: {night.number}, ended {night.ended}, quorate {night.version}: {outcome}: {why} ({counted(outcomes(runs))})"
+        )
+    if found.going is not None:
+        night, runs = found.going
+        done = found.done()
+        made, total = (sum(part) for part in zip(*done.values(), strict=True))
+        lines.append(
+            f"not ended: night {night.number}, began {night.began}: {made:,} of {words.plural(total, 'run')} ({counted(outcomes(runs))})"
+        )
+        lines += [f"  {name}: {count} of {runs_of}" for name, (count, runs_of) in done.items()]
+        lines.append(f"  if it was cut off, it is gone on with by: {command('run', path, folder=folder)}")
+    for state, each_of in found.open().items():
+        lines.append(f"{state}: {len(each_of) or 'none'}")
+        lines += [f"  {each.id} {each.title} ({each.configuration})" for each in each_of]
+    resolved = sum(each.state == "resolved" for each in found.findings)
+    return [*lines, f"resolved: {resolved or 'none'}"]
+
+
+def counted(found: dict[str, int]) -> str:
+    """`3 ok, 2 violation`."""
+    return ", ".join(f"{count} {name}" for name, count in found.items()) or "no run"
+
+
+def show_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
+    """One finding over the nights."""
+    campaign = load_campaign(readable(path))
+    with opened(folder / LEDGER) as ledger:
+        nights, found = looked_up(campaign, ledger, path, name, folder)
+    plan = plan_of(campaign, found, folder)
+    again = None if plan is None else command("replay", path, name, folder=folder)
+    if json:
+        emit(shown(found, nights, None if plan is None else str(plan), again))
+        return 0
+    run = found.example
+    lines = [f"{found.id} {found.title}: {found.state}", found.configuration, standing(found)]
+    if found.accepted is not None:
+        lines.append(
+            f"accepted by {found.accepted.owner} until {found.accepted.until}: {found.accepted.note}"
+        )
+    for each in history_of(found, nights):
+        lines.append(
+            f"  night {each['night']}, {each['began']}, quorate {each['version']}: {each['hits']} of {words.plural(each['runs'], 'run')}"
+        )
+    lines.append(
+        f"example: {run.item}, night {run.night}, seed {run.seed}, {words.plural(run.core_ops, 'operation')} in its core of {run.ops:,}"
+    )
+    lines += [
+        f"  {words.sentence(run.sentence or run.reason)}",
+        run.drawing,
+        f"shapes of its cores: {'; '.join(found.shapes)}",
+    ]
+    lines.append(f"again: {again}" if plan else f"again: {gone(campaign, found)}")
+    if plan:
+        lines.append(f"smaller: quorate shrink {shlex.quote(str(plan))}")
+    print("\n".join(line for line in lines if line))
+    return 0
+
+
+def replay_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
+    """Make the example again; the exit status is 1 if the finding came back."""
+    campaign = load_campaign(readable(path))
+    with opened(folder / LEDGER) as ledger:
+        nights, found = looked_up(campaign, ledger, path, name, folder)
+    run, plan = found.example, example_plan(campaign, found)
+    with waiting(f"{found.title}, {run.item}, seed {run.seed}", quiet=json):
+        again = Replayed(found, run_one(run.night, run.item, run.run, dump_plan(plan)))
+    versions = {night.number: night.version for night in nights}
+    if json:
+        emit(again.as_json(versions, version("quorate")))
+        return again.status
+    console = out()
+    style = STYLES["invalid" if again.came_back else "valid" if again.made.outcome == "ok" else "unknown"]
+    console.print(f"{found.id} {found.title}:", end=" ", markup=False)
+    console.print(again.told(versions, version("quorate")), style=style, markup=False, soft_wrap=True)
+    console.print(words.sentence(again.made.sentence or again.made.reason), markup=False, soft_wrap=True)
+    if again.made.drawing:
+        console.print(again.made.drawing, markup=False, soft_wrap=True)
+    return again.status
+
+
+def looked_up(
+    campaign: Campaign, ledger: Ledger, path: Path, name: str, folder: Path
+) -> tuple[Sequence[Night], Finding]:  # fmt: skip
+    """The nights and the finding. Raises PlanError."""
+    nights = begun(ledger, path, folder)
+    return nights, found_by(name, findings(list(ledger.records()), campaign.accepted, today()))
+
+
+def begun(ledger: Ledger, path: Path, folder: Path) -> Sequence[Night]:
+    """The nights. Raises PlanError if there is none yet."""
+    nights = ledger.nights()
+    if not nights:
+        raise PlanError(f"{folder} holds no night yet; begin with `{command('run', path, folder=folder)}`")
+    return nights
+
+
+def example_plan(campaign: Campaign, found: Finding) -> Plan:
+    """The plan of the run. Raises PlanError if the campaign file has no such plan any more."""
+    item = campaign.item(found.example.item)
+    if item is None or configuration_of(item.plan) != found.configuration:
+        raise PlanError(f"{found.id} cannot be replayed: {gone(campaign, found)}")
+    return replace(item.plan, seed=found.example.seed)
+
+
+def gone(campaign: Campaign, found: Finding) -> str:
+    """Why the file cannot make the run any more."""
+    item = campaign.item(found.example.item)
+    if item is None:
+        return f"the campaign has no item {found.example.item!r} any more; give the file as it was"
+    return f"item {item.name!r} is {configuration_of(item.plan)!r} now and was {found.configuration!r}; give the file as it was"
+
+
+def command(what: str, path: Path, *more: str, folder: Path) -> str:
+    """As one types it."""
+    return shlex.join(["quorate", "campaign", what, str(path), *more, "--out", str(folder)])
