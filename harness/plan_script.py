@@ -10,11 +10,12 @@ A run is turned into its script to be made smaller (`harness.search`), and to be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.plan_options import LINK_KINDS, PRIMARIES
+from harness.plan_options import FAULT_OPTIONS, LINK_KINDS, PRIMARIES, RANGES
 from harness.plan_toml import PlanError
 
 
@@ -103,14 +104,48 @@ def _stroke(
     detail = item.get("detail", {})
     if not isinstance(struck, list) or not isinstance(detail, Mapping):
         raise PlanError(f"{where}: nodes is a list of names and detail a table")
-    if kind in LINK_KINDS and not detail.get("grudge") and detail.get("targets") != PRIMARIES:
-        raise PlanError(
-            f'{where}: {kind} needs its links: detail = {{grudge = {{n1 = ["n2"]}}}}, what n2 sends n1'
-        )
+    _check_detail(str(kind), detail, where, aimed=detail.get("targets") == PRIMARIES and not struck)
     for name in (*struck, *_nodes_of(detail)):
         if name not in nodes:
             raise PlanError(f"{where}: there is no node {name!r}; there are {', '.join(nodes)}")
     return str(kind), round(start_s * NS), round((start_s + for_s) * NS), tuple(struck), detail
+
+
+DRAWN = {"join": "draw", "leave": "draw", "replace": "draw", "clock": "offsets_ms"} | dict.fromkeys(
+    LINK_KINDS, "grudge"
+)
+"""What the timetable draws for a kind of fault, and a stroke has to say."""
+FORMS = {
+    "draw": "detail = {draw = 0.5}, a number from 0 to below 1 that chooses the member",
+    "offsets_ms": "detail = {offsets_ms = {n1 = 100.0}}, by how much whose clock is shifted",
+    "grudge": 'its links, detail = {grudge = {n1 = ["n2"]}}: what n2 sends n1',
+    "offset_ms": "detail = {offset_ms = 100.0}, by how much the clocks of the primaries are shifted",
+}
+
+
+def _check_detail(kind: str, detail: Mapping[str, Any], where: str, *, aimed: bool) -> None:
+    """Refuse what the kind does not have, what it cannot be, and what is missing. `aimed`: its nodes are found when it begins."""
+    own, drawn = FAULT_OPTIONS[kind], DRAWN.get(kind)
+    _known(detail, (*own, *([drawn] if drawn else [])), f"{where}, detail")
+    if aimed:
+        drawn = "offset_ms" if kind == "clock" else None
+    if drawn is not None and not _well_formed(drawn, detail.get(drawn)):
+        raise PlanError(f"{where}: {kind} needs {FORMS[drawn]}")
+    for key, value in detail.items():
+        kinds = own.get(key)
+        if isinstance(kinds, tuple) and value not in kinds:
+            raise PlanError(f"{where}: {key} is {value!r}, but must be one of {', '.join(kinds)}")
+        low, high, what = RANGES.get(key, (-math.inf, math.inf, "a number"))
+        if kinds is float and not (_number(value) and low <= value <= high):
+            raise PlanError(f"{where}: {key} is {what}, from {low:g} to {high:g}, not {value!r}")
+
+
+def _well_formed(key: str, value: Any) -> bool:
+    if key == "grudge":
+        return bool(value) and isinstance(value, Mapping) and all(isinstance(each, list) for each in value.values())  # fmt: skip
+    if key == "offsets_ms":
+        return bool(value) and isinstance(value, Mapping) and all(map(_number, value.values()))
+    return _number(value) and (key != "draw" or 0 <= value < 1)
 
 
 def _nodes_of(detail: Mapping[str, Any]) -> list[str]:
@@ -141,4 +176,4 @@ def _known(item: Mapping[str, Any], names: Sequence[str], where: str) -> None:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 
 from harness.nemesis.flapping import Flapping
 from harness.nemesis.links import Delay
-from harness.plan import PlanError, parse_plan
-from harness.plan_options import LINK_KINDS
+from harness.nemesis.schedule import timetable
+from harness.plan import PlanError, dump_plan, parse_plan
+from harness.plan_options import FAULT_OPTIONS, LINK_KINDS
 from harness.runner import run
 from harness.simulate import simulate_run
 from harness.worlds.trouble import Touch
@@ -143,7 +146,51 @@ def test_what_a_plan_may_not_ask_for(kind: str, option: str, says: str) -> None:
         parse_plan(PLAN.replace("KIND", kind).replace("SEED", "1") + option)
 
 
-def test_a_stroke_without_links_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("stroke", "says"),
+    [
+        ('kind = "loss"', "loss needs its links"),
+        ('kind = "loss"\ndetail = {grudge = {n1 = "n2"}}', "loss needs its links"),
+        ('kind = "loss"\ndetail = {grudge = 3}', "loss needs its links"),
+        ('kind = "loss"\ndetail = {targets = "primaries"}', "loss needs its links"),  # its nodes are told
+        ('kind = "loss"\ndetail = {share = "x", grudge = {n1 = ["n2"]}}', "share is a share of the packets"),
+        ('kind = "loss"\ndetail = {share = 7, grudge = {n1 = ["n2"]}}', "from 0.001 to 1, not 7"),
+        ('kind = "loss"\ndetail = {shaer = 0.5, grudge = {n1 = ["n2"]}}', "unknown key 'shaer'"),
+        ('kind = "flapping"\ndetail = {down_ms = 0, grudge = {n1 = ["n2"]}}', "down_ms is milliseconds"),
+        ('kind = "clock"', "clock needs detail = {offsets_ms"),
+        ('kind = "clock"\ndetail = {offsets_ms = {n1 = "x"}}', "clock needs detail = {offsets_ms"),
+        ('kind = "clock"\ndetail = {offsets_ms = {n1 = nan}}', "clock needs detail = {offsets_ms"),
+        ('kind = "join"', "join needs detail = {draw"),
+        ('kind = "join"\ndetail = {draw = 1}', "join needs detail = {draw"),
+        ('kind = "kill"\ndetail = {targets = "primary"}', "targets is 'primary', but must be one of one,"),
+        ('kind = ["kill"]', "which is no fault"),
+    ],
+)
+def test_a_stroke_that_does_not_say_what_it_does_is_refused(stroke: str, says: str) -> None:
     head = PLAN[: PLAN.index("[[faults]]")].replace("SEED", "1")
-    with pytest.raises(PlanError, match="loss needs its links"):
-        parse_plan(head + '[[strokes]]\nkind = "loss"\nstart_s = 1\nfor_s = 1\nnodes = ["n1"]\n')
+    with pytest.raises(PlanError, match=says):
+        parse_plan(head + f'[[strokes]]\nstart_s = 1\nfor_s = 1\nnodes = ["n1"]\n{stroke}\n')
+
+
+def test_a_stroke_at_no_time_is_refused() -> None:
+    head = PLAN[: PLAN.index("[[faults]]")].replace("SEED", "1")
+    with pytest.raises(PlanError, match="start_s is 0 or more seconds"):
+        parse_plan(head + '[[strokes]]\nkind = "kill"\nstart_s = nan\nfor_s = 1\nnodes = ["n1"]\n')
+
+
+def test_aimed_clocks_need_to_be_told_how_far() -> None:
+    head = PLAN[: PLAN.index("[[faults]]")].replace("SEED", "1")
+    aimed = '[[strokes]]\nkind = "clock"\nstart_s = 1\nfor_s = 1\nnodes = []\ndetail = {targets = "primaries"'
+    with pytest.raises(PlanError, match=r"clock needs detail = \{offset_ms"):
+        parse_plan(head + aimed + "}")
+    (stroke,) = parse_plan(head + aimed + ", offset_ms = -90.5}").strokes
+    assert stroke.detail["offset_ms"] == -90.5
+
+
+@pytest.mark.parametrize("kind", sorted(FAULT_OPTIONS))
+def test_what_a_timetable_draws_may_be_written_as_strokes(kind: str) -> None:
+    head = PLAN[: PLAN.index("[[faults]]")].replace("SEED", "1")
+    plan = parse_plan(head + f'[[faults]]\nkind = "{kind}"\nstart_s = 1\nevery_s = 5\nfor_s = 1\n')
+    strokes = timetable(plan.faults, nodes=plan.node_names, time_limit_s=2, rng=random.Random(1))
+    scripted = replace(plan, faults=(), strokes=strokes)
+    assert parse_plan(dump_plan(scripted)).strokes == strokes
