@@ -2,6 +2,7 @@
 
     siblings     write k {"value": n, "seen": [a, b]}   KV.PUT with the context of a read that showed a and b; blind: seen []
                  read k -> [n, …]                       KV.GET
+                 delete k                               DEL, if the plan asks for it: for the claim convergence alone
     or-set       add k {"value": e, "tag": t}           KV.SET.ADD; few elements, so that they are added and removed often
                  remove k {"value": e, "seen": [t, …]}  KV.SET.REM with the context of a read, which had seen these adds
                  read k -> [e, …]
@@ -39,6 +40,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "siblings": {
         **COMMON,
         "blind_fraction": Option(0.2, 0.0, 1.0, False, "share of the writes that pass no context"),
+        "delete_fraction": Option(0.0, 0.0, 1.0, False, "share of the updates that delete the key"),
     },
     "or-set": {
         **COMMON,
@@ -170,7 +172,10 @@ class SiblingsClient(CausalClient):
         return await self.look(op, key)
 
     async def update(self, op: Op, key: bytes) -> None:
-        """Replace what the context covers."""
+        """Replace what the context covers, or delete the key."""
+        if op.f == "delete":
+            await self.store.delete(key)
+            return
         token = self.board.tokens.get((op.value["value"], *op.value["seen"]))
         context = [b"CTX", token] if token else []
         await self.ask(b"KV.PUT", key, b"%d" % op.value["value"], *context)
@@ -242,6 +247,8 @@ def _siblings(values: Mapping[str, float], board: Board) -> Callable[[int, Conte
         read = board.reads.get(key)
         if ctx.rng.random() < values["read_fraction"]:
             return op("read", key)
+        if values["delete_fraction"] and ctx.rng.random() < values["delete_fraction"]:
+            return op("delete", key)
         if read is None or ctx.rng.random() < values["blind_fraction"]:
             return op("write", key, {"value": n, "seen": []})
         board.tokens[n, *read.values] = read.token

@@ -38,6 +38,9 @@ KNOWN: dict[tuple[str, str], int] = {
     ("hint.unsynced", "pct"): 0,
     ("join.no_dual_write", "seeds"): 7,
     ("join.stream_from_one", "seeds"): 5,
+    ("merkle.ignores_tombstones", "seeds"): 0,
+    ("merkle.ignores_tombstones", "swarm"): 1,
+    ("merkle.ignores_tombstones", "pct"): 0,
     ("orswot.dominance_shortcut", "seeds"): 0,
     ("orswot.dominance_shortcut", "swarm"): 0,
     ("read_error_as_notfound", "seeds"): 0,
@@ -60,7 +63,6 @@ NO_PLAN = {  # what convicts them instead
     "join.no_barrier": "tests/explorers/test_rings.py",
     "join.no_epoch_reject": "tests/explorers/test_rings.py",
     "join.source_not_adopted": "nothing so far",
-    "merkle.ignores_tombstones": "tests/kvstore/test_repair.py",
     "orswot.union_if_both": "tests/kvstore/test_crdt_laws.py: a removal reads a quorum again, and no client sees the difference",
     "phi.wall_clock": "tests/kvstore/test_repair.py",
     "tombstone.early_purge": "tests/kvstore/test_repair.py",
@@ -93,6 +95,13 @@ def test_the_plan_claims_what_the_table_of_bugs_says(bug: str) -> None:
     (claim,) = plan.claims
     first = TABLE[bug].found_by.split(", ")[0]
     assert claim in JUDGES.get(first, {first})
+
+
+def test_trees_that_leave_deletions_out_show_only_where_something_is_deleted() -> None:
+    plan = plan_of("merkle.ignores_tombstones")
+    assert run_one(dump_plan(plan), "seeds", 0).broken == ("convergence: diverged",)
+    undeleted = replace(plan, options={**plan.options, "delete_fraction": 0.0})
+    assert run_one(dump_plan(undeleted), "seeds", 0).outcome == "valid"
 
 
 @pytest.mark.slow
