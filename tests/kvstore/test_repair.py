@@ -303,6 +303,7 @@ def resurrected(**options: object) -> bool:
     made.idle(120_000)
     heal(made)
     made.idle(60_000)
+    assert contents(made, "a") == contents(made, "b") == contents(made, "c"), "either way they agree"
     return made.ask("a", "GET", X) is not None
 
 

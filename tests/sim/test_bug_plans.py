@@ -65,7 +65,7 @@ NO_PLAN = {  # what convicts them instead
     "join.source_not_adopted": "nothing so far",
     "orswot.union_if_both": "tests/kvstore/test_crdt_laws.py: a removal reads a quorum again, and no client sees the difference",
     "phi.wall_clock": "tests/kvstore/test_repair.py",
-    "tombstone.early_purge": "tests/kvstore/test_repair.py",
+    "tombstone.early_purge": "tests/kvstore/test_repair.py: what comes back does so at all replicas, and they agree",
 }
 JUDGES = {"linearizable": {"linearizable", "register", "cas-register", "counter-exact"}}
 
