@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
-from harness.plan_options import FAULT_TIMES, HOSTS_OPTIONS, LINK_KINDS, RANGES, SHARES
+from harness.plan_options import FAULT_TIMES, HOSTS_OPTIONS, LINK_KINDS, ORDERED, PRIORITIES, RANGES, SHARES
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
 from harness.plan_toml import PlanError as PlanError
@@ -183,6 +183,9 @@ class _Reader:
         for key in SHARES:
             if not 0 <= plan.sim.get(key, 0) <= 1:
                 self.refuse(key, "sim", f"is a share of the messages, 0 to 1, not {plan.sim[key]}")
+        for key in ORDERED if plan.sim.get("schedule") != PRIORITIES else ():
+            if key in plan.sim:
+                self.refuse(key, "sim", f'has a meaning with schedule = "{PRIORITIES}" only; leave it out')
         if not plan.sim.get("latency_ms", 0) >= 0:
             self.refuse("latency_ms", "sim", f"must be 0 or more, not {plan.sim['latency_ms']}")
 

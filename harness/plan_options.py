@@ -65,5 +65,8 @@ SIM_OPTIONS: Mapping[str, Any] = {
     "hold_ms": float,
     "changes_s": list,
 }
+PRIORITIES = "priorities"
+ORDERED = ("hold_ms", "changes_s")
+"""What a schedule by priorities has, and no other."""
 SHARES = ("loss", "duplicate", "reorder")
 HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str, "lease_s": float}

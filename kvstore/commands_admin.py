@@ -223,7 +223,7 @@ def _create(node: Node, session: Session, name: bytes, options: Args) -> Later:
     conflict = node.buckets.conflict(made)
     if conflict is not None:
         raise RefusalError(
-            "BADARG", f'bucket "{made.name}" is already defined as {conflict}; choose another name'
+            "BADARG", f'bucket "{made.name}" is already defined with {conflict.told}; choose another name'
         )
     op = Op(made, b"", 0, node.view.members, lambda op: OK, writes=True)
     node.coordinator.launch(op, inspect.create_bucket, partial(answer_with, node, session))

@@ -106,6 +106,12 @@ class BucketConfig(msgspec.Struct, frozen=True, gc=False):
         return CLASSES[self.mode]
 
     @property
+    def told(self) -> str:
+        """Its settings in words."""
+        fields = [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "name"]
+        return ", ".join(f"{name} {value}" for name, value in fields if value not in ("", False))
+
+    @property
     def lasting(self) -> Durability:
         """What `durability` means."""
         return durability_of(self.durability)

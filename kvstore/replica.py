@@ -243,7 +243,7 @@ class Replica:
         other = self._buckets.conflict(message.bucket)
         if other is None:
             return False
-        text = f'bucket "{other.name}" is already defined as {other}; choose another name'
+        text = f'bucket "{other.name}" is already defined with {other.told}; choose another name'
         self._send(src, Refused(message.request, "BADARG", text), 0)
         return True
 

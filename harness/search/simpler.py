@@ -14,10 +14,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from harness.plan import Plan
-from harness.plan_options import RANGES
+from harness.plan_options import ORDERED, PRIORITIES, RANGES
 from harness.plan_script import NS, ScriptOp, Stroke
 from harness.simulate import SimRun
-from harness.worlds.sim.net import PRIORITIES
 
 CALM: Final[Mapping[str, Any]] = {
     "latency": "constant",
@@ -26,7 +25,6 @@ CALM: Final[Mapping[str, Any]] = {
     "loss": 0.0,
     "latency_ms": 1.0,
 }
-ORDERED: Final = ("schedule", "hold_ms", "changes_s")
 GAP_S: Final = 0.02  # what is left of a time in which nothing happens
 TAIL_S: Final = 0.1  # from the last that happens to the end
 SHORTEST_S: Final = 0.02  # no fault is made shorter
@@ -64,7 +62,9 @@ def until_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
 def calmer(plan: Plan) -> Iterator[Plan]:
     """All accidents of the network at once, else one of them, set to nothing. Before that: no priorities, or one change of them less."""
     if plan.sim.get("schedule") == PRIORITIES:
-        yield replace(plan, sim={name: value for name, value in plan.sim.items() if name not in ORDERED})
+        yield replace(
+            plan, sim={name: value for name, value in plan.sim.items() if name not in ("schedule", *ORDERED)}
+        )
         changes_s = plan.sim.get("changes_s", ())
         for place in range(len(changes_s)):
             kept = [*changes_s[:place], *changes_s[place + 1 :]]

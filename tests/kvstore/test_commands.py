@@ -128,7 +128,10 @@ def test_buckets_are_created_everywhere_or_not_claimed() -> None:
         shown = made.ask(name, "KV.BUCKET", "SHOW", "q")
         assert isinstance(shown, dict)
         assert (shown["mode"], shown["r"]) == (b"quorum", 1)
-    assert failed(made.ask("b", "KV.BUCKET", "CREATE", "q", "MODE", "eventual")) == "BADARG"
+    taken = made.ask("b", "KV.BUCKET", "CREATE", "q", "MODE", "eventual")
+    assert isinstance(taken, Failure)
+    assert taken.code == "BADARG"
+    assert "with mode quorum, n 3, r 1, w 2, read_repair async, durability always; choose" in taken.text
     made.crash("b")
     assert failed(made.ask("a", "KV.BUCKET", "CREATE", "late")) == "TIMEOUT"
     assert failed(made.ask("a", "KV.USE", "late")) == "BADARG"

@@ -17,6 +17,7 @@ from math import exp, log
 from typing import Any, Final
 
 from harness.plan import PlanError
+from harness.plan_options import PRIORITIES as PRIORITIES
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.priorities import Priorities
 from harness.worlds.sim.troubles import AT_WORK, DROPPED, LinkTrouble
@@ -24,7 +25,7 @@ from harness.worlds.trouble import Touches, Trouble
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
 STREAMS: Final = ("one", "links")
-DELAYS, PRIORITIES = "delays", "priorities"
+DELAYS = "delays"
 SENT, LOST, ARRIVED, CUT = "sent", "lost", "arrived", "cut"
 Watch = Callable[[str, str, str, Any], None]
 """(what happened to a message, src, dst, message), at the loop's time; a doubled message arrives twice."""
