@@ -10,6 +10,7 @@ carries its full record as a title; the drawing as a whole has a text alternativ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -46,7 +47,8 @@ def lanes(bars: Sequence[Bar], *, ident: str, alternative: str) -> str:
     order = list(dict.fromkeys((bar.process, bar.node) for bar in sorted(bars, key=lambda bar: bar.start_ns)))
     low = min(bar.start_ns for bar in bars)
     known = max(max(bar.end_ns or bar.start_ns for bar in bars), max(bar.start_ns for bar in bars) + 1)
-    high = known + (known - low) * (0.12 if any(bar.end_ns is None for bar in bars) else 0.02)
+    margin = (known - low) * (0.12 if any(bar.end_ns is None for bar in bars) else 0.02)
+    high = known + math.ceil(margin)  # a whole number: times since 1970 are too large for fractions
     scale = (WIDTH - LABEL - 20) / (high - low)
     height = len(order) * ROW + AXIS + 10
     parts = [

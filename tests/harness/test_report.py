@@ -167,6 +167,18 @@ def test_nemesis_records_are_not_operations() -> None:
     assert pair([Op(0, 0, "nemesis", run_folders.Type.INVOKE, "kill-start")], str) == []
 
 
+def test_a_short_proof_at_a_time_since_1970_is_drawn_over_the_whole_width() -> None:
+    began_ns = 1_795_888_109_806_123_457  # where neighbouring floats are 256 ns apart
+    ops = [
+        Op(at, began_ns + at, 4, kind, "read", 1, 9)
+        for at, kind in enumerate((run_folders.Type.INVOKE, run_folders.Type.OK))
+    ]
+    drawn = lanes(pair(ops, str), ident="x", alternative="")
+    ((left, width),) = re.findall(r'<rect[^>]* x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)
+    assert float(left) == 150
+    assert float(width) > 300
+
+
 def test_nothing_to_draw_draws_nothing() -> None:
     assert lanes([], ident="x", alternative="") == ""
     assert bands([], 1) == ""
