@@ -49,6 +49,7 @@ A configuration is TOML:
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -344,7 +345,7 @@ def _check(config: NodeConfig) -> None:
     typed("protected_mode", config.protected_mode, bool)
     for field in _NUMBERS:
         value = getattr(config, field)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise ConfigError(f"{field} = {value!r} is not a number of milliseconds; choose 0 or more.")
     for field in ("request_timeout_ms", "login_timeout_ms", "heartbeat_ms"):
         if getattr(config, field) == 0:
