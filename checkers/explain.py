@@ -8,7 +8,6 @@ process 3:                                  |--read 7 #41--|
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 from checkers.dead_ends import dead_ends
@@ -163,14 +162,13 @@ def draw_core(history: History, result: Result) -> str:
     labels = {op.index: _label(op, ends[op.index]) for op in ops}
     width = max(4, max(map(len, labels.values())) + 4)
     at = {mark: n * width for n, mark in enumerate(times)}
-    assert all(a < b for a, b in pairwise(times))
     lanes: dict[str, str] = {}
     for op in ops:
         end = ends[op.index]
-        open_ = end is None or end.type is Type.INFO
+        closed = None if end is None or end.type is Type.INFO else end
         start = at[op.time_ns, 0]
-        stop = len(times) * width if open_ or end is None else at[end.time_ns, 1]
-        bar = "|" + labels[op.index].center(stop - start - 1, "-") + ("- - -" if open_ else "|")
+        stop = len(times) * width if closed is None else at[closed.time_ns, 1]
+        bar = "|" + labels[op.index].center(stop - start - 1, "-") + ("- - -" if closed is None else "|")
         name = f"process {op.process}"
         lanes[name] = lanes.get(name, "").ljust(start) + bar
     margin = max(map(len, lanes))
@@ -178,8 +176,8 @@ def draw_core(history: History, result: Result) -> str:
 
 
 def _label(op: Op, end: Op | None) -> str:
-    returned = end is not None and end.type is Type.OK and end.value is not MISSING
-    value = end.value if end is not None and (op.f == "read" or returned) else op.value
+    back = end.value if end is not None and end.type is Type.OK else MISSING
+    value = op.value if back is MISSING else back
     if value is None and op.value is not MISSING:
         value = op.value  # a completion that repeats nothing of its call
     shown = "" if value is MISSING else f" {value!r}"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from checkers import HistoryError
-from checkers.formats.edn import Keyword, Reader, parse
-from checkers.formats.edn_text import write_value
+from checkers import MISSING, HistoryError, Op, Type
+from checkers.formats.edn import MAX_DEPTH, Keyword, Reader, parse
+from checkers.formats.edn_text import write_op, write_value
 from checkers.jsonl import decode_value, encode_value
 
 SCALARS = st.one_of(
@@ -141,3 +141,52 @@ def test_keywords_are_text_and_known_apart():
     word, text = parse(':a "a"')
     assert word == text
     assert (type(word), type(text)) == (Keyword, str)
+
+
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_how_deep_a_value_may_be():
+    deepest = nested(MAX_DEPTH - 10)
+    assert parse(write_value(deepest)) == [deepest]
+    with pytest.raises(HistoryError, match="nested more than"):
+        write_value(nested(MAX_DEPTH - 9))
+
+
+@pytest.mark.parametrize("value", [{"#quorate/bytes": "QQ=="}, {"#quorate/int": "0x1"}, {"#a": 1, "#b": 2}])
+def test_a_map_that_looks_like_a_value_of_ours_stays_a_map(value):
+    assert parse(write_value(value)) == [value]
+
+
+@pytest.mark.parametrize(("time_ns", "told"), [(0, ":time 0, "), (7, ":time 7, "), (-1, "")])
+def test_a_time_is_written_if_there_is_one(time_ns, told):
+    line = write_op(Op(3, time_ns, 0, Type.INVOKE, "read", None, MISSING)).decode()
+    assert line == f"{{:index 3, {told}:process 0, :type :invoke, :f :read}}\n"
+
+
+def test_who_may_be_a_process_in_edn():
+    def written(process):
+        return write_op(Op(0, 0, process, Type.INFO, "start", None, MISSING)).decode()
+
+    assert ":process :nemesis," in written("nemesis")
+    assert ":process 4," in written(4)
+    with pytest.raises(HistoryError, match="the process 'client' has no form"):
+        written("client")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([["r", 1, None], ["append", "x", 2]], '[[:r 1 nil] [:append "x" 2]]'),
+        ([["r"], "r"], '[["r"] "r"]'),
+        ([["r"], []], '[["r"] []]'),
+        ([[1, 2]], "[[1 2]]"),
+        ("r", '"r"'),
+    ],
+)
+def test_operations_of_a_transaction_have_keywords_for_names(value, text):
+    assert f":value {text}}}" in write_op(Op(0, 0, 0, Type.INVOKE, "txn", None, value)).decode()

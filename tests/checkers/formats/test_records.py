@@ -121,6 +121,12 @@ def test_a_value_that_is_no_pair_where_all_are_is_refused(read, value):
         read(READ + f"{{:process 0, :type :invoke, :f :write, :value {value}}}", "edn")
 
 
+@pytest.mark.parametrize(("end", "value"), [("[1 2 3]", [1, 2, 3]), ("8", 8), (":x", "x")])
+def test_where_all_are_pairs_an_end_that_is_none_is_a_result(read, end, value):
+    history = read(READ + f"{{:process 9, :type :ok, :f :read, :value {end}}}", "edn")
+    assert (history.op(1).key, history.op(1).value) == (7, value)
+
+
 @pytest.mark.parametrize(("given", "shown"), [("true", "True"), ("1.0", "1.0")])
 def test_a_key_that_is_equal_but_another_is_refused(read, given, shown):
     keyed = CALL.replace(":f", ":key 1, :f") + OK.replace(":f", f":key {given}, :f")
@@ -197,6 +203,7 @@ def test_without_a_process_the_only_open_call_is_completed(read):
     bare = [text.replace(":process 0, ", "") for text in (CALL, OK)]
     history = read("{:type :invoke, :f :read}" + bare[0] + bare[1] + "{:type :ok, :f :read, :value 1}")
     assert [history.columns.pair(at) for at in range(4)] == [3, 2, 1, 0]
+    assert [op.process for op in history] == [0, 1, 1, 0]
     with pytest.raises(HistoryError, match=r"line 3, column 1: there are 2 open calls of :write"):
         read(bare[0] * 2 + bare[1])
 
@@ -227,6 +234,9 @@ def test_transactions_are_refused_by_name(read, value):
         (CALL + "[1]", r"line 2, column 1: a map such as .* expected, not \[1\]"),
         (CALL.replace(":f", ":time 1.5, :f"), ":time is 1.5; an integer"),
         (CALL.replace(":f", ":index 3, :f") + OK.replace(":f", ":index 3, :f"), "line 2, column 1: :index is 3 after 3"),
+        (CALL.replace(":f", f":time {1 << 62}, :f"), "line 1, column 1: :time is 4611686018427387904; an integer"),
+        (CALL.replace("0", f"{1 << 62}"), "line 1, column 1: :process is 4611686018427387904; an integer or"),
+        (CALL.replace(":f", f":index {1 << 62}, :f"), "line 1, column 1: :index is 4611686018427387904 after -1"),
         (CALL.replace(":f", ":index true, :f"), "line 1, column 1: :index is True"),
         (CALL.replace(":f", ":key 1, :f") + OK.replace(":f", ":key 2, :f"), "line 2, column 1: the key is 2; 1 expected"),
         (CALL.replace("1}", ":x}") + OK.replace("1}", '"x"}'), "both the keyword :x and the text 'x'"),
