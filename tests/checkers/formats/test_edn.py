@@ -186,7 +186,16 @@ def test_who_may_be_a_process_in_edn():
         ([["r"], []], '[["r"] []]'),
         ([[1, 2]], "[[1 2]]"),
         ("r", '"r"'),
+        (None, "nil"),
     ],
 )
 def test_operations_of_a_transaction_have_keywords_for_names(value, text):
     assert f":value {text}}}" in write_op(Op(0, 0, 0, Type.INVOKE, "txn", None, value)).decode()
+
+
+@pytest.mark.parametrize(("bits", "tagged"), [(12_999, False), (13_000, True)])
+def test_integers_of_thousands_of_digits_are_written_by_their_bits(bits, tagged):
+    value = 1 << (bits - 1)
+    text = write_value(value)
+    assert text.startswith("#quorate/int") is tagged
+    assert parse(text) == [value]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
+from checkers.formats import load
 from checkers.formats.edn import Reader
 from checkers.formats.json_maps import Objects
 from checkers.formats.logs import Lines
@@ -57,3 +59,20 @@ def test_a_record_comes_before_the_text_ends(
         assert (tap.taken - 2) * size <= needed + 2 * len(line) + size, "it reads ahead"
     assert list(lines) == []
     assert tap.taken == len(tap.pieces)
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [("edn", EDN), ("jsonl", '{"process":%d,"type":"invoke","f":"write","value":%d}\n'), ("log", LOG)],
+)
+@pytest.mark.parametrize("asked", ["auto", "named"])
+def test_what_comes_through_a_pipe_is_read_once(form: str, line: str, asked: str) -> None:
+    """A pipe cannot be opened again for a second look."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"".join((line % (number, number)).encode() for number in range(9)))
+        os.close(writing)
+        history = load(f"/dev/fd/{reading}", form if asked == "named" else "auto")
+    finally:
+        os.close(reading)
+    assert [op.value for op in history] == list(range(9))
