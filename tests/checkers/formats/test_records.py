@@ -269,6 +269,14 @@ def test_json_that_is_refused(read, text, fault):
 
 
 @pytest.mark.parametrize(
+    ("begin", "between", "end"), [("[", ",", "]"), ("", "\n", ""), ("", "", ""), (" [ ", " , ", " ] ")]
+)
+def test_json_is_an_array_or_objects_one_after_another(read, begin, between, end):
+    objects = [f'{{"type":"{kind}","f":"read","process":0,"value":null}}' for kind in ("invoke", "ok")]
+    assert [op.type.word for op in read(begin + between.join(objects) + end, "json")] == ["invoke", "ok"]
+
+
+@pytest.mark.parametrize(
     "line", ["INFO  jepsen.util - 0\t:invoke", "INFO  jepsen.util - 0\t:ok\t:read\t]", "garbage"]
 )
 def test_a_log_line_that_is_no_operation_is_refused(read, line):
