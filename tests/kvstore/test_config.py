@@ -47,5 +47,5 @@ def test_defaults_follow_the_mode() -> None:
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "true"])
 def test_what_is_no_length_of_time_is_refused(value: str) -> None:
-    with pytest.raises(ConfigError, match="anti_entropy_ms = .* is not a number of milliseconds"):
+    with pytest.raises(ConfigError, match=r"anti_entropy_ms = .* is not a number of milliseconds"):
         from_toml(f'name = "n1"\nanti_entropy_ms = {value}\n')
