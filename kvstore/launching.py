@@ -70,7 +70,8 @@ def launch(
     need = op.w if op.writes else op.r
     if op.bucket.mode in ATOMIC or (op.writes and op.more is not None):
         need = max(op.r, op.w)
-    have = len(op.replicas) if op.replicas[0] else 0  # who was told of no ring yet knows no owner
+    unknown = op.replicas[:1] == ("",)  # who was told of no ring yet knows no owner
+    have = 0 if unknown else len(op.replicas)
     if need > have:
         raise RefusalError(
             "UNAVAILABLE", f"this needs {need} replicas and the cluster has {have} for the key"
