@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from checkers import MISSING, History, HistoryError
 from checkers.formats import load
 from checkers.formats.edn import Reader
 from checkers.formats.json_maps import Objects
@@ -76,3 +77,35 @@ def test_what_comes_through_a_pipe_is_read_once(form: str, line: str, asked: str
     finally:
         os.close(reading)
     assert [op.value for op in history] == list(range(9))
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "error"),
+    [
+        (":info :cas [1 2] :lost", [1, 2], "lost"),
+        (":info :cas :lost", MISSING, "lost"),
+        (":info :cas 7", 7, None),
+        (":info :cas", MISSING, None),
+        (":ok :cas :done", "done", None),
+        (":ok :cas :done :late", "done", "late"),
+    ],
+)
+def test_the_last_columns_of_a_log_are_a_value_and_an_error(
+    words: str, value: object, error: str | None
+) -> None:
+    source = Lines([f"INFO  jepsen.util - 0 :invoke :cas [1 2]\nINFO  jepsen.util - 0 {words}\n"])
+    *_, last = History.parse(b"".join(to_lines(source, source.where)))
+    assert (last.value, last.error) == (value, error)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("0 :invoke :cas 1 2 3", "line 1: a value and perhaps an error expected, not '1 2 3'"),
+        ("0 :invoke :cas ]", "line 1: a value expected, not ']'"),
+    ],
+)
+def test_what_is_wrong_in_a_log_is_named(words: str, why: str) -> None:
+    with pytest.raises(HistoryError) as caught:
+        list(Lines([f"INFO  jepsen.util - {words}\n"]))
+    assert str(caught.value).startswith(why), caught.value
