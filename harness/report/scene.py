@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from checkers.history import History
@@ -57,19 +57,24 @@ def last_ns(bar: Bar) -> int:
 
 
 def packed(bars: Sequence[Bar]) -> tuple[list[str], dict[int | str, int]]:
-    """Names of lanes, and the lane of each process: of the first that was retired before it began, or a new one."""
+    """Names of lanes, and the lane of each process: the first whose process was retired before it began, or a new one."""
     last = {bar.process: bar for bar in bars}  # the last call of each
-    retired_ns = list[float]()  # of each lane: when its process was last heard of, if that was in doubt
+    retiring = list[
+        tuple[int, int]
+    ]()  # heap: when the process of a lane is last heard of, in doubt; the lane
+    free = list[int]()  # heap of lanes
     members, lane = list[list[int | str]](), dict[int | str, int]()
     for bar in bars:
         if bar.process in lane:
             continue
-        place = next((at for at, time_ns in enumerate(retired_ns) if time_ns <= bar.start_ns), len(members))
+        while retiring and retiring[0][0] <= bar.start_ns:
+            heappush(free, heappop(retiring)[1])
+        place = heappop(free) if free else len(members)
         if place == len(members):
-            retired_ns.append(0)
             members.append([])
         end = last[bar.process]
-        retired_ns[place] = last_ns(end) if end.outcome == "info" else inf
+        if end.outcome == "info":
+            heappush(retiring, (last_ns(end), place))
         members[place].append(bar.process)
         lane[bar.process] = place
     return [name_of(each) for each in members], lane
