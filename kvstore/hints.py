@@ -159,10 +159,11 @@ class Hints:
         for row in rows:
             self._emit(self._overlay.write(row))
 
-    def ring_changed(self) -> None:
-        """Rule 5; the seeded bug gives up all there is."""
+    def ring_changed(self, *, settled: bool) -> None:
+        """Rule 5, once it is `settled` who owns what; the seeded bug gives up all there is, at every step."""
         if not self._fickle:
-            self.reroute()
+            if settled:
+                self.reroute()
             return
         for target in list(self._bytes):
             rows = self._overlay.stored(PREFIX + target, _PARTITION, PAGE)

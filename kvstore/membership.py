@@ -154,7 +154,7 @@ class Membership:
         changed = [p for p in range(PARTITIONS) if document.since[p] != before.since[p]]
         self._emit(Log(f"adopted ring epoch {document.epoch}", "epoch"))
         node.coordinator.replan()
-        node.upkeep.hints.ring_changed()
+        node.upkeep.hints.ring_changed(settled=document.change is None)
         parked, self._parked = self._parked, []
         for src, message in parked:
             node.deliver(src, message)

@@ -56,7 +56,7 @@ class Transfer:
             str, tuple[int, set[tuple[int, int]]]
         ] = {}  # driver: its request, and what is left
         self._done: dict[int, int] = {}  # partition: the epoch at which it was streamed, in this life
-        self._bound: set[tuple[str, int, int]] = set()  # (bucket, partition, epoch) whose promises are here
+        self._bound: dict[tuple[str, int], int] = {}  # (bucket, partition): the epoch of the promises here
         self._careless = "join.source_not_adopted" in node.config.bugs
         self._one = "join.stream_from_one" in node.config.bugs
 
@@ -121,7 +121,7 @@ class Transfer:
         return (
             document.step(partition) == BOTH_OLD
             and self._node.name in newcomers(document, partition, bucket.n)
-            and (name, partition, view.since(partition)) not in self._bound
+            and self._bound.get((name, partition)) != view.since(partition)
         )
 
     def _begin(self, partition: int, epoch: int) -> None:
@@ -184,7 +184,7 @@ class Transfer:
             for name in self._streamed(bucket):
                 yield from self._records(op, bucket, name, epoch, there, need)
                 if name != bucket.name:
-                    self._bound.add((bucket.name, partition, epoch))
+                    self._bound[bucket.name, partition] = epoch
         if node.overlay.loose:
             node.emit(node.overlay.barrier())
         yield Durable(node.overlay.ticket)

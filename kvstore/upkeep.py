@@ -255,5 +255,6 @@ class Upkeep:
 
     def _sweep(self) -> None:
         self.purger.sweep()
-        self.hints.reroute()
+        if not self._node.view.changing:
+            self.hints.reroute()
         self._sweep_later()

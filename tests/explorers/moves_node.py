@@ -39,7 +39,7 @@ class NoPromises(Transfer):
     """Streams states alone."""
 
     def _streamed(self, bucket: BucketConfig) -> tuple[str, ...]:
-        self._bound.update((bucket.name, 0, epoch) for _, epoch in self._pulls)
+        self._bound.update({(bucket.name, partition): epoch for partition, epoch in self._pulls})
         return (bucket.name,)
 
 
