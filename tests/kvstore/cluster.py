@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import Any
 
 import msgspec
 
@@ -242,3 +243,21 @@ class Cluster:
 def failed(value: Value) -> str | None:
     """The code of a failure, None for an answer."""
     return value.code if isinstance(value, Failure) else None
+
+
+def integer(value: Value) -> int:
+    """An answer that has to be a whole number."""
+    assert isinstance(value, int), value
+    return value
+
+
+def fields(value: Value) -> dict[str, Any]:
+    """An answer that has to be a map."""
+    assert isinstance(value, dict), value
+    return value
+
+
+def items(value: Value) -> list[Any]:
+    """An answer that has to be a list."""
+    assert isinstance(value, list), value
+    return value
