@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -37,10 +37,10 @@ def without_bug(plan: Plan) -> Plan:
     return replace(plan, system_options={**plan.system_options, "bugs": bugs})
 
 
-def within(budget_s: float, found: Iterator[tuple[Name, Sweep]]) -> Iterator[tuple[Name, Sweep]]:
+def within(budget_s: float, found: Generator[tuple[Name, Sweep], None, None]) -> Iterator[tuple[Name, Sweep]]:
     """As many as come in time."""
     begin_s = time.monotonic()
-    with closing(found):  # type: ignore[type-var]
+    with closing(found):
         for name, made in found:
             print(f"  {name[0]}, {name[1]}: {cell([made])}, {made.cpu_s:.1f} s", file=sys.stderr, flush=True)
             yield name, made

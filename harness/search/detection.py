@@ -13,7 +13,7 @@ Reference: Klees et al., "Evaluating fuzz testing", 2018 (many trials; time to a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
@@ -71,7 +71,7 @@ def sweeps(
     runs: int,
     cpu_s_max: float,
     jobs: int,
-) -> Iterator[tuple[Name, Sweep]]:
+) -> Generator[tuple[Name, Sweep], None, None]:
     """Every (plan, twin) under every strategy, once from the first seed, then all of them once more from the next, …"""
     tasks = (
         ((plan.name, strategy, repeat), (_from(plan, repeat), _from(twin, repeat), strategy, runs, cpu_s_max))

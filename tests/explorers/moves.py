@@ -16,9 +16,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from msgspec import Struct
+
 from kvstore.document import barred, newcomers, packed, pullers
 from kvstore.events import Command, Committed, Deliver, Effect, Failure, Fired, Reply, Send, SetTimer, Write
-from kvstore.messages import Message
 from kvstore.messages_repair import Fetch
 from kvstore.messages_ring import RING_BUCKET, Pull, Pulled, RingOffer, RingReply, RingWant
 from tests.explorers.monitor import Call, Monitor
@@ -46,7 +47,7 @@ class Run:
         self.names = sorted({*self.layout[0], *self.layout[1]})
         self.machines = {name: Machine(name, self.names, self.documents[0], without) for name in self.names}
         self.now_ms = 0.0
-        self.pool: list[tuple[str, str, Message]] = []
+        self.pool: list[tuple[str, str, Struct]] = []
         self.monitor = Monitor()
         self.calls: dict[tuple[str, int], tuple[int, str]] = {}
         self.begun = self.request = 0
@@ -185,24 +186,24 @@ class Run:
 
     # ---- nodes, network, time ----
 
-    def perform(self, machine: Machine, effects: list[Effect]) -> list[Message]:
+    def perform(self, machine: Machine, effects: list[Effect]) -> list[Struct]:
         """Do as the node says; writes are durable at once. What it says to ghosts."""
-        heard: list[Message] = []
+        heard: list[Struct] = []
         for effect in effects:
             if isinstance(effect, Write):
                 machine.disk.commit(effect.rows)
                 heard += self.perform(machine, machine.step(self.now_ms, Committed(effect.ticket)))
             elif isinstance(effect, Send) and effect.dst == GHOST:
-                heard.append(effect.message)  # type: ignore[arg-type]
+                heard.append(effect.message)
             elif isinstance(effect, Send):
-                self.send(machine.name, effect.dst, effect.message)  # type: ignore[arg-type]
+                self.send(machine.name, effect.dst, effect.message)
             elif isinstance(effect, SetTimer):
                 machine.timers.append((self.now_ms + effect.delay_ms, effect.timer))
             elif isinstance(effect, Reply):
                 self.answered(machine.name, effect)
         return heard
 
-    def send(self, src: str, dst: str, message: Message) -> None:
+    def send(self, src: str, dst: str, message: Struct) -> None:
         """Into the pool; what nodes would drive by themselves is left to the explorer."""
         if dst == DRIVER:
             if isinstance(message, RingReply) and message.epoch == self.documents[self.at].epoch:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+from msgspec import Struct
+
 from kvstore.config import majority
 from kvstore.envelope import Rid, opened, sealed
 from kvstore.events import NO_TAG, Tag
-from kvstore.messages import Message
 from kvstore.messages_cas import Accept, Accepted, Prepare, Promise
 from tests.explorers.moves_node import BUCKET, KEY
 
@@ -28,7 +29,7 @@ class Ghost:
         self.took = self.chosen = self.ended = False
         self.need = 0
 
-    def next(self, name: str, size: int) -> Message | None:
+    def next(self, name: str, size: int) -> Prepare | Accept | None:
         """What it says next to that acceptor, one of `size`."""
         self.need = majority(size)
         body = (BUCKET.name, KEY, 0, 1, 1e6, self.ballot)
@@ -37,7 +38,7 @@ class Ghost:
             return None if done else Accept(2, *body, self.state)
         return None if name in self.promises else Prepare(1, *body)
 
-    def told(self, name: str, answer: Message) -> None:
+    def told(self, name: str, answer: Struct) -> None:
         """An acceptor's answer; a nack tells a ghost nothing."""
         if isinstance(answer, Promise) and self.state is None:
             self.promises[name] = answer

@@ -129,7 +129,9 @@ def test_stale_reads_are_named_as_many_as_are_counted() -> None:
     )  # fmt: skip
     [stale] = stale_reads(history)
     assert history.op(stale).f == "read"
-    assert history.completion(stale).value == 1  # type: ignore[union-attr]
+    answer = history.completion(stale)
+    assert answer is not None
+    assert answer.value == 1
     assert staleness(history).stats["stale_reads"] == 1
 
 

@@ -21,6 +21,7 @@ from kvstore.engine import Engine, EngineError, SchemaError, SqliteEngine, pack_
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record, Tag
 from kvstore.ring import PARTITIONS, partition_of
+from tests.kvstore.test_durability import NothingKept
 
 
 class Disk:
@@ -226,10 +227,6 @@ def test_a_crash_keeps_what_was_synced_and_a_prefix_of_the_rest(steps: list[str]
 def test_a_crash_takes_back_whatever_loose_rows_have_changed(
     before: list[Record | Erase | Meta], loose: list[list[Record | Erase | Meta]]
 ) -> None:
-    class NothingKept(Random):
-        def randint(self, low: int, high: int) -> int:
-            return low
-
     engine = MemoryEngine()
     engine.commit(before)
     was = contents(engine), [engine.scan(b, p, None, 9) for b in ("a", "b", "bé") for p in range(PARTITIONS)]

@@ -140,7 +140,7 @@ def test_a_network_by_priorities_still_loses_and_doubles(kind: type[Network]) ->
         async def main() -> None:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, SimLoop)
-            options = NetOptions(**{"duplicate": 0.0, "schedule": "priorities", **accidents})  # type: ignore[arg-type]
+            options = NetOptions.parse({"duplicate": 0.0, "schedule": "priorities", **accidents})
             streams = partial(stream, 3)
             network = LinkedNetwork(loop, streams, options) if kind is LinkedNetwork else Network(loop, streams("net"), options)  # fmt: skip
             for node in "ab":
