@@ -17,7 +17,8 @@ loses (`kvstore.acceptor`). Its stream is done only when the newcomer has had th
 and of the new replicas. Without this, a promise that came to nothing made an acknowledged write invisible to the new replicas.
 
 Rule 6. Of class `cas` promises come first, and until they have a newcomer takes no copy of a state, from wherever it comes. A ballot that
-a quorum has promised never to take would else find takers among the newcomers, and look chosen (`tests/kvstore/test_moving_promises.py`).
+a quorum has promised never to take would else find takers among the newcomers, and look chosen (docs/decisions/0010,
+`tests/kvstore/test_moving_promises.py`).
 
 Tombstones travel as records do.
 """

@@ -114,7 +114,11 @@ class RunFiles:
     def attribution(self) -> Mapping[str, Any]:
         """What `quorate attribute` found of this run; empty if it was not asked."""
         path = self.folder / "attribution.json"
-        return read_json(path) if path.exists() else {}
+        again = f"make it anew with `quorate attribute {self.folder}`, or remove it"
+        found = read_json(path, again) if path.exists() else {}
+        if found and not {"sentence", "variants"} <= found.keys():
+            raise PlanError(f"{path} is not what `quorate attribute` writes; {again}")
+        return found
 
     @property
     def core_bars(self) -> list[Bar]:
@@ -162,18 +166,14 @@ def read_folder(folder: Path) -> RunFiles:
     return RunFiles(folder, results, read_faults(folder / "faults.jsonl"), environment, plan_text, plan)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """An object from a file. Raises PlanError naming the file and the place."""
+def read_json(path: Path, again: str = "run the plan again to make a new one") -> dict[str, Any]:
+    """An object from a file. Raises PlanError naming the file, the place, and how to have it `again`."""
     try:
         value = json.loads(path.read_text())
     except (ValueError, OSError) as error:
-        raise PlanError(
-            f"{path} cannot be read as JSON ({error}); run the plan again to make a new one"
-        ) from error
+        raise PlanError(f"{path} cannot be read as JSON ({error}); {again}") from error
     if not isinstance(value, dict):
-        raise PlanError(
-            f"{path} holds a {type(value).__name__} where an object was expected; run the plan again"
-        )
+        raise PlanError(f"{path} holds a {type(value).__name__} where an object was expected; {again}")
     return value
 
 

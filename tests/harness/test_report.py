@@ -248,6 +248,16 @@ def test_what_a_violation_needs_is_told_or_how_to_find_out(tmp_path: Path) -> No
     assert "| without kill | 0 of 10 | &lt; 0.001 | needed |" in run_markdown(read_folder(folder))
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"sentence": "so"}'])
+def test_a_damaged_attribution_is_named_with_what_makes_it_anew(tmp_path: Path, text: str) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=3)
+    (folder / "attribution.json").write_text(text)
+    with pytest.raises(PlanError) as caught:
+        write_report(folder)
+    assert "attribution.json" in str(caught.value)
+    assert f"`quorate attribute {folder}`" in str(caught.value)
+
+
 @pytest.mark.parametrize(("outcome", "world"), [("valid", "sim"), ("invalid", "hosts")])
 def test_where_nothing_can_be_attributed_nothing_is_said_of_it(
     tmp_path: Path, outcome: str, world: str

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.control import Connection
 from harness.plan import parse_plan
 from harness.provision import find_inventory
 from harness.provision.inventory import Inventory
@@ -17,7 +16,7 @@ from harness.runner import run
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, packets
 from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touch, Trouble
-from tests.hosts.tiny import NODES, PORT, in_world
+from tests.hosts.tiny import NODES, PORT, in_world, on
 
 PATIENCE_S = 60.0
 DATAGRAMS = 200  # as many as a socket holds when its program is late
@@ -41,14 +40,6 @@ start_s = 0.5
 every_s = 20
 for_s = 4
 """
-
-
-def on(five: Inventory, node: str, script: str) -> str:
-    connection = Connection(next(host for host in five.hosts if host.name == node))
-    try:
-        return connection.shell(script, check=False).stdout
-    finally:
-        connection.close()
 
 
 def address(five: Inventory, node: str) -> str:

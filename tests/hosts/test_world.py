@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.client import ChannelError
-from harness.control import Connection
 from harness.plan import PlanError
 from harness.provision.inventory import Inventory
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, clock, packets
 from harness.worlds.trouble import DROP, Touch, Trouble
-from tests.hosts.tiny import NODES, PORT, TinySystem, in_world
+from tests.hosts.tiny import NODES, PORT, TinySystem, in_world, on
 
 DATA = "/var/lib/quorate/tiny"
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
@@ -38,14 +37,6 @@ async def reach(world: HostsWorld, five: Inventory, src: str, dst: str) -> str:
 def cut(number: int, dst: str, *sources: str) -> Trouble:
     """`dst` hears nothing of the sources."""
     return Trouble(number=number, kind=DROP, links={dst: frozenset(sources)})
-
-
-def on(five: Inventory, node: str, script: str) -> str:
-    connection = Connection(next(host for host in five.hosts if host.name == node))
-    try:
-        return connection.shell(script, check=False).stdout
-    finally:
-        connection.close()
 
 
 def test_a_partition_drops_packets_one_way_and_mends(five: Inventory) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from harness.client import Channel, ChannelError
+from harness.control import Connection
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault
 from harness.worlds.hosts import HostsWorld
@@ -128,3 +129,12 @@ def in_world(five: Inventory, story: Callable[[HostsWorld], Awaitable[None]], **
             await world.down()
 
     asyncio.run(whole())
+
+
+def on(five: Inventory, node: str, script: str) -> str:
+    """What a script says on a host."""
+    connection = Connection(next(host for host in five.hosts if host.name == node))
+    try:
+        return connection.shell(script, check=False).stdout
+    finally:
+        connection.close()
