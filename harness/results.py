@@ -26,6 +26,7 @@ from checkers.staleness import atomicity, staleness
 from checkers.stats import availability, stats
 from checkers.verdict import Result, Verdict
 from harness.plan import Plan
+from harness.plan_claims import Documented, heard, nothing_judged
 
 SCHEMA: Final = 2
 VIOLATION, CRASH, INFRASTRUCTURE, UNKNOWN, VACUOUS, OK = (
@@ -48,9 +49,13 @@ def results_of(
     *,
     world: str,
     command: str,
+    documented: Sequence[Documented] = (),
 ) -> tuple[Verdict, dict[str, Any]]:
-    """Judge a run. `doubts` are reasons why it cannot be VALID, found while it ran."""
-    judged, claims = judge_claims(history, plan.claims)
+    """Judge a run. `doubts` are reasons why it cannot be VALID, found while it ran; `documented` is what `claims.toml` promises besides the plan."""
+    promised = spoken_of(plan, documented)
+    whole = [claim.guarantee for claim in promised if not claim.operations]
+    judged, claims = judge_claims(history, list(dict.fromkeys((*plan.claims, *whole))))
+    claims |= {claim.name: judge_part(history, claim) for claim in promised if claim.operations}
     numbers = stats(history)
     registers = bool(judged.results)
     windows = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults]
@@ -94,6 +99,20 @@ def judge_claims(history: History, names: Sequence[str]) -> tuple[Judgement, dic
     levels = [name for name in names if name in LEVELS]
     judged = judge(history, levels, clock=time.monotonic) if levels else Judgement({}, {}, [], [])
     return judged, {name: judged.claims.get(name) or check(history, name) for name in names}
+
+
+def spoken_of(plan: Plan, documented: Sequence[Documented]) -> list[Documented]:
+    """What the documentation promises of this very configuration, under these faults."""
+    table = {"workload": plan.workload, "system": {"name": plan.system, **plan.system_options}, "faults": [{"kind": kind} for kind in plan.fault_kinds]}  # fmt: skip
+    return [claim for claim in documented if not claim.silent_about(table)]
+
+
+def judge_part(history: History, claim: Documented) -> Result:
+    """A claim on some operations: the other reads return nothing."""
+    part = heard(history, claim.operations)
+    if (untested := nothing_judged(part, claim.operations)) is not None:
+        return untested
+    return LEVELS[claim.guarantee](part) if claim.guarantee in LEVELS else check(part, claim.guarantee)
 
 
 def shifts_of(history: History) -> dict[str, Any]:

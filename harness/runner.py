@@ -49,6 +49,8 @@ from harness.nemesis.client import HEAL, NemesisClient
 from harness.nemesis.disks import refuse_impossible
 from harness.nemesis.schedule import nemesis_ops, timetable
 from harness.plan import Plan, PlanError, dump_plan, repeat_command
+from harness.plan_claims import FILE as CLAIMS
+from harness.plan_claims import Documented, dump_claims
 from harness.plan_options import PRIMARIES
 from harness.recorder import FileSink, Recorder, Sink
 from harness.results import results_of
@@ -243,15 +245,19 @@ def run(
     progress: Progress | None = None,
     inventory: Path | None = None,
     fail_fast: bool = False,
+    documented: Sequence[Documented] = (),
 ) -> RunOutcome:
     """Run a plan and judge it. Raises PlanError (bad input) and WorldError (the infrastructure); the folder stays.
 
     `fail_fast`: the load ends at the first violation that is seen while it runs (`checkers.online`); the heal and the last reads follow.
+    `documented`: what `claims.toml` promises; those that speak of this plan are judged with its claims.
     """
     story = Story(plan, world, fail_fast=fail_fast)
     make_world = world_maker(story, inventory)
     folder = runs.create(out, plan.name, plan.seed)
     runs.write_text(folder / "plan.toml", dump_plan(plan))
+    if documented:
+        runs.write_text(folder / CLAIMS, dump_claims(documented))
     command = repeat_command(folder / "plan.toml", world, plan.seed)
     failure: BaseException | None = None
     with (folder / "faults.jsonl").open("wb", buffering=0) as faults:
@@ -270,20 +276,22 @@ def run(
         folder / "environment.json",
         {**runs.environment(), "command": command, "seed": plan.seed, "world": world, "system": story.system.describe(), **story.environment},
     )  # fmt: skip
-    verdict, results = judge_folder(story, folder, command)
+    verdict, results = judge_folder(story, folder, command, documented)
     if failure is not None and not isinstance(failure, KeyboardInterrupt):
         raise failure
     return RunOutcome(folder, results, verdict)
 
 
-def judge_folder(story: Story, folder: Path, command: str) -> tuple[Verdict, dict[str, Any]]:
+def judge_folder(
+    story: Story, folder: Path, command: str, documented: Sequence[Documented]
+) -> tuple[Verdict, dict[str, Any]]:
     """Steps 8 to 10."""
     from harness.report import write_report
 
     history = History.load(folder / "history.jsonl")
     records = story.nemesis.records if story.nemesis is not None else []
     verdict, results = results_of(
-        story.plan, history, records, story.doubts, world=story.kind, command=command
+        story.plan, history, records, story.doubts, world=story.kind, command=command, documented=documented
     )
     results["ended_early"] = story.watch.found if story.watch is not None else None
     runs.write_json(folder / "results.json", results)

@@ -12,6 +12,7 @@ from harness.cli.console import STYLES, emit, out, readable, say, waiting
 from harness.nemesis.disks import refuse_impossible
 from harness.plan import Plan, PlanError, load_plan
 from harness.plan_changes import changed
+from harness.plan_claims import beside
 
 WORLDS = ("sim", "hosts")
 
@@ -23,7 +24,7 @@ def run_plan(
     """Run it; the exit status is the verdict's."""
     if world not in WORLDS:
         raise PlanError(f"there is no world {world!r}; use --world sim or --world hosts")
-    plan = load_plan(readable(path))
+    plan, documented = load_plan(readable(path)), beside(path)
     if seed is not None:
         changes = [*changes, f"seed={seed}"]
     if time_limit is not None:
@@ -44,7 +45,7 @@ def run_plan(
                 f"{seconds:.1f} s of {plan.time_limit_s:g} s, {ops:,} operations{under}",
             )
 
-        outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts, fail_fast=fail_fast)  # fmt: skip
+        outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts, fail_fast=fail_fast, documented=documented)  # fmt: skip
     if json:
         emit(
             {**outcome.results, "folder": str(outcome.folder), "report": str(outcome.folder / "report.html")}

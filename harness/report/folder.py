@@ -1,7 +1,7 @@
 """The run folder as the report reads it: results, faults, environment, plan and operations, all read once.
 
-    runs/<name>/<time>-<seed>/   results.json  faults.jsonl  environment.json  plan.toml  history.jsonl  attribution.json
-                                      └───────────────┴────────┬───────┴───────────┴──────────┴───────────────┘
+    runs/<name>/<time>-<seed>/   results.json  faults.jsonl  environment.json  plan.toml  history.jsonl  attribution.json  claims.toml
+                                      └───────────────┴────────┬───────┴───────────┴──────────┴───────────────┴────────────────┘
                                                             RunFiles ──► words, drawings, page
 
 Only `results.json` must be there. Whatever else is missing makes the page shorter, never the report fail: a run that
@@ -24,6 +24,7 @@ from checkers.history import History
 from checkers.op import MISSING, Op, Type
 from checkers.staleness import stale_reads
 from harness.plan import Plan, PlanError
+from harness.plan_claims import Documented, beside
 
 SCHEMA = 2
 VALUE_CHARACTERS_MAX = 120
@@ -119,6 +120,11 @@ class RunFiles:
         if found and not {"sentence", "variants"} <= found.keys():
             raise PlanError(f"{path} is not what `quorate attribute` writes; {again}")
         return found
+
+    @cached_property
+    def documented(self) -> tuple[Documented, ...]:
+        """What the documentation promises, if the plan had a `claims.toml` beside it."""
+        return beside(self.folder / "plan.toml")
 
     @property
     def core_bars(self) -> list[Bar]:

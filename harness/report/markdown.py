@@ -16,6 +16,7 @@ from harness.report.freshness import freshness
 from harness.report.rows import (
     attribution_rows,
     claim_rows,
+    documented_rows,
     facts,
     fault_rows,
     freshness_rows,
@@ -24,6 +25,7 @@ from harness.report.rows import (
     staleness_rows,
 )
 
+DOCUMENTED = ("the documentation says", "where", "guarantee", "verdict", "evidence")
 FRESHNESS = ("reads that began after", "writes", "read stale", "share", "95 % interval")
 
 
@@ -39,6 +41,7 @@ def _head(run: RunFiles) -> Iterator[str]:
     yield " · ".join(f"{name}: {cell(value)}" for name, value in facts(run))
     yield ""
     yield from table(("guarantee", "verdict", "in words"), ((row["name"] if row["claimed"] else f"{row['name']} (not claimed)", row["verdict"], row["words"]) for row in claim_rows(results)))  # fmt: skip
+    yield from table(DOCUMENTED, ((f"“{row['says']}”", row["source"], row["name"], row["verdict"], row["evidence"]) for row in documented_rows(run)))  # fmt: skip
     yield f"Strongest kept: {words.join(results.get('strongest') or []) or 'none'}. Weakest broken: {words.join(results.get('weakest_refuted') or []) or 'none'}."
     yield ""
 

@@ -28,6 +28,7 @@ from harness.report.freshness import differences, freshness
 from harness.report.rows import (
     attribution_rows,
     claim_rows,
+    documented_rows,
     facts,
     fault_rows,
     freshness_rows,
@@ -135,6 +136,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "finding": words.finding(run.plan, results),
         "facts": list(facts(run)),
         "claims": list(claim_rows(results)),
+        "documented": list(documented_rows(run)),
         "strongest": words.join(results.get("strongest") or []),
         "weakest": words.join(results.get("weakest_refuted") or []),
         "core": core_parts(run),

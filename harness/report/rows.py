@@ -49,6 +49,18 @@ def claim_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
             }
 
 
+def documented_rows(run: RunFiles) -> Iterable[dict[str, str]]:
+    """Each sentence of the documentation and what the run says to it: its verdict, or `not asked` with the reason."""
+    judged = {**(run.results.get("levels") or {}), **run.results.get("claims", {})}
+    core = run.results.get("core") or {}
+    for claim in run.documented:
+        result, silent = judged.get(claim.name), claim.silent_about(run.plan)
+        verdict = "not asked" if silent or result is None else str(result["verdict"])
+        evidence = silent or (result["reason"] if result else "it was not judged: it is not among the claims of this run; run its plan again")  # fmt: skip
+        proven = verdict == "invalid" and core.get("sentence") == evidence
+        yield {"says": claim.says, "source": claim.source, "name": claim.name, "verdict": verdict, "evidence": words.sentence(evidence), "proof": "#core" if proven else ""}  # fmt: skip
+
+
 def fault_rows(run: RunFiles) -> Iterable[dict[str, Any]]:
     """The fault table."""
     for fault in run.faults:

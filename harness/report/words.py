@@ -116,7 +116,8 @@ def finding(plan: Mapping[str, Any], results: Mapping[str, Any]) -> str:
 
 def claim_words(name: str, result: Mapping[str, Any]) -> str:
     """What a verdict means for this claim."""
-    promise = PROMISES.get(name, name)
+    guarantee, _, part = name.partition(" (")
+    promise = PROMISES.get(guarantee, guarantee) + (f" (judged: {part}" if part else "")
     opening = {"valid": "Held", "invalid": "Broken", "unknown": "Not decided"}[str(result["verdict"])]
     return f"{opening}. The promise: {promise}. {sentence(result.get('reason', ''))}".strip()
 
