@@ -10,7 +10,7 @@ References: Wilson 1927; Hanley & Lippman-Hand, JAMA 1983; Cochran, Sampling Tec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb, sqrt
+from math import exp, lgamma, sqrt
 from typing import Final
 
 Z95: Final = 1.959963984540054
@@ -79,7 +79,11 @@ def fisher_less(hits: int, trials: int, base_hits: int, base_trials: int) -> flo
     Fisher's exact test, one-sided: the tail of the hypergeometric distribution with all margins fixed.
     """
     total, marked = trials + base_trials, hits + base_hits
-    whole = comb(total, trials)
+    whole = _log_comb(total, trials)
     fewest = max(0, marked - base_trials)
-    ways = sum(comb(marked, k) * comb(total - marked, trials - k) for k in range(fewest, hits + 1))
-    return ways / whole
+    ways = (_log_comb(marked, k) + _log_comb(total - marked, trials - k) for k in range(fewest, hits + 1))
+    return min(1.0, sum(exp(way - whole) for way in ways))
+
+
+def _log_comb(n: int, k: int) -> float:
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)

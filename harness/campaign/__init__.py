@@ -4,6 +4,7 @@ file      campaign.toml ─► items, each a plan; what is accepted, by whom and
 night     the items' runs of tonight, on several cores ─► records
 ledger    one SQLite file: nights, runs; what is in it is not run again
 findings  records of all nights ─► New, Ongoing, Rare, Resolved; the bound that clean runs support
+regime    how often a finding shows now, when that has changed
 status    where the nights stand, one finding, its example made again
 page      ─► HTML, Markdown, JSON, JUnit XML, SARIF
 """

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from harness.campaign.file import Accepted, Campaign
 from harness.campaign.ledger import Record
+from harness.campaign.regime import regime
 from harness.intervals import clean_bound, wilson
 from harness.results import CLASSES, CRASH, INFRASTRUCTURE, OK, VIOLATION
 
@@ -46,12 +47,13 @@ class Finding:
     clean: int
     needed: int  # clean runs until it counts as resolved
     rate: tuple[float, float]
+    tonight: bool  # is it seen tonight?
     accepted: Accepted | None
 
     @property
     def red(self) -> bool:
         """Does it make the night red?"""
-        return self.state in (NEW, ONGOING) and self.accepted is None
+        return self.tonight and self.accepted is None
 
     @property
     def title(self) -> str:
@@ -89,8 +91,8 @@ def _finding(
         for night in sorted({run.night for run in of_items})
     }
     clean = sum((run.night, run.run) > (last.night, last.run) or run.night > last.night for run in of_items if run.outcome == OK)  # fmt: skip
-    seen = [nights[night] for night in nights if night <= last.night]
-    rate = wilson(sum(hit for hit, _ in seen), sum(count for _, count in seen))
+    shows = regime([nights[night] for night in nights if night <= last.night])
+    rate = wilson(*shows.now)
     needed = runs_to_resolve(rate[0])
     name = finding_id(*key)
     valid = [each for each in accepted if each.finding == name and today <= each.until]
@@ -99,7 +101,7 @@ def _finding(
         claim=key[0],
         anomaly=key[1],
         configuration=key[2],
-        state=_state(hits, tonight, clean, needed),
+        state=_state(hits, tonight, shows.rarer, clean >= needed),
         items=items,
         hits=nights,
         shapes=tuple(dict.fromkeys(shape for hit in hits for claim, anomaly, shape in hit.broken if (claim, anomaly) == key[:2])),
@@ -107,14 +109,17 @@ def _finding(
         clean=clean,
         needed=needed,
         rate=rate,
+        tonight=last.night == tonight,
         accepted=valid[0] if valid else None,
     )  # fmt: skip
 
 
-def _state(hits: Sequence[Record], tonight: int, clean: int, needed: int) -> str:
-    if hits[-1].night == tonight:
-        return NEW if hits[0].night == tonight else ONGOING
-    return RESOLVED if clean >= needed else RARE
+def _state(hits: Sequence[Record], tonight: int, rarer: bool, enough: bool) -> str:
+    if hits[-1].night < tonight:
+        return RESOLVED if enough else RARE
+    if hits[0].night == tonight:
+        return NEW
+    return RARE if rarer else ONGOING
 
 
 def runs_to_resolve(rate: float) -> int:

@@ -179,7 +179,7 @@ def sarif(found: Morning) -> dict[str, Any]:
     """Findings that are there tonight, as static analysers report theirs; accepted ones are suppressed."""
     results = []
     for each in found.findings:
-        if each.state not in ("new", "ongoing"):
+        if not each.tonight:
             continue
         results.append({
             "ruleId": each.claim,

@@ -34,7 +34,12 @@ def morning_page(found: Morning) -> str:
 
 def finding_parts(found: Morning, each: Any) -> dict[str, Any]:
     """A finding for the template."""
-    state = {"new": "invalid", "ongoing": "invalid", "rare": "unknown", "resolved": "valid"}[each.state]
+    state = {
+        "new": "invalid",
+        "ongoing": "invalid",
+        "rare": "invalid" if each.tonight else "unknown",
+        "resolved": "valid",
+    }[each.state]
     return {
         "id": each.id,
         "title": each.title,

@@ -145,7 +145,7 @@ def standing(found: Finding) -> str:
     """Its rate, and what it takes to call it resolved."""
     low, high = (words.percent(end) for end in found.rate)
     rate = f"{low} to {high} of runs when it was there (95 %)"
-    if found.state in (NEW, ONGOING):
+    if found.tonight:
         return f"{rate}; {words.plural(found.needed, 'clean run')} would be needed to call it resolved"
     return f"{rate}; {words.plural(found.clean, 'clean run')} since, {found.needed} are needed to call it resolved"
 

@@ -26,6 +26,7 @@ from harness.campaign.findings import (
 from harness.campaign.ledger import Night, Record
 from harness.campaign.morning import Morning, changed_between, github_lines, junit, markdown, sarif
 from harness.campaign.page import morning_page
+from harness.intervals import wilson
 from harness.plan import load_plan
 
 TODAY = "2026-11-25"
@@ -53,17 +54,19 @@ def test_a_bug_comes_becomes_rare_and_is_mended() -> None:
     """Night 0 clean; 1 the bug is there; 2 still; then it shows once in 40 runs; then no more, until it counts as resolved."""
     nights = [night(0, 0, 20), night(1, 10, 20), night(2, 8, 20), night(3, 1, 40)]
     assert findings(nights[0], (), TODAY) == []
-    states = [only(functools.reduce(operator.iadd, nights[: count + 1], [])).state for count in range(1, 4)]
-    assert states == ["new", "ongoing", "ongoing"]
-    clean_nights = []
+    found = [only(functools.reduce(operator.iadd, nights[: count + 1], [])) for count in range(1, 4)]
+    assert [each.state for each in found] == ["new", "ongoing", "rare"]
+    assert [each.red for each in found] == [True] * 3  # rare or not, it was seen tonight
     records = functools.reduce(operator.iadd, nights, [])
+    states = []
     for number in range(4, 12):
-        records = records + night(number, 0, 5)
-        found = only(records)
-        assert found.clean == (number - 3) * 5 + 39  # 39 runs of night 3 came after its only hit
-        clean_nights.append(found.state)
-        assert (found.state == "resolved") == (found.clean >= found.needed)
-    assert clean_nights == ["resolved"] * 8  # 44 clean runs are enough for a rate of 19 of 100
+        records = records + night(number, 0, 100)
+        gone = only(records)
+        assert gone.clean == (number - 3) * 100 + 39  # 39 runs of night 3 came after its only hit
+        assert (gone.state == "resolved") == (gone.clean >= gone.needed)
+        assert gone.needed == runs_to_resolve(wilson(1, 40)[0])  # not of the rate before it became rare
+        states.append(gone.state)
+    assert states == ["rare"] * 6 + ["resolved"] * 2
 
 
 def test_a_rare_finding_needs_many_clean_runs() -> None:
