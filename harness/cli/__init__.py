@@ -28,7 +28,7 @@ def status_of(arguments: Sequence[str]) -> int:
     import typer
     from typer.exceptions import TyperException
 
-    from harness.cli.campaign_app import app
+    from harness.cli.reading_app import app
 
     try:
         status = typer.main.get_command(app).main(

@@ -44,7 +44,7 @@ FAULT_WORDS = {
     "clock": "shifted clocks",
 }
 NEVER_TESTED = (
-    "a full disk",
+    "full disks",
     "operations on several keys at once",
     "packets corrupted on their way",
 )
