@@ -28,6 +28,7 @@ from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import FAULT_TIMES, HOSTS_OPTIONS, LINK_KINDS, ORDERED, PRIORITIES, RANGES, SHARES
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
+from harness.plan_tape import Cuts, parse_tape, tape_table
 from harness.plan_toml import PlanError as PlanError
 from harness.plan_toml import read_toml, write_key, write_value
 
@@ -67,6 +68,7 @@ class Plan:
     hosts: Mapping[str, Any] = field(default_factory=dict)  # inventory = path
     script: tuple[ScriptOp, ...] = ()  # in place of the workload's operations
     strokes: tuple[Stroke, ...] = ()  # in place of a timetable of `faults`
+    tape: Cuts = field(default_factory=dict)  # where random draws depart from the seed
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ TOP = {
     "op_timeout_ms": float,
     "claims": list,
 }
-TABLES = ("system", "options", "faults", "sim", "hosts", "script", "strokes")
+TABLES = ("system", "options", "faults", "sim", "hosts", "script", "strokes", "tape")
 REQUIRED = ("name", "workload", "claims")
 NAME = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -144,6 +146,7 @@ class _Reader:
             faults=self.faults(table.get("faults", [])),
             sim=self.options(self.table(table, "sim"), SIM_OPTIONS, "sim"),
             hosts=self.options(self.table(table, "hosts"), HOSTS_OPTIONS, "hosts"),
+            tape=parse_tape(self.table(table, "tape"), self.source),
         )
         self.numbers(plan)
         return self.scripted(plan, table)
@@ -365,6 +368,7 @@ def dump_plan(plan: Plan) -> str:
         ("[options]", plan.options),
         ("[sim]", plan.sim),
         ("[hosts]", plan.hosts),
+        ("[tape]", tape_table(plan.tape)),
     ]
     for fault in plan.faults:
         times = {key: getattr(fault, key) for key in FAULT_TIMES}

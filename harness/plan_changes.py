@@ -17,7 +17,7 @@ from harness.plan import Plan, PlanError, dump_plan, parse_plan
 
 TABLES: Final = {"system": "system_options", "options": "options", "sim": "sim", "hosts": "hosts"}
 OWN: Final = {field.name for field in fields(Plan)} - {
-    *("faults", "script", "strokes", "system"),
+    *("faults", "script", "strokes", "system", "tape"),
     *TABLES.values(),
 }
 

@@ -57,8 +57,11 @@ from harness.results import results_of
 from harness.system import SystemFault, SystemUnderTest, find_system
 from harness.workload import Workload, find_workload
 from harness.worlds import World, WorldError
-from harness.worlds.sim import SimLoop, SimWorld, stream
+from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.guard import guarded
+from harness.worlds.sim.tape import RecordedStreams, Streams, streams_of
+from harness.worlds.sim.tape_file import NAME as TAPE
+from harness.worlds.sim.tape_file import written
 
 Progress = Callable[[float, int, Sequence[str]], None]
 """(seconds of the run, records so far, kinds of fault going on)"""
@@ -102,8 +105,11 @@ class WatchedSink:
 class Story:
     """One run: its parts, and the steps that need a loop."""
 
-    def __init__(self, plan: Plan, world: str, *, fail_fast: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, world: str, *, fail_fast: bool = False, streams: Streams | None = None
+    ) -> None:
         self.plan = plan
+        self.streams = streams or streams_of(plan.seed, plan.tape)
         if fail_fast and not LEVELS.keys() & set(plan.claims):
             raise PlanError(
                 f"--fail-fast watches registers, and this plan claims {', '.join(plan.claims)}; leave it out"
@@ -120,7 +126,7 @@ class Story:
         refuse_impossible(plan, world, self.system)
         self.heat = Heat() if self.is_aimed() else None
         strokes = plan.strokes or timetable(
-            plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
+            plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=self.streams("nemesis")
         )
         self.faults = nemesis_ops(strokes, plan.time_limit_s)
         self.doubts: list[str] = []
@@ -212,7 +218,7 @@ class Story:
             await interpret(
                 self.generator(), connect=self.connect, nodes=world.nodes, concurrency=self.plan.concurrency,
                 recorder=recorder, nemesis=self.nemesis, op_timeout_ms=self.plan.op_timeout_ms,
-                rng=stream(self.plan.seed, "generator"),
+                rng=self.streams("generator"),
             )  # fmt: skip
             self.doubts += self.nemesis.problems
         finally:
@@ -246,13 +252,18 @@ def run(
     inventory: Path | None = None,
     fail_fast: bool = False,
     documented: Sequence[Documented] = (),
+    tape: bool = False,
 ) -> RunOutcome:
     """Run a plan and judge it. Raises PlanError (bad input) and WorldError (the infrastructure); the folder stays.
 
     `fail_fast`: the load ends at the first violation that is seen while it runs (`checkers.online`); the heal and the last reads follow.
     `documented`: what `claims.toml` promises; those that speak of this plan are judged with its claims.
+    `tape`: every random draw is recorded in tape.jsonl.
     """
-    story = Story(plan, world, fail_fast=fail_fast)
+    if tape and world != "sim":
+        raise PlanError(f"a tape holds the draws of a simulated run; in the world {world!r} leave --tape out")
+    recorded = RecordedStreams(streams_of(plan.seed, plan.tape)) if tape else None
+    story = Story(plan, world, fail_fast=fail_fast, streams=recorded)
     make_world = world_maker(story, inventory)
     folder = runs.create(out, plan.name, plan.seed)
     runs.write_text(folder / "plan.toml", dump_plan(plan))
@@ -271,6 +282,8 @@ def run(
             )
         finally:
             sink.close()
+    if recorded is not None:
+        runs.write_bytes(folder / TAPE, written(recorded.draws, dump_plan(plan)))
     runs.write_logs(folder, story.logs)
     runs.write_json(
         folder / "environment.json",
@@ -293,6 +306,8 @@ def judge_folder(
     verdict, results = results_of(
         story.plan, history, records, story.doubts, world=story.kind, command=command, documented=documented
     )
+    if story.kind == "sim":
+        results["trace"] = story.environment.get("trace")
     results["ended_early"] = story.watch.found if story.watch is not None else None
     runs.write_json(folder / "results.json", results)
     write_report(folder)
@@ -321,7 +336,7 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
 
         def simulated(loop: SimLoop | None) -> World:
             assert loop is not None
-            return SimWorld(story.system, plan.sim, plan.seed, loop=loop)
+            return SimWorld(story.system, plan.sim, plan.seed, loop=loop, streams=story.streams)
 
         return simulated
     if story.kind != "hosts":

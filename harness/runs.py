@@ -60,8 +60,13 @@ def point_to(link: Path, target: str) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole file in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file in one step."""
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
+    fresh.write_bytes(data)
     fresh.replace(path)
 
 

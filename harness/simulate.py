@@ -17,6 +17,7 @@ from harness.results import results_of
 from harness.runner import Story, perform
 from harness.worlds import World
 from harness.worlds.sim import SimLoop, SimWorld
+from harness.worlds.sim.tape import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,21 @@ def simulate_run(
     seed: int | None = None,
     *,
     on_world: Callable[[SimWorld, SimLoop], None] = lambda world, loop: None,
+    streams: Streams | None = None,
 ) -> SimRun:
     """Run a plan in the simulator, in memory. `on_world` is given the world before it comes up, to watch it.
+
+    All that is drawn comes from `streams`, by default those that the plan says.
 
     Raises PlanError and WorldError.
     """
     plan = plan if seed is None else replace(plan, seed=seed)
-    story = Story(plan, "sim")
+    story = Story(plan, "sim", streams=streams)
     sink, fault_lines = MemorySink(), list[bytes]()
 
     def make(loop: SimLoop | None) -> World:
         assert loop is not None
-        world = SimWorld(story.system, plan.sim, plan.seed, loop=loop)
+        world = SimWorld(story.system, plan.sim, plan.seed, loop=loop, streams=story.streams)
         on_world(world, loop)
         return world
 
@@ -60,4 +64,5 @@ def simulate_run(
     history = History.parse(lines)
     records = story.nemesis.records if story.nemesis is not None else []
     verdict, results = results_of(plan, history, records, story.doubts, world="sim", command="")
+    results["trace"] = story.environment["trace"]
     return SimRun(history, records, results, verdict, lines, b"".join(fault_lines), story.start_s, story.logs)

@@ -77,6 +77,10 @@ def run(
         bool,
         typer.Option("--fail-fast", help="End the load at the first violation that is seen while it runs."),
     ] = False,
+    tape: Annotated[
+        bool,
+        typer.Option("--tape", help="In the simulator: record every random draw, in the run's tape.jsonl."),
+    ] = False,
     out: Out = Path("runs"),
     json: Json = False,
 ) -> int:
@@ -93,8 +97,8 @@ def run(
     from harness.cli.run import run_plan
 
     return run_plan(
-        plan, world, seed, time_limit, inventory, cluster, change or [], out, fail_fast=fail_fast, json=json
-    )
+        plan, world, seed, time_limit, inventory, cluster, change or [], out, fail_fast=fail_fast, tape=tape, json=json
+    )  # fmt: skip
 
 
 @app.command()

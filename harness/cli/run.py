@@ -19,7 +19,7 @@ WORLDS = ("sim", "hosts")
 
 def run_plan(
     path: Path, world: str, seed: int | None, time_limit: float | None, inventory: Path | None, cluster: str | None,
-    changes: Sequence[str], folder: Path, *, fail_fast: bool, json: bool,
+    changes: Sequence[str], folder: Path, *, fail_fast: bool, tape: bool, json: bool,
 ) -> int:  # fmt: skip
     """Run it; the exit status is the verdict's."""
     if world not in WORLDS:
@@ -45,7 +45,7 @@ def run_plan(
                 f"{seconds:.1f} s of {plan.time_limit_s:g} s, {ops:,} operations{under}",
             )
 
-        outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts, fail_fast=fail_fast, documented=documented)  # fmt: skip
+        outcome = run(plan, world=world, out=folder, progress=progress, inventory=hosts, fail_fast=fail_fast, documented=documented, tape=tape)  # fmt: skip
     if json:
         emit(
             {**outcome.results, "folder": str(outcome.folder), "report": str(outcome.folder / "report.html")}

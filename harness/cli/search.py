@@ -123,6 +123,7 @@ def replay_run(
             {
                 "outcome": verdict.value,
                 "same": same,
+                "from_tape": run.tape is not None,
                 "digest": found.digest,
                 "messages": len(found.messages),
                 "broken": broken,
@@ -132,7 +133,9 @@ def replay_run(
         console = out()
         console.print(verdict.value.upper(), style=STYLES[verdict.value], end=" ")
         console.print(
-            "the same bytes as recorded" if same else f"seed {run.plan.seed}", f"trace {found.digest[:16]}"
+            "the same bytes as recorded" if same else f"seed {run.plan.seed}",
+            *(["played from the tape"] if run.tape is not None else []),
+            f"trace {found.digest[:16]}",
         )
         for target in targets(found.run):
             console.print(f"  {target}", markup=False)

@@ -28,7 +28,7 @@ from harness.simulate import simulate_run
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run. `outcome`: valid | invalid | unknown | crash. `broken`: "claim: anomaly" each. `digest` is over history and faults."""
+    """One run. `outcome`: valid | invalid | unknown | crash. `broken`: "claim: anomaly" each. `digest` is over history, faults and trace."""
 
     number: int
     seed: int
@@ -58,7 +58,7 @@ def run_one(text: str, strategy: str, number: int) -> Record:
         reason=str(run.results["reason"]),
         ops=int(run.results["stats"]["stats"].get("ops", 0)),
         virtual_s=plan.time_limit_s,
-        digest=sha256(run.lines + run.fault_lines).hexdigest()[:32],
+        digest=sha256(run.lines + run.fault_lines + run.results["trace"].encode()).hexdigest()[:32],
         cpu_s=round(time.process_time() - begin_s, 4),
     )
 

@@ -16,10 +16,11 @@ from harness.nemesis.client import HEAL
 from harness.nemesis.schedule import timetable
 from harness.plan import Plan, PlanError
 from harness.plan_script import NS, ScriptOp
+from harness.plan_tape import Pin
 from harness.simulate import SimRun, simulate_run
 from harness.system import SystemFault
 from harness.worlds import WorldError
-from harness.worlds.sim import stream
+from harness.worlds.sim.tape import RecordedStreams, as_share, streams_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,23 @@ def scripted(plan: Plan, run: SimRun) -> Plan:
             value = None if op.value is MISSING else op.value
             ops.append(ScriptOp(client=client, f=op.f, at_s=at_s, key=op.key, value=value))
     strokes = plan.strokes or timetable(
-        plan.faults, nodes=plan.node_names, time_limit_s=plan.time_limit_s, rng=stream(plan.seed, "nemesis")
-    )
+        plan.faults, nodes=plan.node_names, time_limit_s=plan.time_limit_s,
+        rng=streams_of(plan.seed, plan.tape)("nemesis"),
+    )  # fmt: skip
     ends_s = max((op.at_s for op in ops if op.at_s is not None), default=0.0)
     limit_s = max(plan.time_limit_s, ends_s + 0.001)
     return replace(plan, script=tuple(ops), strokes=strokes, faults=(), time_limit_s=limit_s)
+
+
+def draws_of(plan: Plan) -> list[Pin]:
+    """Every random draw of the plan's run, as a plan's [tape] has it."""
+    recorded = RecordedStreams(streams_of(plan.seed, plan.tape))
+    simulate_run(plan, streams=recorded)
+    return [
+        (name, at, as_share(drawn))
+        for name, draws in recorded.draws.items()
+        for at, drawn in enumerate(draws)
+    ]
 
 
 def guilty(run: SimRun, target: Target) -> list[int]:

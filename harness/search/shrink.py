@@ -4,6 +4,7 @@
       │  only the core · its keys · what happened before it          leaps
       │  operations, faults: in halves, quarters, … (ddmin)          one by one at the end
       │  a node, a client less · shorter, narrower faults · gaps closed · a calm network
+      │  every random draw a half, but for those few that matter       the tape
       ▼  again, until a whole round finds nothing
     4 operations, 1 fault, 3 nodes, 2 clients
 
@@ -18,8 +19,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from harness.plan import Plan, PlanError
+from harness.plan_tape import CALM, calm_but, is_calm, pins_of
 from harness.search import simpler
-from harness.search.finding import Target, first_to_show, guilty, scripted
+from harness.search.finding import Target, draws_of, first_to_show, guilty, scripted
 from harness.simulate import SimRun
 
 T = TypeVar("T")
@@ -82,6 +84,11 @@ def shrink(
         while search.plan != last and not out_of_time():
             last = search.plan
             search.round()
+    last = None
+    while search.plan != last and not out_of_time():
+        last = search.plan
+        search.calm()
+        search.round()
     return Shrunk(search.plan, search.run, before, search.runs, not out_of_time())
 
 
@@ -97,8 +104,10 @@ class _Search:
         self._out_of_time, self._progress = out_of_time, progress
 
     def attempt(self, plan: Plan, seeds: int = 0) -> bool:
-        """Keep a candidate if it shows the target with one of the seeds."""
-        count = seeds or self.seeds
+        """Keep a candidate if it shows the target with one of the seeds. One without a script would run the workload's own load."""
+        if not plan.script:
+            return False
+        count = 0 if is_calm(plan.tape) else seeds or self.seeds
         trial = [self.plan.seed, *(seed for seed in range(1, count + 1) if seed != self.plan.seed)]
         found = first_to_show(plan, self.target, self._counted(trial))
         if found is not None:
@@ -136,6 +145,17 @@ class _Search:
         moving = (simpler.fewer_nodes, simpler.fewer_clients) if self.seeds > EFFORTS[0] else ()
         for ways in (simpler.calmer, *moving, simpler.narrower, simpler.sooner, simpler.renumbered):
             self._any_of(ways)
+
+    def calm(self) -> None:
+        """Nothing left to chance: all draws halves, else all but as few as can be, of as few digits as can be."""
+        if self.attempt(replace(self.plan, tape=CALM)):
+            return
+        if not is_calm(self.plan.tape) and not self.attempt(
+            replace(self.plan, tape=calm_but(draws_of(self.plan)))
+        ):
+            return
+        self._fewer(lambda plan: pins_of(plan.tape), lambda plan, kept: replace(plan, tape=calm_but(kept)))
+        self._any_of(simpler.rounded)
 
     def _any_of(self, ways: Callable[[Plan], Iterator[Plan]]) -> None:
         """Take what can be had; after each success the ways are asked again."""

@@ -4,6 +4,7 @@ only_core      the operations of the violation's core          fewer_nodes    on
 keys_of_core   those of its keys                               fewer_clients  one client does the work of two
 until_core     what had begun before the core was over         narrower       faults on fewer nodes, shorter, smaller
 calmer         a network without accidents or priorities      sooner         nothing happens? then it need not take time
+rounded        a draw that is given has fewer digits
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final
 from harness.plan import Plan
 from harness.plan_options import ORDERED, PRIORITIES, RANGES
 from harness.plan_script import NS, ScriptOp, Stroke
+from harness.plan_tape import calm_but, pins_of
 from harness.simulate import SimRun
 
 CALM: Final[Mapping[str, Any]] = {
@@ -29,6 +31,7 @@ GAP_S: Final = 0.02  # what is left of a time in which nothing happens
 TAIL_S: Final = 0.1  # from the last that happens to the end
 SHORTEST_S: Final = 0.02  # no fault is made shorter
 SMALLEST_MS: Final = 1.0  # no shift of a clock is made smaller
+DIGITS: Final = (1, 2, 3)  # of a draw
 HALVED: Final = ("share", "delay_ms")  # of faults of links and disks
 
 
@@ -196,6 +199,16 @@ def sooner(plan: Plan) -> Iterator[Plan]:
     end_s = moments[-1] + TAIL_S
     if end_s < plan.time_limit_s - GAP_S:
         yield replace(plan, time_limit_s=round(end_s, 3))
+
+
+def rounded(plan: Plan) -> Iterator[Plan]:
+    """Of the draws that are given, one with fewer digits."""
+    pins = pins_of(plan.tape)
+    for place, (name, at, draw) in enumerate(pins):
+        for digits in DIGITS:
+            short = round(draw, digits)
+            if short < 1 and len(repr(short)) < len(repr(draw)):
+                yield replace(plan, tape=calm_but([*pins[:place], (name, at, short), *pins[place + 1 :]]))
 
 
 def settled(plan: Plan, settle_s: float) -> Plan:

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.plan import Plan, dump_plan
 from harness.plan_script import NS, Stroke
+from harness.plan_tape import is_calm, pins_of
 from harness.search.finding import Target
 from harness.search.lamport import draw
 from harness.search.shrink import Size
@@ -35,12 +36,22 @@ def story(plan: Plan, target: Target, trace: Trace, before: Size, runs: int, *, 
         "## The faults",
         "\n".join(f"- {words(stroke)}" for stroke in plan.strokes)
         or "None: delays of the network are enough.",
+        *(["## The draws that matter", chance(plan)] if is_calm(plan.tape) else []),
         "## What was said",
         fenced(draw(plan, trace)),
         "## Again",
         fenced("quorate replay plan.toml --trace"),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def chance(plan: Plan) -> str:
+    """What is left to chance when the tape is calm: a draw a line."""
+    pins = sorted(pins_of(plan.tape))
+    if not pins:
+        return "None: every random draw is a half, so every delay is its median."
+    lines = [f"- {name}, draw {at}: {draw:g}" for name, at, draw in pins]
+    return "\n".join(["Every random draw is a half, so every delay is its median, but for these:", "", *lines])  # fmt: skip
 
 
 def words(stroke: Stroke) -> str:

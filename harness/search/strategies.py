@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from harness.plan import FaultPlan, Plan
 from harness.plan_options import RANGES, STRENGTHS
-from harness.worlds.sim import stream
 from harness.worlds.sim.net import LATENCIES, PRIORITIES, NetOptions
+from harness.worlds.sim.tape import stream
 
 Strategy = Callable[[Plan, int], Plan]
 DEPTH_MAX: Final = 5  # orderings that a bug may need: the first order has one, each change point one more

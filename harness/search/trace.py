@@ -23,6 +23,7 @@ from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.loop import SimTimeLimitError
 from harness.worlds.sim.net import LOST, SENT
 from harness.worlds.sim.node import SimMachine
+from harness.worlds.sim.tape import Streams
 
 Describe = Callable[[Any], tuple[str, Hashable]]
 """message -> (what it says, the request it belongs to, or None)"""
@@ -53,10 +54,10 @@ class Trace:
     digest: str
 
 
-def traced(plan: Plan) -> Trace:
+def traced(plan: Plan, streams: Streams | None = None) -> Trace:
     """Run a plan in the simulator and keep its messages. Raises PlanError and WorldError."""
     book = _Book()
-    run = simulate_run(plan, on_world=book.open)
+    run = simulate_run(plan, on_world=book.open, streams=streams)
     for message in book.messages:
         message.sent_s -= run.start_s
         message.end_s = None if message.end_s is None else message.end_s - run.start_s
@@ -110,7 +111,9 @@ class Paused:
         origin_s = simulate_run(plan).start_s
         self._loop = SimLoop(time_virtual_s_max=origin_s + until_s)
         self._story, self._sink = Story(plan, "sim"), MemorySink()
-        world = SimWorld(self._story.system, plan.sim, plan.seed, loop=self._loop)
+        world = SimWorld(
+            self._story.system, plan.sim, plan.seed, loop=self._loop, streams=self._story.streams
+        )
         self.machines: Mapping[str, SimMachine] = {node: world.machine(node) for node in world.nodes}
         self._task = self._loop.create_task(self._story.play(world, self._sink, lambda line: None))
         with suppress(SimTimeLimitError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +45,39 @@ def test_two_processes_with_different_hash_seeds_write_the_same_bytes(plan: Path
         first, second = ((folder / name).read_bytes() for folder in folders)
         assert first, f"{name} is empty, so this test would prove nothing"
         assert first == second
+    traces = {json.loads((folder / "results.json").read_text())["trace"] for folder in folders}
+    assert len(traces) == 1
+    assert traces != {None}
+
+
+def explored_apart(plan: Path, out: Path, hash_seed: str, jobs: str) -> list[dict[str, Any]]:
+    """Explore a plan in a process of its own; the records of the runs, but for what they cost."""
+    command = [
+        str(Path(sys.executable).with_name("quorate")),
+        "explore",
+        str(plan),
+        "--runs",
+        "6",
+        "--strategy",
+        "swarm",
+    ]
+    subprocess.run(
+        [*command, "--jobs", jobs, "--out", str(out), "--set", "time_limit_s=3.0", "--json"],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    records = [json.loads(line) for line in (out / "explored.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in record.items() if name != "cpu_s"} for record in records]
+
+
+@pytest.mark.slow
+def test_explorations_agree_run_by_run_whatever_the_hash_seed_and_the_jobs(tmp_path: Path) -> None:
+    """Fresh processes; the digest of a record is over history, faults and the trace of all events."""
+    one, other = (
+        explored_apart(ROOT / "examples" / "eventual.toml", tmp_path / jobs, hash_seed, jobs)
+        for hash_seed, jobs in (("1", "1"), ("2", "2"))
+    )
+    assert len({record["digest"] for record in one}) == 6
+    assert one == other
 
 
 @pytest.mark.slow

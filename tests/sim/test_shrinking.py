@@ -118,7 +118,7 @@ def test_a_finding_becomes_small(name: str, target: Target) -> None:
 @pytest.mark.slow
 def test_a_finding_without_a_fault_becomes_small() -> None:
     found = shrink(plan_of("quorum", time_limit_s=10.0), Target("linearizable", "new-old-inversion"))
-    assert Size.of(found.plan).ops <= 4
+    assert 3 <= Size.of(found.plan).ops <= 4, "none would be the workload's own load"
     assert found.plan.strokes == ()
 
 

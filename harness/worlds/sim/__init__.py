@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import random
 from collections.abc import Hashable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import partial
 from typing import Any, cast
 
 from harness.client import ChannelError
@@ -26,6 +24,7 @@ from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import PRIORITIES, LinkedNetwork, NetOptions, Network, Watch
 from harness.worlds.sim.node import SimMachine
+from harness.worlds.sim.tape import Streams, stream, streams_of
 from harness.worlds.trouble import Touches, Trouble
 
 READY_S_MAX = 10.0
@@ -33,32 +32,34 @@ READY_POLL_S = 0.01
 READY_TIMEOUT_S = 1.0
 
 
-def stream(seed: int, name: str) -> random.Random:
-    """The random stream of one part of a run: the same for the same seed and name, in every process."""
-    return random.Random(f"{seed}/{name}")
-
-
-def network_of(loop: SimLoop, seed: int, options: NetOptions) -> Network:
+def network_of(loop: SimLoop, streams: Streams, options: NetOptions) -> Network:
     """The network that the options ask for."""
     if options.streams == "links":
-        return LinkedNetwork(loop, partial(stream, seed), options)
-    return Network(loop, stream(seed, "net"), options)
+        return LinkedNetwork(loop, streams, options)
+    return Network(loop, streams("net"), options)
 
 
 class SimWorld:
-    """`harness.worlds.World` in the simulator. Make it on the loop on which it will run."""
+    """`harness.worlds.World` in the simulator. Make it on the loop on which it will run. It draws from `streams`, by default the seed's."""
 
     kind = "sim"
 
     def __init__(
-        self, system: SystemUnderTest, options: Mapping[str, Any], seed: int, *, loop: SimLoop
+        self,
+        system: SystemUnderTest,
+        options: Mapping[str, Any],
+        seed: int,
+        *,
+        loop: SimLoop,
+        streams: Streams | None = None,
     ) -> None:
         self.nodes = system.nodes
         self.system = system
         self._loop = loop
         self._seed = seed
+        self._streams = streams = streams or streams_of(seed, {})
         self._options = NetOptions.parse(options)
-        self._network = network_of(loop, seed, self._options)
+        self._network = network_of(loop, streams, self._options)
         self._latency_s = self._options.client_latency_ms / 1000
         self._conn = 0
         self._channels: dict[int, SimChannel] = {}
@@ -68,14 +69,14 @@ class SimWorld:
                 node,
                 loop=loop,
                 network=self._network,
-                rng=stream(seed, f"node/{node}"),
+                rng=streams(f"node/{node}"),
                 system=system,
                 on_reply=self._answer,
             )
             for node in self.nodes
         }
         if self._options.schedule == PRIORITIES:
-            self._network.prioritise(partial(stream, seed))
+            self._network.prioritise(streams)
 
     def watch(self, watch: Watch) -> None:
         """Show `watch` all messages from now on."""
@@ -134,7 +135,7 @@ class SimWorld:
 
     async def disturb(self, trouble: Trouble) -> None:
         """Begin a trouble on links."""
-        self._network.disturb(trouble, stream(self._seed, f"trouble/{trouble.number}"))
+        self._network.disturb(trouble, self._streams(f"trouble/{trouble.number}"))
 
     async def relieve(self, number: int) -> Touches:
         """End a trouble; what it did."""
@@ -166,7 +167,7 @@ class SimWorld:
 
     async def damage(self, node: str, share: float, number: int) -> AbstractSet[Hashable]:
         """Flip a bit in a share of the records on the node's disk."""
-        rng = stream(self._seed, f"damage/{number}/{node}")
+        rng = self._streams(f"damage/{number}/{node}")
         struck = cast(RottingSystem, self.system).damage(self._machines[node].disk, share, rng)
         self._machines[node].note(f"{len(struck)} records on the disk were damaged")
         return struck
@@ -216,6 +217,7 @@ class SimWorld:
             "network": options,
             "messages_sent": self._network.sent,
             "loop_steps": self._loop.steps,
+            "trace": f"{self._loop.trace & (1 << 64) - 1:016x}",
         }
 
 

@@ -93,6 +93,7 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
         self.time_virtual_s_max = time_virtual_s_max
         self.steps = 0  # events taken from the heap so far
         self.now = 0.0  # virtual seconds since the loop was made
+        self.trace = 0  # a rolling hash over all events: when each was, and the how-manyth to be asked for
         self._number = 0
         self._heap: list[
             tuple[float, int, Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]
@@ -199,6 +200,7 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
                 )
             self.now = when
             self.steps += 1
+            self.trace = hash((self.trace, when, number))
             if context is None:
                 call(*args)
             else:
