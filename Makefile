@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUST   := $(wildcard checkers/core/src/*.rs checkers/core/src/*/*.rs) checkers/core/Cargo.toml checkers/core/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format nightly wheel-test mutants configurations bench clean
+.PHONY: help demo test quick kinds check format nightly wheel-test mutants configurations bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -20,6 +20,10 @@ test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-to
 
 quick: $(VENV)/.built ## run the tests that take under a second each and need no root
 	$(BIN)/pytest -n 2 -m "not slow and not hosts"
+
+kinds: $(VENV)/.built $(VENV)/.host-tools ## run the tests on hosts of kind docker (as root; the first time fetches Debian packages)
+	scripts/system-packages docker
+	QUORATE_KIND=docker $(BIN)/pytest tests/hosts/test_kinds.py tests/hosts/test_world.py tests/hosts/test_leases.py tests/hosts/test_link_faults_on_hosts.py
 
 check: $(VENV)/.built $(VENV)/.lint-tools ## formatting, lint and types, Python and Rust
 	$(BIN)/ruff format --check .

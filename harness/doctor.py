@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness.provision.netns import SYSTEM_PATH, TOOLS
+from harness.provision import docker
+from harness.provision.local import SYSTEM_PATH
+from harness.provision.netns import TOOLS
 from harness.provision.state import DISK_ROOT, STATE_ROOT, Cluster, list_clusters
 
 MEND_CORE: Final = "pip install --editable ."
 MEND_TOOLS: Final = "scripts/system-packages hosts"
+OTHER_KINDS: Final = {"docker": docker.TOOLS}
 FAKETIME: Final = "faketime/libfaketimeMT.so.1"
 
 
@@ -43,7 +46,7 @@ def diagnose(
     clusters: Sequence[Cluster] | None = None,
 ) -> list[Finding]:
     """Look at everything. Changes nothing that lasts."""
-    findings = [_python(), _core(), *_tools(path), _faketime(files), _redis(path)]
+    findings = [_python(), _core(), *_tools(path), *_other_kinds(path), _faketime(files), _redis(path)]
     root = _root(os.geteuid() if user is None else user)
     findings.append(root)
     if root.ok:
@@ -75,6 +78,16 @@ def _tools(path: str) -> Iterator[Finding]:
         found = shutil.which(tool, path=path)
         detail = found or f"not found (package {package})"
         yield Finding(f"{tool}, for local hosts", found is not None, detail, MEND_TOOLS, needed=False)
+
+
+def _other_kinds(path: str) -> Iterator[Finding]:
+    """One line for each kind of hosts: what it needs beyond what namespaces need."""
+    for kind, tools in OTHER_KINDS.items():
+        own = {tool: package for tool, package in tools.items() if tool not in TOOLS}
+        lacking = [f"{tool} (package {own[tool]})" for tool in own if shutil.which(tool, path=path) is None]
+        detail = f"not found: {', '.join(lacking)}" if lacking else f"{', '.join(own)}: found"
+        mend = f"scripts/system-packages {kind}"
+        yield Finding(f"hosts of kind {kind}", not lacking, detail, mend, needed=False)
 
 
 def _faketime(files: Path) -> Finding:

@@ -275,7 +275,7 @@ def version(json: Json = False) -> int:
 @hosts.command("up")
 def hosts_up(
     kind: Annotated[
-        str, typer.Option(help="How they are made: netns (network namespaces on this machine).")
+        str, typer.Option(help="How they are made: netns (network namespaces) or docker (containers).")
     ] = "netns",
     count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 5,
     name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate",
@@ -286,6 +286,8 @@ def hosts_up(
     Example:
 
       sudo quorate hosts up --kind netns -n 5
+
+    The first hosts of kind docker take some minutes: a small Debian is made for them, with packages from apt's mirror.
     """
     from harness.cli.hosts import up
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.plan import PlanError
 
+KINDS = ("docker", "netns", "qemu", "ssh")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
@@ -58,7 +59,7 @@ class Inventory:
     """Hosts of one cluster, in order: the first host becomes the plan's first node."""
 
     cluster: str
-    kind: str  # "netns" made by us, "ssh" written by hand
+    kind: str  # one of KINDS: "ssh" is written by hand, the others are made by `quorate hosts up`
     hosts: tuple[Host, ...]
 
     def first(self, count: int) -> tuple[Host, ...]:
@@ -125,8 +126,8 @@ def loads(text: str, *, where: str = "the inventory") -> Inventory:
     cluster, kind = table.get("cluster", "hosts"), table.get("kind", "ssh")
     if not isinstance(cluster, str) or not NAME.fullmatch(cluster):
         raise InventoryError(f"{where}: cluster must be a short lower-case name, not {cluster!r}.")
-    if kind not in ("netns", "ssh"):
-        raise InventoryError(f'{where}: kind must be "netns" or "ssh", not {kind!r}.')
+    if kind not in KINDS:
+        raise InventoryError(f"{where}: kind must be one of {', '.join(KINDS)}, not {kind!r}.")
     return Inventory(cluster=cluster, kind=kind, hosts=hosts)
 
 

@@ -54,6 +54,7 @@ echo "$node" >etc/hostname
 hostname "$node"
 cp "$state/id_ed25519.pub" etc/quorate/authorized_keys
 cp "$state/$node.hostkey" etc/quorate/hostkey
+cp "$state/sshd_config" etc/quorate/sshd_config
 chmod 755 etc/quorate
 chmod 644 etc/quorate/authorized_keys
 chmod 600 etc/quorate/hostkey
@@ -62,22 +63,6 @@ sed -i 's/^root:[^:]*:/root:*:/' etc/shadow
 # bash would read the .bashrc of this machine's root for every command that comes over SSH.
 sed -i '/^root:/s|:[^:]*$|:/bin/sh|' etc/passwd
 rm -f etc/nologin
-cat >etc/quorate/sshd_config <<END
-Port 22
-HostKey /etc/quorate/hostkey
-AuthorizedKeysFile /etc/quorate/authorized_keys
-AllowUsers root
-PermitRootLogin prohibit-password
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-UsePAM no
-UseDNS no
-PrintMotd no
-MaxStartups 100
-MaxSessions 200
-Subsystem sftp internal-sftp
-PidFile /run/sshd.pid
-END
 
 pivot_root . .outside
 cd /

@@ -6,8 +6,8 @@
                        /<node>.log     what its init and sshd said
     /var/lib/quorate/hosts/<name>/     the nodes' data directories, on the real disk, so that fsync is real
 
-A cluster is its name: every namespace is called `quorate.<name>.<node>`, so it can be found and removed with no file
-left at all.
+A cluster is its name: every namespace is called `quorate.<name>.<node>`, the control group of its containers `quorate.<name>`, so
+it can be found and removed with no file left at all.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from harness.plan import PlanError
-from harness.provision.inventory import NAME
+from harness.provision.inventory import NAME, InventoryError, load
 from harness.worlds import WorldError
 
 STATE_ROOT: Final = Path("/run/quorate")
 DISK_ROOT: Final = Path("/var/lib/quorate/hosts")
 NETNS_ROOT: Final = Path("/run/netns")
+CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
 SUBNETS: Final = tuple(ipaddress.IPv4Network(f"10.213.{number}.0/24") for number in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster found on this machine. `ready`: `up` finished; `nodes` have a namespace; `subnet` None if unknown."""
+    """A cluster found on this machine. `ready`: `up` finished and it is there still; `subnet`, `kind` None if unknown."""
 
     name: str
     nodes: tuple[str, ...]
     subnet: str | None
     ready: bool
+    kind: str | None = None
 
 
 def check_name(name: str) -> None:
@@ -58,11 +60,25 @@ def namespace_prefix(name: str) -> str:
     return f"quorate.{name}."
 
 
+def name_of_cgroup(name: str) -> str:
+    """The control group, at the top of each hierarchy, that all containers of the cluster are in."""
+    return f"quorate.{name}"
+
+
 def namespaces(name: str) -> list[str]:
     """Names of the cluster's network namespaces that exist now."""
     if not NETNS_ROOT.is_dir():
         return []
     return sorted(entry for entry in os.listdir(NETNS_ROOT) if entry.startswith(namespace_prefix(name)))
+
+
+def cgroups(name: str) -> list[Path]:
+    """The control groups that exist now of the cluster's containers, one in each hierarchy."""
+    return sorted(
+        place
+        for place in (CGROUP_ROOT / name_of_cgroup(name), *CGROUP_ROOT.glob(f"*/{name_of_cgroup(name)}"))
+        if place.is_dir()
+    )
 
 
 def list_clusters() -> list[Cluster]:
@@ -84,19 +100,23 @@ def list_clusters() -> list[Cluster]:
 
 
 def _find(name: str) -> Cluster:
-    prefix = namespace_prefix(name)
-    nodes = [entry.removeprefix(prefix) for entry in namespaces(name) if entry != f"{prefix}sw"]
+    """What its files and namespaces say. Hosts of kind netns have a namespace each; of the others the inventory tells."""
+    prefix, found = namespace_prefix(name), namespaces(name)
+    nodes = [entry.removeprefix(prefix) for entry in found if entry != f"{prefix}sw"]
     nodes.sort(key=lambda node: (len(node), node))
-    ready = (STATE_ROOT / name / "inventory.toml").exists() and bool(nodes)
-    return Cluster(name, tuple(nodes), _subnet(name), ready)
+    kind, inventory = _told(name, "kind"), STATE_ROOT / name / "inventory.toml"
+    if found and kind != "netns":
+        with suppress(InventoryError):  # there is none yet, or none any more
+            nodes = [host.name for host in load(inventory).hosts]
+    return Cluster(name, tuple(nodes), _told(name, "subnet"), inventory.exists() and bool(nodes), kind)
 
 
-def _subnet(name: str) -> str | None:
+def _told(name: str, what: str) -> str | None:
     try:
-        subnet = tomllib.loads((STATE_ROOT / name / "cluster.toml").read_text()).get("subnet")
+        value = tomllib.loads((STATE_ROOT / name / "cluster.toml").read_text()).get(what)
     except (OSError, tomllib.TOMLDecodeError):
         return None
-    return subnet if isinstance(subnet, str) else None
+    return value if isinstance(value, str) else None
 
 
 @contextmanager
@@ -108,16 +128,16 @@ def lock() -> Iterator[None]:
         yield
 
 
-def claim(name: str, count: int) -> ipaddress.IPv4Network:
+def claim(kind: str, name: str, count: int) -> ipaddress.IPv4Network:
     """Reserve the name and a subnet that nothing on this machine uses. Raises PlanError if the name is taken."""
     with lock():
-        if (STATE_ROOT / name).exists() or namespaces(name):
+        if (STATE_ROOT / name).exists() or namespaces(name) or cgroups(name):
             raise PlanError(
                 f"cluster {name!r} exists already: `quorate hosts down --name {name}` removes it."
             )
         subnet = _free_subnet()
         (STATE_ROOT / name).mkdir(mode=0o700)
-        text = f"name = {json.dumps(name)}\nnodes = {count}\nsubnet = {json.dumps(str(subnet))}\n"
+        text = f"name = {json.dumps(name)}\nkind = {json.dumps(kind)}\nnodes = {count}\nsubnet = {json.dumps(str(subnet))}\n"
         (STATE_ROOT / name / "cluster.toml").write_text(text)
     return subnet
 

@@ -41,6 +41,16 @@ def test_a_missing_tool_is_named_with_its_remedy(tmp_path: Path, tool: str) -> N
     assert TOOLS.get(tool, "") in missing[0].detail
 
 
+def test_a_kind_of_hosts_that_cannot_be_made_has_one_line_with_all_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "docker").touch(mode=0o755)
+    kind = found(on_a_bare_machine(tmp_path), "kind docker")
+    assert kind.detail == "not found: dockerd (package docker.io), debootstrap (package debootstrap)"
+    assert (kind.ok, kind.needed, kind.mend) == (False, False, "scripts/system-packages docker")
+    for tool in ("dockerd", "debootstrap"):
+        (tmp_path / tool).touch(mode=0o755)
+    assert found(on_a_bare_machine(tmp_path), "kind docker").ok
+
+
 def test_libfaketime_is_found_where_debian_puts_it(tmp_path: Path) -> None:
     assert not found(on_a_bare_machine(tmp_path), "libfaketime").ok
     library = tmp_path / f"usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1"

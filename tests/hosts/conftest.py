@@ -8,15 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.provision import netns
+from harness.provision import down, netns, up
 from harness.provision.inventory import Inventory
+from harness.provision.local import SYSTEM_PATH
 
 
 def why_not() -> str | None:
     """The reason why local hosts cannot be made here, None if they can."""
     if os.geteuid() != 0:
         return "needs root"
-    missing = [tool for tool in netns.TOOLS if shutil.which(tool, path=netns.SYSTEM_PATH) is None]
+    missing = [tool for tool in netns.TOOLS if shutil.which(tool, path=SYSTEM_PATH) is None]
     return f"needs {', '.join(missing)}: scripts/system-packages hosts" if missing else None
 
 
@@ -38,9 +39,9 @@ def unique(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def five() -> Iterator[Inventory]:
-    """Five hosts for tests that leave them as they found them."""
+    """Five hosts for tests that leave them as they found them; of another kind with QUORATE_KIND (`make kinds`)."""
     name = unique("five")
     try:
-        yield netns.up(name, 5)
+        yield up(os.environ.get("QUORATE_KIND", "netns"), name, 5)
     finally:
-        netns.down(name)
+        down(name)

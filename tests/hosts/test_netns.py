@@ -14,7 +14,7 @@ import pytest
 
 from harness.control import Control
 from harness.plan import PlanError
-from harness.provision import netns, processes
+from harness.provision import local, netns, processes
 from harness.provision.inventory import Inventory, load
 from harness.provision.netns_init import DROPPED_BITS
 from harness.provision.state import DISK_ROOT, NETNS_ROOT, STATE_ROOT, list_clusters, namespaces
@@ -37,7 +37,7 @@ def traces(name: str) -> list[str]:
     found += [str(root / name) for root in (STATE_ROOT, DISK_ROOT) if (root / name).exists()]
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     found += [line for line in mounts if f"/{name}/" in line or f".{name}." in line]
-    found += [link for link in os.listdir("/sys/class/net") if link == netns._uplink(name)]
+    found += [link for link in os.listdir("/sys/class/net") if link == local.uplink(name)]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and processes.alive(int(entry.name)):
             command = (entry / "cmdline").read_bytes() if (entry / "cmdline").exists() else b""
