@@ -147,6 +147,10 @@ class MemoryEngine:
             self.corrupt(*place)
         return frozenset(struck)
 
+    def look(self) -> dict[tuple[str, bytes], Record]:
+        """Every committed record by bucket and key, damaged or not. It is no read: what is damaged is not met by it."""
+        return dict(self._records)
+
     @property
     def damaged(self) -> frozenset[tuple[str, bytes]]:
         """The records that are damaged now."""

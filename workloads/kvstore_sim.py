@@ -9,8 +9,8 @@ a drawn prefix of what was staged and of what was committed without an fsync (`k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from harness.system import SimulatedEnv
 from kvstore.commit_queue import CommitQueue
@@ -88,6 +88,18 @@ class StoreNode:
     def on_crash(self) -> None:
         """Power cut: of what is staged, a drawn prefix stays."""
         self._engine.crash(self._env.rng)
+
+    def state(self) -> Mapping[str, Any]:
+        """What there is to know of it, for those who look into a run that stands still."""
+        node, records = self._node, sorted(self._engine.look().items())
+        return {
+            "epoch": node.view.epoch,
+            "serves": node.ready and not node.draining,
+            "operations": node.coordinator.running,
+            "records": {
+                f"{bucket}/{key.decode(errors='replace')}": record.value for (bucket, key), record in records
+            },
+        }
 
     def _clock(self) -> Clock:
         return Clock(*self._env.clock_ms())

@@ -169,6 +169,10 @@ class KvStoreSystem:
         about = message.request if isinstance(message, OF_CLIENTS) and message.request else None
         return " ".join(words), about
 
+    def describe_node(self, node: StoreNode) -> Mapping[str, Any]:
+        """Its ring epoch, the operations it coordinates, and every record on its disk."""
+        return node.state()
+
     def describe(self) -> Mapping[str, Any]:
         """Its configuration, defaults filled in."""
         config = self._configs[self.nodes[0]]

@@ -16,7 +16,7 @@ from harness.search.lamport import draw
 from harness.search.replay import Recorded, recorded, replayed
 from harness.search.shrink import Size, shrink
 from harness.search.story import story, test_file
-from harness.search.trace import Paused, traced
+from harness.search.trace import traced
 from harness.simulate import simulate_run
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
@@ -91,6 +91,7 @@ def replay_run(
     where: Path,
     trace: bool,
     until: str | None,
+    before: int | None,
     world: str,
     times: int,
     settle: str,
@@ -113,8 +114,11 @@ def replay_run(
     run = recorded(where)
     if settle_s:
         run = Recorded(slower(run.plan, settle_s), None, {})
-    if until is not None:
-        return _stopped(run.plan, seconds(until), json=json)
+    if until is not None or before is not None:
+        from harness.cli.paused import show_paused
+
+        until_s = None if until is None else seconds(until)
+        return show_paused(run.plan, until_s, before, trace=trace, json=json)
     found = replayed(run)
     verdict, same = found.run.verdict, run.history is not None
     if json:
@@ -142,38 +146,6 @@ def replay_run(
         if trace:
             console.print(draw(run.plan, found), markup=False, soft_wrap=True)
     return verdict.exit_status
-
-
-def _stopped(plan: Plan, until_s: float, *, json: bool) -> int:
-    """The states of the nodes at a time of the run."""
-    standing = Paused(plan, until_s)
-    states = standing.states()
-    records = standing.history.count(b"\n")
-    standing.finish()
-    if json:
-        emit({"until_s": until_s, "records": records, "nodes": states})
-        return 0
-    from rich.table import Table
-
-    table = Table(
-        "node",
-        "process",
-        "clock ms",
-        "on disk",
-        "last line of its log",
-        title=f"at {until_s:g} s, after {records:,} records",
-    )
-    for node, state in states.items():
-        disk = ", ".join(f"{part}: {count}" for part, count in state["on_disk"].items())
-        table.add_row(
-            node,
-            f"{state['state']} {state['pid'] or ''}",
-            f"{state['clock_offset_ms']:g}",
-            disk,
-            state["log"].strip(),
-        )
-    out().print(table)
-    return 0
 
 
 def _on_hosts(plan: Plan, times: int, cluster: str | None, folder: Path, *, json: bool) -> int:

@@ -87,10 +87,23 @@ def shrink(
 @app.command()
 def replay(
     run: Annotated[Path, typer.Argument(help="A run folder, or a plan with its seed.", metavar="RUN")],
-    trace: Annotated[bool, typer.Option("--trace", help="Draw the operations, faults and messages.")] = False,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace",
+            help="Draw what each node did: operations, faults, messages. Of a run that is stopped, what came last.",
+        ),
+    ] = False,
     until: Annotated[
         str | None,
-        typer.Option(help="Stop at this time of the run and show each node's state.", metavar="TIME"),
+        typer.Option(
+            help="Stop before the first event after this time of the run, and show each node's state.",
+            metavar="TIME",
+        ),
+    ] = None,
+    before: Annotated[
+        int | None,
+        typer.Option(help="The same, before this record of the history: #424 is 424.", metavar="RECORD"),
     ] = None,
     world: Annotated[str, typer.Option(help="sim, or hosts: run it again there and count.")] = "sim",
     times: Annotated[int, typer.Option(help="How often, on hosts.")] = 1,
@@ -111,13 +124,15 @@ def replay(
 
       quorate replay runs/eventual/latest --trace
 
-      quorate replay runs/eventual/latest --until 2.15s
+      quorate replay runs/eventual/latest --until 2.15s --trace
+
+      quorate replay runs/eventual/latest --before 424
 
       sudo quorate replay shrunk/plan.toml --world hosts --times 20 --settle 500ms
     """
     from harness.cli.search import replay_run
 
-    return replay_run(run, trace, until, world, times, settle, cluster, out, json=json)
+    return replay_run(run, trace, until, before, world, times, settle, cluster, out, json=json)
 
 
 @app.command()

@@ -12,7 +12,7 @@ Lamport, "Time, clocks, and the ordering of events in a distributed system", 197
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,23 +33,35 @@ class _Row:
 
 
 def draw(plan: Plan, trace: Trace) -> str:
-    """The drawing; says so if rows were left out."""
+    """The drawing of a run from its beginning; says so if rows were left out."""
+    head, rows = _rows(plan, trace.run.history, trace.messages)
+    left = len(rows) - ROWS_MAX
+    return "\n".join([head, *rows[:ROWS_MAX], *([f"… and {left} more"] if left > 0 else [])])
+
+
+def draw_last(plan: Plan, history: Iterable[Op], messages: Sequence[Message]) -> str:
+    """The drawing of what came last in a run that stands still; says so if rows were left out."""
+    head, rows = _rows(plan, history, messages)
+    left = len(rows) - ROWS_MAX
+    return "\n".join([head, *([f"… {left} before"] if left > 0 else []), *rows[-ROWS_MAX:]])
+
+
+def _rows(plan: Plan, history: Iterable[Op], messages: Sequence[Message]) -> tuple[str, list[str]]:
+    """The head, and a line for each thing that happened."""
     nodes = plan.node_names
-    rows = [*_calls(plan, trace, nodes), *_messages(trace.messages, nodes)]
+    rows = [*_calls(plan, history, nodes), *_messages(messages, nodes)]
     rows.sort(key=lambda row: (row.at_s, row.order))
     head = "      ms  " + "".join(name.ljust(WIDTH) for name in nodes)
-    lines = [f"{row.at_s * 1000:8.1f}  {row.lanes}  {row.remark}".rstrip() for row in rows[:ROWS_MAX]]
-    left = len(rows) - ROWS_MAX
-    return "\n".join([head.rstrip(), *lines, *([f"… and {left} more"] if left > 0 else [])])
+    return head.rstrip(), [f"{row.at_s * 1000:8.1f}  {row.lanes}  {row.remark}".rstrip() for row in rows]
 
 
 def _lanes(nodes: Sequence[str]) -> list[str]:
     return list("".join("|".ljust(WIDTH) for _ in nodes))
 
 
-def _calls(plan: Plan, trace: Trace, nodes: Sequence[str]) -> Iterator[_Row]:
+def _calls(plan: Plan, history: Iterable[Op], nodes: Sequence[str]) -> Iterator[_Row]:
     """What clients call and are told, at the node they are connected to; and the faults, beside."""
-    for op in trace.run.history:
+    for op in history:
         if not isinstance(op.process, int):
             yield _Row(op.time_ns / 1e9, 1, "".join(_lanes(nodes)), f"nemesis: {op.f} {op.type.word}")
             continue

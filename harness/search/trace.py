@@ -1,4 +1,4 @@
-"""A simulated run with its messages, a hash over all that happened, and a run that stops half way to be looked into.
+"""A simulated run with its messages, and a hash over all that happened.
 
     plan, seed ──► SimWorld ──► every message: sent, lost, arrived, cut ──► Message …, digest
 
@@ -8,21 +8,15 @@ request it belongs to (`describe_message`); what belongs to none is background.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from math import inf
 from typing import Any
 
 from harness.plan import Plan
-from harness.recorder import MemorySink
-from harness.runner import Story
 from harness.simulate import SimRun, simulate_run
 from harness.worlds.sim import SimLoop, SimWorld
-from harness.worlds.sim.loop import SimTimeLimitError
 from harness.worlds.sim.net import LOST, SENT
-from harness.worlds.sim.node import SimMachine
 from harness.worlds.sim.tape import Streams
 
 Describe = Callable[[Any], tuple[str, Hashable]]
@@ -44,6 +38,12 @@ class Message:
     fate: str
     end_s: float | None = None
 
+    def shifted(self, by_s: float) -> Message:
+        """The same, its times counted from elsewhere."""
+        return replace(
+            self, sent_s=self.sent_s + by_s, end_s=None if self.end_s is None else self.end_s + by_s
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -56,15 +56,13 @@ class Trace:
 
 def traced(plan: Plan, streams: Streams | None = None) -> Trace:
     """Run a plan in the simulator and keep its messages. Raises PlanError and WorldError."""
-    book = _Book()
+    book = Book()
     run = simulate_run(plan, on_world=book.open, streams=streams)
-    for message in book.messages:
-        message.sent_s -= run.start_s
-        message.end_s = None if message.end_s is None else message.end_s - run.start_s
-    return Trace(run, book.messages, book.digest.hexdigest())
+    messages = [message.shifted(-run.start_s) for message in book.messages]
+    return Trace(run, messages, book.digest.hexdigest())
 
 
-class _Book:
+class Book:
     """Writes the messages down while they happen."""
 
     def __init__(self) -> None:
@@ -98,50 +96,3 @@ class _Book:
 
 def _bare(message: Any) -> tuple[str, Hashable]:
     return type(message).__name__, None
-
-
-class Paused:
-    """A run that stands still before the first event after a time of the run. `finish` lets it go on to its end.
-
-    `machines[node].process` is the node itself, of the system's own class, to be looked into; `history` what was recorded.
-    """
-
-    def __init__(self, plan: Plan, until_s: float) -> None:
-        """Run up to there. Raises PlanError and WorldError."""
-        origin_s = simulate_run(plan).start_s
-        self._loop = SimLoop(time_virtual_s_max=origin_s + until_s)
-        self._story, self._sink = Story(plan, "sim"), MemorySink()
-        world = SimWorld(
-            self._story.system, plan.sim, plan.seed, loop=self._loop, streams=self._story.streams
-        )
-        self.machines: Mapping[str, SimMachine] = {node: world.machine(node) for node in world.nodes}
-        self._task = self._loop.create_task(self._story.play(world, self._sink, lambda line: None))
-        with suppress(SimTimeLimitError):
-            self._loop.run_until_complete(self._task)
-
-    @property
-    def history(self) -> bytes:
-        """What was recorded up to now, as JSON lines."""
-        return bytes(self._sink.data)
-
-    def states(self) -> dict[str, dict[str, Any]]:
-        """Of each node: its process, clock, how much is on its disk, and its last line of log."""
-        return {
-            name: {
-                "state": machine.state,
-                "pid": machine.pid,
-                "clock_offset_ms": machine.clock_offset_ms,
-                "on_disk": {
-                    part: len(kept) if hasattr(kept, "__len__") else 1 for part, kept in machine.disk.items()
-                },
-                "log": machine.lines[-1] if machine.lines else "",
-            }
-            for name, machine in self.machines.items()
-        }
-
-    def finish(self) -> None:
-        """Go on to the end of the run."""
-        self._loop.time_virtual_s_max = inf
-        if not self._task.done():
-            self._loop.run_until_complete(self._task)
-        self._loop.close()

@@ -21,9 +21,10 @@ from harness.plan_script import ScriptOp, Stroke
 from harness.search import simpler
 from harness.search.finding import Target, scripted, shows, targets
 from harness.search.lamport import draw
+from harness.search.paused import stopped_at
 from harness.search.replay import Recorded, ReplayError, replayed
 from harness.search.shrink import NotShownError, Size, shrink
-from harness.search.trace import Paused, traced
+from harness.search.trace import traced
 from harness.simulate import simulate_run
 from harness.worlds.sim import SimLoop, stream
 from harness.worlds.sim.net import LinkedNetwork, NetOptions
@@ -237,7 +238,7 @@ def test_the_drawing_shows_who_calls_whom() -> None:
 
 def test_a_run_stands_still_and_goes_on() -> None:
     whole = simulate_run(SMALL).lines
-    standing = Paused(SMALL, 0.05)
+    standing = stopped_at(SMALL, 0.05)
     before = standing.history
     assert 0 < len(before) < len(whole)
     assert whole.startswith(before)
