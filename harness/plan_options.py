@@ -23,6 +23,7 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "rate": {**LINKS, "rate_kbit": float},
     "delay": {**LINKS, "delay_ms": float, "jitter_ms": float},
     "kill": {"targets": TARGETS},
+    "power-loss": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "bitflip": {"share": float, "targets": TARGETS},
     "join": {},
@@ -40,6 +41,8 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "delay": {"delay_ms": 100.0, "jitter_ms": 0.0},
 }
 """Faults of links other than partitions, and what their options are when a plan does not say."""
+DISK_KINDS = ("power-loss",)
+"""Faults for which a node on hosts needs a disk of its own."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
 STRENGTHS: Mapping[str, Mapping[str, float]] = {**LINK_DEFAULTS, "bitflip": {"share": 0.1}}
 """How strong a fault is that has degrees, when a plan does not say."""

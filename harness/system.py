@@ -67,8 +67,8 @@ class SimulatedNode(Protocol):
     def on_stop(self) -> float:
         """Come to an orderly end: answer what is in progress, refuse what comes. In how many seconds it is over."""
 
-    def on_crash(self) -> None:
-        """The power goes: turn `env.disk` into what would be found after. Nothing else may run afterwards."""
+    def on_crash(self) -> int:
+        """The power goes: turn `env.disk` into what would be found after; how many writes were lost. Nothing else may run afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,9 @@ class StoreNode:
         self._step(Drain())
         return self._config.request_timeout_ms / 1000
 
-    def on_crash(self) -> None:
+    def on_crash(self) -> int:
         """Power cut: of what is staged, a drawn prefix stays."""
-        self._engine.crash(self._env.rng)
+        return self._engine.crash(self._env.rng)
 
     def state(self) -> Mapping[str, Any]:
         """What there is to know of it, for those who look into a run that stands still."""

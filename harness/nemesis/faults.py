@@ -4,6 +4,7 @@ A fault on several nodes bit if it did on every node where it could: one whose p
 
 kind        start                  it bit if                              healed if
 kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
+power-loss  kill, lose what is not synced  the process is gone, and so is something that was not synced  as kill
 wipe        kill, empty the disk   the process is gone, and so is what was kept  as kill
 pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
 clock       shift wall clocks      the offset measured is the one asked   the offset measured is none
@@ -81,6 +82,24 @@ class Kill(Fault):
             found = self.evidence.setdefault(node, {})
             found["pid_after"] = now.pid
             self.healed &= now.state == "running" and now.pid != found.get("pid_before")
+
+
+class PowerLoss(Kill):
+    """The power of a node goes: its process is gone, and so is all that it wrote and did not sync. At the end a process is started on the rest."""
+
+    kind = "power-loss"
+
+    async def start(self, world: World) -> None:
+        """Cut the power of those that run, all at once."""
+        before = {node: await world.process(node) for node in self.nodes}
+        struck = [node for node in self.nodes if before[node].state != "gone"]
+        self.evidence |= {node: {"state": "gone already"} for node in self.nodes if node not in struck}
+        bites = {}
+        for node, cut in (await world.cut_power(struck)).items():
+            state = (await world.process(node)).state
+            self.evidence[node] = {"pid_before": before[node].pid, "state": state, "unsynced_gone": cut.forgot, "lost": dict(cut.lost)}  # fmt: skip
+            bites[node] = state == "gone" and cut.forgot
+        self.judge(bites, "the power did not go" if bites else "no process was there to lose its power")
 
 
 class Wipe(Kill):
@@ -164,5 +183,5 @@ class ClockShift(Fault):
 
 
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
-    kind.kind: kind for kind in (Kill, Wipe, Pause, ClockShift)
+    kind.kind: kind for kind in (Kill, PowerLoss, Wipe, Pause, ClockShift)
 }

@@ -35,6 +35,7 @@ FAULT_WORDS = {
     "rate": "slow links",
     "delay": "delayed packets",
     "kill": "killed and restarted nodes",
+    "power-loss": "nodes that lost their power, and what they had not synced",
     "wipe": "nodes that lost their disks",
     "bitflip": "damaged records on disks",
     "join": "nodes that joined",

@@ -6,7 +6,7 @@ after the fact, not a repetition of what was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +26,17 @@ class ProcessState:
 
     pid: int | None
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerCut:
+    """What a power cut did to a node's disk. `forgot`: something that was written there and not synced is gone.
+
+    `lost`: how much of what the system had written is not what it was before, by the name of what it is.
+    """
+
+    forgot: bool
+    lost: Mapping[str, int]
 
 
 class World(Protocol):
@@ -55,6 +66,9 @@ class World(Protocol):
 
     async def kill(self, node: str) -> None:
         """SIGKILL the system on the node; in the simulator, a crash that loses unsynced writes."""
+
+    async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
+        """Of all these nodes at once: the process is gone, and what is not synced on its disk. Hosts need a disk of each node's own for it."""
 
     async def stop(self, node: str) -> None:
         """SIGTERM, and wait until the process has ended by itself. Raises WorldError if it does not."""

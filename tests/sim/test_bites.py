@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from harness.nemesis.faults import KINDS, Fault
 from harness.report.words import not_tested
 from harness.results import by_kind
-from harness.worlds import ProcessState
+from harness.worlds import PowerCut, ProcessState
 
 
 class Shrugging:
@@ -21,6 +21,7 @@ class Shrugging:
         self.immune, self.absent = immune, absent
         self.state = {node: "gone" if node in absent else "running" for node in ("a", "b")}
         self.offset = {"a": 0.0, "b": 0.0}
+        self.keeping: set[str] = set()  # disks that lose nothing
         self.full = {"a", "b"} - immune
 
     async def process(self, node: str) -> ProcessState:
@@ -29,6 +30,11 @@ class Shrugging:
     async def kill(self, node: str) -> None:
         if node not in self.immune:
             self.state[node] = "gone"
+
+    async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
+        for node in set(nodes) - self.immune:
+            self.state[node] = "gone"
+        return {node: PowerCut(forgot=node not in self.keeping, lost={}) for node in nodes}
 
     async def pause(self, node: str) -> None:
         if node not in self.immune:
@@ -53,7 +59,7 @@ def started(kind: str, immune: str = "", absent: str = "") -> Fault:
     return fault
 
 
-@pytest.mark.parametrize("kind", ["kill", "pause", "clock"])
+@pytest.mark.parametrize("kind", ["kill", "power-loss", "pause", "clock"])
 def test_one_of_two_is_not_enough(kind: str) -> None:
     assert started(kind).bit
     assert not started(kind, immune="a").bit
@@ -61,11 +67,20 @@ def test_one_of_two_is_not_enough(kind: str) -> None:
     assert not started(kind, immune="ab").bit
 
 
-@pytest.mark.parametrize(("kind", "why"), [("kill", "no process was there to be killed"), ("pause", "no process was running"), ("clock", "no process was running")])  # fmt: skip
+@pytest.mark.parametrize(("kind", "why"), [("kill", "no process was there to be killed"), ("power-loss", "no process was there to lose its power"), ("pause", "no process was running"), ("clock", "no process was running")])  # fmt: skip
 def test_a_node_whose_process_is_gone_is_not_counted_and_all_gone_is_no_bite(kind: str, why: str) -> None:
     assert started(kind, absent="a").bit
     nobody = started(kind, absent="ab")
     assert (nobody.bit, nobody.note) == (False, why)
+
+
+def test_a_power_loss_that_loses_nothing_is_none() -> None:
+    fault = KINDS["power-loss"](1, ("a", "b"), {})
+    world: Any = Shrugging(set(), set())
+    world.keeping = {"b"}
+    asyncio.run(fault.start(world))
+    assert (fault.bit, fault.note) == (False, "the power did not go on b")
+    assert (fault.evidence["a"]["unsynced_gone"], fault.evidence["b"]["unsynced_gone"]) == (True, False)
 
 
 def test_a_wipe_bit_if_every_disk_had_something_on_it() -> None:

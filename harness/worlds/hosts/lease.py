@@ -15,7 +15,7 @@ import shlex
 from typing import Final
 
 from harness.control import Connection
-from harness.worlds.hosts import links
+from harness.worlds.hosts import disk, links
 from harness.worlds.hosts.daemon import MARK
 
 LEASE_S: Final = 20.0
@@ -47,7 +47,8 @@ done 2>/dev/null
 
 def heal_script(directory: str) -> str:
     """The shell that removes every fault of ours on a host and prints what it found."""
-    return HEAL.format(directory=shlex.quote(directory), mark=MARK) + links.heal_script(directory)
+    own = HEAL.format(directory=shlex.quote(directory), mark=MARK)
+    return own + links.heal_script(directory) + disk.heal_script(directory)
 
 
 def begin(connection: Connection, directory: str, lease_s: float) -> None:

@@ -13,15 +13,15 @@ import contextlib
 import shlex
 import socket
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from harness.client import Channel, ChannelError
 from harness.control import Connection, Control, ControlError
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
-from harness.worlds import ProcessState, WorldError
-from harness.worlds.hosts import clock, lease, links, packets
+from harness.worlds import PowerCut, ProcessState, WorldError
+from harness.worlds.hosts import clock, disk, lease, links, packets
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
 from harness.worlds.trouble import Touches, Trouble
 
@@ -141,8 +141,9 @@ class HostsWorld:
             )
         self._libraries[node] = clock.find_library(connection) if self._shift_clocks else None
         directory = shlex.quote(self._path(node, self._deployment.directory))
-        data = shlex.quote(self._path(node, self._deployment.data_directory))
+        data = shlex.quote(self._data(node))
         connection.shell(f"mkdir -p {directory} {data} {RUN_DIRECTORY}")
+        disk.prepare(connection, RUN_DIRECTORY, self._data(node), self._faults)
         archive = f"{RUN_DIRECTORY}/bundle.tar.gz"
         connection.upload(bundle, archive)
         connection.shell(f"tar -xzf {archive} -C {directory} && rm -f {archive}", timeout_s=60.0)
@@ -154,7 +155,9 @@ class HostsWorld:
         """Stop what runs, remove our rules and files. Also after a crash of an earlier run."""
         self._daemon(node).stop(connection)
         links.heal(connection, RUN_DIRECTORY)
-        places = [self._deployment.directory, self._deployment.data_directory, self._deployment.log_file]
+        disk.drop(connection, RUN_DIRECTORY)
+        data = self._deployment.data_directory
+        places = [self._deployment.directory, data, disk.image(data), self._deployment.log_file]
         places = [self._path(node, place) for place in places] + [RUN_DIRECTORY]
         for place in places:
             assert place.count("/") >= 2, f"refusing to remove {place}"
@@ -174,6 +177,9 @@ class HostsWorld:
 
     def _path(self, node: str, text: str) -> str:
         return text.replace("{node}", node)
+
+    def _data(self, node: str) -> str:
+        return self._path(node, self._deployment.data_directory)
 
     async def _wait_ready(self, node: str, deadline: float) -> None:
         """Until the node says that it serves. Raises WorldError at the deadline, or at once if its process is gone."""
@@ -228,6 +234,19 @@ class HostsWorld:
         """SIGKILL the process, if it is there, and wait until it is gone."""
         await self._on(node, lambda connection: self._daemon(node).stop(connection))
 
+    async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
+        """SIGKILL, and then the power of the disk goes: what is not synced is gone. Raises WorldError where there is no disk of its own."""
+
+        def cut(node: str, connection: Connection) -> PowerCut:
+            if not disk.needed(self._faults):
+                raise WorldError(
+                    f"{self._hosts[node].label} has no disk of its own, for this run was not to cut its power."
+                )
+            self._daemon(node).stop(connection)
+            return disk.cut(connection, RUN_DIRECTORY, self._data(node))
+
+        return await self._each(cut, tuple(nodes))
+
     async def stop(self, node: str) -> None:
         """SIGTERM, and wait until the process has ended by itself."""
         await self._on(node, lambda connection: self._daemon(node).terminate(connection))
@@ -238,7 +257,7 @@ class HostsWorld:
         def empty(connection: Connection) -> int:
             if self._daemon(node).look(connection) is not None:
                 return 0
-            data = shlex.quote(self._path(node, self._deployment.data_directory))
+            data = shlex.quote(self._data(node))
             found = connection.shell(f"find {data} -type f | wc -l; find {data} -mindepth 1 -delete")
             return int(found.stdout.strip())
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from harness.client import ChannelError
 from harness.system import Rot, RottingSystem, SystemUnderTest
-from harness.worlds import ProcessState, WorldError
+from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import PRIORITIES, LinkedNetwork, NetOptions, Network, Watch
@@ -147,12 +147,20 @@ class SimWorld:
 
     async def kill(self, node: str) -> None:
         """Crash: unsynced writes are lost, connections are reset."""
+        self._crash(node)
+
+    async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
+        """The same crash, and how many writes it lost."""
+        return {node: PowerCut(forgot=True, lost={"writes": self._crash(node)}) for node in nodes}
+
+    def _crash(self, node: str) -> int:
         machine = self._machines[node]
-        machine.crash()
+        lost = machine.crash()
         for conn, channel in list(self._channels.items()):
             if channel.machine is machine:
                 channel.reset("connection reset, the process died")
                 del self._channels[conn]
+        return lost
 
     async def stop(self, node: str) -> None:
         """An orderly end: the process answers what is in progress, then it is gone with all on its disk."""

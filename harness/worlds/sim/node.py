@@ -118,16 +118,17 @@ class SimMachine:
         self.note(f"started, pid {self.pid}")
         self._process.start()
 
-    def crash(self) -> None:
-        """End the process as a power cut does: the disk keeps what was synced."""
+    def crash(self) -> int:
+        """End the process as a power cut does: the disk keeps what was synced. How many writes were lost."""
         if self._process is None or self._env is None:
-            return
+            return 0
         self._env.alive = False
-        self._process.on_crash()
+        lost = self._process.on_crash()
         self._env = self._process = None
         self.note(f"killed, pid {self.pid}")
         self.pid, self.paused = None, False
         self.held.clear()
+        return lost
 
     def wipe(self) -> int:
         """Put an empty disk in; how many things were on the old one. A process that runs keeps its disk."""
