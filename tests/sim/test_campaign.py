@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness.campaign.file import load_campaign
 from harness.campaign.ledger import Record, opened
 from harness.cli import status_of
 from harness.plan import PlanError
+from tests.polling import poll
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("QUORATE_KILLS", "3"))
@@ -107,33 +108,40 @@ def test_a_night_is_run_told_and_followed_by_another(
 
 @pytest.mark.slow
 def test_killed_at_any_moment_and_gone_on_with_it_is_the_same_night(campaign: Path, tmp_path: Path) -> None:
+    """The night is as long as the kills need: ten runs each. `QUORATE_KILLS=20` has 200."""
+    campaign.write_text(
+        FILE.replace("runs = 3", f"runs = {6 * KILLS}").replace("runs = 2", f"runs = {4 * KILLS}")
+    )
     whole = tmp_path / "whole"
     assert status_of(["campaign", "run", str(campaign), "--out", str(whole), "--jobs", "2", "--json"]) == 1
     rng, out = random.Random(5), tmp_path / "parts"
     command = [str(Path(sys.executable).parent / "quorate"), "campaign", "run", str(campaign), "--out", str(out), "--jobs", "2", "--json"]  # fmt: skip
-    for _ in range(KILLS):
-        before = len(records(out)) if (out / "campaign.sqlite").exists() else 0
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-        wanted, patience = before + rng.randrange(3), time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < patience:
-            if _count(out) >= wanted:
-                break
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if _nights(out) > 1:  # this one had come to its end, and the next had begun
-            break
+    killed = 0
+    while killed < KILLS and _killed(command, out, more=rng.randrange(3), later_s=rng.uniform(0, 0.2)):
+        killed += 1
+    assert killed
+    print(f"killed {killed} times, after {_count(out)} of {10 * KILLS} runs")
     while not _ended(out):
         assert status_of(["campaign", "run", str(campaign), "--out", str(out), "--jobs", "1", "--json"]) == 1
     assert [record for record in records(out) if record.night == 0] == records(whole)
 
 
+def _killed(command: list[str], out: Path, *, more: int, later_s: float) -> bool:
+    """Start it, and kill it so long after so many more runs; False if the night ended first."""
+    wanted = _count(out) + more
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    poll(lambda: process.poll() is not None or _count(out) >= wanted, wait_s=60)
+    with suppress(subprocess.TimeoutExpired):  # no moment between two runs is safer than another
+        process.wait(timeout=later_s)
+    if process.poll() is not None:
+        return False
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
 def _count(out: Path) -> int:
     return int(_asked(out, "select count(*) from runs"))
-
-
-def _nights(out: Path) -> int:
-    return int(_asked(out, "select count(*) from nights"))
 
 
 def _ended(out: Path) -> bool:
