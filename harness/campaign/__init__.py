@@ -3,6 +3,7 @@
 file      campaign.toml ─► items, each a plan; what is accepted, by whom and until when
 night     the items' runs of tonight, on several cores ─► records
 ledger    one SQLite file: nights, runs; what is in it is not run again
+shape     what a core comes down to, and the pattern that runs with the same bug have in common
 findings  records of all nights ─► New, Ongoing, Rare, Resolved; the bound that clean runs support
 regime    how often a finding shows now, when that has changed
 status    where the nights stand, one finding, its example made again

@@ -1,7 +1,8 @@
 r"""From the runs of all nights to what is told in the morning.
 
-A finding is (claim, anomaly, configuration): runs that break the same claim of the same system in the same way are one. How its cores look is
-kept beside, and does not part findings: the core of one bug may have three operations in one run and four in the next.
+A finding is (claim, anomaly, configuration, pattern): runs that break the same claim of the same system in the same way, and whose cores have the same
+pattern (`harness.campaign.shape`), are one. What exactly the cores come down to is kept beside, and does not part findings: one bug has five shapes in
+a night. Its id is that of its family (claim, anomaly, configuration) and that of the pattern: `3419363c-d08c`. Whoever accepts a family accepts all in it.
 
     hits in the nights ──►  New        first seen tonight
                             Ongoing    seen tonight and before
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil, log
-from typing import Any, Final
+from typing import Final
 
 from harness.campaign.file import Accepted, Campaign
 from harness.campaign.ledger import Record
@@ -27,6 +28,7 @@ from harness.intervals import clean_bound, wilson
 from harness.results import CLASSES, CRASH, INFRASTRUCTURE, OK, VIOLATION
 
 NEW, ONGOING, RARE, RESOLVED = "new", "ongoing", "rare", "resolved"
+Key = tuple[str, str, str, str]  # claim, anomaly, configuration, pattern
 STATES: Final = (NEW, ONGOING, RARE, RESOLVED)
 STATUS: Final = {"violation": 1, "crash": 255, "infrastructure": 255, "unknown": 2, "vacuous": 2, "ok": 0}
 
@@ -42,7 +44,8 @@ class Finding:
     state: str
     items: tuple[str, ...]
     hits: Mapping[int, tuple[int, int]]  # night -> (runs that show it, runs of its items)
-    shapes: tuple[str, ...]
+    pattern: str
+    shapes: tuple[str, ...]  # that its cores come down to, the shortest first
     example: Record  # with the shortest core
     clean: int
     needed: int  # clean runs until it counts as resolved
@@ -61,27 +64,44 @@ class Finding:
         return f"{self.anomaly} against {self.claim}"
 
 
-def finding_id(claim: str, anomaly: str, configuration: str) -> str:
-    """Eight hex digits, the same for ever."""
-    return sha256("\0".join((claim, anomaly, configuration)).encode()).hexdigest()[:8]
+def finding_id(claim: str, anomaly: str, configuration: str, pattern: str) -> str:
+    """The same for ever: eight hex digits of the family and four of the pattern, which a violation without a core has not."""
+    family = _hex("\0".join((claim, anomaly, configuration)), 8)
+    return f"{family}-{_hex(pattern, 4)}" if pattern else family
+
+
+def family_of(name: str) -> str:
+    """Of an id, or of a family."""
+    return name.partition("-")[0]
+
+
+def acceptance(name: str, accepted: Sequence[Accepted], today: str) -> Accepted | None:
+    """Who answers for a finding today: by its own id, or by its family's."""
+    valid = {each.finding: each for each in reversed(accepted) if today <= each.until}
+    return valid.get(name, valid.get(family_of(name)))
+
+
+def _hex(text: str, digits: int) -> str:
+    return sha256(text.encode()).hexdigest()[:digits]
 
 
 def findings(records: Iterable[Record], accepted: Sequence[Accepted], today: str) -> list[Finding]:
     """All findings after the last night that has a run; New first, then by title."""
     runs = list(records)
     tonight = max((run.night for run in runs), default=0)
-    shown: dict[tuple[str, str, str], list[Record]] = {}
+    shown: dict[Key, list[Record]] = {}
     for run in runs:
-        for claim, anomaly, _ in run.broken:
-            found = shown.setdefault((claim, anomaly, run.configuration), [])
-            if not found or found[-1] is not run:
-                found.append(run)
+        for claim, anomaly, pattern in run.broken:
+            known = pattern if run.shapes else ""  # ledgers of before have no patterns
+            shown.setdefault((claim, anomaly, run.configuration, known), []).append(run)
     made = [_finding(key, hits, runs, tonight, accepted, today) for key, hits in shown.items()]
-    return sorted(made, key=lambda each: (STATES.index(each.state), each.accepted is not None, each.title))
+    return sorted(
+        made, key=lambda each: (STATES.index(each.state), each.accepted is not None, each.title, each.id)
+    )
 
 
 def _finding(
-    key: tuple[str, str, str], hits: Sequence[Record], runs: Sequence[Record], tonight: int, accepted: Sequence[Accepted], today: str
+    key: Key, hits: Sequence[Record], runs: Sequence[Record], tonight: int, accepted: Sequence[Accepted], today: str
 ) -> Finding:  # fmt: skip
     items = tuple(dict.fromkeys(hit.item for hit in hits))
     of_items = [run for run in runs if run.item in items and run.configuration == key[2]]
@@ -95,7 +115,6 @@ def _finding(
     rate = wilson(*shows.now)
     needed = runs_to_resolve(rate[0])
     name = finding_id(*key)
-    valid = [each for each in accepted if each.finding == name and today <= each.until]
     return Finding(
         id=name,
         claim=key[0],
@@ -104,14 +123,23 @@ def _finding(
         state=_state(hits, tonight, shows.rarer, clean >= needed),
         items=items,
         hits=nights,
-        shapes=tuple(dict.fromkeys(shape for hit in hits for claim, anomaly, shape in hit.broken if (claim, anomaly) == key[:2])),
+        pattern=key[3],
+        shapes=_shapes(key, hits),
         example=min(hits, key=lambda hit: (hit.core_ops or 10**9, hit.night, hit.seed)),
         clean=clean,
         needed=needed,
         rate=rate,
         tonight=last.night == tonight,
-        accepted=valid[0] if valid else None,
+        accepted=acceptance(name, accepted, today),
     )  # fmt: skip
+
+
+def _shapes(key: Key, hits: Sequence[Record]) -> tuple[str, ...]:
+    this = key[0], key[1], key[3]
+    found = {
+        shape for hit in hits for broken, shape in zip(hit.broken, hit.shapes, strict=False) if broken == this
+    }
+    return tuple(sorted(found, key=lambda shape: (len(shape), shape)))
 
 
 def _state(hits: Sequence[Record], tonight: int, rarer: bool, enough: bool) -> str:
@@ -192,12 +220,3 @@ def verdict_of_night(
 def retried(outcome: str) -> bool:
     """Is a run that came to this made once more? Only what the machine may be to blame for."""
     return outcome == INFRASTRUCTURE
-
-
-def shape_of(core: Mapping[str, Any] | None) -> str:
-    """How a core looks: its calls in order of time, processes numbered as they come. `0:write 1:read 1:read`."""
-    if not core:
-        return ""
-    seats: dict[Any, int] = {}
-    calls = [op for op in core["ops"] if op["type"] == "invoke"]
-    return " ".join(f"{seats.setdefault(op['process'], len(seats))}:{op['f']}" for op in calls)

@@ -25,7 +25,9 @@ create table runs (night integer not null references nights, item text not null,
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What a run came to. `outcome` is one of `harness.results.CLASSES`; `broken` has (claim, anomaly, how its core looks)."""
+    """What a run came to. `outcome` is one of `harness.results.CLASSES`; `broken` has (claim, anomaly, pattern of the core), `shapes` what those cores
+    come down to (`harness.campaign.shape`).
+    """
 
     night: int
     item: str
@@ -34,6 +36,7 @@ class Record(msgspec.Struct, frozen=True):
     outcome: str
     reason: str
     broken: tuple[tuple[str, str, str], ...] = ()
+    shapes: tuple[str, ...] = ()
     configuration: str = ""
     ops: int = 0
     virtual_s: float = 0.0

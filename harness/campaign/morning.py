@@ -7,12 +7,13 @@ ledger, campaign file ─► Morning ─► text, Markdown, HTML      for people
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree import ElementTree
 
 from harness.campaign.file import Campaign
-from harness.campaign.findings import Finding, Summary, findings, summaries, verdict_of_night
+from harness.campaign.findings import Finding, Summary, finding_id, findings, summaries, verdict_of_night
 from harness.campaign.ledger import Ledger, Night, Record
 from harness.report import words
 
@@ -60,7 +61,7 @@ def finding_json(each: Finding, plan: str | None) -> dict[str, Any]:
     return {
         "id": each.id, "title": each.title, "state": each.state, "red": each.red, "claim": each.claim, "anomaly": each.anomaly,
         "configuration": each.configuration, "items": list(each.items), "nights": {str(n): list(hits) for n, hits in each.hits.items()},
-        "rate": [round(end, 6) for end in each.rate], "clean": each.clean, "needed": each.needed, "shapes": list(each.shapes),
+        "rate": [round(end, 6) for end in each.rate], "clean": each.clean, "needed": each.needed, "pattern": each.pattern, "shapes": list(each.shapes),
         "sentence": each.example.sentence, "drawing": each.example.drawing, "seed": each.example.seed, "plan": plan,
         "accepted": None if accepted is None else {"owner": accepted.owner, "note": accepted.note, "until": accepted.until},
     }  # fmt: skip
@@ -114,6 +115,8 @@ def _findings(found: Morning) -> Iterator[str]:
         yield ""
         yield words.sentence(each.example.sentence or each.example.reason)
         yield ""
+        if each.shapes:
+            yield from (f"Comes down to: {'; '.join(each.shapes)}.", "")
         if each.example.drawing:
             yield from ("```text", each.example.drawing, "```", "")
         if each.id in found.plans:
@@ -143,7 +146,7 @@ def item_cells(found: Morning) -> Iterator[tuple[str, ...]]:
 
 def junit(found: Morning) -> str:
     """A test suite for each item, a test case for each run. What is accepted is skipped, not failed."""
-    accepted = {(each.claim, each.anomaly, each.configuration) for each in found.findings if each.accepted}
+    accepted = {each.id for each in found.findings if each.accepted}
     root = ElementTree.Element("testsuites", name=found.campaign.name)
     for item in found.campaign.items:
         runs = [record for record in found.records if record.item == item.name]
@@ -159,10 +162,10 @@ def junit(found: Morning) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(case: ElementTree.Element, run: Record, accepted: set[tuple[str, str, str]]) -> str:
+def _case(case: ElementTree.Element, run: Record, accepted: AbstractSet[str]) -> str:
     if run.outcome == "ok":
         return ""
-    known = run.broken and all((claim, anomaly, run.configuration) in accepted for claim, anomaly, _ in run.broken)  # fmt: skip
+    known = run.broken and all(finding_id(claim, anomaly, run.configuration, pattern) in accepted for claim, anomaly, pattern in run.broken)  # fmt: skip
     kind = "skipped" if known or run.outcome in ("unknown", "vacuous") else "failures" if run.outcome == "violation" else "errors"  # fmt: skip
     tag = {"failures": "failure", "errors": "error", "skipped": "skipped"}[kind]
     inner = ElementTree.SubElement(case, tag, message=_printable(f"{run.outcome}: {run.reason}"))

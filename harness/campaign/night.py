@@ -8,13 +8,19 @@ from contextlib import closing
 from hashlib import sha256
 from typing import Any, Final
 
+from checkers import History
+from checkers.jsonl import HistoryError
+from checkers.levels import LEVELS
+from checkers.models import check
+from checkers.verdict import Verdict
 from harness.campaign.file import Campaign
-from harness.campaign.findings import retried, shape_of
+from harness.campaign.findings import retried
 from harness.campaign.ledger import Ledger, Night, Record
+from harness.campaign.shape import Shape, shape_of
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import in_order
 from harness.results import CRASH, INFRASTRUCTURE
-from harness.search.finding import targets
+from harness.search.finding import Target, targets
 from harness.simulate import SimRun, simulate_run
 from harness.system import SystemFault
 from harness.worlds import WorldError
@@ -45,11 +51,10 @@ def _once(night: int, item: str, run: int, plan: Plan, tries: int) -> Record:
 
 
 def _record(night: int, item: str, run: int, plan: Plan, made: SimRun, cpu_s: float, tries: int) -> Record:
-    results, core = made.results, made.results["core"] or {}
+    results, core, broken = made.results, made.results["core"] or {}, broken_by(made)
     bit: dict[str, int] = {}
     for fault in made.faults:
         bit[fault["kind"]] = bit.get(fault["kind"], 0) + bool(fault["bit"])
-    shape = shape_of(core)
     p99 = [found["p99"] for found in results["latency_ms"].values()]
     return Record(
         night=night,
@@ -58,7 +63,8 @@ def _record(night: int, item: str, run: int, plan: Plan, made: SimRun, cpu_s: fl
         seed=plan.seed,
         outcome=results["class"],
         reason=str(results["reason"]),
-        broken=tuple((target.claim, target.anomaly, shape) for target in targets(made)),
+        broken=tuple(broken),
+        shapes=tuple(shape.text for shape in broken.values()),
         configuration=configuration_of(plan),
         ops=int(results["stats"]["stats"].get("ops", 0)),
         virtual_s=plan.time_limit_s,
@@ -71,6 +77,28 @@ def _record(night: int, item: str, run: int, plan: Plan, made: SimRun, cpu_s: fl
         digest=sha256(made.lines + made.fault_lines).hexdigest()[:32],
         tries=tries,
     )
+
+
+def broken_by(run: SimRun) -> dict[tuple[str, str, str], Shape]:
+    """(claim, anomaly, pattern of the core) of each claim that the run broke, with the core's shape."""
+    shapes = {target: _shape(run, target) for target in targets(run)}
+    return {(target.claim, target.anomaly, shape.pattern): shape for target, shape in shapes.items()}
+
+
+def _shape(run: SimRun, target: Target) -> Shape:
+    certificate = run.results["claims"][target.claim]["certificate"] or {}
+    if certificate.get("kind") != "core":
+        return Shape("", "")
+
+    def breaks(history: History) -> bool:
+        judge = LEVELS.get(target.claim)
+        try:
+            found = judge(history) if judge is not None else check(history, target.claim)
+        except HistoryError:  # with so little left it is no history of this object
+            return False
+        return found.verdict is Verdict.INVALID and (found.anomaly or "violation") == target.anomaly
+
+    return shape_of(run.history, certificate["ops"], breaks)
 
 
 def configuration_of(plan: Plan) -> str:

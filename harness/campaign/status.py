@@ -28,6 +28,7 @@ from harness.campaign.findings import (
     RESOLVED,
     STATUS,
     Finding,
+    family_of,
     finding_id,
     findings,
     verdict_of_night,
@@ -108,10 +109,10 @@ def outcomes(runs: Sequence[Record]) -> dict[str, int]:
 
 
 def found_by(name: str, known: Sequence[Finding]) -> Finding:
-    """The finding with an id. Raises PlanError: there is none, and which there are."""
-    for each in known:
-        if each.id == name:
-            return each
+    """The finding with an id, or that of a family with the smallest core. Raises PlanError: there is none, and which there are."""
+    exact = [each for each in known if each.id == name]
+    if alike := exact or [each for each in known if family_of(each.id) == name]:
+        return min(alike, key=lambda each: (each.example.core_ops or 10**9, each.id))
     ids = [each.id for each in known]
     raise PlanError(
         f"there is no finding {name!r}" + (nearest(name, ids) if ids else ": no claim was ever broken")
@@ -160,8 +161,10 @@ class Replayed:
     @property
     def came_back(self) -> bool:
         """Does it break the same claim in the same way?"""
-        ids = {finding_id(claim, anomaly, self.made.configuration) for claim, anomaly, _ in self.made.broken}
-        return self.finding.id in ids
+        ids = {
+            finding_id(claim, anomaly, self.made.configuration, "") for claim, anomaly, _ in self.made.broken
+        }
+        return family_of(self.finding.id) in ids
 
     @property
     def same_bytes(self) -> bool:

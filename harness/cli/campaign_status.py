@@ -95,7 +95,7 @@ def show_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
     lines += [
         f"  {words.sentence(run.sentence or run.reason)}",
         run.drawing,
-        f"shapes of its cores: {'; '.join(found.shapes)}",
+        f"comes down to: {'; '.join(found.shapes)}" if found.shapes else "",
     ]
     lines.append(f"again: {again}" if plan else f"again: {gone(campaign, found)}")
     if plan:

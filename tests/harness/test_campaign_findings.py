@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +17,10 @@ from hypothesis import strategies as st
 from harness.campaign.file import Accepted, Campaign, Item
 from harness.campaign.findings import (
     Finding,
+    family_of,
     finding_id,
     findings,
     runs_to_resolve,
-    shape_of,
     summaries,
     verdict_of_night,
 )
@@ -31,15 +32,16 @@ from harness.plan import load_plan
 
 TODAY = "2026-11-25"
 PLAN = load_plan(Path(__file__).parents[2] / "examples" / "register.toml")
-ID = finding_id("linearizable", "stale-read", "store mode=x")
+PATTERN = "a before b, b before a"
+ID = finding_id("linearizable", "stale-read", "store mode=x", PATTERN)
 
 
 def night(number: int, hits: int, runs: int, **more: object) -> list[Record]:
     """The first `hits` of the runs show a stale read."""
     return [
         Record(
-            number, "item", run, 100 * number + run, "violation" if run < hits else "ok", "why", (("linearizable", "stale-read", "0:write 1:read"),) if run < hits else (),
-            "store mode=x", core_ops=3, sentence="read 1 was stale", drawing="|--read--|", **more,  # type: ignore[arg-type]
+            number, "item", run, 100 * number + run, "violation" if run < hits else "ok", "why", (("linearizable", "stale-read", PATTERN),) if run < hits else (),
+            ("write a, read a after 1",) if run < hits else (), "store mode=x", core_ops=3, sentence="read 1 was stale", drawing="|--read--|", **more,  # type: ignore[arg-type]
         )
         for run in range(runs)
     ]  # fmt: skip
@@ -96,14 +98,41 @@ def test_runs_that_prove_nothing_are_not_clean() -> None:
     assert only(night(0, 5, 20) + doubtful).clean == 15
 
 
-def test_the_same_anomaly_elsewhere_is_another_finding_and_another_shape_is_not() -> None:
-    here = night(0, 1, 2)
-    other = Record(0, "item", 5, 5, "violation", "why", (("linearizable", "stale-read", "0:write 0:write 1:read"),), "store mode=y")  # fmt: skip
-    again = Record(0, "item", 6, 6, "violation", "why", (("linearizable", "stale-read", "another"),), "store mode=x", core_ops=2)  # fmt: skip
-    found = {each.configuration: each for each in findings([*here, other, again], (), TODAY)}
-    assert len(found) == 2
-    assert found["store mode=x"].shapes == ("0:write 1:read", "another")
-    assert found["store mode=x"].example is again  # the shortest core
+def broken(run: int, pattern: str, configuration: str, shape: str = "", core_ops: int = 3) -> Record:
+    return Record(0, "item", run, run, "violation", "why", (("linearizable", "stale-read", pattern),), (shape,), configuration, core_ops=core_ops)  # fmt: skip
+
+
+def test_the_same_anomaly_elsewhere_or_in_another_pattern_is_another_finding() -> None:
+    """What cores of one pattern come down to does not part findings: one bug has many ways to show."""
+    records = [*night(0, 1, 2), broken(5, PATTERN, "store mode=y"), broken(6, "another", "store mode=x")]
+    found = findings([*records, broken(7, PATTERN, "store mode=x", "read a", core_ops=2)], (), TODAY)
+    assert {(each.configuration, each.pattern): each.hits for each in found} == {
+        ("store mode=x", PATTERN): {0: (2, 4)},
+        ("store mode=x", "another"): {0: (1, 4)},
+        ("store mode=y", PATTERN): {0: (1, 1)},
+    }
+    same = next(each for each in found if each.id == ID)
+    assert same.shapes == ("read a", "write a, read a after 1")
+    assert same.example.run == 7  # the smallest core
+    assert {family_of(each.id) for each in found if each.configuration == "store mode=x"} == {family_of(ID)}
+    assert len({each.id for each in found}) == 3
+
+
+def test_a_ledger_of_before_patterns_has_findings_by_their_families() -> None:
+    old = [msgspec.structs.replace(run, shapes=()) for run in night(0, 2, 3)]
+    assert only(old).id == family_of(ID)
+
+
+def test_who_accepts_a_family_accepts_all_its_shapes() -> None:
+    records = [*night(0, 1, 2), broken(6, "another", "store mode=x"), broken(7, "", "store mode=x")]
+    family = findings(records, [Accepted(family_of(ID), "ada", "all", TODAY)], TODAY)
+    assert [each.red for each in family] == [False] * 3
+    one = findings(records, [Accepted(ID, "ada", "this", TODAY)], TODAY)
+    assert {each.id: each.red for each in one if not each.red} == {ID: False}
+    both = [Accepted(family_of(ID), "ada", "all", TODAY), Accepted(ID, "bob", "this", TODAY)]
+    (own,) = (each.accepted for each in findings(records, both, TODAY) if each.id == ID)
+    assert own is not None
+    assert own.owner == "bob"  # who names the finding itself knows more of it
 
 
 @pytest.mark.parametrize(
@@ -158,7 +187,7 @@ def test_junit_counts_and_skips_what_is_accepted() -> None:
 
 def test_no_text_of_the_system_breaks_a_form() -> None:
     evil = "<script>alert(1)</script>]]>\x00\x1b"
-    records = [Record(0, "item", 0, 0, "violation", evil, ((evil, evil, evil),), evil, sentence=evil, drawing=evil)]  # fmt: skip
+    records = [Record(0, "item", 0, 0, "violation", evil, ((evil, evil, evil),), (evil,), evil, sentence=evil, drawing=evil)]  # fmt: skip
     morning = made(records)
     assert "<script>alert" not in morning_page(morning)
     ElementTree.fromstring(junit(morning).encode())
@@ -168,7 +197,7 @@ def test_no_text_of_the_system_breaks_a_form() -> None:
 
 def test_the_page_says_where_and_how_often() -> None:
     page = morning_page(made(night(0, 1, 2)))
-    assert "store mode=x; in item. Cores seen: 0:write 1:read." in page
+    assert "store mode=x; in item. Comes down to: write a, read a after 1." in page
     assert "Nights (runs that show it, of all): 0: 1 of 2." in page
     assert "built-in" not in page
 
@@ -196,14 +225,9 @@ def test_two_nights_differ_by_what_shows_in_them() -> None:
     assert changed_between(found, 0, 2)["still there"] == [line]
 
 
-def test_the_shape_of_a_core_forgets_numbers_and_keeps_who_and_what() -> None:
-    ops = [{"type": kind, "process": process, "f": f} for process, f, kind in ((7, "write", "invoke"), (7, "write", "ok"), (3, "read", "invoke"), (7, "read", "invoke"))]  # fmt: skip
-    assert shape_of({"ops": ops}) == "0:write 1:read 0:read"
-    assert shape_of(None) == ""
-
-
 def test_ids_do_not_run_together() -> None:
     parts = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("", "ab", "c")]
-    ids = sorted(finding_id(*each) for each in parts)
+    ids = sorted(finding_id(*each, "read a") for each in parts)
     assert all(a != b for a, b in pairwise(ids))
-    assert all(len(each) == 8 for each in ids)
+    assert all(len(each) == 8 + 1 + 4 for each in ids)
+    assert finding_id("a", "b", "c", "") == family_of(finding_id("a", "b", "c", "read a"))

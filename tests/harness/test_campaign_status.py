@@ -23,8 +23,8 @@ from harness.plan import PlanError, load_plan
 
 TODAY = "2026-11-25"
 PLAN = load_plan(Path(__file__).parents[2] / "examples" / "register.toml")
-STALE = ("linearizable", "stale-read", "0:write 1:read")
-ID = finding_id("linearizable", "stale-read", "store mode=x")
+STALE = ("linearizable", "stale-read", "a before b, b before a")
+ID = finding_id("linearizable", "stale-read", "store mode=x", STALE[2])
 ACCEPTED = Accepted(ID, "ada", "known", "2999-01-01")
 VERSIONS = {0: "1", 1: "2", 2: "2"}
 NIGHTS = [Night(number, f"began {number}", f"ended {number}", VERSIONS[number]) for number in range(3)]
@@ -34,8 +34,8 @@ def runs(night: int, hits: int, count: int, item: str = "first") -> list[Record]
     """The first `hits` of the runs show a stale read."""
     return [
         Record(
-            night, item, run, 10 * night + run, "violation" if run < hits else "ok", "why", (STALE,) if run < hits else (),
-            "store mode=x", core_ops=3, digest=f"{night} {run}",
+            night, item, run, 10 * night + run, "violation" if run < hits else "ok", "why", (STALE,) if run < hits else (), ("read a",) if run < hits else (),
+            configuration="store mode=x", core_ops=3, digest=f"{night} {run}",
         )
         for run in range(count)
     ]  # fmt: skip
