@@ -17,7 +17,8 @@ from checkers.verdict import Result
 
 DRAWN_MAX: Final = 24  # operations
 SHOWN_MAX: Final = 12  # operations of a witness
-LABEL_MAX: Final = 48  # characters of a value
+LABEL_MAX: Final = 48  # characters of a value in lanes
+TOLD_MAX: Final = 200  # and in a sentence
 _MEANINGS = {
     "thin-air": "returned a value that nobody wrote",
     "aborted-read": "returned a value whose write had failed (or the client called it failed wrongly)",
@@ -56,6 +57,12 @@ def pointed(history: History, core: Sequence[int]) -> str | None:
     if len(set(written)) < len(written) or any(op.f not in ("read", "write") for op in ops):
         return None
     return _stale(history, ops) or _turned_back(history, ops)
+
+
+def shown(value: object) -> str:
+    """A value in a sentence; of a very long one the beginning."""
+    text = repr(value)
+    return text if len(text) <= TOLD_MAX else f"{text[:TOLD_MAX]}… ({len(text):,} characters)"
 
 
 def explain(history: History, result: Result) -> list[str]:
@@ -97,8 +104,8 @@ def _stale(history: History, ops: list[Op]) -> str | None:
             if after_own and done is not None and done.type is Type.OK and done.time_ns < read.time_ns:
                 ago = (read.time_ns - done.time_ns) / 1e6
                 return (
-                    f"read #{read.index} of key {read.key!r} by process {read.process} returned {end.value!r} although "
-                    f"write {newer.value!r} (#{newer.index}, process {newer.process}) had been acknowledged "
+                    f"read #{read.index} of key {shown(read.key)} by process {read.process} returned {shown(end.value)} although "
+                    f"write {shown(newer.value)} (#{newer.index}, process {newer.process}) had been acknowledged "
                     f"{ago:.1f} ms before the read began"
                 )
     return None
@@ -117,8 +124,8 @@ def _turned_back(history: History, ops: list[Op]) -> str | None:
             if seen.time_ns >= second.time_ns or repr(seen.value) == repr(back.value):
                 continue
             told = (
-                f"read #{second.index} of key {second.key!r} by process {second.process} returned {back.value!r} although read "
-                f"#{first.index} (process {first.process}) had returned {seen.value!r} before it began"
+                f"read #{second.index} of key {shown(second.key)} by process {second.process} returned {shown(back.value)} although read "
+                f"#{first.index} (process {first.process}) had returned {shown(seen.value)} before it began"
             )
             newer, older = writes.get(repr(seen.value)), writes.get(repr(back.value))
             done = None if older is None else history.completion(older.index)
@@ -129,10 +136,10 @@ def _turned_back(history: History, ops: list[Op]) -> str | None:
                 and done.time_ns < newer.time_ns
             )
             if ended or (back.value is None and newer is not None):
-                return f"{told}, and {seen.value!r} was written after {back.value!r}"
+                return f"{told}, and {shown(seen.value)} was written after {shown(back.value)}"
             for third, again in reads:
                 if back.time_ns < third.time_ns and repr(again.value) == repr(seen.value):
-                    return f"{told}, and read #{third.index} returned {seen.value!r} again; it was written only once"
+                    return f"{told}, and read #{third.index} returned {shown(seen.value)} again; it was written only once"
     return None
 
 
@@ -142,9 +149,17 @@ def _told(history: History, op: Op) -> str:
     begin = op.time_ns / 1e6
     if end is None or end.type is not Type.OK:
         word = "failed" if end is not None and end.type is Type.FAIL else "outcome unknown"
-        return f"{op.f} {op.value!r} #{op.index} by process {op.process} (called at {begin:.3f} ms, {word})"
+        return (
+            f"{op.f} {shown(op.value)} #{op.index} by process {op.process} (called at {begin:.3f} ms, {word})"
+        )
     asked, given = op.value in (MISSING, None), end.value in (MISSING, op.value)
-    value = repr(end.value) if asked else repr(op.value) if given else f"{op.value!r} -> {end.value!r}"
+    value = (
+        shown(end.value)
+        if asked
+        else shown(op.value)
+        if given
+        else f"{shown(op.value)} -> {shown(end.value)}"
+    )
     return f"{op.f} {value} #{op.index} by process {op.process} ({begin:.3f} to {end.time_ns / 1e6:.3f} ms)"
 
 

@@ -271,6 +271,8 @@ def run(
         runs.write_text(folder / CLAIMS, dump_claims(documented))
     command = repeat_command(folder / "plan.toml", world, plan.seed)
     failure: BaseException | None = None
+    known = {**runs.environment(), "command": command, "seed": plan.seed, "world": world, "system": story.system.describe()}  # fmt: skip
+    runs.write_json(folder / "environment.json", known)  # now, for a run that is killed
     with (folder / "faults.jsonl").open("wb", buffering=0) as faults:
         sink = watched(FileSink(folder / "history.jsonl"), story, progress)
         try:
@@ -285,10 +287,7 @@ def run(
     if recorded is not None:
         runs.write_bytes(folder / TAPE, written(recorded.draws, dump_plan(plan)))
     runs.write_logs(folder, story.logs)
-    runs.write_json(
-        folder / "environment.json",
-        {**runs.environment(), "command": command, "seed": plan.seed, "world": world, "system": story.system.describe(), **story.environment},
-    )  # fmt: skip
+    runs.write_json(folder / "environment.json", {**known, **story.environment})
     verdict, results = judge_folder(story, folder, command, documented)
     if failure is not None and not isinstance(failure, KeyboardInterrupt):
         raise failure

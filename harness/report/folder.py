@@ -4,8 +4,8 @@
                                       └───────────────┴────────┬───────┴───────────┴──────────┴───────────────┴────────────────┘
                                                             RunFiles ──► words, drawings, page
 
-Only `results.json` must be there. Whatever else is missing makes the page shorter, never the report fail: a run that
-was cut short is the one a person most wants to look at.
+Whatever is missing makes the page shorter, never the report fail: a run that was cut short is the one a person most wants to look at. Without
+`results.json` (the run was killed) what is left is judged here. The page says what is missing.
 """
 
 from __future__ import annotations
@@ -25,9 +25,21 @@ from checkers.op import MISSING, Op, Type
 from checkers.staleness import stale_reads
 from harness.plan import Plan, PlanError
 from harness.plan_claims import Documented, beside
+from harness.report.remains import judged_remains, went_on
+from harness.report.text import one_line
 
 SCHEMA = 2
 VALUE_CHARACTERS_MAX = 120
+ERROR_CHARACTERS_MAX = 400
+LEFT = {
+    "results.json": "the run was killed before it was judged, so the last reads may be missing; the verdicts here are of what it had recorded",
+    "history.jsonl": "no operation can be drawn or looked up",
+    "faults.jsonl": "which faults there were is not known",
+    "plan.toml": "what was asked for is not known",
+    "environment.json": "versions, and the command that repeats the run, are not known",
+    "nodes": "no log of a node was kept",
+}
+"""What a run leaves, and what is not known without it."""
 
 
 class Bar(msgspec.Struct, frozen=True, gc=False):
@@ -52,9 +64,9 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
         """`write 3 = 17`, `read 3 → 17`: short enough for a bar."""
         key = "" if self.key is None else f" {shortened(self.key)}"
         if self.value is MISSING:
-            return f"{self.f}{key} → ?"
+            return one_line(f"{shortened(self.f)}{key} → ?")
         value = "nothing" if self.value is None else shortened(self.value)
-        return f"{self.f}{key} {'→' if self.f == 'read' else '='} {value}"
+        return one_line(f"{shortened(self.f)}{key} {'→' if self.f == 'read' else '='} {value}")
 
 
 def shortened(value: Any) -> str:
@@ -75,6 +87,15 @@ class RunFiles:
     environment: Mapping[str, Any]
     plan_text: str
     plan: Mapping[str, Any]
+    torn: tuple[str, ...] = ()  # of which files the last line was cut
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """What a run leaves and this one did not, in sentences."""
+        told = [f"{name}: {what}" for name, what in LEFT.items() if not (self.folder / name).exists()]
+        if self.history is not None:
+            told += [f"history.jsonl: {warning}" for warning in self.history.warnings]
+        return told + [f"{name}: the last line is torn and was left out" for name in self.torn]
 
     @cached_property
     def history(self) -> History | None:
@@ -147,19 +168,9 @@ class RunFiles:
 
 def read_folder(folder: Path) -> RunFiles:
     """Read a run folder. Raises PlanError when it is not one."""
-    path = folder / "results.json"
     if not folder.is_dir():
         raise PlanError(
             f"{folder} is not a run folder: no such directory; `ls runs` shows the runs there are"
-        )
-    if not path.exists():
-        raise PlanError(
-            f"{folder} has no results.json, so the run did not finish; judge its history with `quorate check {folder}/history.jsonl`"
-        )
-    results = read_json(path)
-    if results.get("schema") != SCHEMA:
-        raise PlanError(
-            f"{path} has schema {results.get('schema')!r}, and this version reads schema {SCHEMA}; use the version that wrote it"
         )
     environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
     plan_text = (folder / "plan.toml").read_text() if (folder / "plan.toml").exists() else ""
@@ -169,7 +180,25 @@ def read_folder(folder: Path) -> RunFiles:
         raise PlanError(
             f"{folder / 'plan.toml'} is not TOML ({error}); restore it from the plan that was run"
         ) from error
-    return RunFiles(folder, results, read_faults(folder / "faults.jsonl"), environment, plan_text, plan)
+    faults, torn = read_faults(folder / "faults.jsonl")
+    results = read_results(folder)
+    if results is None:
+        faults += went_on(folder / "history.jsonl", faults)
+        results = judged_remains(folder, faults, environment)
+    return RunFiles(folder, results, faults, environment, plan_text, plan, ("faults.jsonl",) if torn else ())
+
+
+def read_results(folder: Path) -> dict[str, Any] | None:
+    """`results.json`; None if the run did not come to it."""
+    path = folder / "results.json"
+    if not path.exists():
+        return None
+    results = read_json(path)
+    if results.get("schema") != SCHEMA:
+        raise PlanError(
+            f"{path} has schema {results.get('schema')!r}, and this version reads schema {SCHEMA}; use the version that wrote it"
+        )
+    return results
 
 
 def read_json(path: Path, again: str = "run the plan again to make a new one") -> dict[str, Any]:
@@ -183,10 +212,10 @@ def read_json(path: Path, again: str = "run the plan again to make a new one") -
     return value
 
 
-def read_faults(path: Path) -> list[dict[str, Any]]:
-    """The fault records; a last line cut short by a crash is left out."""
+def read_faults(path: Path) -> tuple[list[dict[str, Any]], bool]:
+    """The fault records, and whether a last line that a crash cut short was left out."""
     if not path.exists():
-        return []
+        return [], False
     lines = [line for line in path.read_text().splitlines() if line.strip()]
     faults = []
     for number, line in enumerate(lines, 1):
@@ -197,7 +226,8 @@ def read_faults(path: Path) -> list[dict[str, Any]]:
                 raise PlanError(
                     f"{path} line {number} is not JSON ({error}); the rest of the folder can still be checked with `quorate check`"
                 ) from error
-    return faults
+            return faults, True
+    return faults, False
 
 
 def op_of(record: Mapping[str, Any]) -> Op:
@@ -230,6 +260,13 @@ def bar_of(call: Op, completion: Op | None, node_of: Any) -> Bar:
         call.index, call.process, node_of(call.process), call.f, call.key, value,
         completion.type.word if completion is not None else "info",
         call.time_ns, completion.time_ns if completion is not None and known else None,
-        completion.error if completion is not None else "no completion was recorded",
+        error_of(completion),
         completion.time_ns if completion is not None and not known else None,
     )  # fmt: skip
+
+
+def error_of(completion: Op | None) -> str | None:
+    """Why it is not ok; of a long text the beginning."""
+    if completion is None:
+        return "no completion was recorded"
+    return completion.error and completion.error[:ERROR_CHARACTERS_MAX]

@@ -24,6 +24,7 @@ from harness.report.rows import (
     outcome_rows,
     staleness_rows,
 )
+from harness.report.text import visible
 
 DOCUMENTED = ("the documentation says", "where", "guarantee", "verdict", "evidence")
 FRESHNESS = ("reads that began after", "writes", "read stale", "share", "95 % interval")
@@ -31,7 +32,7 @@ FRESHNESS = ("reads that began after", "writes", "read stale", "share", "95 % in
 
 def run_markdown(run: RunFiles) -> str:
     """The whole report of one run, without plots."""
-    return "\n".join([*_head(run), *_proof(run), *_needs(run), *_scope(run), *_faults(run), *_numbers(run), *_again(run)]) + "\n"  # fmt: skip
+    return "\n".join([*_head(run), *_missing(run), *_proof(run), *_needs(run), *_scope(run), *_faults(run), *_numbers(run), *_again(run)]) + "\n"  # fmt: skip
 
 
 def _head(run: RunFiles) -> Iterator[str]:
@@ -49,7 +50,7 @@ def _head(run: RunFiles) -> Iterator[str]:
 def _proof(run: RunFiles) -> Iterator[str]:
     core = run.results.get("core")
     if core:
-        yield f"## The proof: {words.plural(len(run.core_bars), 'operation')} that cannot all be true"
+        yield f"## {words.impossible(len(run.core_bars))}"
         yield ""
         yield cell(words.sentence(core.get("sentence") or run.results.get("reason") or ""))
         yield ""
@@ -63,6 +64,11 @@ def _needs(run: RunFiles) -> Iterator[str]:
         yield cell(words.sentence(run.attribution["sentence"]))
         yield ""
         yield from table(("the plan", "runs that show it", "chance", "verdict"), attribution_rows(run))
+
+
+def _missing(run: RunFiles) -> Iterator[str]:
+    if run.missing:
+        yield from ("## What is missing here", "", *(f"- {cell(line)}" for line in run.missing), "")
 
 
 def _scope(run: RunFiles) -> Iterator[str]:
@@ -101,7 +107,7 @@ def _again(run: RunFiles) -> Iterator[str]:
 
 def cell(text: Any) -> str:
     """One line in which no character of a stranger's makes a table, a link or HTML."""
-    flat = escape(" ".join(str(text).split()), quote=False)
+    flat = escape(visible(" ".join(str(text).split())), quote=False)
     for mark in "\\`|[]*_":
         flat = flat.replace(mark, f"\\{mark}")
     return flat
@@ -111,7 +117,7 @@ def fenced(text: str) -> list[str]:
     """A block of text as it is, in a fence longer than any in it."""
     longest = max((len(part) - len(part.lstrip("`")) for part in text.splitlines()), default=0)
     fence = "`" * max(3, longest + 1)
-    return [f"{fence}text", *text.splitlines(), fence, ""]
+    return [f"{fence}text", *map(visible, text.splitlines()), fence, ""]
 
 
 def table(header: Sequence[str], rows: Any) -> Iterator[str]:

@@ -39,6 +39,7 @@ from harness.report.rows import (
 )
 from harness.report.scene import Scene, scene_of_run
 from harness.report.still import around, still, still_rows
+from harness.report.text import cut, visible
 from harness.report.timeline import timeline
 
 TIMELINE = ("timeline_data.js", "timeline_draw.js", "timeline.js")
@@ -59,11 +60,16 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
     environment = Environment(
         loader=PackageLoader("harness.report", "."), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=seen,
     )  # fmt: skip
     style = Markup(files("harness.report").joinpath("style.css").read_text())
     common = {"style": style, "glossary": list(words.GLOSSARY.items()), "version": version("quorate"), "script": "", "script_source": ""}  # fmt: skip
     return environment.get_template(template).render({**common, **values})
+
+
+def seen(value: Any) -> Any:
+    """What a template prints: text of strangers turns nothing around it; our own drawings and JSON are left as they are."""
+    return visible(value) if type(value) is str else value
 
 
 def scripts(*names: str) -> dict[str, Any]:
@@ -139,6 +145,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "documented": list(documented_rows(run)),
         "strongest": words.join(results.get("strongest") or []),
         "weakest": words.join(results.get("weakest_refuted") or []),
+        "missing": run.missing,
         "core": core_parts(run),
         "attribution": attribution_parts(run),
         "timeline": timeline_parts(scene_of_run(run)),
@@ -158,7 +165,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "plan_text": run.plan_text,
         "environment": [(key, words.flat(value)) for key, value in run.environment.items()],
         "data": embedded(
-            {"results": results, "faults": run.faults, "environment": run.environment, "plan": run.plan}
+            cut({"results": results, "faults": run.faults, "environment": run.environment, "plan": run.plan})
         ),
     }
 
@@ -183,9 +190,9 @@ def core_parts(run: RunFiles) -> dict[str, Any] | None:
     bars = run.core_bars
     sentence = words.sentence(core.get("sentence") or run.results.get("reason") or "")
     return {
-        "count": words.plural(len(bars), "operation"),
+        "title": words.impossible(len(bars)),
         "sentence": sentence,
         "svg": Markup(lanes(bars, ident="core", alternative=f"{len(bars)} operations in lanes. {sentence}")),
         "drawing": core.get("drawing", ""),
-        "json": "\n".join(json.dumps(op, ensure_ascii=False) for op in core["ops"]),
+        "json": "\n".join(json.dumps(cut(op), ensure_ascii=False) for op in core["ops"]),
     }

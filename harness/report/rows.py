@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from harness.report import words
 from harness.report.drawing import in_units
-from harness.report.folder import RunFiles
+from harness.report.folder import RunFiles, shortened
 from harness.report.freshness import Freshness
 from harness.report.outages import outages
 
@@ -157,7 +157,7 @@ def shift_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
         delta, gamma = (
             "no shift is enough" if cell is None else f"{words.number(float(cell), 3)} ms" for cell in cells
         )
-        yield name, delta, gamma
+        yield shortened(name), delta, gamma
 
 
 def attribution_rows(run: RunFiles) -> Iterable[tuple[str, str, str, str]]:

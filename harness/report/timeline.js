@@ -186,7 +186,7 @@ function startTimeline(t) {
     goTo([i]);
     document.getElementById("timeline").scrollIntoView();
   }
-  const offer = (name, texts, values) => el(name).append(...texts.map((text, n) => new Option(text, values[n])));
+  const offer = (name, texts, values) => el(name).append(...texts.map((text, n) => new Option(visible(text), values[n])));
   const keys = [...t.ops.keys].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   offer("client", t.data.lanes, t.data.lanes.map((_, n) => n));
   offer("key", keys, keys);

@@ -30,7 +30,7 @@ function readTimeline(data) {
   for (const i of stale) rank[i] = STALE;
   for (const i of proof) rank[i] = PROOF;
   const faults = data.faults.map((fault) => ({ ...fault, start: fault.start * us, end: fault.end * us }));
-  return { data, ops, count, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, proof, proven, errors: new Map(ops.error) };
+  return { data, ops, count, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, proof, proven, errors: new Map(ops.error), keys: ops.keys.map(visible) };
 }
 
 // What a user's choice lets through, as lanes that are not empty, each a list of places in order of time.
@@ -84,12 +84,19 @@ function inView(t, rows, from, to, most) {
 
 // ---- in words -----------------------------------------------------------------------------------------------------------
 
-const errorOf = (t, i) => (t.errors.has(i) ? t.ops.errors[t.errors.get(i)] : "");
+// A stranger's text on one line: breaks and marks that turn the direction are written out; what is written from right to left is an island of its own,
+// so that it turns nothing around it (harness/report/text.py does the same for what Python draws).
+const UNSEEN = /[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]/g;
+const RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc](?:[^A-Za-z]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc])?/g;
+const SHORT = { "\n": "\\n", "\t": "\\t", "\r": "\\r" };
+const visible = (text) => text.replace(UNSEEN, (c) => SHORT[c] ?? `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`).replace(RIGHT, "\u2068$&\u2069");
+
+const errorOf = (t, i) => (t.errors.has(i) ? visible(t.ops.errors[t.errors.get(i)]) : "");
 
 function words(t, i) {
   const f = t.ops.functions[t.ops.f[i]], value = t.ops.value[i];
-  const key = t.ops.key[i] < 0 ? "" : " " + t.ops.keys[t.ops.key[i]];
-  return `${f}${key} ${value === "?" || f === "read" ? "→" : "="} ${value === null ? "nothing" : value}`;
+  const key = t.ops.key[i] < 0 ? "" : " " + t.keys[t.ops.key[i]];
+  return `${visible(f)}${key} ${value === "?" || f === "read" ? "→" : "="} ${value === null ? "nothing" : typeof value === "number" ? value : visible(value)}`;
 }
 
 // A time; `span` says how finely.

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.report.text import cut
+
 if TYPE_CHECKING:
     from harness.report.freshness import Freshness
 
@@ -224,14 +226,19 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
+def impossible(count: int) -> str:
+    """The heading of a proof."""
+    return f"The proof: {plural(count, 'operation')} that cannot {'be' if count == 1 else 'all be'} true"
+
+
 def join(words: Sequence[str]) -> str:
     """`a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def strip(text: str) -> str:
-    """Without its final full stop."""
-    return text.strip().rstrip(".")
+    """Without its final full stop; of a very long text the beginning."""
+    return str(cut(text.strip().rstrip(".")))
 
 
 def sentence(text: str) -> str:

@@ -187,7 +187,7 @@ def test_nothing_to_draw_draws_nothing() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "results.json").unlink(), "did not finish"),
+        (lambda folder: [(folder / name).unlink() for name in ("results.json", "history.jsonl")], "did not finish"),
         (lambda folder: (folder / "results.json").write_text("{"), "cannot be read as JSON"),
         (lambda folder: (folder / "results.json").write_text('{"schema": 99}'), "schema 99"),
         (lambda folder: (folder / "faults.jsonl").write_text("x\n{}\n"), "line 1 is not JSON"),

@@ -268,9 +268,23 @@ def test_values_of_strangers_stay_text(browser: Any, tmp_path: Path) -> None:
     title = page.title()
     page.select_option("#tl-key", EVIL)
     press(page, "Home")
-    assert f"write {EVIL} = 17" in said(page)
+    told = EVIL.replace("\n", "\\n").replace("\u202e", "\\u202e")
+    assert f"write {told} = 17" in said(page)
     assert page.locator("img").count() == 0
     assert page.title() == title
+    assert page.troubles == []
+
+
+def test_a_key_that_breaks_and_turns_lines_stays_in_its_place(browser: Any, tmp_path: Path) -> None:
+    key = "a\nb\u202e \u05e9\u05dc\u05d5\u05dd"
+    folder = run_folders.make(tmp_path / "run", core=run_folders.core_ops(key=key), ops=20)
+    write_report(folder)
+    page = opened(browser, folder)
+    page.select_option("#tl-key", key)
+    assert matching(page) == 4
+    press(page, "Home")
+    assert "operation #0: write a\\nb\\u202e \u2068\u05e9\u05dc\u05d5\u05dd\u2069 = 17" in said(page)
+    assert "\u202e" not in page.inner_text("body")
     assert page.troubles == []
 
 
