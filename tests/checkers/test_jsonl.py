@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers import MISSING, History, HistoryError, Op, Type, decode_line, encode_op, invoke
+from checkers.jsonl import MAX_DEPTH, decode_value, encode_value
 
 SCALARS = st.one_of(
     st.sampled_from(
@@ -209,3 +210,44 @@ def test_time_and_index_go_forward():
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(HistoryError, match=r"none\.jsonl: cannot be read"):
         History.load(tmp_path / "none.jsonl")
+
+
+BITS = 13_000  # the first integer that decimals do not carry
+
+
+def test_an_integer_is_tagged_from_its_size_on_and_not_before():
+    small, big = (1 << BITS - 1) - 1, 1 << BITS - 1
+    for nested in (lambda value: value, lambda value: [value]):
+        assert encode_value(nested(small)) == json.dumps(nested(small))
+        assert encode_value(nested(big)) == json.dumps(nested({"$int": hex(big)}), separators=(",", ":"))
+        assert encode_value(nested(-big)) == json.dumps(nested({"$int": hex(-big)}), separators=(",", ":"))
+        assert decode_value(encode_value(nested(big))) == nested(big)
+    with pytest.raises(HistoryError, match="only an integer too big for decimals is tagged"):
+        decode_value(json.dumps({"$int": hex(small)}))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [lambda value: [value], lambda value: (value,), lambda value: {"a": value}, lambda value: {1: value}],
+    ids=["list", "tuple", "dict", "map"],
+)
+def test_a_value_is_as_deep_as_is_allowed_and_no_deeper(around):
+    def nested(depth, around):
+        value = 1
+        for _ in range(depth):
+            value = around(value)
+        return value
+
+    encode_value(nested(MAX_DEPTH, around))
+    encode_value({nested(MAX_DEPTH - 1, lambda value: (value,)): 1})
+    for deeper in (nested(MAX_DEPTH + 1, around), {nested(MAX_DEPTH, lambda value: (value,)): 1}):
+        with pytest.raises(HistoryError, match="nested more than 200 deep"):
+            encode_value(deeper)
+
+
+@pytest.mark.parametrize(
+    "inner", [{}, {"ab": 1}, "ab", 5, [[1]], [[1, 2, 3]], [[1, 2], [1]], ["ab"], [{"a": 1, "b": 2}]]
+)
+def test_a_map_that_is_no_list_of_pairs_is_told_so(inner):
+    with pytest.raises(HistoryError, match=r"cannot be read \(it is no list of pairs\)"):
+        decode_value(json.dumps({"$map": inner}))

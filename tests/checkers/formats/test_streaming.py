@@ -11,8 +11,8 @@ import pytest
 from checkers import MISSING, History, HistoryError
 from checkers.formats import load
 from checkers.formats.edn import Reader
-from checkers.formats.json_maps import Objects
-from checkers.formats.logs import Lines
+from checkers.formats.json_maps import OBJECT_MAX, Objects
+from checkers.formats.logs import LINE_MAX, Lines
 from checkers.formats.records import to_lines
 
 EDN = "{:process %d, :type :invoke, :f :write, :value %d}\n"
@@ -103,9 +103,64 @@ def test_the_last_columns_of_a_log_are_a_value_and_an_error(
     [
         ("0 :invoke :cas 1 2 3", "line 1: a value and perhaps an error expected, not '1 2 3'"),
         ("0 :invoke :cas ]", "line 1: a value expected, not ']'"),
+        (": :invoke :cas 1", "line 1: "),
     ],
 )
 def test_what_is_wrong_in_a_log_is_named(words: str, why: str) -> None:
     with pytest.raises(HistoryError) as caught:
         list(Lines([f"INFO  jepsen.util - {words}\n"]))
     assert str(caught.value).startswith(why), caught.value
+
+
+class Endless:
+    """A text that never ends: the beginning, then one piece again and again. Who asks for more than is allowed is stopped."""
+
+    def __init__(self, begin: str, again: str, allowed: int) -> None:
+        self.begin, self.again, self.allowed, self.taken = begin, again, allowed, 0
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.begin
+        while self.taken < self.allowed:
+            self.taken += 1
+            yield self.again
+        raise AssertionError(f"{self.taken} pieces were taken")
+
+
+MIB = 1 << 20
+
+
+def test_an_object_or_a_line_that_does_not_end_is_given_up_at_its_limit() -> None:
+    with pytest.raises(HistoryError, match="line 1: a JSON object expected"):
+        list(Objects(Endless('[{"f":"', "a" * MIB, 40)))
+    with pytest.raises(HistoryError, match="line 2: is longer than 16,777,216 characters"):
+        list(Lines(Endless("\n", "a" * MIB, 18)))
+
+
+@pytest.mark.parametrize(
+    ("read", "begin", "held", "again"),
+    [(Objects, '[{"f":"', OBJECT_MAX + 1, '"'), (Lines, "", LINE_MAX, "b")],
+    ids=["json", "log"],
+)
+def test_what_is_just_as_long_as_is_allowed_is_read_on(
+    read: Callable[[Iterable[str]], Any], begin: str, held: int, again: str
+) -> None:
+    """One more piece is asked for at the limit itself: of an object, the bracket before it is no part."""
+    with pytest.raises(AssertionError, match="1 pieces were taken"):
+        list(read(Endless(begin + "a" * (held - len(begin)), again, 1)))
+
+
+def test_more_of_a_long_object_is_taken_in_pieces_as_large_as_what_is_held() -> None:
+    """What is cut off is decoded again only when there is twice as much of it, or a long object would be decoded many times."""
+    source = Tap("", 1)
+    source.pieces = ['{"f":', "1", "}", " ", " ", " ", " ", " "]
+    assert next(iter(Objects(source))) == {"f": 1}
+    assert source.taken == 6
+    source = Tap("", 1)
+    source.pieces = ['{"f":', "1}   ", " "]
+    assert next(iter(Objects(source))) == {"f": 1}
+    assert source.taken == 2
+
+
+def test_a_bracket_that_closes_no_array_is_refused() -> None:
+    with pytest.raises(HistoryError, match=r"line 2: '\{' expected, not ']'"):
+        list(Objects(['{"f":"a"}\n]']))
