@@ -44,7 +44,7 @@ TESTS: Final = {  # file, or folder: what else must notice
     "checkers/linearizable.py": "test_dispatch.py test_linearizable.py", "checkers/models.py": "test_dispatch.py test_linearizable.py test_command.py",
     "checkers/notation.py": "test_notation.py test_corpus.py", "checkers/order.py": "test_dispatch.py test_session_traps.py", "checkers/register.py": "test_traps.py test_laws.py",
     "checkers/online.py": "test_online.py", "checkers/regular.py": "test_traps.py test_safe_ties.py", "checkers/search.py": "test_search_borders.py test_dispatch.py test_search.py test_linearizable.py",
-    "checkers/sequential.py": "test_sequential.py", "checkers/sessions.py": "test_session_traps.py", "checkers/shrink.py": "test_shrink.py",
+    "checkers/sequential.py": "test_sequential.py", "checkers/sessions.py": "test_session_traps.py", "checkers/shrink.py": "test_shrink_rules.py test_shrink.py",
     "checkers/special.py": "test_search_borders.py test_exact_traps.py test_linearizable.py", "checkers/staleness.py": "test_fuzz_shifts.py test_laws.py test_traps.py",
     "checkers/stats.py": "test_laws.py", "checkers/validate.py": "test_validate.py test_validate_borders.py test_sequential.py",
     "checkers/verdict.py": "test_laws.py test_linearizable.py", "checkers/jsonl.py": "test_jsonl.py", "checkers/formats": "formats/test_records.py formats/test_edn.py formats/test_fast_edn.py formats/test_streaming.py formats/test_docs.py",
