@@ -204,3 +204,20 @@ def test_integers_of_thousands_of_digits_are_written_by_their_bits(bits, tagged)
     text = write_value(value)
     assert text.startswith("#quorate/int") is tagged
     assert parse(text) == [value]
+
+
+def test_a_number_has_as_many_digits_as_are_allowed():
+    assert parse("9" * 4000) == [10**4000 - 1]
+    with pytest.raises(HistoryError, match="more than 4,000 digits"):
+        parse("9" * 4001)
+
+
+def test_what_is_remembered_of_words_is_bounded():
+    """A text of ever new words may be as long as it likes: the memory for them is not."""
+    reader = Reader([" ".join(map(str, range(70_000))), " " + "x" * 63, " " + "y" * 64, " end"])
+    assert len(list(reader)) == 70_003
+    assert len(reader._atoms) == 1 << 16
+    short = Reader([" ".join(["x" * 63, "y" * 64, "end"])])
+    assert len(list(short)) == 3
+    assert {"x" * 63, "end"} <= short._atoms.keys()
+    assert "y" * 64 not in short._atoms
