@@ -10,7 +10,7 @@ import pytest
 
 from checkers import MISSING, History, HistoryError
 from checkers.formats import load
-from checkers.formats.edn import Reader
+from checkers.formats.edn import TOKEN_MAX, Reader
 from checkers.formats.json_maps import OBJECT_MAX, Objects
 from checkers.formats.logs import LINE_MAX, Lines
 from checkers.formats.records import to_lines
@@ -134,12 +134,16 @@ def test_an_object_or_a_line_that_does_not_end_is_given_up_at_its_limit() -> Non
         list(Objects(Endless('[{"f":"', "a" * MIB, 40)))
     with pytest.raises(HistoryError, match="line 2: is longer than 16,777,216 characters"):
         list(Lines(Endless("\n", "a" * MIB, 18)))
+    with pytest.raises(
+        HistoryError, match="line 1, column 2: something is longer than 16,777,216 characters"
+    ):
+        list(Reader(Endless(' "', "a" * MIB, 18)))
 
 
 @pytest.mark.parametrize(
     ("read", "begin", "held", "again"),
-    [(Objects, '[{"f":"', OBJECT_MAX + 1, '"'), (Lines, "", LINE_MAX, "b")],
-    ids=["json", "log"],
+    [(Objects, '[{"f":"', OBJECT_MAX + 1, '"'), (Lines, "", LINE_MAX, "b"), (Reader, '"', TOKEN_MAX, "b")],
+    ids=["json", "log", "edn"],
 )
 def test_what_is_just_as_long_as_is_allowed_is_read_on(
     read: Callable[[Iterable[str]], Any], begin: str, held: int, again: str
