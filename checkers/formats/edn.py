@@ -277,7 +277,7 @@ def _atom(token: str) -> Any:
     if token[0] == "\\" and len(token) > 1:
         return _character(token[1:])
     if _NUMBER.match(token) or not _NAME.fullmatch(token) or token.isspace():
-        shown = token if len(token) < 40 else token[:40] + "…"
+        shown = token if len(token) <= 40 else token[:40] + "…"
         raise ValueError(f'a value such as 1, 1.5, :word or "text" expected, not {shown!r}')
     return Keyword(token)
 

@@ -101,6 +101,8 @@ def test_what_clojure_writes(text, value):
         ('# "a"', "a tag such as #inst expected"),
         ('#quorate/bytes "?"', "cannot be read"),
         (":@x", "a value such as .* expected, not ':@x'"),
+        ("1" + "x" * 39, "expected, not '1x{39}'"),
+        ("1" + "x" * 40, "expected, not '1x{39}…'"),
         (":", "a value such as .* expected, not ':'"),
         ("\\ ", "a value such as"),
         ("#:a 5", "a tag such as #inst expected, not '#:a'"),
