@@ -220,8 +220,11 @@ def test_a_core_of_a_register_is_closed_under_the_writers_of_what_is_seen():
 
 def test_what_failed_writes_nothing_and_is_no_witness_against_a_core_it_is_not_in():
     run = recorded(("write", 1, "fail", MISSING, 0, 1), read(1, 2, 3))
-    validate_object_core(run, "cas-register", [2])
-    validate_core(run, [2])
+    for core in ([2], [0, 2]):
+        validate_object_core(run, "cas-register", core)
+        validate_core(run, core)
+    refused_add = recorded(("enqueue", 1, "fail", MISSING, 0, 1), ("dequeue", MISSING, "ok", 1, 2, 3))
+    validate_object_core(refused_add, "queue", [2])
     held = recorded(write(1, 0, 1), cas(1, 1, "fail", 2, 3), read(1, 4, 5))
     refused("possible, in this order: #0 #4", validate_object_core, held, "cas-register", [4])
     refused("possible", validate_object_core, held, "cas-register", [2])

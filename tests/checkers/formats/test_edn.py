@@ -63,6 +63,7 @@ def test_what_is_written_comes_back(value, size):
         ('#inst "2015-01-01"', {"#inst": "2015-01-01"}),
         ("#jepsen.history.Op{:index 0}", {"#jepsen.history.Op": {"index": 0}}),
         ("#:a{:b 1 :c/d 2}", {"a/b": 1, "c/d": 2}),
+        ('#:a{"b" 1 5 2}', {"b": 1, 5: 2}),
         ("[1 #_ {:x 2} 3 #_#_ 4 5]", [1, 3]),
         ("{[1 [2]] true}", {(1, (2,)): True}),
         (r"[\a \newline \u0041 \( \,]", ["a", "\n", "A", "(", ","]),
