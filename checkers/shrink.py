@@ -292,7 +292,7 @@ def register_clusters(known: dict[int, Operation]) -> list[frozenset[int]]:
             closed |= fresh
             todo += fresh
         clusters.append(frozenset(index for one in closed for index in touching.get(one, ())))
-    return list(dict.fromkeys(cluster for cluster in clusters if cluster))
+    return list(dict.fromkeys(clusters))
 
 
 def container_clusters(known: dict[int, Operation]) -> list[frozenset[int]]:

@@ -107,7 +107,7 @@ class Reader:
                         value = self._close(token, opener, items, number)
                         opener, items = stack.pop()
                     elif token in _OPENS or (token[0] == "#" and token[:2] != "##"):
-                        if len(stack) > MAX_DEPTH:
+                        if len(stack) >= MAX_DEPTH:
                             raise self._wrong(number, f"values are nested more than {MAX_DEPTH} deep")
                         floor += self._spread and not started and token in "(["
                         started = True

@@ -209,6 +209,8 @@ def test_a_core_is_of_one_key():
     refused("one key, and has at least one", validate_object_core, both, "cas-register", [0, 2])
     refused("one key, and has at least one", validate_object_core, both, "cas-register", [])
     refused("nothing need have happened", validate_core, both, [])
+    elsewhere = recorded(("enqueue", 1, "ok", 1, 0, 1, "y"), ("dequeue", MISSING, "ok", 1, 2, 3))
+    validate_object_core(elsewhere, "queue", [2])
 
 
 def test_a_core_of_a_register_is_closed_under_the_writers_of_what_is_seen():
@@ -223,6 +225,8 @@ def test_what_failed_writes_nothing_and_is_no_witness_against_a_core_it_is_not_i
     for core in ([2], [0, 2]):
         validate_object_core(run, "cas-register", core)
         validate_core(run, core)
+    blind = recorded(write(3, 0, 1), write(1, 2, 3), cas(1, 2, "fail", 4, 5), read(3, 6, 7))
+    refused("possible, in this order: #0 #4 #6", validate_object_core, blind, "cas-register", [4, 6])
     refused_add = recorded(("enqueue", 1, "fail", MISSING, 0, 1), ("dequeue", MISSING, "ok", 1, 2, 3))
     validate_object_core(refused_add, "queue", [2])
     held = recorded(write(1, 0, 1), cas(1, 1, "fail", 2, 3), read(1, 4, 5))

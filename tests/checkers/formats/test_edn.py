@@ -101,6 +101,7 @@ def test_what_clojure_writes(text, value):
         ("#", "ends inside this"),
         ('# "a"', "a tag such as #inst expected"),
         ('#quorate/bytes "?"', "cannot be read"),
+        ("##Foo 1", "a value such as .* expected, not '##Foo'"),
         (":@x", "a value such as .* expected, not ':@x'"),
         ("1" + "x" * 39, "expected, not '1x{39}'"),
         ("1" + "x" * 40, "expected, not '1x{39}…'"),
@@ -163,6 +164,9 @@ def test_how_deep_a_value_may_be():
     assert parse(write_value(deepest)) == [deepest]
     with pytest.raises(HistoryError, match="nested more than"):
         write_value(nested(MAX_DEPTH - 9))
+    assert parse("[" * MAX_DEPTH + "]" * MAX_DEPTH) != []
+    with pytest.raises(HistoryError, match="column 151: values are nested more than 150 deep"):
+        parse("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
 
 
 @pytest.mark.parametrize("value", [{"#quorate/bytes": "QQ=="}, {"#quorate/int": "0x1"}, {"#a": 1, "#b": 2}])
