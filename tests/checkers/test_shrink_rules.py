@@ -239,6 +239,17 @@ def test_a_register_begins_late_and_drops_values_nobody_sees():
     assert [values for values, _ in asked[1:]] == [(3, 3), (2, 2), (2, 3, 2), (2, 3), (3,), (2,), (3,), (2,)]
 
 
+def test_a_unit_of_which_nothing_is_left_is_not_asked_about_again():
+    """The small cluster cannot go by itself; when the large one goes, it is gone with it."""
+    run = history(cas(0, 2, 3), cas(2, 1, 2), write(4, 1), write(6, 9, word="info"), read(8, 9))
+    ask, asked = invalid_if(lambda values: 9 in values and (1 not in values or [2, 3] in values))
+    core = shrinker(run, ask, "cas-register").core(whole(run))
+    assert core.ops == (6,)
+    assert core.minimal
+    left = [len(values) for values, _ in asked]
+    assert left == []
+
+
 def core_of(*operations):
     return Core(tuple(sorted(known(*operations))), 100, {}, False, 0)
 

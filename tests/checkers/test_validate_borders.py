@@ -147,6 +147,10 @@ def test_only_calls_of_a_register_are_in_a_witness():
     refused("#1 is no call", validate_witness, run, [1])
     refused("#1 is no call", validate_order, run, "queue", [1])
     refused("twice", validate_order, run, "queue", [0, 0])
+    lied = recorded(write(1, 0, 1), read(2, 2, 3))
+    refused(
+        "#2 cannot happen where the witness puts it: the state is 1", validate_order, lied, "register", [0, 2]
+    )
     refused("#0 is ok, but", validate_order, recorded(write(1, 0, 1), write(2, 2, 3)), "register", [2])
 
 
@@ -195,6 +199,7 @@ def test_the_largest_core_is_tried_and_a_larger_one_is_not():
 
     whole = run(CORE_MAX)
     validate_core(whole, calls(whole))
+    validate_object_core(whole, "cas-register", calls(whole))
     more = run(CORE_MAX + 1)
     refused("more than 16", validate_core, more, calls(more))
     queue = turned(CORE_MAX, 0)
@@ -218,6 +223,15 @@ def test_a_core_of_a_register_is_closed_under_the_writers_of_what_is_seen():
     refused("possible, in this order: #0 #2 #4", validate_object_core, chain, "cas-register", [4])
     validate_object_core(chain, "cas-register", [6])
     refused("possible, in this order: #0", validate_object_core, chain, "cas-register", [0])
+
+
+def test_no_more_is_brought_to_a_core_than_touched_its_values():
+    run = recorded(write(2, 0, 1), write(9, 2, 3), read(2, 4, 5))
+    refused("possible, in this order: #0 #4", validate_object_core, run, "cas-register", [4])
+    nothing = ("dequeue", MISSING, "ok", None)
+    run = recorded((*nothing, 0, 1), ("enqueue", 1, "ok", 1, 2, 3), (*nothing, 4, 5))
+    refused("possible, in this order: #0 #2", validate_object_core, run, "queue", [0, 2])
+    validate_object_core(run, "queue", [2, 4])
 
 
 def test_what_failed_writes_nothing_and_is_no_witness_against_a_core_it_is_not_in():
