@@ -60,9 +60,8 @@ class Lines:
         try:
             [process] = _values(found["process"])
             values = _values(found["rest"] or "")
-        except (HistoryError, ValueError) as error:
-            fault = str(error).partition(": ")[2] or "one process expected"
-            raise HistoryError(f"{self.where()}: {fault}") from None
+        except HistoryError as error:
+            raise HistoryError(f"{self.where()}: {str(error).partition(': ')[2]}") from None
         record = {"process": process, "type": found["type"], "f": found["f"]}
         if len(values) > 2:
             raise HistoryError(

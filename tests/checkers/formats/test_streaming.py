@@ -103,7 +103,7 @@ def test_the_last_columns_of_a_log_are_a_value_and_an_error(
     [
         ("0 :invoke :cas 1 2 3", "line 1: a value and perhaps an error expected, not '1 2 3'"),
         ("0 :invoke :cas ]", "line 1: a value expected, not ']'"),
-        (": :invoke :cas 1", "line 1: "),
+        ("1.5.6 :invoke :cas 1", "line 1: a value such as"),
     ],
 )
 def test_what_is_wrong_in_a_log_is_named(words: str, why: str) -> None:
