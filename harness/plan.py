@@ -25,7 +25,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
-from harness.plan_options import FAULT_TIMES, HOSTS_OPTIONS, LINK_KINDS, ORDERED, PRIORITIES, RANGES, SHARES
+from harness.plan_options import (
+    FAULT_TIMES,
+    HOSTS_OPTIONS,
+    LINK_KINDS,
+    ORDERED,
+    PRIORITIES,
+    RANGES,
+    SHARES,
+    clash,
+)
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
 from harness.plan_tape import Cuts, parse_tape, tape_table
@@ -240,8 +249,8 @@ class _Reader:
         for key in ("every_s", "for_s"):
             if not getattr(fault, key) > 0:
                 self.refuse(key, "faults", f"must be more than 0, not {getattr(fault, key)}")
-        if {"shape", "targets"} <= fault.options.keys():
-            self.refuse("shape", "faults", "takes the place of targets; leave one of them out")
+        if found := clash(fault.options):
+            self.refuse(found[0], "faults", found[1])
         for key, (low, high, what) in RANGES.items():
             if not low <= fault.options.get(key, low) <= high:
                 self.refuse(key, "faults", f"is {what}, from {low:g} to {high:g}, not {fault.options[key]:g}")

@@ -15,7 +15,9 @@ PRIMARIES = "primaries"
 TARGETS = (*SIZES, PRIMARIES)
 LINKS: Mapping[str, Any] = {"shape": SHAPES, "targets": TARGETS}
 """Which links a fault is of: those that a partition of the shape would cut, or all of the targets."""
-FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+POINT = "point"
+"""The name of a point of the system that a node has to come to before the fault begins."""
+OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": LINKS,
     "loss": {**LINKS, "share": float},
     "flapping": {**LINKS, "down_ms": float, "up_ms": float},
@@ -32,6 +34,9 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "rolling-restart": {},
     "pause": {"targets": TARGETS},
     "clock": {"offset_ms": float, "targets": TARGETS},
+}
+FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    kind: {**own, POINT: str} for kind, own in OWN_OPTIONS.items()
 }
 LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "loss": {"share": 0.2},
@@ -73,3 +78,12 @@ ORDERED = ("hold_ms", "changes_s")
 """What a schedule by priorities has, and no other."""
 SHARES = ("loss", "duplicate", "reorder")
 HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str, "lease_s": float}
+
+
+def clash(options: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Of a fault's options one that does not go with another, and why."""
+    if {"shape", "targets"} <= options.keys():
+        return "shape", "takes the place of targets; leave one of them out"
+    if POINT in options and options.get("targets") == PRIMARIES:
+        return POINT, f'finds its node itself; leave targets = "{PRIMARIES}" out'
+    return None

@@ -135,6 +135,8 @@ def _check_detail(kind: str, detail: Mapping[str, Any], where: str, *, aimed: bo
         kinds = own.get(key)
         if isinstance(kinds, tuple) and value not in kinds:
             raise PlanError(f"{where}: {key} is {value!r}, but must be one of {', '.join(kinds)}")
+        if kinds is str and not isinstance(value, str):
+            raise PlanError(f"{where}: {key} is {value!r}, but must be text")
         low, high, what = RANGES.get(key, (-math.inf, math.inf, "a number"))
         if kinds is float and not (_number(value) and low <= value <= high):
             raise PlanError(f"{where}: {key} is {what}, from {low:g} to {high:g}, not {value!r}")

@@ -46,7 +46,7 @@ from harness.generator import (
 from harness.interpreter import interpret
 from harness.nemesis.aim import Heat
 from harness.nemesis.client import HEAL, NemesisClient
-from harness.nemesis.disks import refuse_impossible
+from harness.nemesis.possible import refuse_impossible
 from harness.nemesis.schedule import nemesis_ops, timetable
 from harness.plan import Plan, PlanError, dump_plan, repeat_command
 from harness.plan_claims import FILE as CLAIMS

@@ -32,6 +32,7 @@ class SimulatedEnv(Protocol):
     node: str
     rng: random.Random
     disk: dict[str, Any]  # survives crash and restart; what is in it is "on disk"
+    awaited: Mapping[str, Any]  # the points, by name, that a fault waits for: empty as long as none does
 
     def clock_ms(self) -> tuple[float, float]:
         """Virtual monotonic time, and the virtual wall clock of this node with its offset."""
@@ -44,6 +45,9 @@ class SimulatedEnv(Protocol):
 
     def after(self, delay_ms: float, call: Callable[..., None], *args: Any) -> None:
         """Call later, unless the node has crashed meanwhile. Waits while the node is paused."""
+
+    def reach(self, point: str) -> None:
+        """The node has come to one of its system's `points`; a fault that waits for it strikes before anything else happens."""
 
     def log(self, text: str) -> None:
         """A line in the node's log."""
@@ -157,6 +161,14 @@ class RottingSystem(SystemUnderTest, Protocol):
 
     def rot(self, disk: dict[str, Any]) -> Rot:
         """What became of the damage."""
+
+
+class PointedSystem(SystemUnderTest, Protocol):
+    """A system that names points in a node's life (`SimulatedEnv.reach`), for faults to be timed by."""
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """Those that its nodes may come to, as it is configured."""
 
 
 SystemFactory = Callable[[Mapping[str, Any], Sequence[str]], SystemUnderTest]

@@ -37,6 +37,7 @@ from kvstore.events import (
     Write,
 )
 from kvstore.node import Node
+from kvstore.points import FSYNC, points_of
 from kvstore.resp import as_parsed
 
 COMMIT_MS_MIN: Final = 0.2
@@ -68,6 +69,8 @@ class StoreNode:
         effects = self._node.step(Clock(*env.clock_ms()), Deliver(src, message))  # type: ignore[arg-type]
         if len(effects) == 1 and type(effects[0]) is Send:  # nearly always: an answer
             env.send(effects[0].dst, effects[0].message)
+            if env.awaited:
+                self._tell_points(effects)
         elif effects:
             self._perform(effects)
 
@@ -127,7 +130,14 @@ class StoreNode:
                 self._protocols[effect.conn] = effect.version  # type: ignore[union-attr]
             elif kind is Snapshot:
                 env.after(SNAPSHOT_MS, self._snapshot, effect)
+        if env.awaited:
+            self._tell_points(effects)
         self._begin_commit()
+
+    def _tell_points(self, effects: Sequence[Effect]) -> None:
+        """Somebody waits for a node to come to a point."""
+        for point in points_of(effects):
+            self._env.reach(point)
 
     def _reply(self, reply: Reply) -> None:
         version = self._protocols.get(reply.conn, 2)
@@ -155,6 +165,7 @@ class StoreNode:
             self._engine.stage(rows, loose=batch.loose)
         self._ticket = batch.ticket
         self._committing = True
+        self._env.reach(FSYNC)
         delay_ms = COMMIT_MS_MIN + (COMMIT_MS_MAX - COMMIT_MS_MIN) * self._env.rng.random()
         self._env.after(delay_ms, self._end_commit)
 

@@ -34,6 +34,7 @@ from kvstore.engine_memory import MemoryEngine
 from kvstore.messages import Query, QueryReply, Refused, Repair, Stale, Store, StoreReply
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
+from kvstore.points import EPOCH, FSYNC, HINT, PROMISE, READ_REPAIR, STREAM
 from workloads.kvstore_sim import COMMIT_MS_MAX, COMMIT_MS_MIN, StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability")
@@ -87,6 +88,20 @@ class KvStoreSystem:
             node, peers, bugs=self._options.get("bugs", ()), default=bucket(DEFAULT_BUCKET, **asked),
             joining=node not in self._members, replace=True, **given,
         )  # fmt: skip
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The points of `kvstore.points` that a node may come to, as it is configured: what moves needs a node to move to."""
+        chosen, moving = self._configs[self.nodes[0]].default, len(self._members) < len(self.nodes)
+        may = {
+            HINT: True,
+            READ_REPAIR: chosen.read_repair != "none",
+            EPOCH: moving,
+            STREAM: moving,
+            PROMISE: moving or chosen.mode == "cas",
+            FSYNC: True,
+        }
+        return tuple(point for point, possible in may.items() if possible)
 
     def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
         """One life of a node in the simulator."""

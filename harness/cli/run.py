@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from harness.cli.console import STYLES, emit, out, readable, say, waiting
-from harness.nemesis.disks import refuse_impossible
+from harness.nemesis.possible import refuse_impossible
 from harness.plan import Plan, PlanError, load_plan
 from harness.plan_changes import changed
 from harness.plan_claims import beside

@@ -150,7 +150,7 @@ def replay_run(
 
 def _on_hosts(plan: Plan, times: int, cluster: str | None, folder: Path, *, json: bool) -> int:
     """Run the plan on hosts and count how often it breaks a claim, and as it does in the simulator."""
-    from harness.nemesis.disks import refuse_impossible
+    from harness.nemesis.possible import refuse_impossible
     from harness.provision import find_inventory
     from harness.runner import run as run_once
 

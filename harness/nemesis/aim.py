@@ -52,3 +52,21 @@ def aimed(
     if kind == "clock":
         known["offsets_ms"] = dict.fromkeys(known["nodes"], known.pop("offset_ms"))
     return known
+
+
+def at_point(value: Mapping[str, Any], found: str) -> Mapping[str, Any]:
+    """The fault's start as it was drawn, but for the node that has come to the point: it takes the place of the first it was drawn for."""
+    if not value["nodes"]:
+        return value
+    first: str = value["nodes"][0]
+    place = {first: found, found: first}
+
+    def new(name: str) -> str:
+        return place.get(name, name)
+
+    known = {**value, "nodes": [new(name) for name in value["nodes"]]}
+    if "grudge" in value:
+        known["grudge"] = {new(dst): sorted(map(new, sources)) for dst, sources in value["grudge"].items()}
+    if "offsets_ms" in value:
+        known["offsets_ms"] = {new(node): offset_ms for node, offset_ms in value["offsets_ms"].items()}
+    return known

@@ -19,11 +19,11 @@ import msgspec
 from checkers.op import Op, Type
 from harness.client import ChannelError
 from harness.nemesis import disks, faults, links, members
-from harness.nemesis.aim import aimed, is_aimed
+from harness.nemesis.aim import aimed, at_point, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
 from harness.system import LedSystem
-from harness.worlds import World, WorldError
+from harness.worlds import PointedWorld, World, WorldError
 
 HEAL: Final = "heal"
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
@@ -85,6 +85,13 @@ class NemesisClient:
 
     async def _start(self, kind: str, op: Op) -> Op:
         value = dict(op.value)
+        until_ns = value.pop("until_ns", None)
+        if until_ns is not None:
+            within_s = (until_ns - self._now_ns()) / 1e9
+            node = await cast(PointedWorld, self._world).reached(value["point"], within_s)
+            if node is None:
+                return op.fail(f"no node came to the point {value['point']!r} in time")
+            value = dict(at_point(value, node))
         if is_aimed(value):
             found = await self._primaries()
             if not found:

@@ -17,9 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from harness.nemesis.faults import Fault
-from harness.plan import Plan, PlanError
 from harness.plan_options import STRENGTHS
-from harness.system import SystemUnderTest
 from harness.worlds import RottingWorld, World
 
 
@@ -51,22 +49,6 @@ class Bitflip(Fault):
             self.healed &= left == 0
         if self.bit:
             self.judge(bites, "no read met a damaged record")
-
-
-def refuse_impossible(plan: Plan, world: str, system: SystemUnderTest | None = None) -> None:
-    """Raises PlanError if the plan damages records where there is no way to: on hosts, or of a `system` that cannot, once it is known."""
-    if Bitflip.kind not in plan.fault_kinds:
-        return
-    if world != "sim":
-        raise PlanError(
-            f"{plan.name}: the fault {Bitflip.kind} damages records on simulated disks, and the world {world} has no way to damage "
-            f"a record under a process; use --world sim, or leave the fault out"
-        )
-    if system is not None and not hasattr(system, "damage"):
-        raise PlanError(
-            f"{plan.name}: the fault {Bitflip.kind} needs a system whose records can be damaged, and {system.name} has no `damage`; "
-            f"leave the fault out"
-        )
 
 
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {Bitflip.kind: Bitflip}

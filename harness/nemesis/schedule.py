@@ -18,7 +18,7 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import SHAPES, around
 from harness.plan import FaultPlan
-from harness.plan_options import LINK_KINDS, PRIMARIES, STRENGTHS
+from harness.plan_options import LINK_KINDS, POINT, PRIMARIES, STRENGTHS
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -91,6 +91,8 @@ def timetable(
     strokes = []
     for number, (start_s, end_s, _, fault) in enumerate(drawn, 1):
         hit, detail = draw_stroke(fault, nodes, rng)
+        if POINT in fault.options:
+            detail[POINT] = fault.options[POINT]
         strokes.append(Stroke(number, fault.kind, round(start_s * 1e9), round(end_s * 1e9), hit, detail))
     return tuple(strokes)
 
@@ -118,6 +120,8 @@ def nemesis_ops(strokes: Sequence[Stroke], time_limit_s: float) -> Timetable:
     moments: list[tuple[int, int, str, dict[str, Any]]] = []
     for stroke in strokes:
         value = {"id": stroke.number, "nodes": list(stroke.nodes), **stroke.detail}
+        if POINT in stroke.detail:  # it waits for the point until its end
+            value["until_ns"] = min(stroke.end_ns, limit_ns)
         moments.append((stroke.start_ns, stroke.number, f"{stroke.kind}-start", value))
         if stroke.end_ns < limit_ns:
             moments.append((stroke.end_ns, stroke.number, f"{stroke.kind}-stop", {"id": stroke.number}))

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from harness.plan import Plan
-from harness.plan_options import ORDERED, PRIORITIES, RANGES
+from harness.plan_options import ORDERED, POINT, PRIORITIES, RANGES
 from harness.plan_script import NS, ScriptOp, Stroke
 from harness.plan_tape import calm_but, pins_of
 from harness.simulate import SimRun
@@ -184,6 +184,8 @@ def _milder(stroke: Stroke) -> Iterator[Stroke]:
     if offsets and max(map(abs, offsets.values())) > SMALLEST_MS:
         halved = {node: round(ms / 2, 1) for node, ms in offsets.items()}
         yield replace(stroke, detail={**stroke.detail, "offsets_ms": halved})
+    if POINT in stroke.detail:  # at its time, whatever nodes do
+        yield replace(stroke, detail={key: value for key, value in stroke.detail.items() if key != POINT})
     for key in HALVED:
         if stroke.detail.get(key, 0.0) >= 2 * RANGES[key][0]:
             yield replace(stroke, detail={**stroke.detail, key: stroke.detail[key] / 2})

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from harness.plan import Plan, dump_plan
+from harness.plan_options import POINT
 from harness.plan_script import NS, Stroke
 from harness.plan_tape import is_calm, pins_of
 from harness.search.finding import Target
@@ -58,6 +59,8 @@ def words(stroke: Stroke) -> str:
     """A fault in one line."""
     times = f"from {stroke.start_ns / NS * 1000:.0f} to {stroke.end_ns / NS * 1000:.0f} ms"
     detail: dict[str, Any] = dict(stroke.detail)
+    if POINT in detail:
+        times += f", once a node comes to the point {detail[POINT]}"
     if "grudge" in detail:
         cuts = "; ".join(
             f"{dst} hears nothing from {', '.join(src)}" for dst, src in detail["grudge"].items()

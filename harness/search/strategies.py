@@ -5,6 +5,8 @@ swarm    each run leaves out some of the faults, draws rhythm and strength of th
          what is always on hides what shows only when it is off (Groce et al., "Swarm testing", 2012)
 pct      the plan, and of the messages that are under way those of one link before those of another, in an order that is drawn and that changes
          a few times (`harness.worlds.sim.priorities`; Burckhardt et al., 2010)
+points   the plan, most of its faults not at times but when a node comes to a point of the system that is drawn: a promise made, a commit begun
+         (CrashTuner: Lu et al., "Detecting crash-recovery bugs in cloud systems via meta-info analysis", 2019)
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from harness.plan import FaultPlan, Plan
-from harness.plan_options import RANGES, STRENGTHS
+from harness.plan import FaultPlan, Plan, PlanError
+from harness.plan_options import POINT, PRIMARIES, RANGES, STRENGTHS
+from harness.system import find_system
 from harness.worlds.sim.net import LATENCIES, PRIORITIES, NetOptions
 from harness.worlds.sim.tape import stream
 
+CHANGES: Final = ("join", "leave", "replace", "rolling-restart")
+UNBOUND: Final = 0.25  # share of the faults that are left to their times
 Strategy = Callable[[Plan, int], Plan]
 DEPTH_MAX: Final = 5  # orderings that a bug may need: the first order has one, each change point one more
 
@@ -55,6 +60,23 @@ def pct(plan: Plan, number: int) -> Plan:
         "changes_s": sorted(round(rng.uniform(0.0, plan.time_limit_s), 3) for _ in changes),
     }
     return replace(plan, seed=rng.randrange(1 << 31), sim={**plan.sim, **sim})
+
+
+def points(plan: Plan, number: int) -> Plan:
+    """The plan with most of its faults bound to points of the system, those of one kind each time to another. Raises PlanError if it names none."""
+    rng = stream(plan.seed, f"points/{number}")
+    known: tuple[str, ...] = getattr(find_system(plan.system)(plan.system_options, plan.node_names), "points", ())  # fmt: skip
+    if not known:
+        raise PlanError(f"the strategy points needs a system that names points, and {plan.system} does not; use another")  # fmt: skip
+    bound = tuple(_bound(fault, rng.choice(known), rng) for fault in plan.faults)
+    return replace(plan, seed=rng.randrange(1 << 31), faults=bound)
+
+
+def _bound(fault: FaultPlan, point: str, rng: random.Random) -> FaultPlan:
+    """The fault, mostly at a point. Not a change of members, for it is what makes nodes come to some of them."""
+    if fault.options.get("targets") == PRIMARIES or fault.kind in CHANGES or rng.random() < UNBOUND:
+        return fault
+    return replace(fault, options={**fault.options, POINT: point})
 
 
 def _around(rng: random.Random) -> float:
@@ -94,4 +116,4 @@ def _network(rng: random.Random) -> Mapping[str, Any]:
     }
 
 
-STRATEGIES: Final[Mapping[str, Strategy]] = {"seeds": seeds, "swarm": swarm, "pct": pct}
+STRATEGIES: Final[Mapping[str, Strategy]] = {"seeds": seeds, "swarm": swarm, "pct": pct, "points": points}

@@ -111,5 +111,12 @@ class RottingWorld(World, Protocol):
         """Look at the disk: what is damaged still, and what was met by a read."""
 
 
+class PointedWorld(World, Protocol):
+    """A world that sees what its nodes do: the simulator. Its system names `points`."""
+
+    async def reached(self, point: str, within_s: float) -> str | None:
+        """Wait until a node comes to a point; which it is, None if none does in that time."""
+
+
 class WorldError(Exception):
     """The world itself failed: a host refuses SSH, a port is in use. The message says where and what to do next."""

@@ -213,9 +213,11 @@ def fault_plans(draw: st.DrawFn) -> FaultPlan:
     own = {
         key: draw(st.floats(*RANGES[key][:2]) if key in RANGES else times)
         if allowed is float
-        else draw(st.sampled_from(allowed))
+        else draw(words if allowed is str else st.sampled_from(allowed))
         for key, allowed in FAULT_OPTIONS[kind].items()
     }
+    if own.get("targets") == "primaries":
+        del own["point"]
     if "shape" in own:
         del own[draw(st.sampled_from(["shape", "targets"]))]
     lasts, every = sorted((draw(times), draw(times)))

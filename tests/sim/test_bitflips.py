@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness.nemesis.disks import refuse_impossible
+from harness.nemesis.possible import refuse_impossible
 from harness.plan import Plan, PlanError, parse_plan
 from harness.runner import Story, run
 from harness.simulate import SimRun, simulate_run

@@ -64,6 +64,7 @@ class SimWorld:
         self._conn = 0
         self._channels: dict[int, SimChannel] = {}
         self._timeouts = Timeouts(loop)
+        self._awaited: dict[str, asyncio.Future[str | None]] = {}  # points that a fault waits for
         self._machines = {
             node: SimMachine(
                 node,
@@ -72,6 +73,7 @@ class SimWorld:
                 rng=streams(f"node/{node}"),
                 system=system,
                 on_reply=self._answer,
+                awaited=self._awaited,
             )
             for node in self.nodes
         }
@@ -144,6 +146,22 @@ class SimWorld:
     async def mend(self) -> None:
         """End every trouble."""
         self._network.mend()
+
+    async def reached(self, point: str, within_s: float) -> str | None:
+        """Wait until a node comes to a point; which it is, None if none does in that time."""
+        waiting: asyncio.Future[str | None] = self._loop.create_future()
+        self._awaited[point] = waiting
+        timer = self._loop.call_later(within_s, self._give_up, point)
+        try:
+            return await waiting
+        finally:
+            timer.cancel()
+            del self._awaited[point]
+
+    def _give_up(self, point: str) -> None:
+        waiting = self._awaited[point]
+        if not waiting.done():
+            waiting.set_result(None)
 
     async def kill(self, node: str) -> None:
         """Crash: unsynced writes are lost, connections are reset."""

@@ -9,8 +9,9 @@ that still point at it fall on the floor.
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ WALL_EPOCH_MS = 1_700_000_000_000.0  # what every wall clock shows at virtual ti
 class Incarnation:
     """What one start of a node may touch: `harness.system.SimulatedEnv`."""
 
-    __slots__ = ("_loop", "_machine", "_post", "alive", "disk", "node", "rng", "send")
+    __slots__ = ("_loop", "_machine", "_post", "alive", "awaited", "disk", "node", "rng", "send")
 
     def __init__(self, machine: SimMachine) -> None:
         self._machine = machine
@@ -36,6 +37,7 @@ class Incarnation:
         self.node = machine.name
         self.rng = machine.rng
         self.disk = machine.disk
+        self.awaited = machine.awaited
 
     def clock_ms(self) -> tuple[float, float]:
         """Virtual monotonic time, and this node's wall clock."""
@@ -58,6 +60,12 @@ class Incarnation:
         else:
             call(*args)
 
+    def reach(self, point: str) -> None:
+        """The node has come to a point: tell who waits for it, who goes on once this event is over."""
+        waiting = self.awaited.get(point)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(self.node)
+
     def log(self, text: str) -> None:
         """A line in the node's log, with the virtual time."""
         self._machine.note(text)
@@ -75,9 +83,11 @@ class SimMachine:
         rng: random.Random,
         system: SystemUnderTest,
         on_reply: Callable[[int, int, Any], None],
+        awaited: Mapping[str, asyncio.Future[str | None]],
     ) -> None:
         self.name, self.loop, self.network, self.rng = name, loop, network, rng
         self.on_reply = on_reply
+        self.awaited = awaited
         self.disk: dict[str, Any] = {}
         self.clock_offset_ms = 0.0
         self.paused = False
