@@ -1,0 +1,78 @@
+"""Every kind of page, light and dark, looked over by axe-core in a real browser: no fault that it calls serious or critical.
+
+axe-core comes with axe-playwright-python, of the `dev` extra; nothing is loaded from anywhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import run_folders
+from browsers import MARKS, opened
+
+from harness.cli import status_of
+from harness.plan_claims import Documented, dump_claims
+from harness.report import write_report
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")  # fmt: skip
+pytestmark = MARKS
+GRAVE = ("serious", "critical")
+
+
+def a_run(folder: Path) -> None:
+    claims = [Documented(says="one copy", source="manual", guarantee="linearizable"), Documented(says="quick", source="manual", guarantee="safe", where={"mode": "x"})]  # fmt: skip
+    (run_folders.make(folder, ops=300) / "claims.toml").write_text(dump_claims(claims))
+    write_report(folder)
+
+
+def a_killed_run(folder: Path) -> None:
+    run_folders.make(folder, ops=50)
+    (folder / "results.json").unlink()
+    write_report(folder)
+
+
+def a_review(folder: Path) -> None:
+    runs = [str(run_folders.make(folder / name, outcome, ops=50)) for name, outcome in (("a", "invalid"), ("b", "valid"))]  # fmt: skip
+    assert status_of(["review", *runs, "--out", str(folder)]) == 0
+    (folder / "review.html").rename(folder / "report.html")
+
+
+def a_check(folder: Path) -> None:
+    history = run_folders.make(folder, ops=50) / "history.jsonl"
+    assert status_of(["check", str(history), "--report", str(folder / "report.html"), "--explain"]) == 1
+
+
+PAGES = {"run": a_run, "killed run": a_killed_run, "review": a_review, "check": a_check}
+
+
+def faults_of(page: Any) -> list[str]:
+    """What axe-core finds that is grave: the rule and where it is broken."""
+    found = axe.Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:160]}" for each in found if each["impact"] in GRAVE for node in each["nodes"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", PAGES)
+def test_axe_finds_no_grave_fault(kind: str, scheme: str, browser: Any, tmp_path: Path) -> None:
+    PAGES[kind](tmp_path / "page")
+    page = opened(browser, tmp_path / "page", color_scheme=scheme)
+    for closed in page.locator("details:not([open]) > summary").all():
+        if closed.is_visible():
+            closed.click()
+    if page.locator("#tl-canvas").count():
+        page.locator("#tl-canvas").press("Home")
+    assert faults_of(page) == []
+    assert page.troubles == []
+    page.context.close()
+
+
+def test_axe_would_find_one(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<!doctype html><html lang=en><title>x</title><main><h1>x</h1><button></button></main></html>")  # fmt: skip
+    page = opened(browser, tmp_path)
+    assert [fault.split(":")[0] for fault in faults_of(page)] == ["button-name"]
+    page.context.close()
