@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,6 +136,7 @@ class Story:
         self.nemesis: NemesisClient | None = None
         self.world: World | None = None
         self.start_s = 0.0  # the loop's time at the zero of the history
+        self.began: float | str | None = None  # the same as the logs of the nodes tell the time
 
     def is_aimed(self) -> bool:
         """Whether some fault is aimed at primaries. Raises PlanError if nobody can tell who they are."""
@@ -211,6 +213,7 @@ class Story:
             await world.up()
             loop = asyncio.get_running_loop()
             self.start_s = loop.time()
+            self.began = self.start_s if self.kind == "sim" else datetime.now(UTC).isoformat()
             self.nemesis = NemesisClient(
                 world, now_ns=lambda: round((loop.time() - self.start_s) * 1e9), write=faults, ready=self.late,
                 shifts_clocks="clock" in self.plan.fault_kinds, hot_key=self.hot_key,
@@ -287,7 +290,7 @@ def run(
     if recorded is not None:
         runs.write_bytes(folder / TAPE, written(recorded.draws, dump_plan(plan)))
     runs.write_logs(folder, story.logs)
-    runs.write_json(folder / "environment.json", {**known, **story.environment})
+    runs.write_json(folder / "environment.json", {**known, **story.environment, "began": story.began})
     verdict, results = judge_folder(story, folder, command, documented)
     if failure is not None and not isinstance(failure, KeyboardInterrupt):
         raise failure

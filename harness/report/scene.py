@@ -17,13 +17,14 @@ from typing import Any, Final
 from checkers.history import History
 from checkers.staleness import stale_reads
 from harness.report.folder import Bar, RunFiles, pair
+from harness.report.logs import Line, kept, lines_of
 
 NAMED_MAX: Final = 2  # processes in the name of a lane
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`bars` by time of call; `lane` of each process, a place in `lanes`, which are names."""
+    """`bars` by time of call; `lane` of each process, a place in `lanes`, which are names; `logs` of the nodes, all of them or those that matter."""
 
     bars: Sequence[Bar]
     core: Sequence[Bar]
@@ -32,6 +33,8 @@ class Scene:
     end_ns: int
     lanes: Sequence[str]
     lane: Mapping[int | str, int]
+    logs: Sequence[Line] = ()
+    logs_total: int = 0
 
 
 def scene_of_run(run: RunFiles) -> Scene:
@@ -39,7 +42,10 @@ def scene_of_run(run: RunFiles) -> Scene:
     processes = {bar.process for bar in (*run.bars, *run.core_bars)}
     lane = {process: int(process) % run.concurrency for process in processes}
     names = [f"client {number} → {run.node_of(number)}" for number in range(max(lane.values(), default=-1) + 1)]  # fmt: skip
-    return Scene(run.bars, run.core_bars, run.stale, run.faults, run.end_ns, names, lane)
+    logs = lines_of(run.folder, run.environment.get("began"))
+    moments = [time for fault in run.faults for time in (fault.get("start_ns"), fault.get("end_ns")) if time is not None]  # fmt: skip
+    moments += [time for bar in run.core_bars for time in (bar.start_ns, last_ns(bar))]
+    return Scene(run.bars, run.core_bars, run.stale, run.faults, run.end_ns, names, lane, kept(logs, moments), len(logs))  # fmt: skip
 
 
 def scene_of_history(history: History, core: Collection[int], *, registers: bool) -> Scene:

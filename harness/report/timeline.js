@@ -78,6 +78,21 @@ function startTimeline(t) {
       for (const cell of [row.cells[4], row.cells[5]]) cell.className = "num";
     }
   }
+  function tellLogs(i) { // what the nodes wrote around an operation; its own node stands out
+    el("logs").hidden = i < 0 || !t.data.logs_total;
+    if (el("logs").hidden) return;
+    const near = logsNear(t, i, LISTED), own = t.data.lanes[t.lane[i]].split(" → ")[1];
+    const left = t.data.logs.length < t.data.logs_total ? ` The page keeps ${t.data.logs.length.toLocaleString("en")} of ${t.data.logs_total.toLocaleString("en")} lines, those nearest to the proof and to the ends of faults.` : "";
+    const more = near.all > LISTED ? `${near.all} lines, the nearest ${LISTED} are shown.` : near.all === 1 ? "1 line." : `${near.all} lines.`;
+    el("logs-said").textContent = `${more} Times are those of the nodes' own clocks.${left}`;
+    el("log-rows").replaceChildren();
+    for (const [at, node, text] of near.lines) {
+      const row = el("log-rows").insertRow();
+      for (const each of [clock(at, 1e4), node, visible(text)]) row.insertCell().textContent = each;
+      row.cells[0].className = "num";
+      row.classList.toggle("own", node === own);
+    }
+  }
   function select(i) {
     view.selected = i;
     const known = i < 0 ? [] : facts(t, i);
@@ -88,6 +103,7 @@ function startTimeline(t) {
       part.appendChild(document.createElement("dd")).textContent = value;
       return part;
     }));
+    tellLogs(i);
     el("link").hidden = i < 0;
     if (i >= 0) {
       el("link").href = `#op-${t.index[i]}`;

@@ -41,6 +41,8 @@ def timeline(scene: Scene, *, ops_max: int = OPS_MAX) -> dict[str, Any]:
         "core": [index for index in core if index in kept],
         "stale": sorted(kept.intersection(scene.stale)),
         "density": density(scene.bars, scene.end_ns),
+        "logs": [[line.at_ns // unit_ns, line.node, line.text] for line in scene.logs],
+        "logs_total": scene.logs_total,
         "faults": [fault_band(fault, scene.end_ns, unit_ns) for fault in scene.faults],
     }
 

@@ -82,6 +82,15 @@ function inView(t, rows, from, to, most) {
   return { all, first: found.sort((a, b) => a - b).slice(0, most) };
 }
 
+// The lines of logs from a second before an operation to a second after it: how many, and the nearest, in order.
+function logsNear(t, i, most) {
+  const us = t.data.unit_ns / 1000, second = 1e6;
+  const far = (at) => Math.max(t.start[i] - at, at - t.end[i], 0);
+  const found = t.data.logs.map(([at, node, text]) => [at * us, node, text]).filter(([at]) => far(at) <= second);
+  const nearest = [...found].sort((a, b) => far(a[0]) - far(b[0])).slice(0, most);
+  return { all: found.length, lines: nearest.sort((a, b) => a[0] - b[0]) };
+}
+
 // ---- in words -----------------------------------------------------------------------------------------------------------
 
 // A stranger's text on one line: breaks and marks that turn the direction are written out; what is written from right to left is an island of its own,

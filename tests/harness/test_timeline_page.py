@@ -1,13 +1,9 @@
-"""The timeline in a real browser, opened from a file with the network off: by keyboard, by mouse, without JavaScript.
-
-Needs a Chromium and Playwright's Python package (`scripts/system-packages browser`, the `dev` extra); without them it is skipped, saying so.
-"""
+"""The timeline in a real browser, opened from a file with the network off: by keyboard, by mouse, without JavaScript."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import run_folders
+from browsers import MARKS, opened
 
 from checkers.jsonl import encode_op
 from checkers.op import MISSING, Op, Type
@@ -26,25 +23,9 @@ from harness.report.folder import RunFiles, read_folder
 from harness.report.scene import scene_of_run
 from harness.report.timeline import timeline
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright's Python package is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None)  # fmt: skip
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no Chromium is installed: `scripts/system-packages browser`"
-    ),
-]
+pytestmark = MARKS
 EVIL = "</script><img src=x onerror=\"document.title='broken out'\">\n\u202eevil"
 VIEW = re.compile(r"([\d,.]+) (µs|ms|s) to ([\d,.]+) (?:µs|ms|s): ([\d,]+) operations in view")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +34,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
     folder = run_folders.make(tmp_path_factory.mktemp("page") / "run", ops=2_000)
     write_report(folder)
     return read_folder(folder)
-
-
-def opened(browser: Any, folder: Path, **context: Any) -> Any:
-    """A page that fails the test on any error and any request but the one for itself."""
-    page = browser.new_context(viewport={"width": 1200, "height": 900}, **context).new_page()
-    page.troubles = []
-    page.on("console", lambda message: page.troubles.append(message.text))
-    page.on("pageerror", lambda error: page.troubles.append(str(error)))
-    page.on("request", lambda request: page.troubles.append(request.url) if "report.html" not in request.url else None)  # fmt: skip
-    page.goto((folder / "report.html").as_uri())
-    return page
 
 
 @pytest.fixture
@@ -234,6 +204,25 @@ def test_a_link_leads_to_an_operation(browser: Any, run: RunFiles) -> None:
     page.goto(f"{(run.folder / 'report.html').as_uri()}#op-5")
     page.reload()
     assert "operation #5: read 3 → 17" in said(page)
+
+
+def test_the_logs_around_an_operation_are_shown(browser: Any, tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=20)
+    for node, lines in {"n1": "  0.020000 near\n  9.000000 far\n", "n3": "  1.020000 <b>nearer\u202e</b>\n"}.items():  # fmt: skip
+        (folder / "nodes" / node).mkdir(parents=True)
+        (folder / "nodes" / node / "system.log").write_text(lines)
+    (folder / "environment.json").write_text(json.dumps({"began": 0.0}))
+    write_report(folder)
+    page = opened(browser, folder)
+    assert not page.is_visible("#tl-logs")
+    press(page, "Home", "ArrowDown", "ArrowDown")
+    assert "operation #3: read 3 → 18. client process 2, client 2 → n3" in said(page)  # from 18 to 21 ms
+    assert page.locator("#tl-log-rows tr").all_inner_texts() == ["20.000 ms\tn1\tnear", "1,020.000 ms\tn3\t<b>nearer\\u202e</b>"]  # fmt: skip
+    assert page.locator("#tl-log-rows tr.own").count() == 1
+    press(page, "Escape")
+    assert not page.is_visible("#tl-logs")
+    assert page.troubles == []
+    page.context.close()
 
 
 def test_without_javascript_there_is_a_still_picture(browser: Any, run: RunFiles) -> None:
