@@ -26,6 +26,10 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "delay": {**LINKS, "delay_ms": float, "jitter_ms": float},
     "kill": {"targets": TARGETS},
     "power-loss": {"targets": TARGETS},
+    "disk-full": {"targets": TARGETS},
+    "read-only": {"targets": TARGETS},
+    "io-error": {"targets": TARGETS},
+    "slow-disk": {"stall_ms": float, "targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "bitflip": {"share": float, "targets": TARGETS},
     "join": {},
@@ -46,10 +50,14 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "delay": {"delay_ms": 100.0, "jitter_ms": 0.0},
 }
 """Faults of links other than partitions, and what their options are when a plan does not say."""
-DISK_KINDS = ("power-loss",)
+DISK_KINDS = ("power-loss", "disk-full", "read-only", "io-error", "slow-disk")
 """Faults for which a node on hosts needs a disk of its own."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
-STRENGTHS: Mapping[str, Mapping[str, float]] = {**LINK_DEFAULTS, "bitflip": {"share": 0.1}}
+STRENGTHS: Mapping[str, Mapping[str, float]] = {
+    **LINK_DEFAULTS,
+    "bitflip": {"share": 0.1},
+    "slow-disk": {"stall_ms": 200.0},
+}
 """How strong a fault is that has degrees, when a plan does not say."""
 RANGES: Mapping[str, tuple[float, float, str]] = {
     "share": (0.001, 1.0, "a share of the packets, or records"),
@@ -57,6 +65,7 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
     "up_ms": (50.0, 600_000.0, "milliseconds"),
     "rate_kbit": (8.0, 1_000_000.0, "kilobits a second"),
     "delay_ms": (1.0, 10_000.0, "milliseconds"),
+    "stall_ms": (20.0, 2_000.0, "milliseconds"),
     "jitter_ms": (0.0, 10_000.0, "milliseconds"),
 }
 """What the options of faults may be: from, to, of what."""

@@ -52,6 +52,15 @@ class SimulatedEnv(Protocol):
     def log(self, text: str) -> None:
         """A line in the node's log."""
 
+    def disk_refuses(self) -> str:
+        """The error that a write to the disk gets now, such as ENOSPC; nothing if it is taken."""
+
+    def disk_stall_ms(self) -> float:
+        """How much longer a write to the disk takes now."""
+
+    def end(self, text: str) -> None:
+        """The process ends by itself, as one does whose disk fails; why is a line in the log. Nothing of it may run afterwards."""
+
 
 class SimulatedNode(Protocol):
     """One incarnation of a node in the simulator; made at each start, dropped at a crash."""

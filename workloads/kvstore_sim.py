@@ -167,13 +167,16 @@ class StoreNode:
         self._committing = True
         self._env.reach(FSYNC)
         delay_ms = COMMIT_MS_MIN + (COMMIT_MS_MAX - COMMIT_MS_MIN) * self._env.rng.random()
-        self._env.after(delay_ms, self._end_commit)
+        self._env.after(delay_ms + self._env.disk_stall_ms(), self._end_commit)
 
     def _wake(self) -> None:
         now_ms, self._wake_ms = self._wake_ms, _NEVER  # the clock may show a hair less
         self._begin_commit(now_ms)
 
     def _end_commit(self) -> None:
+        if refused := self._env.disk_refuses():  # as in `kvstore.server`: a failed sync is final
+            self._env.end(f"Storage failed ({refused}), so the node must stop.")
+            return
         self._engine.sync()
         self._committing = False
         self._step(Committed(self._ticket))

@@ -38,6 +38,10 @@ FAULT_WORDS = {
     "delay": "delayed packets",
     "kill": "killed and restarted nodes",
     "power-loss": "nodes that lost their power, and what they had not synced",
+    "disk-full": "full disks",
+    "read-only": "disks that became read-only",
+    "io-error": "disks that failed every access",
+    "slow-disk": "disks that stood still again and again",
     "wipe": "nodes that lost their disks",
     "bitflip": "damaged records on disks",
     "join": "nodes that joined",
@@ -47,7 +51,6 @@ FAULT_WORDS = {
     "clock": "shifted clocks",
 }
 NEVER_TESTED = (
-    "full disks",
     "operations on several keys at once",
     "packets corrupted on their way",
 )

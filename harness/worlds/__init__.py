@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.trouble import Touches, Trouble
 
 if (
@@ -69,6 +70,12 @@ class World(Protocol):
 
     async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
         """Of all these nodes at once: the process is gone, and what is not synced on its disk. Hosts need a disk of each node's own for it."""
+
+    async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
+        """Begin a trouble of the disks of these nodes, and look what a write there gets. Hosts need a disk of each node's own for it."""
+
+    async def mend_disks(self, nodes: Sequence[str]) -> Mapping[str, Probe]:
+        """End every trouble of their disks, and look again. A process may have to be killed for it."""
 
     async def stop(self, node: str) -> None:
         """SIGTERM, and wait until the process has ended by itself. Raises WorldError if it does not."""

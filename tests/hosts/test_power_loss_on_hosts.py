@@ -116,7 +116,7 @@ def test_what_is_not_synced_is_gone_and_nothing_else(five: Inventory) -> None:
 def test_only_a_plan_with_such_a_fault_gets_disks(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
         assert mounts(five, "n1") == "tiny\n"
-        with pytest.raises(WorldError, match=r"^n1 .* has no disk of its own, for this run was not to cut its power"):  # fmt: skip
+        with pytest.raises(WorldError, match=r"^n1 .* has no disk of its own, for no fault of this run needs one"):  # fmt: skip
             await world.cut_power(("n1",))
 
     in_world(five, story, faults=("kill", "partition"))

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
-from harness.nemesis.faults import KINDS, Fault
+from harness.nemesis import disks, faults
+from harness.nemesis.faults import Fault
 from harness.report.words import not_tested
 from harness.results import by_kind
 from harness.worlds import PowerCut, ProcessState
+from harness.worlds.disk_trouble import REFUSALS, DiskTrouble, Probe
+
+KINDS = {**faults.KINDS, **disks.KINDS}
 
 
 class Shrugging:
@@ -36,6 +40,12 @@ class Shrugging:
             self.state[node] = "gone"
         return {node: PowerCut(forgot=node not in self.keeping, lost={}) for node in nodes}
 
+    async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
+        return {node: self.probe(node, trouble) for node in nodes}
+
+    def probe(self, node: str, trouble: DiskTrouble) -> Probe:
+        return Probe("", 1.0) if node in self.immune else Probe(REFUSALS[trouble.kind], trouble.stall_ms)
+
     async def pause(self, node: str) -> None:
         if node not in self.immune:
             self.state[node] = "stopped"
@@ -59,7 +69,7 @@ def started(kind: str, immune: str = "", absent: str = "") -> Fault:
     return fault
 
 
-@pytest.mark.parametrize("kind", ["kill", "power-loss", "pause", "clock"])
+@pytest.mark.parametrize("kind", ["kill", "power-loss", "pause", "clock", "disk-full", "read-only", "io-error", "slow-disk"])  # fmt: skip
 def test_one_of_two_is_not_enough(kind: str) -> None:
     assert started(kind).bit
     assert not started(kind, immune="a").bit

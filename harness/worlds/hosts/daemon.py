@@ -19,6 +19,7 @@ from harness.worlds import ProcessState
 MARK: Final = "QUORATE_PID_FILE"
 GONE: Final = ProcessState(None, "gone")
 POLL_S: Final = 0.02
+LOG_BYTES_MAX: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,14 @@ class Daemon:
         """The last line of its log, for a message."""
         text = connection.shell(f"tail -n 1 {shlex.quote(self.log_file)} 2>/dev/null || true").stdout.strip()
         return text or "(it is empty)"
+
+    def log(self, connection: Connection) -> str:
+        """The end of its log, or why it cannot be fetched."""
+        read = f"tail -c {LOG_BYTES_MAX} {shlex.quote(self.log_file)} 2>/dev/null || true"
+        try:
+            return connection.shell(read, timeout_s=30.0).stdout
+        except ControlError as error:
+            return f"(the log could not be fetched: {error})\n"
 
 
 def parse_stat(stat: str) -> Seen | None:

@@ -3,6 +3,7 @@
     data_directory  ◄── ext4 ── /dev/loopN ── data_directory.quorate-disk        only in runs whose plan has such a fault (`DISK_KINDS`)
 
     prepare   make the disk, and rehearse a power cut on it: a host that cannot is named before anything is started
+    cut       the power of the disk goes and comes back       spoil, mend   a trouble of it begins, every trouble of it ends
     drop      unmount it and remove the image; also what a harness that was killed has left (`lease`)
 
 The work is done by a program on the host (`disk_program`), as root. Its place is written down in a file first, so that whoever clears
@@ -19,20 +20,28 @@ from typing import Any, Final
 
 from harness.control import Connection, ControlError
 from harness.plan_options import DISK_KINDS
-from harness.worlds import PowerCut
+from harness.worlds import PowerCut, WorldError
+from harness.worlds.disk_trouble import FULL, REFUSALS, SLOW, DiskTrouble, Probe
 from harness.worlds.hosts import disk_program
-from harness.worlds.hosts.daemon import MARK
+from harness.worlds.hosts.daemon import MARK, Daemon
 from harness.worlds.hosts.packets import LEFT, REMEDY
 
 TIMEOUT_S: Final = 60.0
+SLOW_TRIES: Final = 20
 HEAL: Final = r"""
 if place=$(cat {directory}/disk 2>/dev/null); then
   if grep -qF " $place ext4 " /proc/mounts; then
-    pid=$(cat {directory}/pid 2>/dev/null)
-    case "$pid" in ""|*[!0-9]*) pid=;; esac
-    if [ -n "$pid" ] && tr '\0' '\n' 2>/dev/null </proc/$pid/environ | grep -qxF -e {mark}={directory}/pid; then
-      kill -KILL $pid && echo "process $pid is killed, for the disk it writes on goes"
-    fi
+    for file in {directory}/disk-slow/pid {directory}/pid; do
+      pid=$(cat $file 2>/dev/null)
+      case "$pid" in ""|*[!0-9]*) continue;; esac
+      if tr '\0' '\n' 2>/dev/null </proc/$pid/environ | grep -qxF -e {mark}=$file; then
+        if [ $file = {directory}/pid ]; then kill -KILL $pid && echo "process $pid is killed, for the disk it writes on goes"
+        else kill -TERM $pid && echo "the disk at $place is slow no more"; fi
+        turns=0
+        while kill -0 $pid 2>/dev/null && [ $turns -lt 100 ]; do sleep 0.05; turns=$(( turns + 1 )); done
+      fi
+      fsfreeze -u "$place" 2>/dev/null
+    done
     turns=0
     until umount "$place" 2>/dev/null || [ $turns -gt 100 ]; do sleep 0.05; turns=$(( turns + 1 )); done
     if grep -qF " $place ext4 " /proc/mounts; then echo "the disk at $place is {left}"; else echo "the disk at $place is taken away"; fi
@@ -54,6 +63,13 @@ def image(place: str) -> str:
 def needed(kinds: Iterable[str]) -> list[str]:
     """The faults among these that need a disk of the node's own."""
     return [kind for kind in kinds if kind in DISK_KINDS]
+
+
+def place_of(label: str, data: str, kinds: Iterable[str]) -> str:
+    """Where a host's own disk is mounted, which is where its data is. Raises WorldError if no fault of the run gave it one."""
+    if not needed(kinds):
+        raise WorldError(f"{label} has no disk of its own, for no fault of this run needs one.")
+    return data
 
 
 def heal_script(directory: str) -> str:
@@ -87,12 +103,57 @@ def prepare(connection: Connection, directory: str, place: str, kinds: Iterable[
 
 
 def cut(connection: Connection, directory: str, place: str) -> PowerCut:
-    """The power of the disk goes and comes back. No process may have a file open on it."""
+    """The power of the disk goes and comes back, and every trouble of it ends. No process may have a file open on it."""
+    _slow(directory, place).terminate(connection)
+    told = _ask(connection, directory, "cut", place)
+    return PowerCut(forgot=told["forgot"], lost=told["lost"])
+
+
+def spoil(connection: Connection, directory: str, place: str, trouble: DiskTrouble) -> Probe:
+    """Begin a trouble, and look what a write gets."""
+    if trouble.kind != SLOW:
+        _ask(connection, directory, trouble.kind, place)
+        return _probe(connection, directory, place)
+    program = _slow(directory, place, trouble.stall_ms)
+    connection.run("mkdir", "-p", program.directory)
+    program.start(connection)
+    seen = Probe("", 0.0)
+    for _ in range(SLOW_TRIES):  # until the program has begun
+        seen = _probe(connection, directory, place)
+        if seen.error or seen.took_ms >= trouble.stall_ms / 2:
+            break
+    return seen
+
+
+def mend(connection: Connection, directory: str, place: str, system: Daemon) -> Probe:
+    """End every trouble. The system is killed where that takes a new mount."""
+    _slow(directory, place).terminate(connection)
+    if _probe(connection, directory, place).error not in ("", REFUSALS[FULL]):
+        system.stop(connection)
+    told = _ask(connection, directory, "whole", place)
+    return Probe(told["error"], told["took_ms"])
+
+
+def _probe(connection: Connection, directory: str, place: str) -> Probe:
+    told = _ask(connection, directory, "probe", place)
+    return Probe(told["error"], told["took_ms"])
+
+
+def _slow(directory: str, place: str, stall_ms: float = 0.0) -> Daemon:
+    """The program that makes a disk slow, and how it is found again."""
+    own = f"{directory}/disk-slow"
+    return Daemon(
+        command=("python3", f"{directory}/disk_program.py", "slow", image(place), place, f"{stall_ms:g}"),
+        environment={}, directory=own, pid_file=f"{own}/pid", log_file=f"{own}/log",
+    )  # fmt: skip
+
+
+def _ask(connection: Connection, directory: str, what: str, place: str) -> dict[str, Any]:
+    """Have the program do it. Raises ControlError that names the host."""
     try:
-        told = _run(connection, directory, "cut", place)
+        return _run(connection, directory, what, place)
     except RefusedError as error:
         raise ControlError(f"{connection.host.label}: {error}.") from None
-    return PowerCut(forgot=told["forgot"], lost=told["lost"])
 
 
 def _run(connection: Connection, directory: str, what: str, place: str) -> dict[str, Any]:

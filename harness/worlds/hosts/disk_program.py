@@ -8,15 +8,23 @@
 
 The loop device lets itself go with the last mount, and mounts go with a host of namespaces: nothing is left of one that is gone.
 
-    python3 disk_program.py make|cut IMAGE PLACE
+    full         a ballast file takes all the room          read-only   ext4 is told to abort, as when it meets an error
+    broken       the shutdown ioctl, and it stays so        slow        frozen for STALL_MS, thawed for a moment, frozen, … until SIGTERM
+    probe        a write and its fsync: what they get, and how long they take
+    whole        all of these end; after read-only and broken that takes a new mount, for which no process may have a file open there
+
+    python3 disk_program.py make|cut|full|read-only|broken|probe|whole IMAGE PLACE       slow IMAGE PLACE STALL_MS
 
 It prints one line of JSON; what cannot be done is told in one sentence, exit status 1. Reference: linux/fs/ext4/ioctl.c
 (EXT4_IOC_SHUTDOWN); the generic tests of xfstests, which crash file systems in the same way.
 """
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
+import signal
 import stat
 import struct
 import subprocess
@@ -28,8 +36,10 @@ from collections.abc import Callable, Iterator
 SHUTDOWN, WITHOUT_LOG_FLUSH = 0x8004_587D, 2
 LOOP_MAJOR, CONTROL = 7, (10, 237)
 SIZE_BYTES, PAGE = 1 << 30, 4096
-MARKER = ".quorate-unsynced"
-PACKAGES = {"mke2fs": "e2fsprogs", "mount": "mount", "umount": "mount"}
+FREEZE, THAW = 0xC004_5877, 0xC004_5878
+MARKER, BALLAST, PROBE = ".quorate-unsynced", ".quorate-ballast", ".quorate-probe"
+PROBE_BYTES, PROBES, THAWED_S = 1 << 16, 5, 0.01
+PACKAGES = {"mke2fs": "e2fsprogs", "e2fsck": "e2fsprogs", "mount": "mount", "umount": "mount"}
 TRIES, PAUSE_S = 40, 0.05
 
 
@@ -86,7 +96,7 @@ def make(image: str, place: str) -> dict[str, object]:
     if said := run("mke2fs", "-q", "-t", "ext4", "-F", "-m", "0", image):
         raise Refused(f"no ext4 can be made: {said}")
     mount(image, place)
-    os.rmdir(os.path.join(place, "lost+found"))
+    remove_lost_and_found(place)
     handle = os.open(place, os.O_RDONLY)
     os.fsync(handle)
     os.close(handle)
@@ -114,6 +124,18 @@ def lost(before: dict[str, list[int]], after: dict[str, list[int]]) -> dict[str,
     return found
 
 
+def broken(image: str, place: str) -> dict[str, object]:
+    """Every access fails from now on, and what is not synced is lost."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
+    except OSError as error:
+        raise Refused(f"its ext4 cannot be shut down: {error.strerror}") from None
+    finally:
+        os.close(handle)
+    return {}
+
+
 def cut(image: str, place: str) -> dict[str, object]:
     """Lose what is not synced. Nobody may have a file open there."""
     if not os.path.ismount(place):
@@ -122,13 +144,7 @@ def cut(image: str, place: str) -> dict[str, object]:
     with open(marker, "w") as file:
         file.write("written, and not synced")
     before = dict(pages(place))
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
-    except OSError as error:
-        raise Refused(f"its ext4 cannot be shut down: {error.strerror}") from None
-    finally:
-        os.close(handle)
+    broken(image, place)
     again(lambda: run("umount", place), f"{place} cannot be unmounted")
     mount(image, place)
     after = dict(pages(place))
@@ -139,10 +155,97 @@ def cut(image: str, place: str) -> dict[str, object]:
     return {"forgot": not kept, "lost": lost(before, after)}
 
 
-if __name__ == "__main__":
-    commands: dict[str, Callable[[str, str], dict[str, object]]] = {"make": make, "cut": cut}
+def full(image: str, place: str) -> dict[str, object]:
+    """Take all the room there is, in ever smaller pieces."""
+    with open(os.path.join(place, BALLAST), "ab") as file:
+        size = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
+        while size >= 1024:
+            try:
+                os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                size //= 2
+        os.fsync(file.fileno())
+    return {}
+
+
+def read_only(image: str, place: str) -> dict[str, object]:
+    """Let ext4 do what it does when it meets an error."""
+    if said := run("mount", "-o", "remount,abort", place):
+        raise Refused(f"its ext4 cannot be made read-only: {said}")
+    return {}
+
+
+def slow(image: str, place: str, stall_ms: str) -> None:
+    """Freeze it again and again, until SIGTERM. A frozen file system takes no write; reads go on.
+
+    The handle is held all the time: it keeps the disk mounted, so that no other file system is ever frozen in its place.
+    """
+    over: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: over.append(number))
+    handle = os.open(place, os.O_RDONLY)
+    if not os.path.ismount(place):
+        raise Refused(f"no disk of its own is mounted at {place}")
+    while not over:
+        fcntl.ioctl(handle, FREEZE, 0)
+        time.sleep(float(stall_ms) / 1000)
+        fcntl.ioctl(handle, THAW, 0)
+        time.sleep(THAWED_S)
+
+
+def probe(image: str, place: str) -> dict[str, object]:
+    """Write a little and sync it, a few times; the longest that it took. The time counts from before the file is opened."""
+    path, took_s = os.path.join(place, PROBE), 0.0
     try:
-        print(json.dumps(commands[sys.argv[1]](sys.argv[2], sys.argv[3])))
+        for _ in range(PROBES):
+            began = time.monotonic()
+            try:
+                with open(path, "wb") as file:
+                    file.write(b"p" * PROBE_BYTES)
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                took_s = max(took_s, time.monotonic() - began)
+        os.unlink(path)
+    except OSError as error:
+        return {"error": errno.errorcode.get(error.errno or 0, str(error)), "took_ms": 1000 * took_s}
+    return {"error": "", "took_ms": 1000 * took_s}
+
+
+def whole(image: str, place: str) -> dict[str, object]:
+    """End every trouble; mount anew what takes no write even so."""
+    if not os.path.ismount(place):
+        mount(image, place)
+    tidy(place)
+    if probe(image, place)["error"]:
+        again(lambda: run("umount", place), f"{place} cannot be unmounted")
+        run("e2fsck", "-p", image)
+        mount(image, place)
+        tidy(place)
+    return probe(image, place)
+
+
+def remove_lost_and_found(place: str) -> None:
+    """A system may take it for its own. If something was found, it stays."""
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.join(place, "lost+found"))
+
+
+def tidy(place: str) -> None:
+    """Remove what troubles and probes have put there, if the disk takes it."""
+    for name in (BALLAST, PROBE):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(place, name))
+    remove_lost_and_found(place)
+
+
+if __name__ == "__main__":
+    commands: dict[str, Callable[..., dict[str, object] | None]] = {
+        "make": make, "cut": cut, "full": full, "read-only": read_only, "broken": broken, "slow": slow, "probe": probe, "whole": whole,
+    }  # fmt: skip
+    try:
+        print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))
     except (Refused, OSError) as error:
         print(error)
         sys.exit(1)

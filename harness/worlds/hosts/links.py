@@ -13,10 +13,12 @@ What a host lacks for a trouble is found out before a run begins, and said.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from harness.control import Connection, ControlError
+from harness.worlds import WorldError
 from harness.worlds.hosts import delays, packets, shaping
 from harness.worlds.hosts.packets import LEFT, REMEDY
 from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touch, Touches, Trouble
@@ -32,6 +34,17 @@ SAMPLES: Final[Mapping[str, Trouble]] = {
     )
 }  # fmt: skip
 """What a kind of fault needs, as an example."""
+
+
+def ipv4(address: str) -> str:
+    """The IPv4 address of a host. Raises WorldError."""
+    try:
+        found = socket.getaddrinfo(address, None, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise WorldError(
+            f"the host name {address!r} has no IPv4 address ({error}): correct the inventory."
+        ) from None
+    return str(found[0][4][0])
 
 
 def heal_script(directory: str) -> str:

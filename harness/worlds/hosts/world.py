@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
-import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -21,6 +20,7 @@ from harness.control import Connection, Control, ControlError
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
+from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.hosts import clock, disk, lease, links, packets
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
 from harness.worlds.trouble import Touches, Trouble
@@ -29,7 +29,6 @@ T = TypeVar("T")
 RUN_DIRECTORY: Final = "/run/quorate-node"  # pid file and clock offset
 READY_TIMEOUT_S: Final = 20.0
 DIAL_TIMEOUT_S: Final = 2.0
-LOG_BYTES_MAX: Final = 4_000_000
 
 
 class HostsWorld:
@@ -72,7 +71,7 @@ class HostsWorld:
         """Install and start everywhere, and wait until every node is ready. Raises WorldError."""
         bundle = await self._block(self._deployment.bundle)
         self._addresses |= await self._block(
-            lambda: {node: _ipv4(host.address) for node, host in self._hosts.items()}
+            lambda: {node: links.ipv4(host.address) for node, host in self._hosts.items()}
         )
         self._log(f"uploading {len(bundle)} bytes to {len(self.nodes)} hosts")
         await self._each(lambda node, connection: self._install(node, connection, bundle))
@@ -238,14 +237,27 @@ class HostsWorld:
         """SIGKILL, and then the power of the disk goes: what is not synced is gone. Raises WorldError where there is no disk of its own."""
 
         def cut(node: str, connection: Connection) -> PowerCut:
-            if not disk.needed(self._faults):
-                raise WorldError(
-                    f"{self._hosts[node].label} has no disk of its own, for this run was not to cut its power."
-                )
+            place = self._disk(node)
             self._daemon(node).stop(connection)
-            return disk.cut(connection, RUN_DIRECTORY, self._data(node))
+            return disk.cut(connection, RUN_DIRECTORY, place)
 
         return await self._each(cut, tuple(nodes))
+
+    async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
+        """Begin a trouble of the disks; what a write there gets."""
+        return await self._each(
+            lambda node, connection: disk.spoil(connection, RUN_DIRECTORY, self._disk(node), trouble), tuple(nodes)
+        )  # fmt: skip
+
+    async def mend_disks(self, nodes: Sequence[str]) -> Mapping[str, Probe]:
+        """End every trouble of them. A process is killed where its disk has to be mounted anew."""
+        return await self._each(
+            lambda node, connection: disk.mend(connection, RUN_DIRECTORY, self._disk(node), self._daemon(node)), tuple(nodes)
+        )  # fmt: skip
+
+    def _disk(self, node: str) -> str:
+        """Where the node's own disk is mounted. Raises WorldError if it has none."""
+        return disk.place_of(self._hosts[node].label, self._data(node), self._faults)
 
     async def stop(self, node: str) -> None:
         """SIGTERM, and wait until the process has ended by itself."""
@@ -328,16 +340,7 @@ class HostsWorld:
     async def logs(self) -> Mapping[str, str]:
         """The end of each node's log, as far as it can be fetched; of a host that does not answer, why."""
 
-        def fetch(node: str, connection: Connection) -> str:
-            path = shlex.quote(self._path(node, self._deployment.log_file))
-            try:
-                return connection.shell(
-                    f"tail -c {LOG_BYTES_MAX} {path} 2>/dev/null || true", timeout_s=30.0
-                ).stdout
-            except ControlError as error:
-                return f"(the log could not be fetched: {error})\n"
-
-        return await self._each(fetch)
+        return await self._each(lambda node, connection: self._daemon(node).log(connection))
 
     def environment(self) -> Mapping[str, Any]:
         """The hosts, for environment.json."""
@@ -387,14 +390,3 @@ async def _to_its_end(future: asyncio.Future[T]) -> T:
         future.exception()  # looked at, so that asyncio does not complain that nobody did
         raise cancelled
     return future.result()
-
-
-def _ipv4(address: str) -> str:
-    """The IPv4 address of a host. Raises WorldError."""
-    try:
-        found = socket.getaddrinfo(address, None, socket.AF_INET, socket.SOCK_STREAM)
-    except OSError as error:
-        raise WorldError(
-            f"the host name {address!r} has no IPv4 address ({error}): correct the inventory."
-        ) from None
-    return str(found[0][4][0])

@@ -20,10 +20,11 @@ from typing import Any, cast
 from harness.client import ChannelError
 from harness.system import Rot, RottingSystem, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
+from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import PRIORITIES, LinkedNetwork, NetOptions, Network, Watch
-from harness.worlds.sim.node import SimMachine
+from harness.worlds.sim.node import WHOLE, SimMachine
 from harness.worlds.sim.tape import Streams, stream, streams_of
 from harness.worlds.trouble import Touches, Trouble
 
@@ -74,6 +75,7 @@ class SimWorld:
                 system=system,
                 on_reply=self._answer,
                 awaited=self._awaited,
+                on_end=self._crash,
             )
             for node in self.nodes
         }
@@ -170,6 +172,22 @@ class SimWorld:
     async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
         """The same crash, and how many writes it lost."""
         return {node: PowerCut(forgot=True, lost={"writes": self._crash(node)}) for node in nodes}
+
+    async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
+        """Every write to these disks is refused, or late, from now on."""
+        for node in nodes:
+            self._machines[node].disk_trouble = trouble
+        return self._probes(nodes)
+
+    async def mend_disks(self, nodes: Sequence[str]) -> Mapping[str, Probe]:
+        """They take writes again."""
+        for node in nodes:
+            self._machines[node].disk_trouble = WHOLE
+        return self._probes(nodes)
+
+    def _probes(self, nodes: Sequence[str]) -> dict[str, Probe]:
+        machines = {node: self._machines[node] for node in nodes}
+        return {node: Probe(each.disk_refuses, each.disk_trouble.stall_ms) for node, each in machines.items()}
 
     def _crash(self, node: str) -> int:
         machine = self._machines[node]

@@ -16,10 +16,12 @@ from functools import partial
 from typing import Any
 
 from harness.system import SimulatedNode, SystemUnderTest
+from harness.worlds.disk_trouble import REFUSALS, DiskTrouble
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import Network
 
 PID_FIRST = 1000
+WHOLE = DiskTrouble("")
 WALL_EPOCH_MS = 1_700_000_000_000.0  # what every wall clock shows at virtual time zero, but for its offset
 
 
@@ -66,6 +68,20 @@ class Incarnation:
         if waiting is not None and not waiting.done():
             waiting.set_result(self.node)
 
+    def disk_refuses(self) -> str:
+        """The error that a write to the disk gets now; nothing if it is taken."""
+        return self._machine.disk_refuses
+
+    def disk_stall_ms(self) -> float:
+        """How much longer a write takes: it comes at any time of a stall. Drawn only where a disk is slow."""
+        stall_ms = self._machine.disk_trouble.stall_ms
+        return stall_ms * self.rng.random() if stall_ms else 0.0
+
+    def end(self, text: str) -> None:
+        """The process ends by itself."""
+        self._machine.note(text)
+        self._machine.on_end(self.node)
+
     def log(self, text: str) -> None:
         """A line in the node's log, with the virtual time."""
         self._machine.note(text)
@@ -84,11 +100,13 @@ class SimMachine:
         system: SystemUnderTest,
         on_reply: Callable[[int, int, Any], None],
         awaited: Mapping[str, asyncio.Future[str | None]],
+        on_end: Callable[[str], object],
     ) -> None:
         self.name, self.loop, self.network, self.rng = name, loop, network, rng
-        self.on_reply = on_reply
+        self.on_reply, self.on_end = on_reply, on_end
         self.awaited = awaited
         self.disk: dict[str, Any] = {}
+        self.disk_trouble = WHOLE
         self.clock_offset_ms = 0.0
         self.paused = False
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -100,6 +118,11 @@ class SimMachine:
         self._env: Incarnation | None = None
         self._process: SimulatedNode | None = None
         network.attach(name, self.on_message)
+
+    @property
+    def disk_refuses(self) -> str:
+        """The error that a write to its disk gets; nothing if it is taken."""
+        return REFUSALS.get(self.disk_trouble.kind, "")
 
     @property
     def process(self) -> SimulatedNode | None:
