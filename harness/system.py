@@ -142,7 +142,7 @@ class ElasticSystem(SystemUnderTest, Protocol):
     """A system whose members can change while it runs. `channel` is to a member."""
 
     async def change_members(self, channel: Channel, kind: str, node: str, lost: str) -> None:
-        """Begin a change: kind is join, leave, or replace (of `lost` by `node`). Raises SystemFault when it is refused."""
+        """Begin a change: kind is join, leave, or replace (of `lost` by `node`); or abort the one under way. Raises SystemFault when it is refused."""
 
     async def layout(self, channel: Channel) -> Layout | None:
         """The members as this node knows them, None if it is none itself."""

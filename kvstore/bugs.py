@@ -103,7 +103,7 @@ TABLE: dict[str, Bug] = {
     ),
     "join.source_not_adopted": Bug(
         "an old replica is copied from before it has adopted the epoch, and may acknowledge an old write afterwards",
-        "linearizable",
+        "linearizable: its schedule is written out (tests/kvstore/test_sources.py)",
         "a node that joins, and messages that take long",
     ),
     "blank_disk_same_id": Bug(
@@ -149,12 +149,12 @@ TABLE: dict[str, Bug] = {
     ),
     "tombstone.early_purge": Bug(
         "a tombstone is purged for its age alone, while a replica may still hold the deleted value",
-        "convergence",
+        "what is deleted stays so (tests/kvstore/test_repair.py)",
         "a replica that is away for longer than the grace",
     ),
     "phi.wall_clock": Bug(
         "the failure detector reads the wall clock, so that after it was set back a death goes unnoticed",
-        "availability",
+        "convergence",
         "a clock that is set back",
     ),
 }

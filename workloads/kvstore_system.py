@@ -149,13 +149,14 @@ class KvStoreSystem:
         return Layout(int(status[b"epoch"]), members, owned, changing, gone, heard)
 
     async def change_members(self, channel: Channel, kind: str, node: str, lost: str) -> None:
-        """Begin a change. Raises SystemFault when it is refused."""
+        """Begin a change, or abort the one under way. Raises SystemFault when it is refused."""
         if lost == node and "blank_disk_same_id" in self._options.get("bugs", ()):
             return  # whoever made that mistake knows of nothing to be done
         address = self._address(node).encode()
         words: dict[str, tuple[bytes, ...]] = {
             "join": (node.encode(), address),
             "leave": (node.encode(),),
+            "abort": (),
             "replace": (lost.encode(),) if lost == node else (lost.encode(), node.encode(), address),
         }
         answer = await channel.request([b"KV.CLUSTER", kind.upper().encode(), *words[kind]], timeout_s=6.0)

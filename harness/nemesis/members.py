@@ -24,6 +24,7 @@ from harness.worlds import World, WorldError
 LEAST: Final = 4  # members that stay
 SETTLE_S_MAX: Final = 120.0
 POLL_S: Final = 0.1
+STALLED_S: Final = 5.0  # no step of a change for so long: it waits for somebody
 
 
 def elastic(world: World) -> ElasticSystem:
@@ -213,16 +214,24 @@ class RollingRestart(Fault):
 
 
 async def settle(world: World, lost: Sequence[str]) -> list[str]:
-    """After the heal: wait until no change goes on and the nodes that lost their disks are replaced; what is wrong."""
-    waiting, why, waited_s = list(lost), "", 0.0
+    """After the heal: wait until no change goes on and the nodes that lost their disks are replaced; what is wrong.
+
+    A change may need a node that waits to be replaced, which waits for the end of the change. So one that stands still meanwhile is aborted.
+    """
+    waiting, why, waited_s, epoch, since_s = list(lost), "", 0.0, -1, 0.0
     while waited_s < SETTLE_S_MAX:
         layout = await look(world)
+        if layout is not None and layout.epoch != epoch:
+            epoch, since_s = layout.epoch, waited_s
         if layout is not None and not layout.changing:
             if not waiting:
                 return []
             why = await change(world, "replace", waiting[0], waiting[0], layout.members)
             if not why or waiting[0] not in layout.members:
                 waiting.pop(0)
+        elif layout is not None and waiting and waited_s - since_s >= STALLED_S:
+            why = await change(world, "abort", "", "", layout.members)
+            since_s = waited_s
         await asyncio.sleep(POLL_S)
         waited_s += POLL_S
     return [f"the membership did not come to rest: {why or 'a change goes on'}"]

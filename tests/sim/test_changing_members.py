@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from checkers.verdict import Verdict
 from harness.plan import FaultPlan, Plan
 from harness.simulate import SimRun, simulate_run
 
@@ -63,3 +64,17 @@ def test_epochs_never_go_back_at_any_node() -> None:
     (join,) = (each for each in run.faults if each["kind"] == "join")
     assert join["evidence"]["epoch_after"] > join["evidence"]["epoch_before"] >= 1
     assert join["evidence"]["owners_moved"] > 0
+
+
+def test_a_change_that_waits_for_a_lost_disk_is_taken_back_and_the_disk_replaced() -> None:
+    """The leaver's partitions need the node whose disk is gone, which is replaced once the change is over: neither would end."""
+    faults = (fault("wipe", 0.3, 100.0, 1.5, targets="one"), fault("leave", 0.8, 100.0, 0.5))
+    run = simulate_run(plan(*faults, seconds=2.0, rate=30.0), 2)
+    wiped, left = (next(each for each in run.faults if each["kind"] == kind) for kind in ("wipe", "leave"))
+    (lost,) = wiped["nodes"]
+    assert left["evidence"]["node"] != lost
+    assert f"{lost} has lost its data and waits for KV.CLUSTER REPLACE {lost}" in run.logs[lost]
+    assert left["evidence"]["members_after"] == sorted(
+        left["evidence"]["owned_before"]
+    )  # it has not come to its end
+    assert run.verdict is Verdict.VALID, run.results["reason"]
