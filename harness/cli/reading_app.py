@@ -1,4 +1,4 @@
-"""The commands that read what runs left: review."""
+"""The commands that read what runs left: review, serve."""
 
 from __future__ import annotations
 
@@ -36,3 +36,26 @@ def review(
     from harness.cli.review import write_review
 
     return write_review(places, ledger, out, json=json)
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(help="Where the run folders are.", metavar="FOLDER")] = Path(
+        "runs"
+    ),
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; only this machine can reach the usual one.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8000,
+) -> int:
+    """Show run folders in a browser: a list to search, filter and sort, their pages and files, and each as a zip. Nothing is written.
+
+    A run that goes on has a page of what it has recorded so far. Whoever can reach the address can read all runs: there is no password.
+
+    Example:
+
+      quorate serve runs --port 8000
+    """
+    from harness.cli.serve import serve_runs
+
+    return serve_runs(folder, host, port)

@@ -84,7 +84,8 @@ function startTimeline(t) {
     const near = logsNear(t, i, LISTED), own = t.data.lanes[t.lane[i]].split(" → ")[1];
     const left = t.data.logs.length < t.data.logs_total ? ` The page keeps ${t.data.logs.length.toLocaleString("en")} of ${t.data.logs_total.toLocaleString("en")} lines, those nearest to the proof and to the ends of faults.` : "";
     const more = near.all > LISTED ? `${near.all} lines, the nearest ${LISTED} are shown.` : near.all === 1 ? "1 line." : `${near.all} lines.`;
-    el("logs-said").textContent = `${more} Times are those of the nodes' own clocks.${left}`;
+    el("log-rows").closest(".scroll").hidden = !near.all;
+    el("logs-said").textContent = !near.all ? `No node wrote anything then.${left}` : `${more} Times are those of the nodes' own clocks.${left}`;
     el("log-rows").replaceChildren();
     for (const [at, node, text] of near.lines) {
       const row = el("log-rows").insertRow();

@@ -18,6 +18,7 @@ from browsers import MARKS, opened
 from harness.cli import status_of
 from harness.plan_claims import Documented, dump_claims
 from harness.report import write_report
+from harness.report.shelf import entries, list_html
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")  # fmt: skip
 pytestmark = MARKS
@@ -47,7 +48,19 @@ def a_check(folder: Path) -> None:
     assert status_of(["check", str(history), "--report", str(folder / "report.html"), "--explain"]) == 1
 
 
-PAGES = {"run": a_run, "killed run": a_killed_run, "review": a_review, "check": a_check}
+def a_shelf(folder: Path) -> None:
+    run_folders.make(folder / "runs" / "a" / "20260101T000000.000-7", ops=50)
+    every = entries(folder / "runs", 0.0)
+    (folder / "report.html").write_text(list_html(folder / "runs", every, {"q": "quorum"}))
+
+
+PAGES = {
+    "run": a_run,
+    "killed run": a_killed_run,
+    "review": a_review,
+    "check": a_check,
+    "list of runs": a_shelf,
+}
 
 
 def faults_of(page: Any) -> list[str]:
