@@ -30,6 +30,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "read-only": {"targets": TARGETS},
     "io-error": {"targets": TARGETS},
     "slow-disk": {"stall_ms": float, "targets": TARGETS},
+    "lying-fsync": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "bitflip": {"share": float, "targets": TARGETS},
     "join": {},
@@ -50,7 +51,7 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "delay": {"delay_ms": 100.0, "jitter_ms": 0.0},
 }
 """Faults of links other than partitions, and what their options are when a plan does not say."""
-DISK_KINDS = ("power-loss", "disk-full", "read-only", "io-error", "slow-disk")
+DISK_KINDS = ("power-loss", "disk-full", "read-only", "io-error", "slow-disk", "lying-fsync")
 """Faults for which a node on hosts needs a disk of its own."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
 STRENGTHS: Mapping[str, Mapping[str, float]] = {

@@ -6,6 +6,8 @@ read-only   nothing can be written (EROFS)                            a write th
 io-error    nothing can be read or written (EIO), and what was not    a write there got EIO                    the same
             synced is lost
 slow-disk   it stands still for `stall_ms`, again and again           a write and its fsync took half of that  the same
+lying-fsync syncs are answered and keep nothing; at the end the     something that was synced is gone         a process is there
+            power goes, and all that was written since is lost
 bitflip     bits flip in what is stored                               a read met it                            all is mended, or replaced
 
 What a system does about an error is its own affair: the reference store ends, for after a failed fsync nobody knows what is on the disk
@@ -31,7 +33,7 @@ from typing import Final, cast
 from harness.nemesis.faults import Fault
 from harness.plan_options import STRENGTHS
 from harness.worlds import RottingWorld, World
-from harness.worlds.disk_trouble import BROKEN, FULL, READ_ONLY, REFUSALS, SLOW, DiskTrouble, Probe
+from harness.worlds.disk_trouble import BROKEN, FULL, LYING, READ_ONLY, REFUSALS, SLOW, DiskTrouble, Probe
 
 
 class DiskFault(Fault):
@@ -103,6 +105,28 @@ class SlowDisk(DiskFault):
         return not probe.error and probe.took_ms >= self.asked().stall_ms / 2
 
 
+class LyingFsync(DiskFault):
+    """Syncs are answered, as by a disk that keeps what it is given in a cache; at the end the power goes, and the cache with it."""
+
+    kind = "lying-fsync"
+    trouble = LYING
+
+    async def stop(self, world: World) -> None:
+        """Cut the power, see that something synced is gone, and start a process on what is left."""
+        self.healed = True
+        bites = {}
+        for node, cut in (await world.cut_power(self.nodes)).items():
+            await world.start(node)
+            state = (await world.process(node)).state
+            self.evidence.setdefault(node, {}).update(
+                synced_gone=cut.lied, lost=dict(cut.lost), state_after=state
+            )
+            bites[node] = cut.lied
+            self.healed &= state == "running"
+        if self.bit:
+            self.judge(bites, "what was synced is there after the power loss")
+
+
 @dataclass(slots=True)
 class Bitflip(Fault):
     """A share of the records on some disks is damaged."""
@@ -134,5 +158,5 @@ class Bitflip(Fault):
 
 
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
-    each.kind: each for each in (DiskFull, ReadOnly, IoError, SlowDisk, Bitflip)
+    each.kind: each for each in (DiskFull, ReadOnly, IoError, SlowDisk, LyingFsync, Bitflip)
 }

@@ -97,7 +97,7 @@ class PowerLoss(Kill):
         bites = {}
         for node, cut in (await world.cut_power(struck)).items():
             state = (await world.process(node)).state
-            self.evidence[node] = {"pid_before": before[node].pid, "state": state, "unsynced_gone": cut.forgot, "lost": dict(cut.lost)}  # fmt: skip
+            self.evidence[node] = {"pid_before": before[node].pid, "state": state, "unsynced_gone": cut.forgot, "synced_gone": cut.lied, "lost": dict(cut.lost)}  # fmt: skip
             bites[node] = state == "gone" and cut.forgot
         self.judge(bites, "the power did not go" if bites else "no process was there to lose its power")
 

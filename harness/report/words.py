@@ -42,6 +42,7 @@ FAULT_WORDS = {
     "read-only": "disks that became read-only",
     "io-error": "disks that failed every access",
     "slow-disk": "disks that stood still again and again",
+    "lying-fsync": "disks that lost what they had synced",
     "wipe": "nodes that lost their disks",
     "bitflip": "damaged records on disks",
     "join": "nodes that joined",

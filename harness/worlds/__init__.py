@@ -31,13 +31,14 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class PowerCut:
-    """What a power cut did to a node's disk. `forgot`: something that was written there and not synced is gone.
+    """What a power cut did to a node's disk. `forgot`: something that was written there and not synced is gone; `lied`: something synced is.
 
     `lost`: how much of what the system had written is not what it was before, by the name of what it is.
     """
 
     forgot: bool
     lost: Mapping[str, int]
+    lied: bool = False
 
 
 class World(Protocol):

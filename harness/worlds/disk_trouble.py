@@ -4,6 +4,7 @@ full        ENOSPC   there is no room: nothing can be added to any file
 read-only   EROFS    nothing can be written, as on an ext4 that met an error (`errors=remount-ro`); what is there can be read
 broken      EIO      nothing can be read or written, and what was not synced is lost
 slow        –        it stands still for `stall_ms`, goes on for a moment, stands still again
+lying       –        a sync is answered, and keeps nothing: when the power goes, all that was written since is lost
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ FULL: Final = "full"
 READ_ONLY: Final = "read-only"
 BROKEN: Final = "broken"
 SLOW: Final = "slow"
-REFUSALS: Final[Mapping[str, str]] = {FULL: "ENOSPC", READ_ONLY: "EROFS", BROKEN: "EIO", SLOW: ""}
+LYING: Final = "lying"
+REFUSALS: Final[Mapping[str, str]] = {FULL: "ENOSPC", READ_ONLY: "EROFS", BROKEN: "EIO", SLOW: "", LYING: ""}
 """The error that a write gets."""
 
 

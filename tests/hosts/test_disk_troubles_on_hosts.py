@@ -98,6 +98,27 @@ def test_a_slow_disk(five: Inventory) -> None:
     in_world(five, story, faults=("slow-disk",))
 
 
+def test_a_disk_that_lies_keeps_nothing_that_was_synced_meanwhile(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        on(five, "n1", KEEP)
+        fault = KINDS["lying-fsync"](1, ("n1",), {})
+        await fault.start(world)
+        assert (
+            on(five, "n1", f"cd {DATA}; printf lost >promised; sync promised . && cat synced promised")
+            == "keptlost"
+        )
+        await world.kill("n1")
+        assert on(five, "n1", f"ls {DATA}").split() == ["promised", "synced"], "a kill takes nothing away"
+        await fault.stop(world)
+        assert (fault.bit, fault.healed) == (True, True), fault.note
+        assert fault.evidence["n1"]["lost"] == {"promised": 1}
+        assert on(five, "n1", f"cd {DATA}; ls -A; cat synced") == "synced\nkept"
+        assert on(five, "n1", "ls /var/lib/quorate").split() == ["tiny", "tiny.quorate-disk"]
+
+    in_world(five, story, faults=("lying-fsync",))
+    assert on(five, "n1", "ls /var/lib/quorate") == ""
+
+
 def test_heal_thaws_a_disk_whose_slow_program_was_killed(five: Inventory) -> None:
     """Frozen for good, with a process that waits for it: nothing can be killed or unmounted there until it is thawed."""
     inventory = str(find_inventory(five.cluster))

@@ -46,7 +46,7 @@ if place=$(cat {directory}/disk 2>/dev/null); then
     until umount "$place" 2>/dev/null || [ $turns -gt 100 ]; do sleep 0.05; turns=$(( turns + 1 )); done
     if grep -qF " $place ext4 " /proc/mounts; then echo "the disk at $place is {left}"; else echo "the disk at $place is taken away"; fi
   fi
-  if ! grep -qF " $place ext4 " /proc/mounts; then rm -f "$place.quorate-disk" {directory}/disk; fi
+  if ! grep -qF " $place ext4 " /proc/mounts; then rm -f "$place.quorate-disk" "$place.quorate-disk.kept" {directory}/disk; fi
 fi
 """
 
@@ -58,6 +58,11 @@ class RefusedError(Exception):
 def image(place: str) -> str:
     """The file that holds the disk which is mounted at `place`."""
     return f"{place}.quorate-disk"
+
+
+def kept(place: str) -> str:
+    """What is in truth on a disk that lies: its image as it was when it began to."""
+    return image(place) + disk_program.KEPT
 
 
 def needed(kinds: Iterable[str]) -> list[str]:
@@ -106,11 +111,12 @@ def cut(connection: Connection, directory: str, place: str) -> PowerCut:
     """The power of the disk goes and comes back, and every trouble of it ends. No process may have a file open on it."""
     _slow(directory, place).terminate(connection)
     told = _ask(connection, directory, "cut", place)
-    return PowerCut(forgot=told["forgot"], lost=told["lost"])
+    return PowerCut(forgot=told["forgot"], lost=told["lost"], lied=told["lied"])
 
 
 def spoil(connection: Connection, directory: str, place: str, trouble: DiskTrouble) -> Probe:
     """Begin a trouble, and look what a write gets."""
+    _slow(directory, place).terminate(connection)
     if trouble.kind != SLOW:
         _ask(connection, directory, trouble.kind, place)
         return _probe(connection, directory, place)

@@ -10,10 +10,12 @@ The loop device lets itself go with the last mount, and mounts go with a host of
 
     full         a ballast file takes all the room          read-only   ext4 is told to abort, as when it meets an error
     broken       the shutdown ioctl, and it stays so        slow        frozen for STALL_MS, thawed for a moment, frozen, … until SIGTERM
+    lying        a copy of the image is kept, made while it is frozen: with the next cut the disk is that copy again, and all that was
+                 written since is lost, synced or not
     probe        a write and its fsync: what they get, and how long they take
     whole        all of these end; after read-only and broken that takes a new mount, for which no process may have a file open there
 
-    python3 disk_program.py make|cut|full|read-only|broken|probe|whole IMAGE PLACE       slow IMAGE PLACE STALL_MS
+    python3 disk_program.py make|cut|full|read-only|broken|lying|probe|whole IMAGE PLACE       slow IMAGE PLACE STALL_MS
 
 It prints one line of JSON; what cannot be done is told in one sentence, exit status 1. Reference: linux/fs/ext4/ioctl.c
 (EXT4_IOC_SHUTDOWN); the generic tests of xfstests, which crash file systems in the same way.
@@ -38,8 +40,15 @@ LOOP_MAJOR, CONTROL = 7, (10, 237)
 SIZE_BYTES, PAGE = 1 << 30, 4096
 FREEZE, THAW = 0xC004_5877, 0xC004_5878
 MARKER, BALLAST, PROBE = ".quorate-unsynced", ".quorate-ballast", ".quorate-probe"
+PROMISED, KEPT = ".quorate-synced", ".kept"
 PROBE_BYTES, PROBES, THAWED_S = 1 << 16, 5, 0.01
-PACKAGES = {"mke2fs": "e2fsprogs", "e2fsck": "e2fsprogs", "mount": "mount", "umount": "mount"}
+PACKAGES = {
+    "mke2fs": "e2fsprogs",
+    "e2fsck": "e2fsprogs",
+    "mount": "mount",
+    "umount": "mount",
+    "cp": "coreutils",
+}
 TRIES, PAUSE_S = 40, 0.05
 
 
@@ -146,13 +155,17 @@ def cut(image: str, place: str) -> dict[str, object]:
     before = dict(pages(place))
     broken(image, place)
     again(lambda: run("umount", place), f"{place} cannot be unmounted")
+    if os.path.exists(image + KEPT):
+        os.replace(image + KEPT, image)
     mount(image, place)
     after = dict(pages(place))
     before.pop(MARKER)
+    lied = before.pop(PROMISED, None) is not None and PROMISED not in after
     kept = os.path.exists(marker) and os.path.getsize(marker) > 0
     if os.path.exists(marker):
         os.unlink(marker)
-    return {"forgot": not kept, "lost": lost(before, after)}
+    tidy(place)
+    return {"forgot": not kept, "lost": lost(before, after), "lied": lied}
 
 
 def full(image: str, place: str) -> dict[str, object]:
@@ -174,6 +187,27 @@ def read_only(image: str, place: str) -> dict[str, object]:
     """Let ext4 do what it does when it meets an error."""
     if said := run("mount", "-o", "remount,abort", place):
         raise Refused(f"its ext4 cannot be made read-only: {said}")
+    return {}
+
+
+def lying(image: str, place: str) -> dict[str, object]:
+    """Keep what is there now. What is promised from now on is not kept."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.ioctl(handle, FREEZE, 0)
+        try:
+            said = run("cp", "--sparse=always", image, image + KEPT)
+        finally:
+            fcntl.ioctl(handle, THAW, 0)
+        if said:
+            raise Refused(f"its disk cannot be copied: {said}")
+        with open(os.path.join(place, PROMISED), "w") as file:
+            file.write("written, and synced")
+            file.flush()
+            os.fsync(file.fileno())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
     return {}
 
 
@@ -217,6 +251,8 @@ def whole(image: str, place: str) -> dict[str, object]:
     """End every trouble; mount anew what takes no write even so."""
     if not os.path.ismount(place):
         mount(image, place)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(image + KEPT)
     tidy(place)
     if probe(image, place)["error"]:
         again(lambda: run("umount", place), f"{place} cannot be unmounted")
@@ -234,7 +270,7 @@ def remove_lost_and_found(place: str) -> None:
 
 def tidy(place: str) -> None:
     """Remove what troubles and probes have put there, if the disk takes it."""
-    for name in (BALLAST, PROBE):
+    for name in (BALLAST, PROBE, PROMISED):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(place, name))
     remove_lost_and_found(place)
@@ -242,7 +278,7 @@ def tidy(place: str) -> None:
 
 if __name__ == "__main__":
     commands: dict[str, Callable[..., dict[str, object] | None]] = {
-        "make": make, "cut": cut, "full": full, "read-only": read_only, "broken": broken, "slow": slow, "probe": probe, "whole": whole,
+        "make": make, "cut": cut, "full": full, "read-only": read_only, "broken": broken, "lying": lying, "slow": slow, "probe": probe, "whole": whole,
     }  # fmt: skip
     try:
         print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

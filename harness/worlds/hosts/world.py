@@ -156,7 +156,13 @@ class HostsWorld:
         links.heal(connection, RUN_DIRECTORY)
         disk.drop(connection, RUN_DIRECTORY)
         data = self._deployment.data_directory
-        places = [self._deployment.directory, data, disk.image(data), self._deployment.log_file]
+        places = [
+            self._deployment.directory,
+            data,
+            disk.image(data),
+            disk.kept(data),
+            self._deployment.log_file,
+        ]
         places = [self._path(node, place) for place in places] + [RUN_DIRECTORY]
         for place in places:
             assert place.count("/") >= 2, f"refusing to remove {place}"

@@ -170,19 +170,25 @@ class SimWorld:
         self._crash(node)
 
     async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
-        """The same crash, and how many writes it lost."""
-        return {node: PowerCut(forgot=True, lost={"writes": self._crash(node)}) for node in nodes}
+        """The same crash, and how many writes it lost. A disk that lied goes back to where it began to."""
+
+        def cut(node: str) -> PowerCut:
+            lost = self._crash(node)
+            lied = self._machines[node].forget_lies()
+            return PowerCut(forgot=True, lost={} if lied else {"writes": lost}, lied=lied)
+
+        return {node: cut(node) for node in nodes}
 
     async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
         """Every write to these disks is refused, or late, from now on."""
         for node in nodes:
-            self._machines[node].disk_trouble = trouble
+            self._machines[node].spoil(trouble)
         return self._probes(nodes)
 
     async def mend_disks(self, nodes: Sequence[str]) -> Mapping[str, Probe]:
         """They take writes again."""
         for node in nodes:
-            self._machines[node].disk_trouble = WHOLE
+            self._machines[node].spoil(WHOLE)
         return self._probes(nodes)
 
     def _probes(self, nodes: Sequence[str]) -> dict[str, Probe]:

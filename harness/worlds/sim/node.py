@@ -10,13 +10,14 @@ that still point at it fall on the floor.
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from harness.system import SimulatedNode, SystemUnderTest
-from harness.worlds.disk_trouble import REFUSALS, DiskTrouble
+from harness.worlds.disk_trouble import LYING, REFUSALS, DiskTrouble
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import Network
 
@@ -107,6 +108,7 @@ class SimMachine:
         self.awaited = awaited
         self.disk: dict[str, Any] = {}
         self.disk_trouble = WHOLE
+        self._kept: dict[str, Any] | None = None  # of a disk that lies: what is on it in truth
         self.clock_offset_ms = 0.0
         self.paused = False
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -162,6 +164,19 @@ class SimMachine:
         self.pid, self.paused = None, False
         self.held.clear()
         return lost
+
+    def spoil(self, trouble: DiskTrouble) -> None:
+        """This is wrong with the disk from now on, and nothing else."""
+        self.disk_trouble = trouble
+        self._kept = copy.deepcopy(self.disk) if trouble.kind == LYING else None
+        self.note(f"the disk is {trouble.kind or 'whole'}")
+
+    def forget_lies(self) -> bool:
+        """The power has gone: on a disk that lied is what was there when it began to. Whether it did."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self.disk, self.disk_trouble = kept, WHOLE
+        return kept is not None
 
     def wipe(self) -> int:
         """Put an empty disk in; how many things were on the old one. A process that runs keeps its disk."""
