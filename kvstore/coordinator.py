@@ -164,6 +164,8 @@ class Coordinator:
             for replica in ask.replicas:
                 if replica not in ask.answers and replica not in ask.refusals:
                     self._send(replica, message)
+            if type(ask) is Tell:
+                self._check(ask)  # it may wait for somebody who is suspected since
         self._call_later(RESEND_MS, op, self.nudge)
 
     def _ask(self, op: Op, ask: Ask) -> bool:

@@ -261,7 +261,7 @@ def pullers(document: Document, partition: int, n: int) -> tuple[str, ...]:
     if partition == META:
         return fresh
     old, new = document.sets(partition, n)
-    if len(new) >= len(old) or blocking(len(old)) == 1:
+    if len(new) >= len(old):
         return fresh
     return tuple(node for node in new if node in fresh or node in old)
 
@@ -269,7 +269,7 @@ def pullers(document: Document, partition: int, n: int) -> tuple[str, ...]:
 def sources(document: Document, partition: int, n: int, puller: str) -> tuple[tuple[str, ...], int]:
     """Whom to stream from, and of how many: so many that every acknowledged write is met. Who stays has met itself.
 
-    None are needed (0) when every copy is lost, which happens to buckets of one replica only.
+    None are needed (0) when every copy is lost, which happens to buckets of one replica only; or when who stays has all that a majority has.
     """
     old, _ = document.sets(partition, n)
     change = document.change
@@ -277,6 +277,14 @@ def sources(document: Document, partition: int, n: int, puller: str) -> tuple[tu
     there = tuple(node for node in old if node not in (lost, puller))
     need = blocking(len(old)) - (puller in old and puller != lost)
     return there, 0 if not there and need == 1 else need
+
+
+def leavers(document: Document, partition: int, n: int) -> tuple[str, ...]:
+    """The old replicas that will be none, but for one whose data is gone: what one of them alone holds would go with it."""
+    old, new = document.sets(partition, n)
+    change = document.change
+    lost = change.lost if change is not None else ""
+    return tuple(node for node in old if node not in (*new, lost))
 
 
 def barred(document: Document, partition: int, n: int, adopted: frozenset[str] | set[str]) -> bool:

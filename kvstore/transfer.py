@@ -20,6 +20,9 @@ Rule 6. Of class `cas` promises come first, and until they have a newcomer takes
 a quorum has promised never to take would else find takers among the newcomers, and look chosen (docs/decisions/0010,
 `tests/kvstore/test_moving_promises.py`).
 
+Rule 7. Where a write may be acknowledged by fewer than a majority, every replica that goes hands over all it holds, for some of it may be nowhere
+else. It is waited for as long as it is not suspected: the promise of such buckets does not reach beyond a lost node.
+
 Tombstones travel as records do.
 """
 
@@ -29,8 +32,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kvstore.acceptor import PROMISES
-from kvstore.config import BucketConfig
-from kvstore.document import BOTH_OLD, newcomers, pullers, sources
+from kvstore.config import ATOMIC, BucketConfig
+from kvstore.document import BOTH_OLD, leavers, newcomers, pullers, sources
 from kvstore.events import CorruptRecord, Damaged, Failure, Log, Record
 from kvstore.flows import cas
 from kvstore.flows.steps import Durable, Flow, Op, Pause, Tell
@@ -177,15 +180,18 @@ class Transfer:
             there, need = sources(document, partition, bucket.n, node.name)
             if self._one:
                 need = min(need, 1)
-            if not need:
+            if not need and not there:
                 node.emit(
                     Log(f"bucket {bucket.name}, partition {partition}: its only replica is lost", "lost")
                 )
                 continue
-            for name in self._streamed(bucket):
+            for name in self._streamed(bucket) if need else ():
                 yield from self._records(op, bucket, name, epoch, there, need)
                 if name != bucket.name:
                     self._bound[bucket.name, partition] = epoch
+            for leaver in leavers(document, partition, bucket.n) if bucket.mode not in ATOMIC else ():
+                if node.upkeep.alive(leaver):
+                    yield from self._records(op, bucket, bucket.name, epoch, (leaver,), 0)
         if node.overlay.loose:
             node.emit(node.overlay.barrier())
         yield Durable(node.overlay.ticket)
@@ -199,11 +205,14 @@ class Transfer:
     def _records(
         self, op: Op, bucket: BucketConfig, name: str, epoch: int, there: tuple[str, ...], need: int
     ) -> Flow:
+        """Stream from `need` of these nodes; 0: from all who are not suspected and can read what they hold."""
         after: bytes | None = None
         acceptor = self._node.replica.acceptor
         while self._node.view.since(op.partition) == epoch:
             body = (name, op.partition, epoch, after, PAGE_RECORDS)
             ask = Tell(Scan, there, body, lambda answers: len(answers) >= need)
+            if not need:
+                ask.enough = partial(self._no_more, ask)
             yield ask
             pages: list[Page] = list(ask.answers.values())
             ends = [page.records[-1].key for page in pages if not page.done]
@@ -220,6 +229,11 @@ class Transfer:
                 return
             after = end
             yield Pause(size / BYTES_PER_MS)
+
+    def _no_more(self, ask: Tell, answers: dict[str, Any]) -> bool:
+        """Whether everybody asked has answered, or will not."""
+        alive = self._node.upkeep.alive
+        return all(name in answers or name in ask.refusals or not alive(name) for name in ask.replicas)
 
     def _merge(self, record: Record) -> None:
         try:

@@ -201,3 +201,51 @@ def test_a_plan_says_what_would_move_and_moves_nothing() -> None:
     assert plan["replicas"] == 192
     assert made.node("a").view.epoch == 1
     assert made.ask("a", "PING") == Simple("PONG")
+
+
+# ---- what only one replica holds ------------------------------------------------------------------------------------
+
+
+def held_by_b_alone(names: str) -> Cluster:
+    """Acknowledged by one replica of each key, of which no other has a copy."""
+    promise = bucket("default", "eventual", n=min(3, len(names)), read_repair="none")
+    made = Cluster(names, promise, seed=5, anti_entropy_ms=0.0, hint_bytes_max=1)
+    made.idle(1_000.0)
+    others = [name for name in names if name != "b"]
+    made.network.cut = {pair for other in others for pair in ((other, "b"), ("b", other))}
+    document = made.node("b").view.document
+    for key in KEYS:
+        if "b" in walk(document.owners, partition_of(key), 3):
+            assert failed(made.ask("b", "SET", key, b"v-" + key)) is None
+    assert len(on_disk(made, "b")) > 30
+    assert made.node("b").upkeep.hints.pending_bytes == 0  # a hint would bring the copies as well
+    made.network.cut = set()
+    return made
+
+
+@pytest.mark.parametrize("names", ["abcd", "abc", "ab"])
+def test_who_goes_hands_over_what_nobody_else_holds(names: str) -> None:
+    made = held_by_b_alone(names)
+    mine = on_disk(made, "b")
+    made.ask("a", "KV.CLUSTER", "LEAVE", "b")
+    rest = names.replace("b", "")
+    settle(made, rest)
+    assert on_disk(made, "b") == set()
+    assert set().union(*(on_disk(made, name) for name in rest)) == mine
+
+
+def test_who_is_pushed_out_by_a_newcomer_hands_over_too() -> None:
+    made = held_by_b_alone("abc")
+    mine = on_disk(made, "b")
+    made.add("d")
+    made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    settle(made, "abcd")
+    assert on_disk(made, "b") < mine
+    assert set().union(*(on_disk(made, name) for name in "abcd")) == mine
+
+
+def test_who_goes_and_is_dead_is_not_waited_for() -> None:
+    made = held_by_b_alone("abcd")
+    made.crash("b")
+    made.ask("a", "KV.CLUSTER", "LEAVE", "b")
+    settle(made, "acd")
