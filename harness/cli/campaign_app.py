@@ -111,3 +111,28 @@ def campaign_replay(file: File, finding: Id, out: Folder = Path("campaign"), jso
     from harness.cli.campaign_status import replay_finding
 
     return replay_finding(file, finding, out, json=json)
+
+
+@campaign.command("runs")
+def campaign_runs(
+    file: File,
+    night: Annotated[int | None, typer.Option(help="Of this night only, counted from 0.")] = None,
+    item: Annotated[str | None, typer.Option(help="Of this item only.")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="violation, crash, infrastructure, unknown, vacuous or ok.")
+    ] = None,
+    finding: Annotated[
+        str | None, typer.Option(help="That show this finding, or one of its family.", metavar="FINDING")
+    ] = None,
+    out: Folder = Path("campaign"),
+    json: Json = False,
+) -> int:
+    """List the runs of all nights, or some of them: seed, outcome, and the findings they show.
+
+    Example:
+
+      quorate campaign runs campaigns/smoke.toml --outcome violation --out smoke
+    """
+    from harness.cli.campaign_status import list_runs
+
+    return list_runs(file, night, item, outcome, finding, out, json=json)

@@ -1,4 +1,4 @@
-"""`quorate campaign status`, `show` and `replay`: look into a ledger between two mornings. Nothing in it is changed, so a night may go on meanwhile."""
+"""`quorate campaign status`, `runs`, `show` and `replay`: look into a ledger between two mornings. Nothing in it is changed, so a night may go on meanwhile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from harness.campaign.chosen import HEAD, Choice, chosen, line_of, run_json
 from harness.campaign.file import Campaign, load_campaign
 from harness.campaign.findings import Finding, findings
 from harness.campaign.ledger import Ledger, Night, opened
@@ -62,6 +63,22 @@ def status_lines(found: Status, path: Path, folder: Path) -> list[str]:
         lines += [f"  {each.id} {each.title} ({each.configuration})" for each in each_of]
     resolved = sum(each.state == "resolved" for each in found.findings)
     return [*lines, f"resolved: {resolved or 'none'}"]
+
+
+def list_runs(
+    path: Path, night: int | None, item: str | None, outcome: str | None, finding: str | None, folder: Path, *, json: bool
+) -> int:  # fmt: skip
+    """The runs that are asked for."""
+    choice = Choice(night, item, outcome, finding)
+    load_campaign(readable(path))
+    with opened(folder / LEDGER) as ledger:
+        begun(ledger, path, folder)
+        found = list(chosen(ledger.records(night), choice))
+    if json:
+        emit([run_json(run) for run in found])
+    else:
+        print("\n".join([HEAD, *map(line_of, found), words.plural(len(found), "run")]))
+    return 0
 
 
 def counted(found: dict[str, int]) -> str:

@@ -169,7 +169,28 @@ def test_status_of_a_night_that_ended_and_of_one_that_goes_on(
     assert {path.name for path in out.iterdir()} == {"campaign.sqlite"}  # it only looks
 
 
-@pytest.mark.parametrize("what", [["status"], ["show", "3419363c"], ["replay", "3419363c"]])
+def test_runs_are_listed_by_what_is_asked_for(
+    night: Path, finding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, every = told(capsys, night, "runs")
+    assert [(run["night"], run["seed"], run["outcome"], run["findings"]) for run in every] == [
+        (0, 1, "violation", [finding]),
+        (0, 2, "violation", [finding]),
+    ]
+    for one in (finding, finding.partition("-")[0]):
+        assert told(capsys, night, "runs", "--finding", one, "--item", "wrong", "--outcome", "violation")[1] == every  # fmt: skip
+    for none in (["--night", "1"], ["--item", "right"], ["--outcome", "ok"], ["--finding", "00000000"]):
+        assert told(capsys, night, "runs", *none) == (0, [])
+    place = [str(night / "small.toml"), "--out", str(night / "out")]
+    assert status_of(["campaign", "runs", *place]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == ["night", "seed", "outcome", "ops", "item"]
+    assert [line.split()[:3] for line in said[1:3]] == [["0", "1", "violation"], ["0", "2", "violation"]]
+    assert said[3] == "2 runs"
+    assert "'bad'" in refused(capsys, "runs", *place, "--outcome", "bad")
+
+
+@pytest.mark.parametrize("what", [["status"], ["runs"], ["show", "3419363c"], ["replay", "3419363c"]])
 def test_a_ledger_that_is_missing_or_empty_is_told(
     what: list[str], night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
