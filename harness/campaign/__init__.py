@@ -6,6 +6,7 @@ ledger    one SQLite file: nights, runs; what is in it is not run again
 shape     what a core comes down to, and the pattern that runs with the same bug have in common
 findings  records of all nights ─► New, Ongoing, Rare, Resolved; the bound that clean runs support
 regime    how often a finding shows now, when that has changed
+trends    on which night latency or throughput changed
 status    where the nights stand, one finding, its example made again
 page      ─► HTML, Markdown, JSON, JUnit XML, SARIF
 """

@@ -24,6 +24,7 @@ from typing import Final
 from harness.campaign.file import Accepted, Campaign
 from harness.campaign.ledger import Record
 from harness.campaign.regime import regime
+from harness.campaign.trends import Trend, by_night, trends
 from harness.intervals import clean_bound, wilson
 from harness.results import CLASSES, CRASH, INFRASTRUCTURE, OK, VIOLATION
 
@@ -169,6 +170,7 @@ class Summary:
     clean_runs: int  # of all nights since its last violation
     bound: float
     p99_ms: tuple[float, ...]  # the median of each night, in order
+    trends: tuple[Trend, ...]
 
 
 def summaries(campaign: Campaign, records: Iterable[Record], night: int) -> list[Summary]:
@@ -186,10 +188,6 @@ def _summary(name: str, runs: Sequence[Record], night: int) -> Summary:
     for run in tonight:
         for kind, count in run.faults.items():
             bit[kind] = bit.get(kind, 0) + count
-    by_night: dict[int, list[float]] = {}
-    for run in runs:
-        if run.p99_ms is not None:
-            by_night.setdefault(run.night, []).append(run.p99_ms)
     return Summary(
         item=name,
         outcomes={each: count for each in CLASSES if (count := sum(run.outcome == each for run in tonight))},
@@ -198,7 +196,8 @@ def _summary(name: str, runs: Sequence[Record], night: int) -> Summary:
         cpu_s=round(sum(run.cpu_s for run in tonight), 2),
         clean_runs=clean,
         bound=clean_bound(clean),
-        p99_ms=tuple(sorted(found)[len(found) // 2] for _, found in sorted(by_night.items())),
+        p99_ms=tuple(by_night(runs, lambda run: run.p99_ms).values()),
+        trends=trends(runs),
     )
 
 

@@ -49,6 +49,7 @@ class Morning:
                 {
                     "item": each.item, "outcomes": dict(each.outcomes), "faults": dict(each.bit), "ops": each.ops, "cpu_s": each.cpu_s,
                     "clean_runs": each.clean_runs, "bound": round(each.bound, 6), "p99_ms": list(each.p99_ms),
+                    "trends": [{"what": t.what, "night": t.night, "before": t.before, "after": t.after, "p": round(t.p, 4)} for t in each.trends],
                 }
                 for each in self.summaries
             ],
@@ -129,6 +130,14 @@ def _items(found: Morning) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for cells in item_cells(found):
         yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield from (f"- {line}" for line in trend_lines(found))
+
+
+def trend_lines(found: Morning) -> list[str]:
+    """What changed over the nights, the latest first."""
+    every = [(trend, each.item) for each in found.summaries for trend in each.trends]
+    return [f"{item}: {trend}." for trend, item in sorted(every, key=lambda pair: -pair[0].night)]
 
 
 def item_cells(found: Morning) -> Iterator[tuple[str, ...]]:

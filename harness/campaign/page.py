@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.campaign.morning import Morning, item_cells, told
+from harness.campaign.morning import Morning, item_cells, told, trend_lines
 from harness.report import words
 from harness.report.page import embedded, render
 
@@ -26,6 +26,7 @@ def morning_page(found: Morning) -> str:
             "night_version": found.night.version,
             "findings": [finding_parts(found, each) for each in found.findings],
             "items": list(item_cells(found)),
+            "trends": trend_lines(found),
             "trouble": trouble[:TROUBLE_MAX],
             "data": embedded(found.as_json()),
         },

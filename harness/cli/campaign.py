@@ -23,6 +23,7 @@ from harness.campaign.morning import (  # fmt: skip
     morning,
     sarif,
     told,
+    trend_lines,
 )
 from harness.campaign.night import configuration_of, go, todo
 from harness.campaign.page import morning_page
@@ -153,6 +154,8 @@ def show(found: Morning, folder: Path) -> None:
     for cells in item_cells(found):
         table.add_row(*cells)
     console.print(table)
+    for line in trend_lines(found):
+        console.print(line, markup=False, soft_wrap=True)
     say(f"report: {folder / 'morning.html'}")
 
 

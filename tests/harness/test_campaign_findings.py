@@ -216,6 +216,18 @@ def test_sarif_and_annotations_tell_what_is_there_tonight() -> None:
     assert "accepted by ada until 2026-11-25: known" in markdown(accepted)
 
 
+def test_a_change_of_latency_is_in_every_form() -> None:
+    nights = [
+        night(number, 0, 3, p99_ms=(4.0 if number < 6 else 8.0) + number % 2 / 5) for number in range(12)
+    ]
+    morning = made(functools.reduce(operator.iadd, nights, []))
+    line = "item: p99 (ms) rose from 4.1 to 8.1 with night 6."
+    assert f"- {line}\n" in markdown(morning)
+    assert f"<li>{line}</li>" in morning_page(morning)
+    (item,) = morning.as_json()["items"]
+    assert [(trend["what"], trend["night"]) for trend in item["trends"]] == [("p99 (ms)", 6)]
+
+
 def test_two_nights_differ_by_what_shows_in_them() -> None:
     records = night(0, 1, 2) + night(1, 0, 2) + night(2, 1, 2)
     found = findings(records, (), TODAY)
