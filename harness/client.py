@@ -10,7 +10,7 @@ An error that nobody has classified is `info`: in doubt the operation may have h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from checkers.op import Op, Type
 
@@ -35,6 +35,10 @@ class ChannelError(Exception):
         self.definite = definite
 
 
+NO_ANSWER: Final = (ChannelError, OSError, EOFError)
+"""What asking a node may raise, where its channel is a plain socket too: the node did not answer."""
+
+
 class Channel(Protocol):
     """A connection to one node, in either world: a socket on hosts, a stream of events in the simulator.
 
@@ -43,7 +47,7 @@ class Channel(Protocol):
     """
 
     async def request(self, command: Sequence[bytes], *, timeout_s: float) -> Any:
-        """Send one command and wait for its answer. Raises ChannelError (a time-out is never definite)."""
+        """Send one command and wait for its answer. Raises ChannelError (a time-out is never definite), or what its socket raises."""
 
     async def close(self) -> None:
         """Close. Never raises."""

@@ -20,10 +20,10 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.named import located
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import (
     FAULT_TIMES,
@@ -39,6 +39,7 @@ from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
 from harness.plan_tape import Cuts, parse_tape, tape_table
 from harness.plan_toml import PlanError as PlanError
+from harness.plan_toml import nearest as nearest
 from harness.plan_toml import read_toml, write_key, write_value
 
 
@@ -115,7 +116,12 @@ def load_plan(path: Path | str) -> Plan:
         raise PlanError(f"{path}: there is no such plan; give the path of a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: cannot be read as a plan: {error}") from None
-    return parse_plan(text, str(path))
+    return of_folder(parse_plan(text, str(path)), Path(path).parent)
+
+
+def of_folder(plan: Plan, folder: Path) -> Plan:
+    """The plan with the files it names, of a system or a workload of yours, found from there."""
+    return replace(plan, system=located(plan.system, folder), workload=located(plan.workload, folder))
 
 
 def parse_plan(text: str, source: str = "plan") -> Plan:
@@ -335,15 +341,6 @@ WORDS = {
     list: "a list",
     bool: "true or false",
 }
-
-
-def nearest(word: Any, names: Iterable[str], *, told: bool = False) -> str:
-    """`; did you mean …?` if a name is near, else the list of names (unless they were told already)."""
-    names = tuple(names)
-    near = get_close_matches(str(word), names, n=1, cutoff=0.75)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return "" if told else f"; there are {', '.join(names)}"
 
 
 def known_claims() -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, Final
 
-from harness.plan import Plan, PlanError, dump_plan, parse_plan
+from harness.plan import Plan, PlanError, dump_plan, of_folder, parse_plan
 
 TABLES: Final = {"system": "system_options", "options": "options", "sim": "sim", "hosts": "hosts"}
 OWN: Final = {field.name for field in fields(Plan)} - {
@@ -32,7 +33,9 @@ def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:
             plan = with_value(plan, name.strip(), toml_value(text), text)
         except PlanError as error:
             raise PlanError(f"--set {error}") from None
-    return parse_plan(dump_plan(plan), f"{source} with --set") if changes else plan
+    if not changes:
+        return plan
+    return of_folder(parse_plan(dump_plan(plan), f"{source} with --set"), Path.cwd())
 
 
 def with_value(plan: Plan, name: str, value: Any, text: str) -> Plan:

@@ -1,4 +1,4 @@
-"""TOML, as far as the standard library leaves it to us: errors that name line and column, and writing.
+"""TOML, as far as the standard library leaves it to us: errors that name line and column or the word that was meant, and writing.
 
 plan.toml:3:7: this is not TOML: Expected '=' after a key in a key/value pair
 """
@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 
 class PlanError(Exception):
     """A plan, option or input that cannot be used: what is wrong, where, and what to do. Exit status 254."""
+
+
+def nearest(word: Any, names: Iterable[str], *, told: bool = False) -> str:
+    """`; did you mean …?` if a name is near, else the list of names (unless they were told already)."""
+    names = tuple(names)
+    near = get_close_matches(str(word), names, n=1, cutoff=0.75)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return "" if told else f"; there are {', '.join(names)}"
 
 
 def read_toml(text: str, source: str) -> dict[str, Any]:

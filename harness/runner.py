@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from checkers import History
 from checkers.levels import LEVELS
@@ -31,7 +31,7 @@ from checkers.online import RegisterWatch
 from checkers.op import Op
 from checkers.verdict import Verdict
 from harness import runs
-from harness.client import ChannelError, Client
+from harness.client import Client
 from harness.generator import (
     Generator,
     any_of,
@@ -55,9 +55,16 @@ from harness.plan_claims import Documented, dump_claims
 from harness.plan_options import PRIMARIES
 from harness.recorder import FileSink, Recorder, Sink
 from harness.results import results_of
-from harness.system import SystemFault, SystemUnderTest, find_system
+from harness.system import (
+    SimulatedSystem,
+    SystemFault,
+    SystemUnderTest,
+    find_system,
+    refuse_incomplete,
+)
 from harness.workload import Workload, find_workload
 from harness.worlds import World, WorldError
+from harness.worlds.serving import serves
 from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.guard import guarded
 from harness.worlds.sim.tape import RecordedStreams, Streams, streams_of
@@ -119,11 +126,9 @@ class Story:
         self.kind = world
         nodes = plan.node_names
         given = {"concurrency": plan.concurrency, "rate": plan.rate, "time_limit_s": plan.time_limit_s, "op_timeout_ms": plan.op_timeout_ms}  # fmt: skip
-        try:
-            self.system: SystemUnderTest = find_system(plan.system)(plan.system_options, nodes)
-            self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
-        except KeyError as error:
-            raise PlanError(str(error.args[0])) from None
+        self.system: SystemUnderTest = find_system(plan.system)(plan.system_options, nodes)
+        refuse_incomplete(self.system, plan.system, world)
+        self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
         refuse_impossible(plan, world, self.system)
         self.heat = Heat() if self.is_aimed() else None
         strokes = plan.strokes or timetable(
@@ -137,6 +142,11 @@ class Story:
         self.world: World | None = None
         self.start_s = 0.0  # the loop's time at the zero of the history
         self.began: float | str | None = None  # the same as the logs of the nodes tell the time
+
+    def simulated(self, loop: SimLoop) -> SimWorld:
+        """The simulated world of this run."""
+        system = cast(SimulatedSystem, self.system)
+        return SimWorld(system, self.plan.sim, self.plan.seed, loop=loop, streams=self.streams)
 
     def is_aimed(self) -> bool:
         """Whether some fault is aimed at primaries. Raises PlanError if nobody can tell who they are."""
@@ -188,22 +198,11 @@ class Story:
         deadline = loop.time() + SETTLE_S_MAX
         left = list(self.world.nodes)
         while left and loop.time() < deadline:
-            if await self.serves(left[0]):
+            if await serves(self.world, left[0]):
                 left.pop(0)
             else:
                 await asyncio.sleep(SETTLE_POLL_S)
         return left
-
-    async def serves(self, node: str) -> bool:
-        """Whether a node is ready, as it says itself."""
-        assert self.world is not None
-        with suppress(ChannelError):
-            channel = await self.world.dial(node)
-            try:
-                return await self.system.ready(channel)
-            finally:
-                await channel.close()
-        return False
 
     async def play(self, world: World, history: Sink, faults: Callable[[bytes], None]) -> None:
         """Steps 3 to 7."""
@@ -338,7 +337,7 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
 
         def simulated(loop: SimLoop | None) -> World:
             assert loop is not None
-            return SimWorld(story.system, plan.sim, plan.seed, loop=loop, streams=story.streams)
+            return story.simulated(loop)
 
         return simulated
     if story.kind != "hosts":

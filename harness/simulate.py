@@ -55,7 +55,7 @@ def simulate_run(
 
     def make(loop: SimLoop | None) -> World:
         assert loop is not None
-        world = SimWorld(story.system, plan.sim, plan.seed, loop=loop, streams=story.streams)
+        world = story.simulated(loop)
         on_world(world, loop)
         return world
 

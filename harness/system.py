@@ -1,12 +1,13 @@
 """System: the thing under test, described once for both worlds.
 
     SystemUnderTest(options, nodes)
-        .simulated(node, env)  ──► SimulatedNode     for the simulator: events in, effects through `env`
         .deployment()          ──► Deployment        for hosts: what to upload, how to start, where it listens
         .dial(address)         ──► Channel           for hosts: connect to a started node
         .ready(channel)                              is this node serving?
+    SimulatedSystem, besides
+        .simulated(node, env)  ──► SimulatedNode     for the simulator: events in, effects through `env`
 
-A system registers under the entry-point group `quorate.systems`; the harness knows none by name.
+A plan names it (`harness.named`); the harness knows none by name. `docs/your-own-system.md` shows how to write one.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import entry_points
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from harness.client import Channel
+from harness.named import find
+from harness.plan_toml import PlanError
 
 
 class SystemFault(Exception):
@@ -86,18 +87,23 @@ class SimulatedNode(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """How a system gets on a host and runs there. `{node}` in paths and arguments stands for the node's name."""
+    """How a system gets on a host and runs there. `{node}` in paths and arguments stands for the node's name.
 
-    bundle: Callable[[], bytes]  # a tar.gz, unpacked into `directory`; made once for all nodes
-    directory: str
-    files: Callable[
-        [str, Mapping[str, str]], Mapping[str, bytes]
-    ]  # (node, {node: address}) -> {path: content}
-    command: Sequence[str]
-    environment: Mapping[str, str]
+    `directory`, `data_directory` and `log_file` are the system's alone: a run empties them before it begins and removes them when it ends.
+    """
+
+    directory: str  # where the command runs
+    command: Sequence[str]  # what stays in the foreground
     client_port: int
     data_directory: str
-    log_file: str
+    log_file: str  # of what the command prints
+    files: Callable[[str, Mapping[str, str]], Mapping[str, bytes]] = (
+        lambda node, addresses: {}
+    )  # (node, {node: address}) -> {path: content}
+    environment: Mapping[str, str] = field(default_factory=dict)
+    bundle: Callable[[], bytes] = (
+        bytes  # a tar.gz, unpacked into `directory`; made once for all nodes; empty: none
+    )
     requires: Callable[[Callable[[str], str]], None] = field(
         default=lambda run: None
     )  # probe a host, raise SystemFault
@@ -109,22 +115,26 @@ class SystemUnderTest(Protocol):
     name: str
     nodes: tuple[str, ...]
 
-    def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
-        """Make one incarnation of a simulated node."""
-
     def deployment(self) -> Deployment:
         """Say how it is put on hosts."""
 
     async def dial(self, host: str, port: int, *, timeout_s: float) -> Channel:
-        """Connect to a node on a host."""
+        """Connect to a node on a host. Raises NO_ANSWER (`harness.client`): nothing was sent."""
 
     async def ready(self, channel: Channel) -> bool:
-        """True when the node serves and sees a majority of its peers."""
+        """True when the node serves and sees a majority of its peers. Raises NO_ANSWER, or takes long: not yet."""
 
     def describe(self) -> Mapping[str, Any]:
         """Its configuration, for the report. `n`, `r` and `w`, where it has them, are what staleness is predicted from, and
         `simulated_commit_ms`, the least and the longest that a simulated replica takes to make a write durable.
         """
+
+
+class SimulatedSystem(SystemUnderTest, Protocol):
+    """A system that runs in the simulator too."""
+
+    def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
+        """Make one incarnation of a simulated node."""
 
 
 class Layout(NamedTuple):
@@ -184,11 +194,25 @@ SystemFactory = Callable[[Mapping[str, Any], Sequence[str]], SystemUnderTest]
 """(the plan's [system] table without `name`, node names) -> a system. Raises PlanError on a bad option."""
 
 
-@cache  # looking through what is installed takes as long as a short run in the simulator
+NEEDED: Final[Mapping[str, Sequence[str]]] = {
+    "sim": ("name", "nodes", "ready", "describe", "simulated"),
+    "hosts": ("name", "nodes", "ready", "describe", "deployment", "dial"),
+}
+"""What a system has to have, by world."""
+
+
 def find_system(name: str) -> SystemFactory:
-    """Look a system up by its entry point; raises KeyError naming those there are."""
-    found = {point.name: point for point in entry_points(group="quorate.systems")}
-    if name not in found:
-        raise KeyError(f"no system {name!r}; there are: {', '.join(sorted(found)) or 'none'}")
-    factory: SystemFactory = found[name].load()
+    """A system by its name (`harness.named`). Raises PlanError, as does the factory."""
+    factory: SystemFactory = find("system", name)
     return factory
+
+
+def refuse_incomplete(system: object, name: str, world: str) -> None:
+    """Raises PlanError if the system that a plan calls `name` lacks what this world needs."""
+    lacking = [needed for needed in NEEDED.get(world, ()) if not hasattr(system, needed)]
+    if lacking == ["simulated"]:
+        raise PlanError(f"the system {name} has no simulated form (`simulated`); run it with --world hosts")
+    if lacking:
+        raise PlanError(
+            f"the system {name} lacks {', '.join(lacking)}, which the world {world} needs; docs/your-own-system.md says what each is"
+        )

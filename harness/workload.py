@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
+from functools import wraps
 from typing import Any
 
 from harness.client import Channel, Client
+from harness.named import find
+from harness.plan_toml import PlanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,17 @@ WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
 """The plan's [options], plus `concurrency`, `rate`, `time_limit_s` and `op_timeout_ms` -> a workload. Raises PlanError."""
 
 
-@cache  # looking through what is installed takes as long as a short run in the simulator
 def find_workload(name: str) -> WorkloadFactory:
-    """Look a workload up by its entry point; raises KeyError naming those there are."""
-    found = {point.name: point for point in entry_points(group="quorate.workloads")}
-    if name not in found:
-        raise KeyError(f"no workload {name!r}; there are: {', '.join(sorted(found)) or 'none'}")
-    factory: WorkloadFactory = found[name].load()
-    return factory
+    """A workload by its name (`harness.named`). Raises PlanError, as does the factory."""
+    factory = find("workload", name)
+
+    @wraps(factory)
+    def make(options: Mapping[str, Any]) -> Workload:
+        made = factory(options)
+        if not isinstance(made, Workload):
+            raise PlanError(
+                f"workload {name!r}: it makes a {type(made).__name__}, and no harness.workload.Workload"
+            )
+        return made
+
+    return make

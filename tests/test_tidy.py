@@ -60,6 +60,7 @@ EDGE = (
     "harness/runs.py",
     "harness/search/explore.py",
     "harness/worlds/hosts/",
+    "harness/worlds/serving.py",
     "harness/worlds/sim/",
     "harness/nemesis/client.py",
     "harness/nemesis/flapping.py",

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from checkers.op import Op, Type
-from harness.client import ChannelError
+from harness.client import NO_ANSWER
 from harness.nemesis import disks, faults, links, members
 from harness.nemesis.aim import aimed, at_point, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
@@ -112,7 +112,7 @@ class NemesisClient:
         for node in self._world.nodes:
             if key is None or (await self._world.process(node)).state != "running":
                 continue
-            with suppress(ChannelError):
+            with suppress(*NO_ANSWER):
                 channel = await self._world.dial(node)
                 try:
                     if found := await cast(LedSystem, self._world.system).primaries(channel, key):

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from harness.client import ChannelError
+from harness.client import NO_ANSWER
 from harness.nemesis.faults import Fault
 from harness.system import ElasticSystem, Layout, SystemFault
 from harness.worlds import World, WorldError
@@ -56,7 +56,7 @@ async def look_at(world: World, node: str) -> Layout | None:
             return await elastic(world).layout(channel)
         finally:
             await channel.close()
-    except ChannelError:
+    except NO_ANSWER:
         return None
 
 
@@ -73,7 +73,7 @@ async def change(world: World, kind: str, node: str, lost: str, members: Sequenc
                 return ""
             finally:
                 await channel.close()
-        except (ChannelError, SystemFault) as error:
+        except (*NO_ANSWER, SystemFault) as error:
             why = str(error)
     return why
 

@@ -26,7 +26,7 @@ from harness.recorder import MemorySink
 from harness.runner import Story, perform
 from harness.search.trace import Book, Message
 from harness.worlds import World, WorldError
-from harness.worlds.sim import SimLoop, SimWorld
+from harness.worlds.sim import SimLoop
 from harness.worlds.sim.loop import SimTimeLimitError
 from harness.worlds.sim.net import SENT
 from harness.worlds.sim.node import SimMachine
@@ -57,7 +57,7 @@ def _whole(plan: Plan) -> tuple[Story, bytes]:
 
     def make(loop: SimLoop | None) -> World:
         assert loop is not None
-        return SimWorld(story.system, plan.sim, plan.seed, loop=loop, streams=story.streams)
+        return story.simulated(loop)
 
     try:
         perform(story, make, sink, lambda line: None)
@@ -76,9 +76,7 @@ class Paused:
         self.failure: WorldError | None = None
         self._loop = SimLoop(time_virtual_s_max=self._origin_s + until_s)
         self._story, self._sink, self._book = Story(plan, "sim"), MemorySink(), Book()
-        self._world = SimWorld(
-            self._story.system, plan.sim, plan.seed, loop=self._loop, streams=self._story.streams
-        )
+        self._world = self._story.simulated(self._loop)
         self._book.open(self._world, self._loop)
         self.machines: Mapping[str, SimMachine] = {
             node: self._world.machine(node) for node in self._world.nodes

@@ -101,9 +101,6 @@ class TinySystem:
     async def ready(self, channel: Channel) -> bool:
         return bool(await channel.request([b"PING"], timeout_s=1.0) == "PONG")
 
-    def simulated(self, node: str, env: Any) -> Any:
-        raise NotImplementedError("the tiny system has no simulated form")
-
     def describe(self) -> Mapping[str, Any]:
         return {}
 

@@ -1,8 +1,10 @@
 """The system's process on a host: started apart from SSH, found again by its pid file, signalled only when it is it.
 
-A pid alone proves nothing: it may have been given to another program since. A process is ours if its environment in
-/proc carries the mark we started it with (its command line may not: `python3` is often a wrapper that becomes another
-program); between looking and signalling its start time is compared on the host. Pid 1 is refused.
+    sh: its pid, and when it was born ─► pid_file, pid_file.born ─► exec env ─► exec redis-server …     one process throughout
+
+A pid alone proves nothing: it may have been given to another program since. With the tick of the host's uptime in which it was
+born it names one process (proc(5), field 22), whatever that becomes and writes over its command line or its environment. The
+tick is compared when it is looked for, and again, on the host, when it is signalled. Pid 1 is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +22,17 @@ MARK: Final = "QUORATE_PID_FILE"
 GONE: Final = ProcessState(None, "gone")
 POLL_S: Final = 0.02
 LOG_BYTES_MAX: Final = 4_000_000
+BORN: Final = "sed 's/.*) //' /proc/{pid}/stat 2>/dev/null | cut -d' ' -f20"
+"""Shell: the tick of the uptime in which a process began."""
+
+
+def found(pid_file: str) -> str:
+    """Shell that puts the pid of the process of this pid file in $pid, nothing if it is gone. `pid_file` is quoted, or a variable."""
+    return (
+        f"pid=$(cat {pid_file} 2>/dev/null) born=$(cat {pid_file}.born 2>/dev/null)\n"
+        'case "$pid" in ""|*[!0-9]*) pid=;; esac\n'
+        f'[ -n "$pid" ] && [ -n "$born" ] && [ "$({BORN.format(pid="$pid")})" = "$born" ] || pid='
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +62,12 @@ class Daemon:
     def start(self, connection: Connection, *, timeout_s: float = 5.0) -> int:
         """Start it in a session of its own and return its pid. Raises ControlError with its last words if it is gone."""
         variables = [f"{name}={value}" for name, value in {**self.environment, MARK: self.pid_file}.items()]
-        inner = f'echo $$ > {shlex.quote(self.pid_file)}; exec env "$@"'
+        born, pid_file = shlex.quote(f"{self.pid_file}.born"), shlex.quote(self.pid_file)
+        inner = f'{BORN.format(pid="$$")} >{born}; echo $$ >{pid_file}; exec env "$@"'
         words = shlex.join(["sh", "-c", inner, "sh", *variables, *self.command])
-        log, pid_file = shlex.quote(self.log_file), shlex.quote(self.pid_file)
+        log = shlex.quote(self.log_file)
         connection.shell(
-            f"set -e\ncd {shlex.quote(self.directory)}\nrm -f {pid_file}\n"
+            f"set -e\ncd {shlex.quote(self.directory)}\nrm -f {pid_file} {born}\n"
             f"mkdir -p {shlex.quote(self.log_file.rpartition('/')[0])}\n"
             f"setsid {words} >>{log} 2>&1 </dev/null &"
         )
@@ -68,11 +82,10 @@ class Daemon:
 
     def look(self, connection: Connection) -> Seen | None:
         """The process as it is now, None if there is none (or the pid is somebody else's, or a zombie's)."""
-        mark = shlex.quote(f"{MARK}={self.pid_file}")
         stat = connection.shell(
-            f"pid=$(cat {shlex.quote(self.pid_file)} 2>/dev/null) || exit 0\n"
-            'case "$pid" in ""|*[!0-9]*) exit 0;; esac\n'
-            f"tr '\\0' '\\n' 2>/dev/null </proc/$pid/environ | grep -qxF -e {mark} || exit 0\n"
+            f"{found(shlex.quote(self.pid_file))}\n"
+            '[ -n "$pid" ] || exit 0\n'
+            f"grep -qaF {MARK}= /proc/$pid/cmdline && exit 0\n"  # not the command yet, but what starts it
             "cat /proc/$pid/stat 2>/dev/null || true"
         ).stdout
         return parse_stat(stat)
@@ -86,7 +99,7 @@ class Daemon:
             raise ControlError(
                 f"{connection.host.label}: refusing to signal pid {seen.pid}: it is not a node's process."
             )
-        born = f"born=$(sed 's/.*) //' /proc/{seen.pid}/stat 2>/dev/null | cut -d' ' -f20)"
+        born = f"born=$({BORN.format(pid=seen.pid)})"
         connection.shell(
             f'{born}; [ "x$born" = x{seen.born} ] || exit 0; kill -{name} {seen.pid} 2>/dev/null || true'
         )

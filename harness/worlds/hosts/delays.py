@@ -15,16 +15,15 @@ from typing import Final
 
 from harness.control import Connection, ControlError
 from harness.worlds.hosts import delay_daemon
-from harness.worlds.hosts.daemon import MARK, POLL_S, Daemon
+from harness.worlds.hosts.daemon import POLL_S, Daemon, found
 from harness.worlds.hosts.packets import QUEUE_FIRST
 from harness.worlds.trouble import Trouble
 
 START_TIMEOUT_S: Final = 10.0
 HEAL: Final = r"""
 for file in {directory}/delay-*/pid; do
-  pid=$(cat $file 2>/dev/null) || continue
-  case "$pid" in ""|*[!0-9]*) continue;; esac
-  if tr '\0' '\n' </proc/$pid/environ 2>/dev/null | grep -qxF -e {mark}=$file; then
+  {found}
+  if [ -n "$pid" ]; then
     kill -TERM $pid && echo "packets are delayed no more: process $pid ends"
     turns=0
     while kill -0 $pid 2>/dev/null && [ $turns -lt 40 ]; do sleep 0.05; turns=$(( turns + 1 )); done
@@ -35,7 +34,7 @@ done
 
 def heal_script(directory: str) -> str:
     """Shell that ends our programs, and prints what it found."""
-    return HEAL.format(directory=shlex.quote(directory), mark=MARK)
+    return HEAL.format(directory=shlex.quote(directory), found=found("$file"))
 
 
 def daemon(directory: str, slot: int, trouble: Trouble | None = None) -> Daemon:

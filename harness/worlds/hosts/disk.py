@@ -23,7 +23,7 @@ from harness.plan_options import DISK_KINDS
 from harness.worlds import PowerCut, WorldError
 from harness.worlds.disk_trouble import FULL, REFUSALS, SLOW, DiskTrouble, Probe
 from harness.worlds.hosts import disk_program
-from harness.worlds.hosts.daemon import MARK, Daemon
+from harness.worlds.hosts.daemon import Daemon, found
 from harness.worlds.hosts.packets import LEFT, REMEDY
 
 TIMEOUT_S: Final = 60.0
@@ -32,9 +32,8 @@ HEAL: Final = r"""
 if place=$(cat {directory}/disk 2>/dev/null); then
   if grep -qF " $place ext4 " /proc/mounts; then
     for file in {directory}/disk-slow/pid {directory}/pid; do
-      pid=$(cat $file 2>/dev/null)
-      case "$pid" in ""|*[!0-9]*) continue;; esac
-      if tr '\0' '\n' 2>/dev/null </proc/$pid/environ | grep -qxF -e {mark}=$file; then
+      {found}
+      if [ -n "$pid" ]; then
         if [ $file = {directory}/pid ]; then kill -KILL $pid && echo "process $pid is killed, for the disk it writes on goes"
         else kill -TERM $pid && echo "the disk at $place is slow no more"; fi
         turns=0
@@ -79,7 +78,7 @@ def place_of(label: str, data: str, kinds: Iterable[str]) -> str:
 
 def heal_script(directory: str) -> str:
     """Shell that takes the disk away, and prints what it found."""
-    return HEAL.format(directory=shlex.quote(directory), mark=MARK, left=LEFT)
+    return HEAL.format(directory=shlex.quote(directory), found=found("$file"), left=LEFT)
 
 
 def drop(connection: Connection, directory: str) -> None:

@@ -16,17 +16,14 @@ from typing import Final
 
 from harness.control import Connection
 from harness.worlds.hosts import disk, links
-from harness.worlds.hosts.daemon import MARK
+from harness.worlds.hosts.daemon import found
 
 LEASE_S: Final = 20.0
 LAPSED: Final = "lapsed"
 
 HEAL: Final = r"""
-pid=$(cat {directory}/pid 2>/dev/null)
-case "$pid" in ""|*[!0-9]*) pid=;; esac
-if [ -n "$pid" ] && tr '\0' '\n' </proc/$pid/environ 2>/dev/null | grep -qxF -e {mark}={directory}/pid; then
-  if sed 's/.*) //' /proc/$pid/stat | grep -q '^[Tt]'; then kill -CONT $pid && echo "process $pid goes on"; fi
-fi
+{found}
+if [ -n "$pid" ] && sed 's/.*) //' /proc/$pid/stat | grep -q '^[Tt]'; then kill -CONT $pid && echo "process $pid goes on"; fi
 if [ -e {directory}/clock-offset ] && ! grep -qx '+0.000000' {directory}/clock-offset; then
   echo "the clock offset $(cat {directory}/clock-offset) s is taken back"
   printf '+0.000000\n' >{directory}/clock-offset.new && mv -f {directory}/clock-offset.new {directory}/clock-offset
@@ -47,7 +44,7 @@ done 2>/dev/null
 
 def heal_script(directory: str) -> str:
     """The shell that removes every fault of ours on a host and prints what it found."""
-    own = HEAL.format(directory=shlex.quote(directory), mark=MARK)
+    own = HEAL.format(directory=shlex.quote(directory), found=found(f"{shlex.quote(directory)}/pid"))
     return own + links.heal_script(directory) + disk.heal_script(directory)
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from harness.client import Channel, ChannelError
+from harness.client import Channel
 from harness.control import Connection, Control, ControlError
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
@@ -23,6 +23,7 @@ from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.hosts import clock, disk, lease, links, packets
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
+from harness.worlds.serving import first_asked
 from harness.worlds.trouble import Touches, Trouble
 
 T = TypeVar("T")
@@ -143,9 +144,10 @@ class HostsWorld:
         data = shlex.quote(self._data(node))
         connection.shell(f"mkdir -p {directory} {data} {RUN_DIRECTORY}")
         disk.prepare(connection, RUN_DIRECTORY, self._data(node), self._faults)
-        archive = f"{RUN_DIRECTORY}/bundle.tar.gz"
-        connection.upload(bundle, archive)
-        connection.shell(f"tar -xzf {archive} -C {directory} && rm -f {archive}", timeout_s=60.0)
+        if bundle:
+            archive = f"{RUN_DIRECTORY}/bundle.tar.gz"
+            connection.upload(bundle, archive)
+            connection.shell(f"tar -xzf {archive} -C {directory} && rm -f {archive}", timeout_s=60.0)
         for path, content in self._deployment.files(node, self._addresses).items():
             connection.upload(content, self._path(node, path), mode=0o600)
         clock.set_offset(connection, self._offset_file, 0.0)
@@ -189,13 +191,8 @@ class HostsWorld:
     async def _wait_ready(self, node: str, deadline: float) -> None:
         """Until the node says that it serves. Raises WorldError at the deadline, or at once if its process is gone."""
         while True:
-            with contextlib.suppress(ChannelError):
-                channel = await self.dial(node)
-                try:
-                    if await self.system.ready(channel):
-                        return
-                finally:
-                    await channel.close()
+            if await first_asked(self, node):
+                return
             state = await self.process(node)
             if state.state == "gone" or time.monotonic() > deadline:
                 words = await self._on(node, lambda connection: self._daemon(node).last_words(connection))

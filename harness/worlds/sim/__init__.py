@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from harness.client import ChannelError
-from harness.system import Rot, RottingSystem, SystemUnderTest
+from harness.system import Rot, RottingSystem, SimulatedSystem, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.sim.channel import SimChannel, Timeouts
@@ -47,7 +47,7 @@ class SimWorld:
 
     def __init__(
         self,
-        system: SystemUnderTest,
+        system: SimulatedSystem,
         options: Mapping[str, Any],
         seed: int,
         *,
@@ -55,7 +55,7 @@ class SimWorld:
         streams: Streams | None = None,
     ) -> None:
         self.nodes = system.nodes
-        self.system = system
+        self.system: SystemUnderTest = system
         self._loop = loop
         self._seed = seed
         self._streams = streams = streams or streams_of(seed, {})

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from harness.system import SimulatedNode, SystemUnderTest
+from harness.system import SimulatedNode, SimulatedSystem
 from harness.worlds.disk_trouble import LYING, REFUSALS, DiskTrouble
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import Network
@@ -98,7 +98,7 @@ class SimMachine:
         loop: SimLoop,
         network: Network,
         rng: random.Random,
-        system: SystemUnderTest,
+        system: SimulatedSystem,
         on_reply: Callable[[int, int, Any], None],
         awaited: Mapping[str, asyncio.Future[str | None]],
         on_end: Callable[[str], object],
