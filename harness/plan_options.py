@@ -26,6 +26,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "delay": {**LINKS, "delay_ms": float, "jitter_ms": float},
     "kill": {"targets": TARGETS},
     "power-loss": {"targets": TARGETS},
+    "power-off": {"targets": TARGETS},
     "disk-full": {"targets": TARGETS},
     "read-only": {"targets": TARGETS},
     "io-error": {"targets": TARGETS},
@@ -51,7 +52,7 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "delay": {"delay_ms": 100.0, "jitter_ms": 0.0},
 }
 """Faults of links other than partitions, and what their options are when a plan does not say."""
-DISK_KINDS = ("power-loss", "disk-full", "read-only", "io-error", "slow-disk", "lying-fsync")
+DISK_KINDS = ("power-loss", "power-off", "disk-full", "read-only", "io-error", "slow-disk", "lying-fsync")
 """Faults for which a node on hosts needs a disk of its own."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
 STRENGTHS: Mapping[str, Mapping[str, float]] = {

@@ -5,6 +5,7 @@ A fault on several nodes bit if it did on every node where it could: one whose p
 kind        start                  it bit if                              healed if
 kill        SIGKILL, restart later the process was there, and is gone     a process with another pid is there
 power-loss  kill, lose what is not synced  the process is gone, and so is something that was not synced  as kill
+power-off   the link goes, then as power-loss  as power-loss, and packets were dropped  as kill
 wipe        kill, empty the disk   the process is gone, and so is what was kept  as kill
 pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
 clock       shift wall clocks      the offset measured is the one asked   the offset measured is none
@@ -102,6 +103,28 @@ class PowerLoss(Kill):
         self.judge(bites, "the power did not go" if bites else "no process was there to lose its power")
 
 
+class PowerOff(PowerLoss):
+    """A whole node goes: its link first, so that nobody hears its end; then its power. At the end the link is there before the process."""
+
+    kind = "power-off"
+
+    async def start(self, world: World) -> None:
+        """Cable, then power."""
+        await world.unplug(self.nodes)
+        await super().start(world)
+
+    async def stop(self, world: World) -> None:
+        """Plug it in, start anew; somebody must have spoken to it meanwhile."""
+        dropped = await world.plug_in(self.nodes)
+        for node in self.nodes:
+            self.evidence.setdefault(node, {})["dropped"] = dropped[node]
+        await super().stop(world)
+        if self.bit:
+            self.judge(
+                {node: dropped[node] > 0 for node in self.nodes}, "nobody spoke to it while it was off"
+            )
+
+
 class Wipe(Kill):
     """The process is killed and its disk emptied; at the end a process is started on the empty disk."""
 
@@ -183,5 +206,5 @@ class ClockShift(Fault):
 
 
 KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
-    kind.kind: kind for kind in (Kill, PowerLoss, Wipe, Pause, ClockShift)
+    kind.kind: kind for kind in (Kill, PowerLoss, PowerOff, Wipe, Pause, ClockShift)
 }

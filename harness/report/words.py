@@ -43,6 +43,7 @@ FAULT_WORDS = {
     "io-error": "disks that failed every access",
     "slow-disk": "disks that stood still again and again",
     "lying-fsync": "disks that lost what they had synced",
+    "power-off": "whole nodes that were switched off, in silence",
     "wipe": "nodes that lost their disks",
     "bitflip": "damaged records on disks",
     "join": "nodes that joined",

@@ -72,6 +72,12 @@ class World(Protocol):
     async def cut_power(self, nodes: Sequence[str]) -> Mapping[str, PowerCut]:
         """Of all these nodes at once: the process is gone, and what is not synced on its disk. Hosts need a disk of each node's own for it."""
 
+    async def unplug(self, nodes: Sequence[str]) -> None:
+        """Nothing reaches these nodes, from peers or clients, and nothing leaves them. Nobody is told."""
+
+    async def plug_in(self, nodes: Sequence[str]) -> Mapping[str, int]:
+        """They can be reached again; how many packets or messages were lost meanwhile."""
+
     async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
         """Begin a trouble of the disks of these nodes, and look what a write there gets. Hosts need a disk of each node's own for it."""
 

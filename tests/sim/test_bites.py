@@ -25,6 +25,7 @@ class Shrugging:
         self.immune, self.absent = immune, absent
         self.state = {node: "gone" if node in absent else "running" for node in ("a", "b")}
         self.offset = {"a": 0.0, "b": 0.0}
+        self.dropped: dict[str, int] = {}
         self.keeping: set[str] = set()  # disks that lose nothing
         self.full = {"a", "b"} - immune
 
@@ -39,6 +40,15 @@ class Shrugging:
         for node in set(nodes) - self.immune:
             self.state[node] = "gone"
         return {node: PowerCut(forgot=node not in self.keeping, lost={}) for node in nodes}
+
+    async def unplug(self, nodes: Sequence[str]) -> None:
+        self.dropped = dict.fromkeys(nodes, 3)
+
+    async def plug_in(self, nodes: Sequence[str]) -> Mapping[str, int]:
+        return self.dropped
+
+    async def start(self, node: str) -> None:
+        self.state[node] = "running"
 
     async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
         return {node: self.probe(node, trouble) for node in nodes}
@@ -69,7 +79,7 @@ def started(kind: str, immune: str = "", absent: str = "") -> Fault:
     return fault
 
 
-@pytest.mark.parametrize("kind", ["kill", "power-loss", "pause", "clock", "disk-full", "read-only", "io-error", "slow-disk"])  # fmt: skip
+@pytest.mark.parametrize("kind", ["kill", "power-loss", "power-off", "pause", "clock", "disk-full", "read-only", "io-error", "slow-disk"])  # fmt: skip
 def test_one_of_two_is_not_enough(kind: str) -> None:
     assert started(kind).bit
     assert not started(kind, immune="a").bit
@@ -91,6 +101,17 @@ def test_a_power_loss_that_loses_nothing_is_none() -> None:
     asyncio.run(fault.start(world))
     assert (fault.bit, fault.note) == (False, "the power did not go on b")
     assert (fault.evidence["a"]["unsynced_gone"], fault.evidence["b"]["unsynced_gone"]) == (True, False)
+
+
+def test_a_node_to_which_nobody_spoke_was_not_seen_to_be_off() -> None:
+    fault = KINDS["power-off"](1, ("a", "b"), {})
+    world: Any = Shrugging(set(), set())
+    asyncio.run(fault.start(world))
+    assert fault.bit
+    world.dropped["b"] = 0
+    asyncio.run(fault.stop(world))
+    assert (fault.bit, fault.note) == (False, "nobody spoke to it while it was off on b")
+    assert (fault.evidence["a"]["dropped"], fault.evidence["b"]["dropped"]) == (3, 0)
 
 
 def test_a_wipe_bit_if_every_disk_had_something_on_it() -> None:

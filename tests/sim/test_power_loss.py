@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import load_plan
+from harness.plan import FaultPlan, load_plan
 from harness.simulate import SimRun, simulate_run
 
 PLAN = load_plan(Path(__file__).parents[2] / "examples" / "power_cut.toml")
@@ -30,3 +30,16 @@ def test_the_evidence_says_what_was_lost(durability: str, outcome: str) -> None:
         assert min(lost.values()) > 0, "up to a second of writes was not on disk yet, on every node"
     else:
         assert max(lost.values()) <= 20, "only what was on its way to the disk, which nobody was told"
+
+
+@pytest.mark.parametrize(("kind", "told"), [("power-loss", True), ("power-off", False)])
+def test_of_a_node_that_is_off_nobody_hears(kind: str, told: bool) -> None:
+    """A power loss alone resets connections and refuses new ones; where the link goes first there is silence, until the node is back."""
+    fault = FaultPlan(kind=kind, start_s=1.0, every_s=100.0, for_s=2.9, options={"targets": "all"})
+    run = simulate_run(replace(PLAN, faults=(fault,), time_limit_s=3.5), 1)
+    (record,) = run.faults
+    assert (record["bit"], record["healed"]) == (True, True), record["note"]
+    assert (b"connection reset" in run.lines) is told
+    assert (b"refused the connection" in run.lines) is told
+    if kind == "power-off":
+        assert min(record["evidence"][node]["dropped"] for node in record["nodes"]) > 0

@@ -38,6 +38,13 @@ def environment(library: str, offset_file: str) -> dict[str, str]:
     }
 
 
+def refusal(label: str, *, wanted: bool) -> str:
+    """Why the clock of a host cannot be shifted whose process has no library preloaded."""
+    if not wanted:
+        return f"{label}: clocks were not to be shifted in this run, so libfaketime is not preloaded."
+    return f"{label} has no libfaketime, so its clock cannot be shifted: `apt-get install faketime` there."
+
+
 def set_offset(connection: Connection, offset_file: str, offset_ms: float) -> None:
     """Write the offset by renaming, so that a reader finds the old or the new, never half."""
     new, path = shlex.quote(f"{offset_file}.new"), shlex.quote(offset_file)
@@ -49,8 +56,10 @@ def offset_text(offset_ms: float) -> str:
     return f"{offset_ms / 1000:+.6f}"
 
 
-def measure_ms(connection: Connection, pid: int) -> float:
+def measure_ms(connection: Connection, pid: int | None) -> float:
     """The offset of the wall clock as process `pid` sees it, against its host's, in milliseconds."""
+    if pid is None:
+        raise ControlError(f"{connection.host.label}: there is no process whose clock could be measured.")
     answer = connection.shell(
         f"settings=$(tr '\\0' '\\n' </proc/{pid}/environ | grep -E '^({SETTINGS})=')\n"
         f"grep -c -e /libfaketime /proc/{pid}/maps\n"

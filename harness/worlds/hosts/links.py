@@ -29,7 +29,7 @@ Each = Callable[[Callable[[str, Connection], Any], tuple[str, ...]], Awaitable[d
 SAMPLES: Final[Mapping[str, Trouble]] = {
     name: Trouble(number=0, kind=kind, links={}, share=share)
     for name, kind, share in (
-        ("partition", DROP, 1.0), ("flapping", DROP, 1.0), ("loss", DROP, 0.5), ("reset", RESET, 0.5), ("delay", DELAY, 1.0),
+        ("partition", DROP, 1.0), ("flapping", DROP, 1.0), ("power-off", DROP, 1.0), ("loss", DROP, 0.5), ("reset", RESET, 0.5), ("delay", DELAY, 1.0),
         ("rate", RATE, 1.0),
     )
 }  # fmt: skip

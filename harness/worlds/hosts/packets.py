@@ -22,7 +22,8 @@ from harness.control import Connection, ControlError
 from harness.worlds.trouble import DELAY, RESET, Touch, Trouble
 
 CHAIN: Final = "QUORATE"
-OURS: Final = f"{CHAIN}(-[0-9]+)?"
+OFF: Final = f"{CHAIN}-off"  # of a host whose cable is out: `cable`
+OURS: Final = f"{CHAIN}(-([0-9]+|off))?"
 ADDRESS: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 ACTS: Final = ("DROP", "REJECT", "NFQUEUE")
 NOBODY: Final = "192.0.2.1"  # an address of documentation (RFC 5737)
@@ -34,8 +35,10 @@ HEAL: Final = f"""
 for table in filter mangle; do
   chains=$(iptables -w -t $table -S 2>/dev/null | sed -n -E 's/^-N ({OURS})$/\\1/p')
   if [ -n "$chains" ]; then
-    echo "$(iptables -w -t $table -S | grep -c -E -e '^-A {CHAIN}-[0-9]+ .*-j ') rules are removed"
-    while iptables -w -t $table -C INPUT -j {CHAIN} 2>/dev/null; do iptables -w -t $table -D INPUT -j {CHAIN} || break; done
+    echo "$(iptables -w -t $table -S | grep -c -E -e '^-A {CHAIN}-([0-9]+|off) .*-j ') rules are removed"
+    for jump in "INPUT -j {CHAIN}" "INPUT -j {OFF}" "OUTPUT -j {OFF}"; do
+      while iptables -w -t $table -C $jump 2>/dev/null; do iptables -w -t $table -D $jump || break; done
+    done
     for chain in $chains; do iptables -w -t $table -F $chain; done
     for chain in $chains; do iptables -w -t $table -X $chain; done
     if iptables -w -t $table -S | grep -q -E -e '(^-N|-j|^-A) {OURS}( |$)'; then echo "rules of ours are {LEFT}"; fi

@@ -21,7 +21,7 @@ from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
-from harness.worlds.hosts import clock, disk, lease, links, packets
+from harness.worlds.hosts import cable, clock, disk, lease, links, packets
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
 from harness.worlds.serving import first_asked
 from harness.worlds.trouble import Touches, Trouble
@@ -246,6 +246,19 @@ class HostsWorld:
 
         return await self._each(cut, tuple(nodes))
 
+    async def unplug(self, nodes: Sequence[str]) -> None:
+        """Drop what the system gets and sends there, SSH left alone."""
+
+        def out(node: str, connection: Connection) -> None:
+            peers = [address for name, address in self._addresses.items() if name != node]
+            cable.unplug(connection, self._deployment.client_port, peers)
+
+        await self._each(out, tuple(nodes))
+
+    async def plug_in(self, nodes: Sequence[str]) -> Mapping[str, int]:
+        """Let everything through again; how many packets were dropped."""
+        return await self._each(lambda node, connection: cable.plug_in(connection), tuple(nodes))
+
     async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
         """Begin a trouble of the disks; what a write there gets."""
         return await self._each(
@@ -315,14 +328,7 @@ class HostsWorld:
     async def set_clock(self, node: str, offset_ms: float) -> None:
         """Shift the wall clock the process sees. Raises WorldError where libfaketime is missing or was not preloaded."""
         if self._libraries.get(node) is None:
-            label = self._hosts[node].label
-            if not self._shift_clocks:
-                raise WorldError(
-                    f"{label}: clocks were not to be shifted in this run, so libfaketime is not preloaded."
-                )
-            raise WorldError(
-                f"{label} has no libfaketime, so its clock cannot be shifted: `apt-get install faketime` there."
-            )
+            raise WorldError(clock.refusal(self._hosts[node].label, wanted=self._shift_clocks))
         await self._on(node, lambda connection: clock.set_offset(connection, self._offset_file, offset_ms))
 
     async def clock_offset_ms(self, node: str) -> float:
@@ -330,11 +336,7 @@ class HostsWorld:
 
         def measure(connection: Connection) -> float:
             seen = self._daemon(node).look(connection)
-            if seen is None:
-                raise ControlError(
-                    f"{self._hosts[node].label}: there is no process whose clock could be measured."
-                )
-            return clock.measure_ms(connection, seen.pid)
+            return clock.measure_ms(connection, None if seen is None else seen.pid)
 
         return await self._on(node, measure)
 

@@ -31,6 +31,7 @@ from harness.worlds.trouble import Touches, Trouble
 READY_S_MAX = 10.0
 READY_POLL_S = 0.01
 READY_TIMEOUT_S = 1.0
+DIAL_TIMEOUT_S = 2.0  # as on hosts
 
 
 def network_of(loop: SimLoop, streams: Streams, options: NetOptions) -> Network:
@@ -120,6 +121,9 @@ class SimWorld:
     async def dial(self, node: str) -> SimChannel:
         """A new client connection. A paused process still accepts: its kernel does."""
         machine = self._machines[node]
+        if machine.unplugged:
+            await asyncio.sleep(DIAL_TIMEOUT_S)
+            raise ChannelError(f"{node} did not answer within {DIAL_TIMEOUT_S:g} s", definite=True)
         if machine.state == "gone":
             raise ChannelError(f"{node} refused the connection: no process", definite=True)
         self._conn += 1
@@ -148,6 +152,7 @@ class SimWorld:
     async def mend(self) -> None:
         """End every trouble."""
         self._network.mend()
+        await self.plug_in([node for node in self.nodes if self._machines[node].unplugged])
 
     async def reached(self, point: str, within_s: float) -> str | None:
         """Wait until a node comes to a point; which it is, None if none does in that time."""
@@ -179,6 +184,20 @@ class SimWorld:
 
         return {node: cut(node) for node in nodes}
 
+    async def unplug(self, nodes: Sequence[str]) -> None:
+        """What is sent to these machines is lost from now on."""
+        for node in nodes:
+            self._machines[node].unplugged = True
+            self._machines[node].lost_on_arrival = 0
+
+    async def plug_in(self, nodes: Sequence[str]) -> Mapping[str, int]:
+        """It arrives again; what was lost meanwhile. Connections to a process that is gone are reset now."""
+        for node in nodes:
+            self._machines[node].unplugged = False
+            if self._machines[node].state == "gone":
+                self._reset(node)
+        return {node: self._machines[node].lost_on_arrival for node in nodes}
+
     async def spoil_disks(self, nodes: Sequence[str], trouble: DiskTrouble) -> Mapping[str, Probe]:
         """Every write to these disks is refused, or late, from now on."""
         for node in nodes:
@@ -198,11 +217,15 @@ class SimWorld:
     def _crash(self, node: str) -> int:
         machine = self._machines[node]
         lost = machine.crash()
+        if not machine.unplugged:
+            self._reset(node)
+        return lost
+
+    def _reset(self, node: str) -> None:
         for conn, channel in list(self._channels.items()):
-            if channel.machine is machine:
+            if channel.machine is self._machines[node]:
                 channel.reset("connection reset, the process died")
                 del self._channels[conn]
-        return lost
 
     async def stop(self, node: str) -> None:
         """An orderly end: the process answers what is in progress, then it is gone with all on its disk."""

@@ -114,7 +114,8 @@ class SimMachine:
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.lines: list[str] = []
         self.pid: int | None = None
-        self.lost_on_arrival = 0  # messages that came while no process was there
+        self.unplugged = False
+        self.lost_on_arrival = 0  # messages that came while no process was there, or no cable
         self._pid_next = PID_FIRST
         self._system = system
         self._env: Incarnation | None = None
@@ -212,7 +213,7 @@ class SimMachine:
     def on_message(self, src: str, message: Any) -> None:
         """A message has arrived at the machine."""
         process = self._process
-        if process is None:
+        if process is None or self.unplugged:
             self.lost_on_arrival += 1
         elif self.paused:
             self.held.append((process.on_message, (src, message)))
@@ -221,7 +222,9 @@ class SimMachine:
 
     def on_request(self, conn: int, request: int, command: Any, pid: int | None) -> None:
         """A client's command has arrived, on a connection made to the process `pid`."""
-        if self._process is not None and self.pid == pid:
+        if self.unplugged:
+            self.lost_on_arrival += 1
+        elif self._process is not None and self.pid == pid:
             self._call(self._process.on_request, conn, request, command)
 
     def on_close(self, conn: int, pid: int | None) -> None:

@@ -1,0 +1,54 @@
+"""A host whose cable is out, for all but the harness's SSH: nothing of the system comes in or goes out, and nobody is told.
+
+    INPUT  ─┐
+            ├──► QUORATE-off ──► to or from the clients' port, from or to a peer: DROP       pkts 60: the evidence
+    OUTPUT ─┘
+
+What leaves is dropped too: the kernel says goodbye for a process that is killed, and a machine without power does not. The cable
+itself stays in, because faults are ended over it; who only pings the host is answered.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Final
+
+from harness.control import Connection, ControlError
+from harness.worlds.hosts.packets import ADDRESS, LEFT, OFF, REMEDY
+
+
+def unplug(connection: Connection, port: int, peers: Iterable[str]) -> None:
+    """Drop what the system gets and sends, from now on. `peers` are IPv4 addresses."""
+    rules = [f"-p tcp --dport {port}", f"-p tcp --sport {port}"]
+    for peer in peers:
+        assert ADDRESS.fullmatch(peer), peer
+        rules += [f"-s {peer}", f"-d {peer}"]
+    filled = [f":{OFF} - [0:0]", *(f"-A {OFF} {rule} -j DROP" for rule in rules)]
+    connection.shell(_restore([*filled, *(f"-I {hook} 1 -j {OFF}" for hook in HOOKS)]))
+
+
+def plug_in(connection: Connection) -> int:
+    """Let everything through again, verified; how many packets were dropped."""
+    lines = [*(f"-D {hook} -j {OFF}" for hook in HOOKS), f"-F {OFF}", f"-X {OFF}"]
+    told = connection.shell(
+        f"iptables -w -nvxL {OFF} 2>/dev/null || exit 0\n{_restore(lines)} || true\n"
+        f"iptables -w -n -L {OFF} >/dev/null 2>&1 && echo {LEFT}; true"
+    ).stdout
+    if told.endswith(f"{LEFT}\n"):
+        raise ControlError(f"{connection.host.label}: the iptables chain {OFF} of ours is left; {REMEDY}.")
+    return dropped(told)
+
+
+def dropped(listing: str) -> int:
+    """The packets of `iptables -nvxL` that met a DROP: the first column."""
+    rows = (line.split() for line in listing.splitlines())
+    return sum(int(row[0]) for row in rows if len(row) > 2 and row[2] == "DROP")
+
+
+HOOKS: Final = ("INPUT", "OUTPUT")
+
+
+def _restore(lines: list[str]) -> str:
+    text = "\n".join(["*filter", *lines, "COMMIT", ""])
+    return f"printf %s {shlex.quote(text)} | iptables-restore -w --noflush"
