@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.plan import Plan, load_plan
 from harness.search.detection import Name, Sweep, cell, sweeps
-from harness.search.strategies import STRATEGIES
+from harness.search.steering import NAMES
 from kvstore.bugs import TABLE
 
 PLANS = Path(__file__).parents[1] / "examples" / "bugs"
@@ -71,7 +71,7 @@ def shown(plans: list[Plan], strategies: list[str], found: Mapping[Name, Sweep])
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("bugs", nargs="*")
-    parser.add_argument("--strategies", default=",".join(STRATEGIES))
+    parser.add_argument("--strategies", default=",".join(NAMES))
     parser.add_argument("--runs", type=int, default=TARGET_RUNS)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--each", type=float, default=60.0)

@@ -20,16 +20,19 @@ R = TypeVar("R")
 
 
 def in_order(
-    work: Callable[..., R], tasks: Iterable[tuple[T, tuple[Any, ...]]], jobs: int
+    work: Callable[..., R], tasks: Iterable[tuple[T, tuple[Any, ...]] | None], jobs: int
 ) -> Generator[tuple[T, R], None, None]:
-    """Yield (name, work(*arguments)) for each (name, arguments). Closing the iterator drops what has not begun and waits for the rest."""
+    """Yield (name, work(*arguments)) for each (name, arguments); None among them: the next is known after another result. Closing the iterator drops what has not begun and waits for the rest."""
     context = get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_stay) as pool:
         waiting: deque[tuple[T, Future[R]]] = deque()
         following = iter(tasks)
         try:
             while True:
-                for name, arguments in following:
+                for task in following:
+                    if task is None:
+                        break
+                    name, arguments = task
                     waiting.append((name, pool.submit(work, *arguments)))
                     if len(waiting) >= AHEAD * jobs:
                         break

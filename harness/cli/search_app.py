@@ -22,7 +22,7 @@ def explore(
     strategy: Annotated[
         str,
         typer.Option(
-            help="seeds: the plan under one seed after the other; swarm: variations of it; pct: its messages scheduled by priorities; points: faults when a node comes to a point."
+            help="seeds: the plan under one seed after the other; swarm: variations of it; pct: its messages scheduled by priorities; points: faults when a node comes to a point; novelty: changes of runs in which something new happened."
         ),
     ] = "seeds",
     stop: Annotated[bool, typer.Option("--stop", help="Stop at the first finding.")] = False,

@@ -18,9 +18,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.plan import Plan, dump_plan
+from harness.plan import Plan, dump_plan, parse_plan
 from harness.pool import in_order
 from harness.search.explore import Record, run_one
+from harness.search.steering import steering
 
 APART: Final = 100_000
 Name = tuple[str, str, int]
@@ -45,11 +46,14 @@ class Sweep:
 def sweep(text: str, twin: str, strategy: str, runs: int, cpu_s_max: float) -> Sweep:
     """Make runs 0, 1, 2, … of the plan until one counts, `runs` are made, or that much processor time is used."""
     made, blamed, broken = list[Record](), 0, tuple[str, ...]()
+    search, sound_options = steering(strategy, parse_plan(text)), parse_plan(twin).system_options
     while not broken and len(made) < runs and sum(record.cpu_s for record in made) < cpu_s_max:
         number = len(made)
-        made.append(run_one(text, strategy, number))
+        plan = search.plan(number)
+        made.append(run_one(dump_plan(plan), number, search.watches))
+        search.learn(number, made[-1].ops, made[-1].new)
         if made[-1].broken:
-            other = run_one(twin, strategy, number)
+            other = run_one(dump_plan(replace(plan, system_options=sound_options)), number)
             sound = not other.broken and other.outcome != "crash"
             broken, blamed = made[-1].broken if sound else (), blamed + (not sound)
     outcomes = [record.outcome for record in made]

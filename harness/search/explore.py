@@ -22,13 +22,17 @@ from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import in_order
 from harness.runs import write_text
 from harness.search.finding import targets
-from harness.search.strategies import STRATEGIES
+from harness.search.novelty import Orders
+from harness.search.steering import steering
 from harness.simulate import simulate_run
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run. `outcome`: valid | invalid | unknown | crash. `broken`: "claim: anomaly" each. `digest` is over history, faults and trace."""
+    """One run. `outcome`: valid | invalid | unknown | crash. `broken`: "claim: anomaly" each. `digest` is over history, faults and trace.
+
+    `new`: the features that no run before has shown, for strategies that learn from them.
+    """
 
     number: int
     seed: int
@@ -39,14 +43,15 @@ class Record:
     virtual_s: float
     digest: str
     cpu_s: float
+    new: tuple[int, ...] = ()
 
 
-def run_one(text: str, strategy: str, number: int) -> Record:
-    """Make one run, in whichever process."""
+def run_one(text: str, number: int, watched: bool = False) -> Record:
+    """Make one run of its plan, in whichever process. `watched`: its record has all features it shows."""
     begin_s = time.process_time()
-    plan = STRATEGIES[strategy](parse_plan(text, "the plan"), number)
+    plan, orders = parse_plan(text, "the plan"), Orders()
     try:
-        run = simulate_run(plan)
+        run = simulate_run(plan, on_world=orders.open) if watched else simulate_run(plan)
     except Exception as error:  # of the harness or the system: a finding of its own kind
         reason = f"{type(error).__name__}: {error}"
         return Record(number, plan.seed, "crash", (), reason, 0, 0.0, "", time.process_time() - begin_s)
@@ -60,6 +65,7 @@ def run_one(text: str, strategy: str, number: int) -> Record:
         virtual_s=plan.time_limit_s,
         digest=sha256(run.lines + run.fault_lines + run.results["trace"].encode()).hexdigest()[:32],
         cpu_s=round(time.process_time() - begin_s, 4),
+        new=orders.features(),
     )
 
 
@@ -68,8 +74,7 @@ class Exploration:
 
     def __init__(self, plan: Plan, strategy: str, folder: Path) -> None:
         """Open or make the folder. Raises PlanError: no such strategy, or the folder is of another plan or strategy."""
-        if strategy not in STRATEGIES:
-            raise PlanError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+        self._steering = steering(strategy, plan)
         if plan.script:
             raise PlanError("a script is one run; give the plan that it was made from")
         self.plan, self.strategy, self.folder = plan, strategy, folder
@@ -77,6 +82,8 @@ class Exploration:
         self._file = folder / "explored.jsonl"
         self._bind()
         self.records = list(self._read())
+        for record in self.records:
+            self._steering.learn(record.number, record.ops, record.new)
 
     def _bind(self) -> None:
         about = {"plan": self._text, "strategy": self.strategy}
@@ -97,7 +104,9 @@ class Exploration:
         for number, line in enumerate(whole, 1):
             try:
                 fields = json.loads(line)
-                yield Record(**{**fields, "broken": tuple(fields["broken"])})
+                yield Record(
+                    **{**fields, "broken": tuple(fields["broken"]), "new": tuple(fields.get("new", ()))}
+                )
             except (ValueError, TypeError, KeyError) as error:
                 raise PlanError(
                     f"{self._file}:{number}: no record of a run ({error}); remove the line and those after it, and go on"
@@ -106,21 +115,26 @@ class Exploration:
 
     def plan_of(self, number: int) -> Plan:
         """The plan of a run, complete: `quorate replay` makes the run of it."""
-        made = STRATEGIES[self.strategy](self.plan, number)
-        return replace(made, name=f"{self.plan.name}-{number}")
+        return replace(self._steering.plan(number), name=f"{self.plan.name}-{number}")
 
     def go(self, runs: int, jobs: int, stop: Callable[[], bool], tell: Callable[[Record], None]) -> None:
         """Make runs until there are `runs` in all, or `stop()` says so after one. `tell` is given each record."""
-        numbers = range(len(self.records), runs)
-        tasks = ((number, (self._text, self.strategy, number)) for number in numbers)
-        with self._file.open("ab") as file, closing(in_order(run_one, tasks, jobs)) as made:
-            for _, record in made:
+        with self._file.open("ab") as file, closing(in_order(run_one, self._tasks(runs), jobs)) as made:
+            for number, done in made:
+                record = replace(done, new=self._steering.learn(number, done.ops, done.new))
                 file.write(json.dumps(asdict(record)).encode() + b"\n")
                 file.flush()
                 self._keep(record)
                 tell(record)
                 if stop():
                     return
+
+    def _tasks(self, runs: int) -> Iterator[tuple[int, tuple[str, int, bool]] | None]:
+        """The runs to make; None as long as the next depends on what is under way."""
+        for number in range(len(self.records), runs):
+            while not self._steering.ready(number):
+                yield None
+            yield number, (dump_plan(self._steering.plan(number)), number, self._steering.watches)
 
     def _keep(self, record: Record) -> None:
         self.records.append(record)
@@ -146,6 +160,7 @@ class Exploration:
             "virtual_s": sum(record.virtual_s for record in self.records),
             "cpu_s": round(sum(record.cpu_s for record in self.records), 2),
             "ops": sum(record.ops for record in self.records),
+            "orders": sum(len(record.new) for record in self.records),
             "findings": [
                 {
                     "what": what,

@@ -14,6 +14,7 @@ import pytest
 from harness.plan import Plan, dump_plan, load_plan
 from harness.search.detection import Sweep, cell, sweep, sweeps
 from harness.search.explore import run_one
+from harness.search.strategies import STRATEGIES
 from kvstore.bugs import TABLE
 
 FOLDER = Path(__file__).parents[2] / "examples" / "bugs"
@@ -99,9 +100,9 @@ def test_the_plan_claims_what_the_table_of_bugs_says(bug: str) -> None:
 
 def test_trees_that_leave_deletions_out_show_only_where_something_is_deleted() -> None:
     plan = plan_of("merkle.ignores_tombstones")
-    assert run_one(dump_plan(plan), "seeds", 0).broken == ("convergence: diverged",)
+    assert run_one(dump_plan(plan), 0).broken == ("convergence: diverged",)
     undeleted = replace(plan, options={**plan.options, "delete_fraction": 0.0})
-    assert run_one(dump_plan(undeleted), "seeds", 0).outcome == "valid"
+    assert run_one(dump_plan(undeleted), 0).outcome == "valid"
 
 
 @pytest.mark.slow
@@ -109,9 +110,10 @@ def test_trees_that_leave_deletions_out_show_only_where_something_is_deleted() -
 def test_the_bug_is_convicted(bug: str, strategy: str) -> None:
     plan = plan_of(bug)
     for number in (KNOWN[bug, strategy], *range(RUNS_TO_FIND)):
-        record = run_one(dump_plan(plan), strategy, number)
+        tried = STRATEGIES[strategy](plan, number)
+        record = run_one(dump_plan(tried), number)
         assert record.outcome != "crash", record.reason
-        if record.broken and not run_one(dump_plan(without_bug(plan)), strategy, number).broken:
+        if record.broken and not run_one(dump_plan(without_bug(tried)), number).broken:
             assert all(broken.startswith(f"{plan.claims[0]}: ") for broken in record.broken)
             return
     pytest.fail(f"{bug} was not found in {RUNS_TO_FIND} runs of {strategy}")
@@ -123,7 +125,11 @@ def test_the_bug_is_convicted(bug: str, strategy: str) -> None:
 def test_a_sweep_ends_at_the_first_conviction_or_says_that_there_was_none() -> None:
     plan = plan_of("register.read_no_writeback")
     text, twin = dump_plan(plan), dump_plan(without_bug(plan))
-    first = next(number for number in range(RUNS_TO_FIND) if run_one(text, "seeds", number).broken)
+    first = next(
+        number
+        for number in range(RUNS_TO_FIND)
+        if run_one(dump_plan(STRATEGIES["seeds"](plan, number)), number).broken
+    )
     found = sweep(text, twin, "seeds", RUNS_TO_FIND, 1e9)
     assert (found.runs, found.broken != (), found.crashes) == (first + 1, True, 0)
     assert sweep(twin, twin, "seeds", 2, 1e9).broken == ()

@@ -13,6 +13,7 @@ from harness.cli import status_of
 from harness.plan import FaultPlan, Plan, PlanError, dump_plan, load_plan, parse_plan
 from harness.search.explore import Exploration, run_one
 from harness.search.finding import targets
+from harness.search.steering import NAMES
 from harness.search.strategies import STRATEGIES
 from harness.simulate import simulate_run
 
@@ -38,7 +39,7 @@ def without_cost(exploration: Exploration) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", NAMES)
 def test_any_number_of_processes_any_interruption_the_same_records(strategy: str, tmp_path: Path) -> None:
     whole = explored(PLAN, tmp_path / "whole", 6, strategy=strategy)
     assert len(whole.records) == 6
@@ -74,7 +75,7 @@ def test_a_finding_is_a_plan_that_fails_in_the_same_way(strategy: str, tmp_path:
 
 def test_a_crash_is_a_record_and_no_verdict() -> None:
     impossible = replace(FINE, system_options={"mode": "register", "n": 3}, nodes=2)
-    record = run_one(dump_plan(impossible), "seeds", 3)
+    record = run_one(dump_plan(impossible), 3)
     assert (record.outcome, record.number, record.broken) == ("crash", 3, ())
     assert "replicas need as many nodes" in record.reason
 
