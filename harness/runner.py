@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +66,7 @@ from harness.worlds import World, WorldError
 from harness.worlds.serving import serves
 from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.guard import guarded
+from harness.worlds.sim.loop import leave_off
 from harness.worlds.sim.tape import RecordedStreams, Streams, streams_of
 from harness.worlds.sim.tape_file import NAME as TAPE
 from harness.worlds.sim.tape_file import written
@@ -378,7 +378,7 @@ def perform(
 
 
 def simulate(play: Callable[[SimLoop], Coroutine[Any, Any, None]]) -> None:
-    """Play on a loop of virtual time. After Ctrl-C the story still comes to its end, as on a real loop.
+    """Play on a loop of virtual time. After Ctrl-C, or an error of a node, the story still comes to its end, as on a real loop.
 
     Raises LeakError where something asks the real world (`harness.worlds.sim.guard`).
     """
@@ -387,10 +387,8 @@ def simulate(play: Callable[[SimLoop], Coroutine[Any, Any, None]]) -> None:
     try:
         with guarded():
             loop.run_until_complete(task)
-    except KeyboardInterrupt:
-        task.cancel()
-        with suppress(asyncio.CancelledError, KeyboardInterrupt):
-            loop.run_until_complete(task)
+    except BaseException:
+        leave_off(loop, task)
         raise
     finally:
         loop.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,7 @@ def runnable(page: Path) -> list[str]:
 def test_commands_of_the_pages(page: Path, place: Path) -> None:
     """In their order: a later one may use what an earlier one made."""
     for command in runnable(page):
-        name, *arguments = command.split()
+        name, *arguments = shlex.split(command)
         assert name == "quorate", f"{page.name} shows {command!r}; run it here, or say above why not"
         done = quorate(arguments, place)
         assert done.returncode in (0, 1), f"{command}: {done.stdout}{done.stderr}"
@@ -70,7 +71,11 @@ def test_commands_of_the_pages(page: Path, place: Path) -> None:
 
 @pytest.mark.parametrize(
     ("page", "least", "says"),
-    [("python.md", 6, "13.0 ms before the read began"), ("search.md", 1, "'state': 'running'")],
+    [
+        ("python.md", 6, "13.0 ms before the read began"),
+        ("search.md", 1, "'state': 'running'"),
+        ("simulate-your-own.md", 2, "['valid', 'valid', 'valid']"),
+    ],
 )
 def test_python_of_the_page_runs(page: str, least: int, says: str, tmp_path: Path) -> None:
     """All blocks as one program: a later one may use what an earlier one made."""

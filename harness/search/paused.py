@@ -25,9 +25,10 @@ from harness.plan import Plan, PlanError
 from harness.recorder import MemorySink
 from harness.runner import Story, perform
 from harness.search.trace import Book, Message
+from harness.system import SystemFault
 from harness.worlds import World, WorldError
 from harness.worlds.sim import SimLoop
-from harness.worlds.sim.loop import SimTimeLimitError
+from harness.worlds.sim.loop import SimTimeLimitError, leave_off
 from harness.worlds.sim.net import SENT
 from harness.worlds.sim.node import SimMachine
 
@@ -73,7 +74,7 @@ class Paused:
     def __init__(self, plan: Plan, until_s: float, whole: tuple[Story, bytes]) -> None:
         before, self._lines = whole
         self.plan, self._origin_s = plan, before.start_s
-        self.failure: WorldError | None = None
+        self.failure: WorldError | SystemFault | None = None
         self._loop = SimLoop(time_virtual_s_max=self._origin_s + until_s)
         self._story, self._sink, self._book = Story(plan, "sim"), MemorySink(), Book()
         self._world = self._story.simulated(self._loop)
@@ -88,7 +89,7 @@ class Paused:
     def _go(self) -> None:
         try:
             self._loop.run_until_complete(self._task)
-        except WorldError as error:
+        except (WorldError, SystemFault) as error:
             self.failure = error
 
     @property
@@ -151,7 +152,9 @@ class Paused:
     def finish(self) -> None:
         """Go on to the end of the run, as at the end of a `with` block. Nodes cannot be looked into any more."""
         self._loop.time_virtual_s_max = inf
-        if not self._task.done() and self.failure is None:
+        if self.failure is not None:
+            leave_off(self._loop, self._task)
+        elif not self._task.done():
             self._go()
         self._loop.close()
 

@@ -20,6 +20,7 @@ import contextvars
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from heapq import heappop, heappush
 from typing import Any, NoReturn, TypeVar
 
@@ -210,9 +211,9 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
                 raise failure
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """An error that nobody awaited: end the run with it."""
-        error = context.get("exception")
-        self._failure = error if error is not None else RuntimeError(str(context.get("message")))
+        """An error that nobody awaited: end the run with it. Of several at one instant the first counts."""
+        error = context.get("exception") or RuntimeError(str(context.get("message")))
+        self._failure = self._failure or error
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """The same: there is no quiet way to fail here."""
@@ -251,3 +252,11 @@ def simulate(main: Coroutine[Any, Any, T], *, time_virtual_s_max: float = 86_400
         return result
     finally:
         loop.close()
+
+
+def leave_off(loop: SimLoop, task: asyncio.Task[None]) -> None:
+    """Cancel a task that cannot go on, and let it come to its end; what goes wrong meanwhile is not what matters."""
+    if not task.done():
+        task.cancel()
+        with suppress(Exception, asyncio.CancelledError, KeyboardInterrupt):
+            loop.run_until_complete(task)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -150,16 +151,19 @@ class SimMachine:
         self.pid, self._pid_next = self._pid_next, self._pid_next + 1
         self.paused = False
         self._env = Incarnation(self)
-        self._process = self._system.simulated(self.name, self._env)
-        self.note(f"started, pid {self.pid}")
-        self._process.start()
+        with self._ending_the_run():
+            self._process = self._system.simulated(self.name, self._env)
+            self.note(f"started, pid {self.pid}")
+            self._process.start()
 
     def crash(self) -> int:
         """End the process as a power cut does: the disk keeps what was synced. How many writes were lost."""
         if self._process is None or self._env is None:
             return 0
         self._env.alive = False
-        lost = self._process.on_crash()
+        lost = 0
+        with self._ending_the_run():
+            lost = self._process.on_crash()
         self._env = self._process = None
         self.note(f"killed, pid {self.pid}")
         self.pid, self.paused = None, False
@@ -201,8 +205,17 @@ class SimMachine:
         self.paused = False
         self.note("continued")
         held, self.held = self.held, []
-        for call, args in held:
-            call(*args)
+        with self._ending_the_run():
+            for call, args in held:
+                call(*args)
+
+    @contextmanager
+    def _ending_the_run(self) -> Iterator[None]:
+        """An error of the node's ends the run, also where a fault has called it, which would take the error for its own."""
+        try:
+            yield
+        except Exception as error:
+            self.loop.call_exception_handler({"exception": error})
 
     def _call(self, call: Callable[..., None], *args: Any) -> None:
         if self.paused:
