@@ -145,8 +145,13 @@ def outcome(
     if not claims:
         why.append("the plan claims nothing")
     if why:
-        return Verdict.UNKNOWN, "; ".join(dict.fromkeys(why))
+        return Verdict.UNKNOWN, "; ".join(said_once(why))
     return Verdict.VALID, f"every claim held: {', '.join(claims)}"
+
+
+def said_once(reasons: Sequence[str]) -> list[str]:
+    """Reasons without those that another one begins with."""
+    return [one for one in dict.fromkeys(reasons) if not any(other != one and other.startswith(one) for other in reasons)]  # fmt: skip
 
 
 def by_kind(faults: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

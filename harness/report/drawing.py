@@ -18,6 +18,7 @@ from typing import Any
 from harness.report.folder import Bar
 
 WIDTH, LABEL, ROW, AXIS = 960, 150, 38, 30
+BESIDE_MAX = 56  # characters beside a bar: they are room enough though all be wide
 CHARACTER = 6.9  # width of one character at 12 px, about
 
 
@@ -82,13 +83,11 @@ def one_bar(bar: Bar, x: float, y: float, low: float, high: float, scale: float,
     full += f" ({bar.error})" if bar.error else ""
     fill = f' style="fill:url(#{ident}-fade)"' if bar.end_ns is None else ""
     label = f"#{bar.index} {bar.words}"
-    text_width = len(label) * CHARACTER
-    if text_width + 10 <= width:
+    if len(label) * CHARACTER + 10 <= width:
         text_x, anchor, style = x + 6, "start", "in"
-    elif end + text_width + 8 <= WIDTH:
-        text_x, anchor, style = end + 5, "start", "out"
     else:
-        text_x, anchor, style = x - 5, "end", "out"
+        label, text_x, anchor = beside(label, x, end)
+        style = "out"
     mark = (
         ""
         if bar.end_ns is None
@@ -100,6 +99,15 @@ def one_bar(bar: Bar, x: float, y: float, low: float, high: float, scale: float,
         f'<line class="edge" x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + 26}"/>{mark}'
         f'<text class="{style}" x="{text_x:.1f}" y="{y + 17}" text-anchor="{anchor}">{escape(label)}</text></g>'
     )
+
+
+def beside(label: str, x: float, end: float) -> tuple[str, float, str]:
+    """A label after its bar, or before it if it fits only there or there is more room; what does not fit is cut."""
+    after, before = WIDTH - end - 8, x - LABEL - 8
+    follows = len(label) * CHARACTER <= after or after >= before
+    most = min(max(int((after if follows else before) / CHARACTER), 8), BESIDE_MAX)
+    shown = label if len(label) <= most else f"{label[: most - 1]}…"
+    return (shown, end + 5, "start") if follows else (shown, x - 5, "end")
 
 
 def bands(faults: Sequence[Mapping[str, Any]], end_ns: int) -> str:

@@ -54,18 +54,19 @@ def latency_ms(bar: Bar) -> float:
 
 
 def latency_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: int) -> str:
-    """Latency of every kind of operation over time on a logarithmic axis, fault bands behind."""
+    """Latency of every kind of operation over time on a logarithmic axis, fault bands behind. What took no time stands at the lower edge."""
     finished = [bar for bar in bars if bar.end_ns is not None]
     if not finished:
         return ""
     figure, axes = canvas(2.9)
     shade(axes, faults, end_ns)
+    floor_ms = min((took / 2 for bar in finished if bar.outcome == "ok" and (took := latency_ms(bar)) > 0), default=1e-3)  # fmt: skip
     for f in sorted({bar.f for bar in finished}):
         for outcome, marker in (("ok", "o"), ("fail", "x")):
             some = thin([bar for bar in finished if bar.f == f and bar.outcome == outcome], end_ns)
             if some:
                 axes.scatter(
-                    [bar.start_ns / 1e9 for bar in some], [max(latency_ms(bar), 1e-3) for bar in some], s=7,
+                    [bar.start_ns / 1e9 for bar in some], [max(latency_ms(bar), floor_ms) for bar in some], s=7,
                     marker=marker, c=COLOUR_OF_F.get(f, "#080808") if outcome == "ok" else "#050505",
                     label=f"{f} {outcome}", linewidths=0.7, alpha=0.75,
                 )  # fmt: skip
@@ -163,7 +164,13 @@ def finish(figure: Any, axes: Any, end_ns: int, alternative: str) -> str:
     with rc_context(STYLE):
         axes.set_xlim(0, end_ns / 1e9)
         axes.legend(
-            loc="upper right", frameon=False, ncols=5, bbox_to_anchor=(1, 1.14), fontsize=8, handletextpad=0.3
+            loc="lower right",
+            frameon=False,
+            ncols=5,
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0.2,
+            fontsize=8,
+            handletextpad=0.3,
         )
     return written(figure, axes, "seconds since the run began", alternative)
 

@@ -10,6 +10,7 @@ the last reads are missing. Faults are recorded as they end; of those that went 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,7 @@ def judged_remains(folder: Path, faults: Sequence[Mapping[str, Any]], environmen
         )
     _, results = results_of(
         load_plan(folder / "plan.toml"), History.load(folder / "history.jsonl"), faults, [UNFINISHED],
-        world=str(environment.get("world", "unknown")), command=str(environment.get("command", "")), documented=beside(folder / "plan.toml"),
+        world=str(environment.get("world", "unknown")), command=str(environment.get("command") or f"quorate run {shlex.quote(str(folder / 'plan.toml'))}"), documented=beside(folder / "plan.toml"),
     )  # fmt: skip
     return results
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from harness.report.drawing import AXIS, CHARACTER, LABEL, WIDTH, axis, in_units
+from harness.report.drawing import AXIS, CHARACTER, LABEL, WIDTH, axis, beside, in_units
 from harness.report.folder import Bar
 from harness.report.scene import Scene, last_ns
 
@@ -69,10 +69,9 @@ def mark(bar: Bar, y: float, low: int, scale: float, *, proof: bool) -> str:
     kind = "read" if bar.f == "read" else "write"
     fade = "" if bar.end_ns is not None else ' style="fill:url(#still-fade)"'
     name = f"#{bar.index} {bar.words}"
-    room = len(name) * CHARACTER + 8
     text_x, anchor = x + 5, "start"
-    if room > end - x:
-        text_x, anchor = (end + 4, "start") if end + room < WIDTH else (x - 4, "end")
+    if len(name) * CHARACTER + 8 > end - x:
+        name, text_x, anchor = beside(name, x, end)
     label = f'<text class="named" x="{text_x:.1f}" y="{y + 11}" text-anchor="{anchor}">{escape(name)}</text>'
     return (
         f'<g class="bar {kind} {escape(bar.outcome)}{" proven" if proof else ""}">'

@@ -176,9 +176,10 @@ class Painter {
       pen.lineTo(x + 5, AXIS - 7);
       pen.lineTo(x, AXIS);
       pen.fill();
-      const name = `#${t.index[i]} ${words(t, i)}`, room = pen.measureText(name).width;
+      const whole = `#${t.index[i]} ${words(t, i)}`, share = (0.4 * (this.width - GUTTER)) / pen.measureText(whole).width; // of it there is room for
+      const name = share < 1 ? `${whole.slice(0, Math.floor(whole.length * share))}…` : whole, room = pen.measureText(name).width;
       if (wide > room + 9 || this.barHeight < 12) continue;
-      const left = x + wide + room + 10 < this.width ? x + wide + 5 : x - room - 5;
+      const left = x + wide + room + 10 < this.width ? x + wide + 5 : Math.max(x - room - 5, GUTTER);
       pen.strokeStyle = ink.card;
       pen.lineWidth = 4;
       pen.strokeText(name, left, y + this.barHeight / 2 + 0.5);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from checkers.op import MISSING, Op, Type
 from harness.cli import status_of
 from harness.plan import PlanError, load_plan
 from harness.report import write_report
+from harness.report.drawing import CHARACTER, LABEL, WIDTH
 from harness.report.folder import read_folder
 from harness.report.markdown import run_markdown
 from harness.report.remains import UNFINISHED, WENT_ON, went_on
@@ -86,12 +88,16 @@ def test_a_long_value_is_told_by_its_beginning_and_length(tmp_path: Path) -> Non
     html = write_report(judged(tmp_path / "run", stale("k", LONG), [])).read_text()
     assert "m… (1,000,000 characters)" in html
     assert "m" * 5_000 not in html
+    labels = re.findall(r'<text class="(?:in|out|named)"[^>]*>([^<]*)</text>', html)
+    assert len(labels) >= 6
+    assert max(len(label) * CHARACTER for label in labels) < WIDTH - LABEL
 
 
 def test_an_empty_history_has_a_page_without_a_verdict(tmp_path: Path) -> None:
     folder = judged(tmp_path / "run", [], [])
     page = Page(write_report(folder).read_text())
     assert "There is no verdict on kvstore in mode quorum (N=3 R=2 W=2)" in page.words
+    assert page.words.count("no client did anything") + page.words.count("No client did anything") == page.words.count("look whether this is the whole history")  # fmt: skip
     assert "The history has no operation to draw." in page.words
     assert "No faults were injected" in page.words
     assert "# UNKNOWN: There is no verdict" in run_markdown(read_folder(folder))
@@ -131,6 +137,7 @@ def test_a_killed_run_says_what_is_missing(tmp_path: Path) -> None:
     assert len(run.bars) > 50
     assert [fault["kind"] for fault in run.faults] == ["partition", "kill", "partition", "pause"]
     assert WENT_ON in page.words
+    assert f"quorate run {run.folder}/plan.toml" in page.words
     assert "## What is missing here" in run_markdown(run)
     assert not (run.folder / "results.json").exists()
 
