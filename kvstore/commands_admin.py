@@ -1,6 +1,6 @@
 """Commands about the connection, the node and the cluster.
 
-KV.BUCKET CREATE name [MODE m] [TYPE t] [N n] [R r] [W w] [REPAIR none|async|blocking] [SLOPPY on|off] [DURABILITY d]
+KV.BUCKET CREATE name [MODE m] [TYPE t] [N n] [R r] [W w] [REPAIR none|async|blocking] [SLOPPY on|off] [DURABILITY d] [TTL s]
 KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key
 KV.NODE REPAIR | STATUS
 """
@@ -214,6 +214,7 @@ def _shown(each: BucketConfig) -> Value:
         "sloppy": int(each.sloppy),
         "type": each.type.encode(),
         "durability": each.durability.encode(),
+        "ttl_s": each.ttl_s,
     }
 
 
@@ -238,7 +239,7 @@ def _defined(name: str, options: Args, n: int) -> BucketConfig:
         word = text(option).upper()
         if word == "MODE":
             mode = text(value)
-        elif word in ("N", "R", "W"):
+        elif word in ("N", "R", "W", "TTL"):
             counts[word.lower()] = positive(word, value)
         elif word == "REPAIR":
             repair = text(value)
@@ -253,7 +254,7 @@ def _defined(name: str, options: Args, n: int) -> BucketConfig:
     try:
         return bucket(
             name, mode, n=counts["n"], r=counts.get("r"), w=counts.get("w"), read_repair=repair, sloppy=sloppy, type=kind,
-            durability=durability,
+            durability=durability, ttl_s=counts.get("ttl", 0),
         )  # fmt: skip
     except ConfigError as error:
         raise RefusalError("BADARG", str(error)) from None

@@ -1,11 +1,12 @@
 """Deadlines: the commands of Redis that set, tell and take away when a key ends. What they do is in `kvstore.flows.expiry`.
 
-    SET key value EX s | PX ms | EXAT s | PXAT ms    SETEX key s value    PSETEX key ms value    KV.PUT key value EX s | PX ms
+    SET key value EX s | PX ms | EXAT s | PXAT ms | KEEPTTL    GETEX key [EX s | … | PERSIST]    SETEX key s value    PSETEX key ms value    KV.PUT key value EX s | PX ms
     EXPIRE key s    PEXPIRE key ms    EXPIREAT key s    PEXPIREAT key ms    PERSIST key              -> 1, or 0 if there is nothing to do
     TTL key    PTTL key    EXPIRETIME key    PEXPIRETIME key                                         -> -2: no such key, -1: no deadline
 
 Relative times become instants of this node's clock. They need a bucket whose last writer wins (modes eventual, quorum, monotonic,
-session); any other answers WRONGCLASS, and so do the conditions NX, XX, GT, LT and KEEPTTL, which a last writer cannot keep.
+session); any other answers WRONGCLASS, and so do the conditions NX, XX, GT and LT, which a last writer cannot keep.
+KEEPTTL takes the deadline that R replicas tell: one that is changed in that moment is lost, as any change is that a later write overtakes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ UNITS: Final = {
     b"EXAT": (1000, True),
     b"PXAT": (1, True),
 }  # ms, absolute
-CONDITIONS: Final = frozenset({b"NX", b"XX", b"GT", b"LT", b"GET", b"KEEPTTL"})
+CONDITIONS: Final = frozenset({b"NX", b"XX", b"GT", b"LT", b"GET"})
 
 
 def mortal(node: Node, session: Session, what: str) -> None:
@@ -59,6 +60,10 @@ def _ok(op: Op) -> Value:
     return OK
 
 
+def _value(op: Op) -> Value:
+    return op.value
+
+
 def _existed(op: Op) -> Value:
     return int(op.existed)
 
@@ -67,7 +72,7 @@ def _existed(op: Op) -> Value:
 
 
 def set_until(node: Node, session: Session, args: Args) -> Value | Later:
-    """SET key value with one of EX, PX, EXAT and PXAT."""
+    """SET key value with one of EX, PX, EXAT, PXAT and KEEPTTL."""
     mortal(node, session, "SET with these options")
     option = args[3].upper()
     for each in args[3:]:
@@ -76,10 +81,13 @@ def set_until(node: Node, session: Session, args: Args) -> Value | Later:
                 "WRONGCLASS",
                 f"mode {current(node, session).mode} cannot do SET with {text(each).upper()}; use a bucket of mode cas",
             )
-    if option not in UNITS:
+    if option == b"KEEPTTL" and len(args) == 4:
+        op = new_op(node, session, args[1], _ok, value=args[2], writes=True)
+        return launch(node, session, op, expiry.rewrite)
+    if option not in UNITS and option != b"KEEPTTL":
         raise RefusalError("BADARG", f"SET has no option '{text(args[3][:64])}'")
-    if len(args) != 5:
-        raise RefusalError("ERR", "syntax error: one of EX, PX, EXAT and PXAT, and a number")
+    if len(args) != 5 or option == b"KEEPTTL":
+        raise RefusalError("ERR", "syntax error: one of EX, PX, EXAT and PXAT and a number, or KEEPTTL")
     return _set(node, session, args[1], args[2], option, args[4], "set")
 
 
@@ -161,6 +169,24 @@ def persist(node: Node, session: Session, args: Args) -> Value | Later:
     mortal(node, session, "PERSIST")
     op = new_op(node, session, args[1], _existed, writes=True)
     return launch(node, session, op, partial(expiry.touch, expires_ms=0))
+
+
+@command("GETEX", 2, 4)
+def getex(node: Node, session: Session, args: Args) -> Value | Later:
+    """GETEX key [EX s | PX ms | EXAT s | PXAT ms | PERSIST]: the value, which has this deadline from now on, or none."""
+    mortal(node, session, "GETEX")
+    option = args[2].upper() if len(args) > 2 else b""
+    if not option:
+        return launch(node, session, new_op(node, session, args[1], _value), lww.read)
+    if option in UNITS and len(args) == 4:
+        unit_ms, absolute = UNITS[option]
+        at_ms = instant(node, args[3], unit_ms, absolute=absolute, name="getex", least=1)
+    elif option == b"PERSIST" and len(args) == 3:
+        at_ms = 0
+    else:
+        raise RefusalError("ERR", "syntax error: one of EX, PX, EXAT and PXAT and a number, or PERSIST")
+    op = new_op(node, session, args[1], _value, writes=True)
+    return launch(node, session, op, partial(expiry.touch, expires_ms=at_ms))
 
 
 # ---- telling ---------------------------------------------------------------------------------------------------------

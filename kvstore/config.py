@@ -36,6 +36,7 @@ A configuration is TOML:
     read_repair = "async"
     sloppy = false              # true: stand-ins may acknowledge writes; see kvstore/sloppy.py
     durability = "group:2"      # always, group:<ms>, interval:<s>, never; see kvstore/durability.py
+    ttl_s = 86400               # values written without a deadline end after so long; 0: never
 
     [tls]                       # optional; see kvstore/server_tls.py
     cert = "n1.pem"
@@ -59,7 +60,7 @@ import msgspec
 from kvstore import bugs as seeded
 from kvstore.config_access import TlsConfig as TlsConfig
 from kvstore.config_access import tls_from_table, users_from
-from kvstore.config_checks import SECRET, choice, known_keys, typed
+from kvstore.config_checks import SECRET, choice, known_keys, ttl_checked, typed
 from kvstore.config_checks import ConfigError as ConfigError
 from kvstore.crdt import TYPES
 from kvstore.durability import USUAL, Durability, durability_checked, durability_of
@@ -100,6 +101,7 @@ class BucketConfig(msgspec.Struct, frozen=True, gc=False):
     sloppy: bool = False  # nodes beyond the preference list may acknowledge writes: kvstore.sloppy
     type: str = ""  # of mode crdt, a row of `kvstore.crdt.TYPES`; "mv-register" in mode siblings
     durability: str = USUAL  # when a write is on disk, and who waits for that: kvstore.durability
+    ttl_s: int = 0  # how long a value is there that is written without a deadline; 0: for good
 
     @property
     def kind(self) -> str:
@@ -198,6 +200,7 @@ def bucket(
     sloppy: bool = False,
     type: str | None = None,  # noqa: A002
     durability: str = USUAL,
+    ttl_s: int = 0,
 ) -> BucketConfig:
     """A checked bucket; what is None takes the mode's default. Raises ConfigError."""
     where = f'bucket "{name}"'
@@ -243,7 +246,8 @@ def bucket(
             f"promises that they do; leave sloppy out, or choose mode {' or '.join(SLOPPY_MODES)}."
         )
     durability_checked(where, durability, atomic=mode in ATOMIC, mode=mode)
-    return BucketConfig(name, mode, n, r, w, read_repair, sloppy, _type(where, mode, type), durability)
+    ttl_checked(where, ttl_s, mode, mortal=CLASSES[mode] == "lww")
+    return BucketConfig(name, mode, n, r, w, read_repair, sloppy, _type(where, mode, type), durability, ttl_s)
 
 
 def _type(where: str, mode: str, given: str | None) -> str:
@@ -313,9 +317,7 @@ def _from_table(table: dict[str, Any]) -> NodeConfig:
 
 def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     typed(f'bucket "{name}"', table, dict)
-    known_keys(
-        f'bucket "{name}"', table, ["mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability"]
-    )
+    known_keys(f'bucket "{name}"', table, list(BucketConfig.__struct_fields__[1:]))
     for key in ("n", "r", "w"):
         if key in table:
             typed(f'{key} of bucket "{name}"', table[key], int)

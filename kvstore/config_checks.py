@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SECRET = ("password", "secret", "hash")  # fields whose values are never shown
+TTL_S_MAX = 100 * 366 * 86_400  # a century
 
 
 class ConfigError(Exception):
@@ -34,3 +35,14 @@ def known_keys(where: str, table: Mapping[str, Any], known: list[str]) -> None:
             near = difflib.get_close_matches(key, known, 1)
             hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}."
             raise ConfigError(f'Unknown key "{key}" in {where}; {hint}')
+
+
+def ttl_checked(where: str, ttl_s: object, mode: str, *, mortal: bool) -> None:
+    """The usual lifetime of a bucket's values: whole seconds, and only where values have deadlines. Raises ConfigError."""
+    typed(f"ttl_s of {where}", ttl_s, int)
+    if not isinstance(ttl_s, int) or not 0 <= ttl_s <= TTL_S_MAX:
+        raise ConfigError(f"In {where}, ttl_s = {ttl_s} is no lifetime; choose 0 (for good) to {TTL_S_MAX}.")
+    if ttl_s and not mortal:
+        raise ConfigError(
+            f"In {where}, values of mode {mode} have no deadlines; leave ttl_s out, or choose mode eventual, quorum, monotonic or session."
+        )

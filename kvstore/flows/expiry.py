@@ -20,7 +20,7 @@ absolute deadline as well (https://redis.io/docs/latest/commands/expire); Cassan
 from __future__ import annotations
 
 from kvstore.events import NO_TAG
-from kvstore.flows.lww import reach
+from kvstore.flows.lww import reach, write
 from kvstore.flows.steps import Ask, Flow, Issue, Op, newest, shown
 from kvstore.messages import Query, Store
 
@@ -33,6 +33,7 @@ def touch(op: Op, expires_ms: int) -> Flow:
         yield from reach(op, ask)
     best = newest(ask)
     op.tag, value = best.tag, shown(op, best)
+    op.value = value
     op.existed = value is not None and (expires_ms > 0 or best.tag.expires_ms > 0)
     if op.existed:
         issued = yield Issue(best.tag.latest)
@@ -41,3 +42,13 @@ def touch(op: Op, expires_ms: int) -> Flow:
         yield ask
         op.acks = len(ask.answers)
     op.answer()
+
+
+def rewrite(op: Op) -> Flow:
+    """Write `op.value` with the deadline of the newest version of R replicas. A deadline that is changed meanwhile is lost, as any change is that a write overtakes."""
+    ask = Ask(Query, op.replicas, op.r)
+    yield ask
+    if op.floor > NO_TAG:
+        yield from reach(op, ask)
+    best = newest(ask)
+    yield from write(op, best.tag.expires_ms if shown(op, best) is not None else None)

@@ -23,8 +23,12 @@ from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, behind, newes
 from kvstore.messages import Query, Repair, Store
 
 
-def write(op: Op, expires_ms: int = 0) -> Flow:
-    """Store `op.value` (None deletes) at W replicas; `expires_ms`: until that instant of the wall clock, 0 for good."""
+def write(op: Op, expires_ms: int | None = None) -> Flow:
+    """Store `op.value` (None deletes) at W replicas until that instant of the wall clock; 0: for good; None: for as long as is usual in the bucket."""
+    if expires_ms is None:
+        expires_ms = (
+            int(op.wall_ms) + op.bucket.ttl_s * 1000 if op.bucket.ttl_s and op.value is not None else 0
+        )
     op.tag = yield Issue(op.floor.hlc or None)
     if expires_ms:
         op.tag = op.tag._replace(expires_ms=expires_ms)

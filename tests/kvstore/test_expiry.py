@@ -15,6 +15,7 @@ TTL_COMMANDS = (
     ("SET", "x", "1", "EX", "10"), ("SET", "x", "1", "PXAT", "5000000"), ("SETEX", "x", "10", "1"), ("PSETEX", "x", "10", "1"),
     ("EXPIRE", "x", "10"), ("PEXPIRE", "x", "10"), ("EXPIREAT", "x", "9999"), ("PEXPIREAT", "x", "9999999"), ("PERSIST", "x"),
     ("KV.PUT", "x", "1", "PX", "10"), ("TTL", "x"), ("PTTL", "x"), ("EXPIRETIME", "x"), ("PEXPIRETIME", "x"),
+    ("SET", "x", "1", "KEEPTTL"), ("GETEX", "x"), ("GETEX", "x", "EX", "10"), ("GETEX", "x", "PERSIST"),
 )  # fmt: skip
 
 
@@ -106,6 +107,85 @@ def test_a_deadline_is_changed_and_taken_away_and_a_write_has_none() -> None:
     assert made.ask("b", "GET", "x") == b"2"
 
 
+@pytest.mark.parametrize("mode", ["eventual", "quorum", "monotonic", "session"])
+def test_a_write_may_keep_the_deadline_and_a_read_may_set_it(mode: str) -> None:
+    made = Cluster("abc", bucket("default", mode, r=3, w=3), **QUIET)
+    made.ask("a", "SET", "x", "1", "EX", "100")
+    assert failed(made.ask("b", "SET", "x", "2", "KEEPTTL")) is None
+    assert made.ask("c", "GET", "x") == b"2"
+    assert 99 <= integer(made.ask("c", "TTL", "x")) <= 100
+    assert made.ask("b", "GETEX", "x") == b"2"
+    assert 99 <= integer(made.ask("c", "TTL", "x")) <= 100
+    assert made.ask("b", "GETEX", "x", "PX", "5000") == b"2"
+    assert 4 <= integer(made.ask("c", "TTL", "x")) <= 5
+    assert made.ask("b", "GETEX", "x", "PERSIST") == b"2"
+    assert made.ask("c", "TTL", "x") == -1
+    assert made.ask("b", "GETEX", "x", "PERSIST") == b"2"
+    made.ask("a", "SET", "x", "3", "KEEPTTL")
+    assert made.ask("c", "TTL", "x") == -1
+    assert made.ask("c", "GETEX", "x", "PXAT", WALL_MS + int(made.now_ms) + 2_000) == b"3"
+    made.idle(3_000)
+    assert made.ask("b", "GETEX", "x", "EX", "10") is None
+    assert made.ask("b", "EXISTS", "x") == 0, "what has ended does not come back"
+    made.ask("a", "SET", "x", "4", "KEEPTTL")
+    assert made.ask("c", "TTL", "x") == -1, "a deadline that has passed is not kept"
+
+
+def test_getex_gives_the_value_no_new_version() -> None:
+    """The same write with another deadline: one that came meanwhile is newer."""
+    made = cluster()
+    made.ask("a", "SET", "x", "1")
+    before = fields(made.ask("a", "KV.GET", "x"))["tag"]
+    made.ask("b", "GETEX", "x", "EX", "10")
+    assert fields(made.ask("a", "KV.GET", "x"))["tag"].startswith(before + b"+")
+
+
+def test_values_of_a_bucket_with_a_lifetime_end_unless_told_otherwise() -> None:
+    made = Cluster("abc", bucket("default", "quorum", ttl_s=20), **QUIET)
+    for command in (
+        ("SET", "x", "1"),
+        ("MSET", "y", "1", "z", "1"),
+        ("KV.PUT", "u", "1"),
+        ("SET", "v", "1", "KEEPTTL"),
+    ):
+        assert failed(made.ask("a", *command)) is None
+    made.ask("a", "SET", "long", "1", "EX", "100")
+    made.ask("a", "SET", "kept", "1")
+    assert made.ask("a", "PERSIST", "kept") == 1
+    for key in "xyzuv":
+        assert 19 <= integer(made.ask("b", "TTL", key)) <= 20
+    made.run(for_ms=10_000)
+    made.ask("b", "SET", "x", "2", "KEEPTTL")
+    made.ask("b", "SET", "y", "2")
+    made.ask("b", "SET", "kept", "2", "KEEPTTL")
+    made.run(for_ms=11_000)
+    found = made.ask("c", "MGET", "x", "y", "z", "u", "v", "long", "kept")
+    assert found == [None, b"2", None, None, None, b"1", b"2"]
+    made.ask("a", "DEL", "long")
+    assert fields(made.ask("b", "KV.GET", "long"))["values"] == []
+
+
+def test_a_lifetime_is_a_setting_of_the_bucket() -> None:
+    made = cluster()
+    create = ("KV.BUCKET", "CREATE", "cart", "MODE")
+    assert failed(made.ask("a", *create, "quorum", "TTL", "20")) is None
+    assert fields(made.ask("b", "KV.BUCKET", "SHOW", "cart"))["ttl_s"] == 20
+    assert failed(made.ask("a", *create, "quorum", "TTL", "30")) == "BADARG", "it is defined with another"
+    for mode, lifetime in (
+        ("register", "20"),
+        ("cas", "20"),
+        ("siblings", "20"),
+        ("quorum", "0"),
+        ("quorum", "-1"),
+    ):
+        assert (
+            failed(made.ask("a", "KV.BUCKET", "CREATE", "other", "MODE", mode, "TTL", lifetime)) == "BADARG"
+        )
+    made.crash("b")
+    made.boot("b")
+    assert fields(made.ask("b", "KV.BUCKET", "SHOW", "cart"))["ttl_s"] == 20
+
+
 def test_a_deadline_in_the_past_is_the_end() -> None:
     made = cluster()
     for time in ("0", "-1", "-1000000"):
@@ -129,13 +209,14 @@ def test_conditions_need_another_class() -> None:
     made = cluster()
     made.ask("a", "SET", "x", "1")
     for command in (
-        ("SET", "x", "2", "EX", "10", "NX"), ("SET", "x", "2", "XX"), ("SET", "x", "2", "KEEPTTL"), ("SET", "x", "2", "GET"),
+        ("SET", "x", "2", "EX", "10", "NX"), ("SET", "x", "2", "XX"), ("SET", "x", "2", "KEEPTTL", "NX"), ("SET", "x", "2", "GET"),
         ("EXPIRE", "x", "10", "NX"), ("PEXPIREAT", "x", "99", "GT"),
     ):  # fmt: skip
         assert failed(made.ask("a", *command)) == "WRONGCLASS", command
     for command in (
         ("SET", "x", "2", "EX"), ("SET", "x", "2", "EX", "ten"), ("SET", "x", "2", "EX", "0"), ("SET", "x", "2", "PX", "-1"),
-        ("SET", "x", "2", "EX", "1", "PX", "1"), ("EXPIRE", "x", "1e3"), ("EXPIRE", "x", "9" * 19), ("PSETEX", "x", "0", "2"),
+        ("SET", "x", "2", "EX", "1", "PX", "1"), ("SET", "x", "2", "KEEPTTL", "1"), ("SET", "x", "2", "EX", "1", "KEEPTTL"),
+        ("GETEX", "x", "EX"), ("GETEX", "x", "PERSIST", "1"), ("GETEX", "x", "KEEPTTL"), ("GETEX", "x", "PX", "0"), ("EXPIRE", "x", "1e3"), ("EXPIRE", "x", "9" * 19), ("PSETEX", "x", "0", "2"),
     ):  # fmt: skip
         assert failed(made.ask("a", *command)) == "ERR", command
     assert failed(made.ask("a", "SET", "x", "2", "SOON", "1")) == "BADARG"

@@ -94,6 +94,13 @@ def test_redis_py_sets_and_reads_deadlines(made: LiveCluster, protocol: int) -> 
         assert one.set(key, "y", exat=now_s + 70)
         assert one.set(key, "z", pxat=1_000 * now_s + 80_000)
         assert other.get(key) == b"z"
+        assert one.set(key, "zz", keepttl=True)
+        assert other.getex(key) == b"zz"
+        assert 70 <= other.ttl(key) <= 80
+        assert other.getex(key, persist=True) == b"zz"
+        assert one.ttl(key) == -1
+        assert one.getex(key, ex=30) == b"zz"
+        assert 29 <= other.ttl(key) <= 30
         assert other.pexpire(key, 150)
         poll(lambda: one.get(key) is None, wait_s=WAIT_S)
         assert one.exists(key) == 0
