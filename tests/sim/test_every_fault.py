@@ -1,0 +1,34 @@
+"""The plan of `benchmarks/million_operations.py`: it leaves no fault of these kinds out, and its beginning is run here in both modes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.plan import load_plan
+from harness.plan_options import DISK_KINDS, FAULT_OPTIONS
+from harness.simulate import simulate_run
+
+PLAN = load_plan(Path(__file__).parents[2] / "examples" / "long" / "everything.toml")
+
+
+def test_the_plan_has_every_fault_but_those_of_whole_disks() -> None:
+    assert set(PLAN.fault_kinds) == FAULT_OPTIONS.keys() - set(DISK_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("mode", "workload", "claim"),
+    [("register", "register", "linearizable"), ("cas", "cas-register", "cas-register")],
+)
+def test_the_beginning_of_a_run_keeps_its_claim(mode: str, workload: str, claim: str) -> None:
+    system = {**PLAN.system_options, "mode": mode}
+    plan = replace(
+        PLAN, workload=workload, claims=(claim,), system_options=system, rate=200.0, time_limit_s=3.0
+    )
+    run = simulate_run(plan, 1)
+    assert run.results["claims"][claim]["verdict"] == "valid"
+    assert {"join", "kill", "partition", "pause", "clock"} <= {
+        each["kind"] for each in run.faults if each["bit"]
+    }
