@@ -135,6 +135,15 @@ def test_heal_thaws_a_disk_whose_slow_program_was_killed(five: Inventory) -> Non
     in_world(five, story, faults=("slow-disk",))
 
 
+def test_the_next_run_clears_a_disk_that_was_left_frozen(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        await KINDS["slow-disk"](1, ("n1",), {"stall_ms": 2000.0}).start(world)
+        on(five, "n1", f"kill -KILL $(cat {RUN_DIRECTORY}/disk-slow/pid); fsfreeze -f {DATA}; (touch {DATA}/waits >/dev/null 2>&1 &)")  # fmt: skip
+
+    in_world(five, story, faults=("slow-disk",))  # its own end clears as the next beginning does
+    assert on(five, "n1", "grep /dev/loop /proc/mounts; ls /var/lib/quorate") == ""
+
+
 def test_the_store_keeps_its_promise_under_all_of_them(five: Inventory, tmp_path: Path) -> None:
     faults = "".join(FAULT.format(kind=kind, start_s=0.5 + 1.4 * place) for place, kind in enumerate(ALL))
     (tmp_path / "plan.toml").write_text(PLAN + faults)

@@ -76,6 +76,7 @@ def test_heal_plugs_a_host_in(five: Inventory) -> None:
 
     async def story(world: HostsWorld) -> None:
         await world.unplug(("n1",))
+        await world.unplug(("n1",))  # by another fault that overlaps
         assert isinstance(await dial_fails(world, "n1"), TimeoutError)
         command = [QUORATE, "hosts", "heal", "--inventory", inventory, "--json"]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)

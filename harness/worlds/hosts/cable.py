@@ -17,15 +17,18 @@ from typing import Final
 from harness.control import Connection, ControlError
 from harness.worlds.hosts.packets import ADDRESS, LEFT, OFF, REMEDY
 
+HOOKS: Final = ("INPUT", "OUTPUT")
+
 
 def unplug(connection: Connection, port: int, peers: Iterable[str]) -> None:
-    """Drop what the system gets and sends, from now on. `peers` are IPv4 addresses."""
+    """Drop what the system gets and sends, from now on, or still. `peers` are IPv4 addresses."""
     rules = [f"-p tcp --dport {port}", f"-p tcp --sport {port}"]
     for peer in peers:
         assert ADDRESS.fullmatch(peer), peer
         rules += [f"-s {peer}", f"-d {peer}"]
     filled = [f":{OFF} - [0:0]", *(f"-A {OFF} {rule} -j DROP" for rule in rules)]
-    connection.shell(_restore([*filled, *(f"-I {hook} 1 -j {OFF}" for hook in HOOKS)]))
+    is_out = f"iptables -w -n -L {OFF} >/dev/null 2>&1"
+    connection.shell(f"{is_out} || " + _restore([*filled, *(f"-I {hook} 1 -j {OFF}" for hook in HOOKS)]))
 
 
 def plug_in(connection: Connection) -> int:
@@ -44,9 +47,6 @@ def dropped(listing: str) -> int:
     """The packets of `iptables -nvxL` that met a DROP: the first column."""
     rows = (line.split() for line in listing.splitlines())
     return sum(int(row[0]) for row in rows if len(row) > 2 and row[2] == "DROP")
-
-
-HOOKS: Final = ("INPUT", "OUTPUT")
 
 
 def _restore(lines: list[str]) -> str:

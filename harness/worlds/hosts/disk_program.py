@@ -41,7 +41,7 @@ SIZE_BYTES, PAGE = 1 << 30, 4096
 FREEZE, THAW = 0xC004_5877, 0xC004_5878
 MARKER, BALLAST, PROBE = ".quorate-unsynced", ".quorate-ballast", ".quorate-probe"
 PROMISED, KEPT = ".quorate-synced", ".kept"
-PROBE_BYTES, PROBES, THAWED_S = 1 << 16, 5, 0.01
+PROBE_BYTES, PROBES, PROBE_S, THAWED_S = 1 << 16, 5, 2.0, 0.01
 PACKAGES = {
     "mke2fs": "e2fsprogs",
     "e2fsck": "e2fsprogs",
@@ -229,8 +229,8 @@ def slow(image: str, place: str, stall_ms: str) -> None:
 
 
 def probe(image: str, place: str) -> dict[str, object]:
-    """Write a little and sync it, a few times; the longest that it took. The time counts from before the file is opened."""
-    path, took_s = os.path.join(place, PROBE), 0.0
+    """Write a little and sync it, a few times or for a while; the longest that it took. The time counts from before the file is opened."""
+    path, took_s, enough = os.path.join(place, PROBE), 0.0, time.monotonic() + PROBE_S
     try:
         for _ in range(PROBES):
             began = time.monotonic()
@@ -241,6 +241,8 @@ def probe(image: str, place: str) -> dict[str, object]:
                     os.fsync(file.fileno())
             finally:
                 took_s = max(took_s, time.monotonic() - began)
+            if time.monotonic() > enough:
+                break
         os.unlink(path)
     except OSError as error:
         return {"error": errno.errorcode.get(error.errno or 0, str(error)), "took_ms": 1000 * took_s}

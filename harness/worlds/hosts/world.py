@@ -154,9 +154,9 @@ class HostsWorld:
 
     def _clear(self, node: str, connection: Connection) -> None:
         """Stop what runs, remove our rules and files. Also after a crash of an earlier run."""
+        disk.drop(connection, RUN_DIRECTORY)  # first: nothing that writes on a frozen disk can be killed
         self._daemon(node).stop(connection)
         links.heal(connection, RUN_DIRECTORY)
-        disk.drop(connection, RUN_DIRECTORY)
         data = self._deployment.data_directory
         places = [
             self._deployment.directory,
