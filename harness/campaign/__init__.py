@@ -7,6 +7,7 @@ shape     what a core comes down to, and the pattern that runs with the same bug
 findings  records of all nights ─► New, Ongoing, Rare, Resolved; the bound that clean runs support
 regime    how often a finding shows now, when that has changed
 trends    on which night latency or throughput changed
+prune     old nights made small
 status    where the nights stand, one finding, its example made again
 page      ─► HTML, Markdown, JSON, JUnit XML, SARIF
 """

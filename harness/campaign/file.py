@@ -2,6 +2,7 @@
 
     name = "nightly"
     budget = "6h"
+    keep_nights = 90                        of older nights clean runs are only counted
 
     [[items]]
     name = "register"
@@ -31,7 +32,8 @@ from harness.plan_changes import changed
 from harness.plan_toml import read_toml, write_value
 from harness.runner import Story
 
-KEYS: Final = ("name", "budget", "items", "accepted")
+KEYS: Final = ("name", "budget", "keep_nights", "items", "accepted")
+KEEP_NIGHTS: Final = 90
 ITEM_KEYS: Final = ("name", "plan", "runs", "set")
 ACCEPTED_KEYS: Final = ("finding", "owner", "note", "until")
 
@@ -67,6 +69,7 @@ class Campaign:
     budget: str
     items: tuple[Item, ...]
     accepted: tuple[Accepted, ...]
+    keep_nights: int = KEEP_NIGHTS
 
     def item(self, name: str) -> Item | None:
         """By its name."""
@@ -90,7 +93,10 @@ def load_campaign(path: Path) -> Campaign:
         if names.count(name) > 1:
             raise PlanError(f"{source}: two items are named {name!r}; rename one")
     accepted = tuple(_accepted(each, source) for each in table.get("accepted", []))
-    return Campaign(_text(table, "name", source), _text(table, "budget", source, "1h"), made, accepted)
+    keep = table.get("keep_nights", KEEP_NIGHTS)
+    if type(keep) is not int or keep < 1:
+        raise PlanError(f"{source}: keep_nights = {keep!r} is no number of nights; choose 1 or more")
+    return Campaign(_text(table, "name", source), _text(table, "budget", source, "1h"), made, accepted, keep)
 
 
 def _item(table: Any, folder: Path, source: str) -> Item:

@@ -108,10 +108,15 @@ def _finding(
     of_items = [run for run in runs if run.item in items and run.configuration == key[2]]
     last = hits[-1]
     nights = {
-        night: (sum(hit.night == night for hit in hits), sum(run.night == night for run in of_items))
+        night: (
+            sum(hit.night == night for hit in hits),
+            sum(run.count for run in of_items if run.night == night),
+        )
         for night in sorted({run.night for run in of_items})
     }
-    clean = sum((run.night, run.run) > (last.night, last.run) or run.night > last.night for run in of_items if run.outcome == OK)  # fmt: skip
+    clean = sum(
+        run.count for run in of_items if run.outcome == OK and ((run.night, run.run) > (last.night, last.run))
+    )
     shows = regime([nights[night] for night in nights if night <= last.night])
     rate = wilson(*shows.now)
     needed = runs_to_resolve(rate[0])
@@ -183,7 +188,7 @@ def _summary(name: str, runs: Sequence[Record], night: int) -> Summary:
     tonight = [run for run in runs if run.night == night]
     clean = 0
     for run in runs:
-        clean = 0 if run.outcome in (VIOLATION, CRASH) else clean + (run.outcome == OK)
+        clean = 0 if run.outcome in (VIOLATION, CRASH) else clean + run.count * (run.outcome == OK)
     bit: dict[str, int] = {}
     for run in tonight:
         for kind, count in run.faults.items():

@@ -7,7 +7,7 @@ runs    night, item, run  (the key: nothing can be counted twice)  ─► what i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,7 @@ class Record(msgspec.Struct, frozen=True):
     drawing: str = ""
     digest: str = ""
     tries: int = 1
+    count: int = 1  # of clean runs that it stands for, once its night is old (`harness.campaign.prune`)
 
 
 class Night(msgspec.Struct, frozen=True):
@@ -90,6 +91,21 @@ class Ledger:
         row = (record.night, record.item, record.run, msgspec.json.encode(record))
         with self._connection:
             self._connection.execute("insert into runs values (?, ?, ?, ?)", row)
+
+    def small(self, before: int, fold: Callable[[list[Record]], list[Record]]) -> int:
+        """Fold the nights before this one, each in a transaction of its own; how many records fewer there are."""
+        fewer = 0
+        for night in (each.number for each in self.nights() if each.number < before):
+            records = list(self.records(night))
+            kept = fold(records)
+            if len(kept) == len(records):
+                continue
+            fewer += len(records) - len(kept)
+            rows = [(each.night, each.item, each.run, msgspec.json.encode(each)) for each in kept]
+            with self._connection:
+                self._connection.execute("delete from runs where night = ?", (night,))
+                self._connection.executemany("insert into runs values (?, ?, ?, ?)", rows)
+        return fewer
 
     def made(self, night: int) -> set[tuple[str, int]]:
         """(item, run) of all runs of a night."""

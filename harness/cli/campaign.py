@@ -27,6 +27,7 @@ from harness.campaign.morning import (  # fmt: skip
 )
 from harness.campaign.night import configuration_of, go, todo
 from harness.campaign.page import morning_page
+from harness.campaign.prune import folded
 from harness.cli.console import STYLES, emit, out, readable, say, waiting
 from harness.cli.search import seconds
 from harness.plan import PlanError, dump_plan
@@ -60,6 +61,10 @@ def run_campaign(path: Path, jobs: int, budget: str | None, folder: Path, *, jso
                 say(f"stopped; the same command goes on with the {left} runs that are missing")
         if not left:
             ledger.end(night, now())
+            if fewer := ledger.small(night.number + 1 - campaign.keep_nights, folded):
+                say(
+                    f"of nights older than {campaign.keep_nights} clean runs are only counted now: {fewer:,} records less"
+                )
         found = gathered(campaign, ledger, folder)
         assert found is not None
         written(found, folder)

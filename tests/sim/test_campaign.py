@@ -194,6 +194,7 @@ def test_a_ledger_that_is_none_is_named(tmp_path: Path) -> None:
     [
         ('name = "small"', "", "name must be given"),
         ("[[items]]", "[[item]]", "unknown key 'item'; did you mean 'items'?"),
+        ('name = "small"', 'name = "small"\nkeep_nights = 0', "keep_nights = 0 is no number of nights"),
         ("runs = 3", "runs = 0", "item 'right': runs = 0 is no number of runs"),
         ("runs = 3", "run = 3", "unknown key 'run'; did you mean 'runs'?"),
         ('"plan.toml"', '"plane.toml"', "plane.toml: there is no such plan"),
