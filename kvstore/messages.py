@@ -117,17 +117,19 @@ class Refused(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=7):
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=8):
-    """Are you there? Only `KV.CLUSTER STATUS` uses the answer: never safety."""
+    """Are you there? I am in this life of mine: its incarnation, and when it began by my clock."""
 
     request: int
     epoch: int
+    life: tuple[int, int] = (0, 0)
 
 
 class Pong(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=9):
-    """I am, and this is the ring epoch I use."""
+    """I am, and this is the ring epoch I use. `life`: the latest life of yours that I have met."""
 
     request: int
     epoch: int
+    life: tuple[int, int] = (0, 0)
 
 
 class BucketOffer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=10):

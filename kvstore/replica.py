@@ -24,8 +24,6 @@ from kvstore.messages import (
     BucketOpen,
     BucketReply,
     Message,
-    Ping,
-    Pong,
     Query,
     QueryReply,
     Refused,
@@ -207,10 +205,6 @@ class Replica:
         """Open a bucket that every member has promised."""
         if not self._conflicts(src, message):
             self._save(src, message.request, self._buckets.open(message.bucket))
-
-    def ping(self, src: str, message: Ping) -> None:
-        """Say that this node is there."""
-        self._send(src, Pong(message.request, self._view.epoch), 0)
 
     def refused(
         self, src: str, message: Query | Store | Repair | Prepare | Accept | Apply | StandIn, hlc: int = 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvstore.antientropy import AntiEntropy
 from kvstore.detector import Detector
-from kvstore.events import CorruptRecord, Record
+from kvstore.events import CorruptRecord, Halt, Record
 from kvstore.gossip import Gossip
 from kvstore.hints import Hints
 from kvstore.messages import Ping, Pong, Refused, StoreReply
@@ -36,6 +36,7 @@ from kvstore.messages_repair import (
 from kvstore.purge import Purger
 from kvstore.ring import PARTITIONS, partition_of
 from kvstore.scrub import Scrub
+from kvstore.twins import Twins
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -49,6 +50,7 @@ class Upkeep:
         self._node = node
         self._pings = 0
         self._wall = "phi.wall_clock" in config.bugs
+        self.twins = Twins(node.name)
         self.epochs: dict[str, int] = {}  # the ring epoch each peer last told
         self.suspects: frozenset[str] = frozenset()
         self.stood_in = 0  # versions kept for others in sloppy buckets, counted as theirs
@@ -113,6 +115,7 @@ class Upkeep:
     def handlers(self) -> dict[type, Callable[[str, Any], None]]:
         """Which message goes where."""
         return {
+            Ping: self.ping,
             Pong: self.pong,
             GossipSyn: self.gossip.syn,
             GossipAck: self.gossip.ack,
@@ -130,6 +133,7 @@ class Upkeep:
 
     def start(self) -> None:
         """Begin all of it."""
+        self.twins.begin(self._node.incarnation, self._node.moment.clock.wall_ms)
         self.hints.load()
         self._heartbeat()
         self.gossip.start()
@@ -146,7 +150,7 @@ class Upkeep:
     def _heartbeat(self) -> None:
         node = self._node
         self._pings += 1
-        ping = Ping(self._pings, node.ring.epoch)
+        ping = Ping(self._pings, node.ring.epoch, self.twins.life)
         now = self._now_ms()
         self.detector.tick(now)
         for peer in node.view.peers:
@@ -158,8 +162,16 @@ class Upkeep:
         jitter = 0.9 + 0.2 * node.rng.random()
         node.schedule(node.moment.clock.mono_ms + node.config.heartbeat_ms * jitter, self._heartbeat)
 
+    def ping(self, src: str, message: Ping) -> None:
+        """Say that this node is there."""
+        self._node.send(src, Pong(message.request, self._node.view.epoch, self.twins.met(src, message.life)))
+
     def pong(self, src: str, message: Pong) -> None:
-        """A heartbeat was acknowledged."""
+        """A heartbeat was acknowledged, perhaps one of somebody else who uses our name."""
+        why = self.twins.betrayed(src, message.life)
+        if why and "blank_disk_same_id" not in self._node.config.bugs:
+            self._node.emit(Halt(why))
+            return
         self.detector.heard(src, self._now_ms())
         self.epochs[src] = message.epoch
         self._node.membership.told(src, message.epoch)
