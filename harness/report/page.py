@@ -154,7 +154,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "not_tested": words.not_tested(results, run.faults),
         "faults": list(fault_rows(run)),
         "bands": Markup(bands(run.faults, run.end_ns)),
-        "latency_svg": Markup(latency_plot(run.bars, run.faults, run.end_ns)),
+        "latency_svg": Markup(latency_plot(run.bars, run.faults, run.end_ns, run.stale)),
         "rate_svg": Markup(rate_plot(run.bars, run.faults, run.end_ns)),
         "outages": list(outage_rows(run)),
         "outcomes": list(outcome_rows(results)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from harness.report.folder import Bar
@@ -53,8 +53,13 @@ def latency_ms(bar: Bar) -> float:
     return (bar.end_ns - bar.start_ns) / 1e6 if bar.end_ns is not None else 0.0
 
 
-def latency_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: int) -> str:
-    """Latency of every kind of operation over time on a logarithmic axis, fault bands behind. What took no time stands at the lower edge."""
+def latency_plot(
+    bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: int, stale: Collection[int] = ()
+) -> str:
+    """Latency of every kind of operation over time on a logarithmic axis, fault bands behind. What took no time stands at the lower edge.
+
+    `stale`: the reads that were surely too old, by index; they lie on top, however few they are.
+    """
     finished = [bar for bar in bars if bar.end_ns is not None]
     if not finished:
         return ""
@@ -70,6 +75,9 @@ def latency_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_n
                     marker=marker, c=COLOUR_OF_F.get(f, "#080808") if outcome == "ok" else "#050505",
                     label=f"{f} {outcome}", linewidths=0.7, alpha=0.75,
                 )  # fmt: skip
+    old = thin([bar for bar in finished if bar.index in stale], end_ns)
+    if old:
+        axes.scatter([bar.start_ns / 1e9 for bar in old], [max(latency_ms(bar), floor_ms) for bar in old], s=13, marker="D", facecolors="none", edgecolors="#050505", label="stale read", linewidths=0.9)  # fmt: skip
     doubtful = thin([bar for bar in bars if bar.end_ns is None], end_ns)
     if doubtful:
         top = max(latency_ms(bar) for bar in finished) * 1.3
@@ -166,7 +174,7 @@ def finish(figure: Any, axes: Any, end_ns: int, alternative: str) -> str:
         axes.legend(
             loc="lower right",
             frameon=False,
-            ncols=5,
+            ncols=6,
             bbox_to_anchor=(1, 1),
             borderaxespad=0.2,
             fontsize=8,

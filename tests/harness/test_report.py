@@ -22,7 +22,7 @@ from harness.report import words, write_comparison, write_report
 from harness.report.drawing import bands, lanes
 from harness.report.folder import Bar, pair, read_folder
 from harness.report.markdown import run_markdown
-from harness.report.plots import POINTS_PER_SLICE, SLICES, latency_ms, thin
+from harness.report.plots import POINTS_PER_SLICE, SLICES, latency_ms, latency_plot, thin
 
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&"
 
@@ -156,6 +156,13 @@ def test_thinning_keeps_the_slowest() -> None:
     kept = thin(bars, 30_000_000_000)
     assert len(kept) <= SLICES * POINTS_PER_SLICE
     assert max(map(latency_ms, kept)) == max(map(latency_ms, bars))
+
+
+def test_stale_reads_stand_out_among_latencies(tmp_path: Path) -> None:
+    run = read_folder(run_folders.make(tmp_path / "run"))
+    old = next(bar.index for bar in run.bars if bar.f == "read" and bar.outcome == "ok")
+    assert "stale read" in latency_plot(run.bars, run.faults, run.end_ns, {old})
+    assert "stale read" not in latency_plot(run.bars, run.faults, run.end_ns)
 
 
 def test_an_open_call_is_info() -> None:
