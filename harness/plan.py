@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.named import located
+from harness.plan_faults import idle, wrong
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import (
     FAULT_TIMES,
@@ -31,9 +32,7 @@ from harness.plan_options import (
     LINK_KINDS,
     ORDERED,
     PRIORITIES,
-    RANGES,
     SHARES,
-    clash,
 )
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
@@ -116,11 +115,14 @@ def load_plan(path: Path | str) -> Plan:
         raise PlanError(f"{path}: there is no such plan; give the path of a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: cannot be read as a plan: {error}") from None
-    return of_folder(parse_plan(text, str(path)), Path(path).parent)
+    return read_plan(text, str(path), Path(path).parent)
 
 
-def of_folder(plan: Plan, folder: Path) -> Plan:
-    """The plan with the files it names, of a system or a workload of yours, found from there."""
+def read_plan(text: str, source: str, folder: Path) -> Plan:
+    """A plan as somebody wrote it: besides what is no plan, a fault that would do nothing is refused, and files that it names are found from `folder`."""
+    reader = _Reader(text, source)
+    plan = reader.plan(read_toml(text, source))
+    reader.in_vain(plan)
     return replace(plan, system=located(plan.system, folder), workload=located(plan.workload, folder))
 
 
@@ -207,6 +209,13 @@ class _Reader:
         if not plan.sim.get("latency_ms", 0) >= 0:
             self.refuse("latency_ms", "sim", f"must be 0 or more, not {plan.sim['latency_ms']}")
 
+    def in_vain(self, plan: Plan) -> None:
+        """Faults that would do nothing."""
+        for fault in plan.faults:
+            if found := idle(fault, plan.time_limit_s):
+                key, what = found
+                self.refuse(key, "faults", what, f"{getattr(fault, key):g}")
+
     def claims(self, claims: list[Any]) -> tuple[str, ...]:
         """Names of guarantees; at least one."""
         if not claims:
@@ -233,11 +242,11 @@ class _Reader:
 
     def fault(self, table: Mapping[str, Any]) -> FaultPlan:
         """One of the [[faults]]."""
-        kind = table.get("kind")
-        if not isinstance(kind, str):
+        if "kind" not in table:
             raise PlanError(
                 f"{self.source}: one of the [[faults]] has no kind; it is one of {', '.join(FAULT_OPTIONS)}"
             )
+        kind = self.value(table["kind"], str, "kind", "faults")
         if kind not in FAULT_OPTIONS:
             self.refuse(
                 "kind", "faults", f"is {kind!r}, which is no fault{nearest(kind, FAULT_OPTIONS)}", kind
@@ -250,22 +259,8 @@ class _Reader:
             options={key: self.value(table[key], own[key], key, "faults") for key in own if key in table},
             **times,
         )
-        if fault.start_s < 0:
-            self.refuse("start_s", "faults", f"must be 0 or more, not {fault.start_s}")
-        for key in ("every_s", "for_s"):
-            if not getattr(fault, key) > 0:
-                self.refuse(key, "faults", f"must be more than 0, not {getattr(fault, key)}")
-        if found := clash(fault.options):
-            self.refuse(found[0], "faults", found[1])
-        for key, (low, high, what) in RANGES.items():
-            if not low <= fault.options.get(key, low) <= high:
-                self.refuse(key, "faults", f"is {what}, from {low:g} to {high:g}, not {fault.options[key]:g}")
-        if fault.for_s > fault.every_s:
-            self.refuse(
-                "for_s",
-                "faults",
-                f"({fault.for_s}) must not exceed every_s ({fault.every_s}): a fault ends before the next",
-            )
+        for key, what in wrong(fault):
+            self.refuse(key, "faults", what)
         return fault
 
     def table(self, table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ from harness.system import (
     find_system,
     refuse_incomplete,
 )
-from harness.workload import Workload, find_workload
+from harness.workload import Workload, find_workload, refuse_unknown
 from harness.worlds import World, WorldError
 from harness.worlds.serving import serves
 from harness.worlds.sim import SimLoop, SimWorld
@@ -129,6 +129,7 @@ class Story:
         self.system: SystemUnderTest = find_system(plan.system)(plan.system_options, nodes)
         refuse_incomplete(self.system, plan.system, world)
         self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
+        refuse_unknown(self.workload, plan.script, plan.name)
         refuse_impossible(plan, world, self.system)
         self.heat = Heat() if self.is_aimed() else None
         strokes = plan.strokes or timetable(

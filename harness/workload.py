@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 from harness.client import Channel, Client
 from harness.named import find
-from harness.plan_toml import PlanError
+from harness.plan_script import ScriptOp
+from harness.plan_toml import PlanError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,23 @@ class Workload:
     client: Callable[[Channel], Client]  # wrap a channel to one node as this workload's client
     model: str  # what `checkers` should judge it as: "register"
     key_name: Callable[[Any], bytes] | None = None  # what an operation's key is called in the system
+    operations: tuple[
+        str, ...
+    ] = ()  # what its client does; empty: not told, so a script of them is not checked
 
 
 WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
 """The plan's [options], plus `concurrency`, `rate`, `time_limit_s` and `op_timeout_ms` -> a workload. Raises PlanError."""
+
+
+def refuse_unknown(workload: Workload, script: Iterable[ScriptOp], source: str) -> None:
+    """Raises PlanError if a plan's script has an operation that the workload's client does not do."""
+    known = workload.operations
+    for place, op in enumerate(script, 1):
+        if known and op.f not in known:
+            raise PlanError(
+                f"{source}: script, operation {place}: f is {op.f!r}, which the workload {workload.name} does not do{nearest(op.f, known)}"
+            )
 
 
 def find_workload(name: str) -> WorkloadFactory:

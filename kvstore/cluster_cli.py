@@ -66,8 +66,10 @@ class Talk:
         import hiredis
 
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise typer.BadParameter(f"{address!r} is not host:port, such as {USUAL_NODE}")
+        if not host or not port.isdigit() or not 0 < int(port) <= 65535:
+            raise typer.BadParameter(
+                f"{address!r} is not host:port with a port from 1 to 65535, such as {USUAL_NODE}"
+            )
         self._address = address
         try:
             self._socket = socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S)

@@ -51,6 +51,11 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "append-list": {**COMMON, "ops_per_key": Option(30, 1, 10_000, True, COMMON["ops_per_key"].meaning)},
 }
 MODELS: Final = {"cas-register": "cas-register", "counter": "counter-exact", "append-list": "append-list"}
+OPERATIONS: Final = {
+    "cas-register": ("read", "write", "cas"),
+    "counter": ("read", "add"),
+    "append-list": ("read", "append"),
+}
 WORDS: Final = {
     "cas-register": "reads, writes and compare-and-sets of single keys",
     "counter": "increments that are tried again after a time-out, and reads",
@@ -223,6 +228,7 @@ def _workload(name: str, options: Mapping[str, Any]) -> Workload:
         client=client,
         model=MODELS[name],
         key_name=lambda key: b"%b-%d" % (name.encode(), key),
+        operations=OPERATIONS[name],
     )
 
 

@@ -102,6 +102,7 @@ class CausalClient:
 
     errors: Mapping[type[BaseException], Type] = {}
     prefix = b""
+    updates: tuple[str, ...] = ()
 
     def __init__(self, channel: Channel, timeout_s: float, board: Board) -> None:
         self.store = StoreClient(channel, timeout_s=timeout_s)
@@ -166,6 +167,7 @@ class SiblingsClient(CausalClient):
     """Values with contexts."""
 
     prefix = b"siblings"
+    updates = ("write", "delete")
 
     async def read(self, op: Op, key: bytes) -> list[int]:
         """The siblings."""
@@ -185,6 +187,7 @@ class SetClient(CausalClient):
     """Elements."""
 
     prefix = b"set"
+    updates = ("add", "remove")
 
     async def read(self, op: Op, key: bytes) -> list[int]:
         """The elements."""
@@ -217,6 +220,7 @@ class CounterClient(CausalClient):
     """Numbers to add."""
 
     prefix = b"counter"
+    updates = ("add",)
     _requests = 0
 
     async def read(self, op: Op, key: bytes) -> int:
@@ -307,6 +311,7 @@ def _make(
             client=lambda channel: client(channel, timeout_s, board),
             model=model,
             key_name=lambda key: client.prefix + b"-%d" % key,
+            operations=("read", *client.updates, "final-read", "digest"),
         )
 
     return workload

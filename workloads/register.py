@@ -99,4 +99,5 @@ def workload(options: Mapping[str, Any]) -> Workload:
         client=lambda channel: RegisterClient(channel, timeout_s, touched),
         model="register",
         key_name=key_name,
+        operations=("read", "write"),
     )

@@ -70,4 +70,5 @@ def workload(options: Mapping[str, Any]) -> Workload:
         client=lambda channel: SessionClient(channel, timeout_s, touched, tokens),
         model="register",
         key_name=key_name,
+        operations=("read", "write"),
     )

@@ -7,8 +7,12 @@ No command prints a traceback: a bad input says what to do, and a crash says whe
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 from harness.cli.console import BAD_INPUT, BROKEN, complain, report_crash
 
@@ -50,14 +54,41 @@ def status_of(arguments: Sequence[str]) -> int:
         )
         return BROKEN
     except Exception as error:
-        return status_of_error(error, debug="--debug" in arguments)
+        return status_of_error(error, debug="--debug" in arguments, arguments=arguments)
     if status == 130:
         complain("stopped by Ctrl-C; what a run had recorded until then is kept")
         return BROKEN
     return status if isinstance(status, int) else 0
 
 
-def status_of_error(error: Exception, *, debug: bool) -> int:
+UNUSABLE: Final = frozenset(
+    {
+        errno.ENOENT,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.EROFS,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+    }
+)
+"""What the system says of a path that is no good. A full disk is not among it."""
+
+
+def given(error: OSError, arguments: Sequence[str]) -> bool:
+    """Whether the error is about a path that the user gave, or what was to be under it."""
+    if error.errno not in UNUSABLE:
+        return False
+    path = Path(os.fsdecode(error.filename))
+    paths = [
+        Path(argument.partition("=")[2] if argument.startswith("--") else argument) for argument in arguments
+    ]
+    return any(each == path or each in path.parents for each in paths if each.name)
+
+
+def status_of_error(error: Exception, *, debug: bool, arguments: Sequence[str] = ()) -> int:
     """254 for what the user can mend in the input, 255 for the infrastructure and for us."""
     from checkers.jsonl import HistoryError
     from harness.plan import PlanError
@@ -71,6 +102,7 @@ def status_of_error(error: Exception, *, debug: bool) -> int:
         complain(str(error))
     elif isinstance(error, OSError) and error.filename is not None:
         complain(f"{error.filename}: {error.strerror}; check that the path is right and that you may use it")
+        return BAD_INPUT if given(error, arguments) else BROKEN
     else:
         report_crash(error, debug=debug)
     return BROKEN

@@ -87,12 +87,24 @@ def _around(rng: random.Random) -> float:
 def _rhythm(fault: FaultPlan, time_limit_s: float, rng: random.Random) -> FaultPlan:
     """The fault, more often or more rarely, longer or shorter; it begins and ends at least once in time."""
     every_s = min(fault.every_s * _around(rng), time_limit_s / 2)
-    return replace(
+    drawn = replace(
         fault,
         start_s=round(rng.uniform(0.0, time_limit_s / 4), 3),
         every_s=round(every_s, 3),
         for_s=round(every_s * rng.uniform(0.1, 0.9), 3),
         options={**fault.options, **_strength(fault, rng)},
+    )
+    return _flapping_twice(drawn) if fault.kind == "flapping" else drawn
+
+
+def _flapping_twice(fault: FaultPlan) -> FaultPlan:
+    """Flapping whose downs and ups are short enough for two downs, as far as they may be short; then it lasts longer."""
+    pair_ms = {key: fault.options[key] for key in ("down_ms", "up_ms")}
+    share = min(1.0, 900 * fault.for_s / sum(pair_ms.values()))
+    pair_ms = {key: round(max(RANGES[key][0], ms * share), 3) for key, ms in pair_ms.items()}
+    for_s = max(fault.for_s, round(0.0011 * sum(pair_ms.values()), 3))
+    return replace(
+        fault, for_s=for_s, every_s=max(fault.every_s, for_s), options={**fault.options, **pair_ms}
     )
 
 

@@ -1,0 +1,157 @@
+"""What can only be a mistake is refused where it is read, in words that fit it, and not found out by a run."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checkers.verdict import Result, Verdict
+from harness.cli import status_of, status_of_error
+from harness.plan import FaultPlan, Plan, PlanError, dump_plan, load_plan, parse_plan, read_plan
+from harness.plan_changes import changed
+from harness.plan_faults import idle
+from harness.plan_script import ScriptOp
+from harness.results import outcome
+from harness.runner import Story
+from harness.search.strategies import STRATEGIES
+
+PLAN = """\
+name = "early"
+workload = "register"
+claims = ["linearizable"]
+nodes = 3
+time_limit_s = 4
+
+[system]
+name = "kvstore"
+mode = "register"
+
+[[faults]]
+kind = "kill"
+start_s = 3.5
+every_s = 20
+for_s = 1
+"""
+
+
+def flapping(for_s: float, own: str = "") -> str:
+    return PLAN.replace('"kill"', f'"flapping"{own}').replace("for_s = 1", f"for_s = {for_s}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PLAN.replace('"kill"', "3"), "p.toml:12: kind must be text in quotes, not 3"),
+        (PLAN.replace('kind = "kill"', ""), "p.toml: one of the [[faults]] has no kind; it is one of partition"),
+        (flapping(1.0), "p.toml:15: for_s of flapping is 1, and must exceed down_ms + up_ms (1 s): it goes down twice"),
+        (flapping(0.6, "\ndown_ms = 100"), "p.toml:16: for_s of flapping is 0.6, and must exceed down_ms + up_ms (0.6 s)"),
+    ],
+)  # fmt: skip
+def test_faults_that_are_none(text: str, message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        read_plan(text, "p.toml", Path())
+    assert message in str(caught.value)
+
+
+def test_flapping_that_goes_down_twice_is_taken() -> None:
+    (fault,) = read_plan(flapping(0.61, "\ndown_ms = 100"), "p.toml", Path()).faults
+    assert fault.for_s == 0.61
+
+
+def test_a_fault_that_would_never_begin(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(PLAN)
+    plan = load_plan(path)
+    with pytest.raises(
+        PlanError, match=r"start_s of kill is 3.5, and time_limit_s is 3: it would never begin"
+    ):
+        changed(plan, ["time_limit_s=3"], "p.toml")
+    path.write_text(PLAN.replace("time_limit_s = 4", "time_limit_s = 3.5"))
+    with pytest.raises(PlanError, match=r"p.toml:13: start_s of kill is 3.5, and time_limit_s is 3.5: "):
+        load_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("workload", "known"),
+    [
+        ("register", "read, write"),
+        ("session", "read, write"),
+        ("cas-register", "read, write, cas"),
+        ("counter", "read, add"),
+        ("append-list", "read, append"),
+        ("siblings", "read, write, delete, final-read, digest"),
+        ("or-set", "read, add, remove, final-read, digest"),
+        ("pn-counter", "read, add, final-read, digest"),
+    ],
+)
+def test_a_script_of_operations_that_nobody_does(workload: str, known: str) -> None:
+    plan = replace(
+        parse_plan(PLAN), workload=workload, system_options={}, script=(ScriptOp(client=0, f="read"),)
+    )
+    Story(plan, "sim")
+    with pytest.raises(
+        PlanError,
+        match=f"early: script, operation 2: f is 'frob', which the workload {workload} does not do; there are {known}$",
+    ):
+        Story(replace(plan, script=(*plan.script, ScriptOp(client=0, f="frob"))), "sim")
+
+
+def test_swarms_of_flapping_are_plans() -> None:
+    """However short the flapping was drawn, it goes down twice."""
+    fault = FaultPlan(kind="flapping", start_s=0.1, every_s=1.2, for_s=1.1)
+    plan = replace(parse_plan(PLAN), faults=(fault,))
+    drawn = [STRATEGIES["swarm"](plan, number) for number in range(200)]
+    assert all(parse_plan(dump_plan(each)) == each for each in drawn)
+    assert [each for each in drawn if idle(each.faults[0], each.time_limit_s)] == []
+    assert len({each.faults[0].options["down_ms"] for each in drawn}) > 100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", "h.jsonl", "--report", "folder"], ["check", "h.jsonl", "--report=folder"], ["explore", "p.toml", "--out", "file"],
+     ["explore", "p.toml", "--out", "file/deeper"], ["cluster", "init", "file", "-n", "3"], ["cluster", "init", "file/deeper", "-n", "3"]],
+)  # fmt: skip
+def test_a_path_that_is_no_good_is_bad_input(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "p.toml").write_text(PLAN)
+    (tmp_path / "h.jsonl").write_text('{"process":1,"type":"invoke","f":"read","key":1}\n')
+    assert status_of(arguments) == 254
+    assert "check that the path is right" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "status"),
+    [
+        (errno.EISDIR, "out", 254),
+        (errno.EACCES, "out/runs/x", 254),
+        (errno.ENOSPC, "out", 255),
+        (errno.EIO, "out", 255),
+        (errno.ENOENT, "iptables", 255),
+        (errno.EACCES, "/etc/elsewhere", 255),
+    ],
+)
+def test_whose_fault_a_path_is(number: int, path: str, status: int) -> None:
+    error = OSError(number, "why", path)
+    assert status_of_error(error, debug=False, arguments=["run", "p.toml", "--out", "out"]) == status
+
+
+@pytest.mark.parametrize("port", ["99999", "0", "65536"])
+def test_a_port_that_cannot_be(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["cluster", "status", "--node", f"localhost:{port}"]) == 254
+    assert f"'localhost:{port}' is not host:port with a port from 1 to 65535" in capsys.readouterr().err
+
+
+def test_a_reason_says_each_thing_once() -> None:
+    plan: Plan = replace(parse_plan(PLAN), faults=())
+    nothing = Result("toy", Verdict.UNKNOWN, "no read succeeded; nothing was tested")
+    claims = {"linearizable": nothing, "regular": Result("toy", Verdict.UNKNOWN, "nothing was tested")}
+    verdict, why = outcome(plan, claims, nothing, [], ["interrupted"])
+    assert (verdict, why) == (Verdict.UNKNOWN, "interrupted; no read succeeded; nothing was tested")
