@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.named import located
-from harness.plan_faults import idle, wrong
+from harness.plan_faults import wrong
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import (
     FAULT_TIMES,
@@ -115,14 +115,11 @@ def load_plan(path: Path | str) -> Plan:
         raise PlanError(f"{path}: there is no such plan; give the path of a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: cannot be read as a plan: {error}") from None
-    return read_plan(text, str(path), Path(path).parent)
+    return of_folder(parse_plan(text, str(path)), Path(path).parent)
 
 
-def read_plan(text: str, source: str, folder: Path) -> Plan:
-    """A plan as somebody wrote it: besides what is no plan, a fault that would do nothing is refused, and files that it names are found from `folder`."""
-    reader = _Reader(text, source)
-    plan = reader.plan(read_toml(text, source))
-    reader.in_vain(plan)
+def of_folder(plan: Plan, folder: Path) -> Plan:
+    """The plan with the files it names, of a system or a workload of yours, found from there."""
     return replace(plan, system=located(plan.system, folder), workload=located(plan.workload, folder))
 
 
@@ -208,13 +205,6 @@ class _Reader:
                 self.refuse(key, "sim", f'has a meaning with schedule = "{PRIORITIES}" only; leave it out')
         if not plan.sim.get("latency_ms", 0) >= 0:
             self.refuse("latency_ms", "sim", f"must be 0 or more, not {plan.sim['latency_ms']}")
-
-    def in_vain(self, plan: Plan) -> None:
-        """Faults that would do nothing."""
-        for fault in plan.faults:
-            if found := idle(fault, plan.time_limit_s):
-                key, what = found
-                self.refuse(key, "faults", what, f"{getattr(fault, key):g}")
 
     def claims(self, claims: list[Any]) -> tuple[str, ...]:
         """Names of guarantees; at least one."""

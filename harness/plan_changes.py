@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from harness.plan import Plan, PlanError, dump_plan, read_plan
+from harness.plan import Plan, PlanError, dump_plan, of_folder, parse_plan
 
 TABLES: Final = {"system": "system_options", "options": "options", "sim": "sim", "hosts": "hosts"}
 OWN: Final = {field.name for field in fields(Plan)} - {
@@ -35,7 +35,7 @@ def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:
             raise PlanError(f"--set {error}") from None
     if not changes:
         return plan
-    return read_plan(dump_plan(plan), f"{source} with --set", Path.cwd())
+    return of_folder(parse_plan(dump_plan(plan), f"{source} with --set"), Path.cwd())
 
 
 def with_value(plan: Plan, name: str, value: Any, text: str) -> Plan:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.plan_options import LINK_DEFAULTS, RANGES, clash
+from harness.plan_toml import PlanError
 
 if TYPE_CHECKING:
-    from harness.plan import FaultPlan
+    from harness.plan import FaultPlan, Plan
 
 
 def wrong(fault: FaultPlan) -> Iterator[tuple[str, str]]:
@@ -50,3 +51,10 @@ def idle(fault: FaultPlan, time_limit_s: float) -> tuple[str, str] | None:
                 f"of flapping is {fault.for_s:g}, and must exceed down_ms + up_ms ({needed_s:g} s): it goes down twice at least",
             )
     return None
+
+
+def refuse_idle(plan: Plan, source: str) -> None:
+    """Raises PlanError for a fault that somebody asks for and that would do nothing."""
+    for fault in plan.faults:
+        if found := idle(fault, plan.time_limit_s):
+            raise PlanError(f"{source}: [[faults]] {found[0]} {found[1]}")

@@ -13,6 +13,7 @@ from harness.nemesis.possible import refuse_impossible
 from harness.plan import Plan, PlanError, load_plan
 from harness.plan_changes import changed
 from harness.plan_claims import beside
+from harness.plan_faults import refuse_idle
 
 WORLDS = ("sim", "hosts")
 
@@ -30,6 +31,7 @@ def run_plan(
     if time_limit is not None:
         changes = [*changes, f"time_limit_s={time_limit}"]
     plan = changed(plan, changes, str(path))
+    refuse_idle(plan, str(path))
     refuse_impossible(plan, world)
     hosts = inventory_of(world, inventory, cluster, plan)
     from harness.runner import run

@@ -168,7 +168,7 @@ def test_too_little_to_judge_is_refused_by_name(lost: str, tmp_path: Path) -> No
 
 
 def test_a_whole_run_misses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = (ROOT / "examples" / "register.toml").read_text().replace("time_limit_s = 30", "time_limit_s = 3")
+    plan = (ROOT / "examples" / "register.toml").read_text().replace("time_limit_s = 30", "time_limit_s = 6")
     (tmp_path / "plan.toml").write_text(plan)
     status_of(["run", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "runs"), "--json"])
     folder = Path(json.loads(capsys.readouterr().out)["folder"])

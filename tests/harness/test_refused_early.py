@@ -10,9 +10,8 @@ import pytest
 
 from checkers.verdict import Result, Verdict
 from harness.cli import status_of, status_of_error
-from harness.plan import FaultPlan, Plan, PlanError, dump_plan, load_plan, parse_plan, read_plan
-from harness.plan_changes import changed
-from harness.plan_faults import idle
+from harness.plan import FaultPlan, Plan, PlanError, dump_plan, parse_plan
+from harness.plan_faults import idle, refuse_idle
 from harness.plan_script import ScriptOp
 from harness.results import outcome
 from harness.runner import Story
@@ -46,32 +45,42 @@ def flapping(for_s: float, own: str = "") -> str:
     [
         (PLAN.replace('"kill"', "3"), "p.toml:12: kind must be text in quotes, not 3"),
         (PLAN.replace('kind = "kill"', ""), "p.toml: one of the [[faults]] has no kind; it is one of partition"),
-        (flapping(1.0), "p.toml:15: for_s of flapping is 1, and must exceed down_ms + up_ms (1 s): it goes down twice"),
-        (flapping(0.6, "\ndown_ms = 100"), "p.toml:16: for_s of flapping is 0.6, and must exceed down_ms + up_ms (0.6 s)"),
     ],
 )  # fmt: skip
-def test_faults_that_are_none(text: str, message: str) -> None:
+def test_a_kind_that_is_none(text: str, message: str) -> None:
     with pytest.raises(PlanError) as caught:
-        read_plan(text, "p.toml", Path())
-    assert message in str(caught.value)
+        parse_plan(text, "p.toml")
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("command", ["run", "explore"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PLAN.replace("time_limit_s = 4", "time_limit_s = 3.5"), "start_s of kill is 3.5, and time_limit_s is 3.5: it would never begin"),
+        (flapping(1.0), "for_s of flapping is 1, and must exceed down_ms + up_ms (1 s): it goes down twice at least"),
+        (flapping(0.6, "\ndown_ms = 100"), "for_s of flapping is 0.6, and must exceed down_ms + up_ms (0.6 s)"),
+    ],
+)  # fmt: skip
+def test_faults_that_would_do_nothing(
+    text: str, message: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    assert status_of([command, str(path), "--out", str(tmp_path / "out")]) == 254
+    assert f"p.toml: [[faults]] {message}" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_flapping_that_goes_down_twice_is_taken() -> None:
-    (fault,) = read_plan(flapping(0.61, "\ndown_ms = 100"), "p.toml", Path()).faults
-    assert fault.for_s == 0.61
+    refuse_idle(parse_plan(flapping(0.61, "\ndown_ms = 100")), "p.toml")
 
 
-def test_a_fault_that_would_never_begin(tmp_path: Path) -> None:
+def test_a_limit_on_the_command_line_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "p.toml"
     path.write_text(PLAN)
-    plan = load_plan(path)
-    with pytest.raises(
-        PlanError, match=r"start_s of kill is 3.5, and time_limit_s is 3: it would never begin"
-    ):
-        changed(plan, ["time_limit_s=3"], "p.toml")
-    path.write_text(PLAN.replace("time_limit_s = 4", "time_limit_s = 3.5"))
-    with pytest.raises(PlanError, match=r"p.toml:13: start_s of kill is 3.5, and time_limit_s is 3.5: "):
-        load_plan(path)
+    assert status_of(["run", str(path), "--time-limit", "3", "--out", str(tmp_path / "out")]) == 254
+    assert "start_s of kill is 3.5, and time_limit_s is 3:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
