@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from checkers.verdict import Result, Verdict
 from harness.cli import status_of, status_of_error
-from harness.plan import FaultPlan, Plan, PlanError, dump_plan, parse_plan
+from harness.plan import FaultPlan, PlanError, dump_plan, parse_plan
 from harness.plan_faults import idle, refuse_idle
 from harness.plan_script import ScriptOp
-from harness.results import outcome
 from harness.runner import Story
 from harness.search.strategies import STRATEGIES
 
@@ -156,11 +154,3 @@ def test_whose_fault_a_path_is(number: int, path: str, status: int) -> None:
 def test_a_port_that_cannot_be(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["cluster", "status", "--node", f"localhost:{port}"]) == 254
     assert f"'localhost:{port}' is not host:port with a port from 1 to 65535" in capsys.readouterr().err
-
-
-def test_a_reason_says_each_thing_once() -> None:
-    plan: Plan = replace(parse_plan(PLAN), faults=())
-    nothing = Result("toy", Verdict.UNKNOWN, "no read succeeded; nothing was tested")
-    claims = {"linearizable": nothing, "regular": Result("toy", Verdict.UNKNOWN, "nothing was tested")}
-    verdict, why = outcome(plan, claims, nothing, [], ["interrupted"])
-    assert (verdict, why) == (Verdict.UNKNOWN, "interrupted; no read succeeded; nothing was tested")
