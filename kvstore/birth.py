@@ -6,7 +6,8 @@
 
 A node that has lost its disk has forgotten what it promised and acknowledged; if it took part under its old name, a quorum
 could meet in it alone (amnesia: `store.md` S10). So it does nothing until it is *replaced*: KV.CLUSTER REPLACE puts it in the
-document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that instead of ending. A restored snapshot is an
+document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that instead of ending. One that was a spare, of no
+partition yet, begins as soon as it is taken in; but not if it lost its disk after that had begun, for it may have acknowledged by then. A restored snapshot is an
 empty disk in this sense: it has no incarnation. It is born if the others are restored from the same snapshot (`kvstore.snapshots`):
 their record of its birth is then the beginning of its token, up to the "/", and the first token that begins so is recorded.
 """
@@ -60,6 +61,8 @@ class Births:
         self._restored = msgspec.msgpack.decode(restored, type=Restored) if restored else None
         self._peers = node.view.peers if restored else tuple(node.config.peers)  # who has to witness
         self._ok: set[str] = set()
+        self._answered: set[str] = set()
+        self._counted = False  # a peer knew it as a member when it began to wait
         self.waits = False  # to be replaced
         self.over = False  # born, or refused for good
 
@@ -82,11 +85,11 @@ class Births:
         node.hold_all(self._ask)
 
     def _ask(self) -> None:
-        if self.over or self.waits:
+        if self.over:
             return
         node = self._node
         for peer in self._peers:
-            if peer not in self._ok:
+            if peer not in self._answered:
                 node.send(peer, Birth(self._token))
         node.schedule(node.moment.clock.mono_ms + RETRY_MS, self._ask)
 
@@ -107,11 +110,16 @@ class Births:
             known = self._known[src] = message.token
             node.emit(node.overlay.write_meta(Meta(BIRTHS, msgspec.msgpack.encode(self._known))))
         fresh = known == message.token
-        node.hold_all(lambda: node.send(src, BirthReply(message.token, fresh)))
+        member = node.view.document.member(src) is not None
+        node.hold_all(lambda: node.send(src, BirthReply(message.token, fresh, member)))
 
     def reply(self, src: str, message: BirthReply) -> None:
         """A witness's word."""
-        if self.over or message.token != self._token or self.waits:
+        if self.over or message.token != self._token:
+            return
+        self._answered.add(src)
+        self._counted |= message.member
+        if self.waits:
             return
         name = self._node.name
         if not message.fresh and self._restored:
@@ -145,7 +153,7 @@ class Births:
         member = document.member(node.name)
         if self._restored or not node.config.replace or member is None or change is None or self.over:
             return
-        if change.lost == node.name or change.node == node.name:
+        if change.lost == node.name or (change.node == node.name and not self._counted):
             self.over = True
             node.membership.offer(src, message)
             node.begin_life((member.lives << LIFE_SHIFT) + 1)

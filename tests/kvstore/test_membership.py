@@ -249,3 +249,42 @@ def test_who_goes_and_is_dead_is_not_waited_for() -> None:
     made.crash("b")
     made.ask("a", "KV.CLUSTER", "LEAVE", "b")
     settle(made, "acd")
+
+
+# ---- who loses its disk while it is taken in ------------------------------------------------------------------------
+
+
+def wiped(made: Cluster, name: str) -> None:
+    made.crash(name)
+    made.wipe(name)
+    made.boot(name, replace=True)
+    made.idle(1_000.0)
+
+
+def test_a_replacement_that_loses_its_disk_on_the_way_does_not_begin_anew_as_if_it_had_acknowledged_nothing() -> (
+    None
+):
+    made = filled(first_start=True)
+    made.add("d")
+    made.idle(1_000.0)
+    made.crash("c")
+    made.ask("a", "KV.CLUSTER", "REPLACE", "c", "d", "d:7100")
+    while not any(
+        step > BOTH_OLD for step in made.node("d").view.document.steps
+    ):  # it counts in some majorities
+        made.idle(5.0)
+    wiped(made, "d")
+    made.idle(5_000.0)
+    assert not made.node("d").ready
+    assert any("d has lost its data and waits" in line for line in made.logs)
+
+
+def test_a_spare_that_lost_its_disk_before_it_was_taken_in_may_join() -> None:
+    made = filled(first_start=True)
+    made.add("d")
+    made.idle(1_000.0)
+    wiped(made, "d")
+    assert not made.node("d").ready
+    made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    settle(made, "abcd")
+    unharmed(made, "abcd")
