@@ -21,9 +21,11 @@ test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-to
 quick: $(VENV)/.built ## run the tests that take under a second each and need no root
 	$(BIN)/pytest -n 2 -m "not slow and not hosts"
 
-kinds: $(VENV)/.built $(VENV)/.host-tools ## run the tests on hosts of kind docker (as root; the first time fetches Debian packages)
+kinds: $(VENV)/.built $(VENV)/.host-tools ## run the tests on containers and on emulated machines (as root; fetches Debian packages once)
 	scripts/system-packages docker
+	scripts/system-packages qemu
 	QUORATE_KIND=docker $(BIN)/pytest tests/hosts/test_kinds.py tests/hosts/test_world.py tests/hosts/test_leases.py tests/hosts/test_link_faults_on_hosts.py
+	QUORATE_KIND=qemu $(BIN)/pytest tests/hosts/test_kinds.py
 
 check: $(VENV)/.built $(VENV)/.lint-tools ## formatting, lint and types, Python and Rust
 	$(BIN)/ruff format --check .

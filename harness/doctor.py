@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness.provision import docker
+from harness.provision import docker, qemu
 from harness.provision.local import SYSTEM_PATH
 from harness.provision.netns import TOOLS
 from harness.provision.state import DISK_ROOT, STATE_ROOT, Cluster, list_clusters
 
 MEND_CORE: Final = "pip install --editable ."
 MEND_TOOLS: Final = "scripts/system-packages hosts"
-OTHER_KINDS: Final = {"docker": docker.TOOLS}
+OTHER_KINDS: Final = {"docker": docker.TOOLS, "qemu": qemu.TOOLS}
 FAKETIME: Final = "faketime/libfaketimeMT.so.1"
 
 

@@ -275,7 +275,10 @@ def version(json: Json = False) -> int:
 @hosts.command("up")
 def hosts_up(
     kind: Annotated[
-        str, typer.Option(help="How they are made: netns (network namespaces) or docker (containers).")
+        str,
+        typer.Option(
+            help="How they are made: netns (network namespaces), docker (containers) or qemu (emulated machines)."
+        ),
     ] = "netns",
     count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 5,
     name: Annotated[str, typer.Option(help="The name of the cluster.")] = "quorate",
@@ -287,7 +290,7 @@ def hosts_up(
 
       sudo quorate hosts up --kind netns -n 5
 
-    The first hosts of kind docker take some minutes: a small Debian is made for them, with packages from apt's mirror.
+    The first hosts of kind docker or qemu take some minutes: a small Debian is made for them, with packages from apt's mirror.
     """
     from harness.cli.hosts import up
 

@@ -2,6 +2,7 @@
 
     netns    network namespaces: up in half a second, one kernel and one clock for all
     docker   containers of a small Debian, under a Docker daemon of their own
+    qemu     emulated machines: slow, each with a kernel and a clock of its own
 
 Other hosts (real machines, those of the Vagrantfile) are used through an inventory written by hand.
 """
@@ -12,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.plan import PlanError
-from harness.provision import docker, local, netns
+from harness.provision import docker, local, netns, qemu
 from harness.provision.inventory import Inventory, InventoryError, load
 from harness.provision.state import STATE_ROOT, Cluster, list_clusters
 
-MAKERS = {"netns": netns.up, "docker": docker.up}
+MAKERS = {"netns": netns.up, "docker": docker.up, "qemu": qemu.up}
 
 __all__ = [
     "MAKERS",

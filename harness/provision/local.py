@@ -73,9 +73,10 @@ def up(
     *,
     timeout_s: float,
     owns_clock: bool = False,
+    ready: Callable[[Sequence[Host]], None] = lambda hosts: None,
     log: Callable[[str], None],
 ) -> Inventory:
-    """Claim name and subnet, write keys, let the kind `start` its hosts, and return once each answers SSH.
+    """Claim name and subnet, write keys, let the kind `start` its hosts, and return once each answers SSH and is `ready`.
 
     Raises PlanError for a bad or taken name, WorldError if a host does not come up (what was made until then is removed).
     """
@@ -91,6 +92,7 @@ def up(
         for host in hosts:
             _wait_for_sshd(name, host, deadline)
             log(f"{host.label} answers")
+        ready(hosts)
         inventory = Inventory(cluster=name, kind=kind, hosts=hosts)
         inventory.dump(STATE_ROOT / name / "inventory.toml")
     except BaseException:
@@ -242,7 +244,7 @@ def ip(lines: Sequence[str], *, namespace: str | None = None, force: bool = Fals
 def launch(namespace: str, command: Sequence[str], log: Path, *, rights: Sequence[str] = ()) -> None:
     """Start a program in a namespace of the cluster, apart from our own process, so that it outlives us."""
     words = ["setsid", "--fork", *rights, "nsenter", f"--net={NETNS_ROOT / namespace}", *command]
-    with open(log, "wb") as file:
+    with open(log, "ab") as file:
         subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd="/", check=True, timeout=10, env=PLAIN
         )  # fmt: skip

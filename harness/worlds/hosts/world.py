@@ -29,6 +29,7 @@ from harness.worlds.trouble import Touches, Trouble
 T = TypeVar("T")
 RUN_DIRECTORY: Final = "/run/quorate-node"  # pid file and clock offset
 READY_TIMEOUT_S: Final = 20.0
+READY_TIMEOUT_QEMU_S: Final = 300.0  # emulated machines are slow; a process that has ended is not waited for
 DIAL_TIMEOUT_S: Final = 2.0
 
 
@@ -51,6 +52,7 @@ class HostsWorld:
         lease_s: float = lease.LEASE_S,
     ) -> None:
         self._lease_s = lease_s
+        self._ready_timeout_s = READY_TIMEOUT_QEMU_S if inventory.kind == "qemu" else READY_TIMEOUT_S
         self._lapsed: set[str] = set()  # hosts that healed themselves, for nobody renewed their lease in time
         self._renewing: asyncio.Task[None] | None = None
         self.nodes = tuple(system.nodes)
@@ -79,7 +81,7 @@ class HostsWorld:
         await self._each(lambda node, connection: self._daemon(node).start(connection))
         await self._each(lambda node, connection: lease.begin(connection, RUN_DIRECTORY, self._lease_s))
         self._renewing = asyncio.create_task(self._renew())
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        deadline = time.monotonic() + self._ready_timeout_s
         await self._all_ready(deadline)
 
     async def _renew(self) -> None:
@@ -196,9 +198,8 @@ class HostsWorld:
             state = await self.process(node)
             if state.state == "gone" or time.monotonic() > deadline:
                 words = await self._on(node, lambda connection: self._daemon(node).last_words(connection))
-                why = (
-                    "its process has ended" if state.state == "gone" else f"not within {READY_TIMEOUT_S:g} s"
-                )
+                late = f"not within {self._ready_timeout_s:g} s"
+                why = "its process has ended" if state.state == "gone" else late
                 raise WorldError(
                     f"{self._hosts[node].label}: {self.system.name} does not serve: {why}; its log ends: {words}"
                 )
