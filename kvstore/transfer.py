@@ -163,7 +163,8 @@ class Transfer:
             stream.existed = type(value) is not Failure and view.since(stream.partition) == epoch
             self._ended(epoch, stream, value)
 
-        self._node.coordinator.launch(op, cas.confirm, ended, PULL_TIMEOUT_MS)
+        # It has a client's time: outbid by one replica, it would wait for another that is dead, and is better begun anew.
+        self._node.coordinator.launch(op, cas.confirm, ended)
 
     def _tell(self) -> None:
         for dst, (request, left) in list(self._waiting.items()):
