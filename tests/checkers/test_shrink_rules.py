@@ -205,8 +205,8 @@ def test_what_is_not_bad_by_itself_is_no_smaller_proof():
 @pytest.mark.parametrize(("model", "failed_cas"), [(None, False), ("cas-register", True)])
 def test_nothing_but_a_register_begins_late(model, failed_cas):
     """Of an object of one's own a write may mean anything; where failed compare-and-sets count, an earlier value may be seen."""
-    run = history(write(0, 1), read(2, 1), write(4, 2), cas(6, 9, 3, word="fail"), read(8, 1))
-    ask, asked = invalid_if(lambda values: model is None or [9, 3] in values)
+    run = history(write(0, 1), read(2, 1), write(4, 2), cas(6, 2, 3, word="fail"), read(8, 2))
+    ask, asked = invalid_if(lambda values: model is None or [2, 3] in values)
     core = Shrinker(run, model, observes_in("register", failed_cas), failed_cas, ask, lambda: 0.0, 1.0).core(
         whole(run)
     )
