@@ -50,6 +50,9 @@ name = "kvstore"
 mode = "MODE"
 n = 3
 
+[hosts]
+lease_s = 60
+
 [[faults]]
 kind = "partition"
 shape = "isolate"
