@@ -51,7 +51,6 @@ def test_a_kind_that_is_none(text: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("command", ["run", "explore"])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -61,11 +60,11 @@ def test_a_kind_that_is_none(text: str, message: str) -> None:
     ],
 )  # fmt: skip
 def test_faults_that_would_do_nothing(
-    text: str, message: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "p.toml"
     path.write_text(text)
-    assert status_of([command, str(path), "--out", str(tmp_path / "out")]) == 254
+    assert status_of(["run", str(path), "--out", str(tmp_path / "out")]) == 254
     assert f"p.toml: [[faults]] {message}" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
