@@ -62,7 +62,7 @@ def explored_apart(plan: Path, out: Path, hash_seed: str, jobs: str) -> list[dic
         "swarm",
     ]
     subprocess.run(
-        [*command, "--jobs", jobs, "--out", str(out), "--set", "time_limit_s=3.0", "--json"],
+        [*command, "--jobs", jobs, "--out", str(out), "--set", "time_limit_s=6.0", "--json"],
         env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     records = [json.loads(line) for line in (out / "explored.jsonl").read_text().splitlines()]

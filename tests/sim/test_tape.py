@@ -24,7 +24,7 @@ from harness.worlds.sim.tape import PlayedStreams, RecordedStreams, TapeError, a
 from harness.worlds.sim.tape_file import read_tape, written
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PLAN = replace(load_plan(EXAMPLES / "eventual.toml"), time_limit_s=4.0)
+PLAN = replace(load_plan(EXAMPLES / "eventual.toml"), time_limit_s=6.0)
 TEXT = dump_plan(PLAN)
 INVERTED = Target("linearizable", "new-old-inversion")
 INVERSION = """
