@@ -267,7 +267,8 @@ def test_keys_are_told_apart_in_a_sequential_order():
     ("a", "b", "same"),
     [
         ([1, 2], [1, 2], True), ([1, 2], [1], False), ([1], [1, 2], False), ([1, 2], [1, 3], False), ([0], [False], False),
-        ({"a": 1}, {"a": 1}, True), ({"a": 1}, {"b": 1}, False), ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1}, {"a": 1}, True), ({"a": 1}, {"b": 1}, False), ({"a": 1, "b": 2}, {"a": 1, "b": 3}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
         ({"a": 0}, {"a": False}, False), (math.nan, math.nan, True), (math.nan, 1.0, False), (1.0, math.nan, False), (0.0, 0, False),
     ],
 )  # fmt: skip
