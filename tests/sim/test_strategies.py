@@ -33,9 +33,13 @@ def test_every_kind_of_record_is_drawn(kind: Type) -> None:
     assert kind in [op.type for op in found]
 
 
-def test_other_histories_break_and_shrink_to_one_read() -> None:
-    found = find(histories(linearizable=False), lambda history: check(history).verdict is Verdict.INVALID)
-    assert [(op.type, op.f) for op in found] == [(Type.INVOKE, "read"), (Type.OK, "read")]
+def test_other_histories_break() -> None:
+    broken = find(
+        histories(linearizable=False),
+        lambda history: check(history).verdict is Verdict.INVALID,
+        settings=DRAWN,
+    )
+    assert any(op.type is Type.OK and op.f == "read" for op in broken), "only a read can be wrong"
 
 
 def test_writes_that_nobody_heard_of_may_be_seen() -> None:
