@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from checkers import MISSING, History, Op, Type, Verdict
@@ -16,7 +16,6 @@ from harness.results import INFRASTRUCTURE
 from harness.simulate import simulate_run
 from harness.strategies import histories, ops, plans
 
-DRAWN = settings(phases=[Phase.generate], max_examples=500, deadline=None, database=None)
 BASE = replace(load_plan(Path(__file__).parents[2] / "examples" / "register.toml"), time_limit_s=2.0)
 
 
@@ -29,17 +28,13 @@ def test_histories_are_linearizable_by_construction(history: History) -> None:
 
 @pytest.mark.parametrize("kind", [Type.INVOKE, Type.OK, Type.INFO])
 def test_every_kind_of_record_is_drawn(kind: Type) -> None:
-    found = find(histories(), lambda history: any(op.type is kind for op in history), settings=DRAWN)
-    assert kind in [op.type for op in found]
+    found = find(histories(), lambda history: any(op.type is kind for op in history))
+    assert len(found) <= 2
 
 
-def test_other_histories_break() -> None:
-    broken = find(
-        histories(linearizable=False),
-        lambda history: check(history).verdict is Verdict.INVALID,
-        settings=DRAWN,
-    )
-    assert any(op.type is Type.OK and op.f == "read" for op in broken), "only a read can be wrong"
+def test_other_histories_break_and_shrink_to_one_read() -> None:
+    found = find(histories(linearizable=False), lambda history: check(history).verdict is Verdict.INVALID)
+    assert [(op.type, op.f) for op in found] == [(Type.INVOKE, "read"), (Type.OK, "read")]
 
 
 def test_writes_that_nobody_heard_of_may_be_seen() -> None:
@@ -49,7 +44,7 @@ def test_writes_that_nobody_heard_of_may_be_seen() -> None:
         lost = {op.value for op in history if op.type is Type.INFO and op.f == "write"}
         return any(op.type is Type.OK and op.f == "read" and op.value in lost for op in history)
 
-    assert check(find(histories(), seen, settings=DRAWN)).verdict is Verdict.VALID
+    assert check(find(histories(), seen)).verdict is Verdict.VALID
 
 
 @given(ops(processes=2, keys=("a",), functions=("read", "write"), values=st.just("v")))

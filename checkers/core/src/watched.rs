@@ -23,7 +23,7 @@ pub fn custom(
     let mut watchdog = Watchdog::start(py, budget.deadline)?;
     let judged = Custom::new(model, make.clone(), inconsistent.clone(), &pulse)
         .and_then(|mut object| custom_keys(columns, &work, &mut object, &budget, &pulse, &mut answers));
-    watchdog.stop(py);
+    let interrupted = watchdog.stop(py);
     match judged {
         Err(error) if error.is_instance_of::<OutOfTime>(py) => {
             let name = model.get_type().name()?;
@@ -40,6 +40,7 @@ pub fn custom(
         Err(error) => return Err(error),
         Ok(()) => {}
     }
+    interrupted?;
     match raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(answers),
