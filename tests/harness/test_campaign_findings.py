@@ -7,6 +7,7 @@ import json
 import operator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
@@ -36,12 +37,12 @@ PATTERN = "a before b, b before a"
 ID = finding_id("linearizable", "stale-read", "store mode=x", PATTERN)
 
 
-def night(number: int, hits: int, runs: int, **more: object) -> list[Record]:
+def night(number: int, hits: int, runs: int, **more: Any) -> list[Record]:
     """The first `hits` of the runs show a stale read."""
     return [
         Record(
             number, "item", run, 100 * number + run, "violation" if run < hits else "ok", "why", (("linearizable", "stale-read", PATTERN),) if run < hits else (),
-            ("write a, read a after 1",) if run < hits else (), "store mode=x", core_ops=3, sentence="read 1 was stale", drawing="|--read--|", **more,  # type: ignore[arg-type]
+            ("write a, read a after 1",) if run < hits else (), "store mode=x", core_ops=3, sentence="read 1 was stale", drawing="|--read--|", **more,
         )
         for run in range(runs)
     ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,13 @@ import pytest
 from checkers import History
 from harness.cli import status_of
 from harness.plan import dump_plan, load_plan
-from harness.plan_script import ScriptOp, Stroke
 from harness.search.lamport import ROWS_MAX, draw_last
 from harness.search.paused import stopped_at, stopped_before
 from harness.simulate import simulate_run
+from tests.sim.small import SMALL
 from workloads.kvstore_sim import StoreNode
 
 EVENTUAL = load_plan(Path(__file__).parents[2] / "examples" / "eventual.toml")
-SMALL = replace(
-    EVENTUAL, nodes=3, concurrency=3, faults=(), time_limit_s=0.2,
-    sim={"latency": "constant", "duplicate": 0.0, "reorder": 0.0},
-    script=(
-        ScriptOp(client=2, f="write", at_s=0.0203, key=0, value=212),
-        ScriptOp(client=1, f="read", at_s=0.06, key=0),
-        ScriptOp(client=1, f="read", key=0),
-    ),
-    strokes=(Stroke(1, "partition", 20_000_000, 40_000_000, ("n2",), {"shape": "halves", "grudge": {"n2": ["n3"]}}),),
-)  # fmt: skip
 WHOLE = simulate_run(SMALL).lines
 
 

@@ -28,6 +28,7 @@ from harness.search.trace import traced
 from harness.simulate import simulate_run
 from harness.worlds.sim import SimLoop, stream
 from harness.worlds.sim.net import LinkedNetwork, NetOptions
+from tests.sim.small import SMALL
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STALE, LOST = Target("linearizable", "stale-read"), Target("linearizable", "lost-write")
@@ -38,16 +39,6 @@ def plan_of(name: str, **changes: Any) -> Plan:
 
 
 EVENTUAL = plan_of("eventual", time_limit_s=6.0)
-SMALL = replace(
-    EVENTUAL, nodes=3, concurrency=3, faults=(), time_limit_s=0.2,
-    sim={"latency": "constant", "duplicate": 0.0, "reorder": 0.0},
-    script=(
-        ScriptOp(client=2, f="write", at_s=0.0203, key=0, value=212),
-        ScriptOp(client=1, f="read", at_s=0.06, key=0),
-        ScriptOp(client=1, f="read", key=0),
-    ),
-    strokes=(Stroke(1, "partition", 20_000_000, 40_000_000, ("n2",), {"shape": "halves", "grudge": {"n2": ["n3"]}}),),
-)  # fmt: skip
 
 
 def test_a_script_is_played_in_order_and_a_busy_client_catches_up() -> None:

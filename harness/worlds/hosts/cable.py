@@ -10,12 +10,11 @@ itself stays in, because faults are ended over it; who only pings the host is an
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from typing import Final
 
-from harness.control import Connection, ControlError
-from harness.worlds.hosts.packets import ADDRESS, LEFT, OFF, REMEDY
+from harness.control import Connection
+from harness.worlds.hosts.packets import ADDRESS, OFF, restore, take_away
 
 HOOKS: Final = ("INPUT", "OUTPUT")
 
@@ -28,27 +27,15 @@ def unplug(connection: Connection, port: int, peers: Iterable[str]) -> None:
         rules += [f"-s {peer}", f"-d {peer}"]
     filled = [f":{OFF} - [0:0]", *(f"-A {OFF} {rule} -j DROP" for rule in rules)]
     is_out = f"iptables -w -n -L {OFF} >/dev/null 2>&1"
-    connection.shell(f"{is_out} || " + _restore([*filled, *(f"-I {hook} 1 -j {OFF}" for hook in HOOKS)]))
+    connection.shell(f"{is_out} || " + restore([*filled, *(f"-I {hook} 1 -j {OFF}" for hook in HOOKS)]))
 
 
 def plug_in(connection: Connection) -> int:
     """Let everything through again, verified; how many packets were dropped."""
-    lines = [*(f"-D {hook} -j {OFF}" for hook in HOOKS), f"-F {OFF}", f"-X {OFF}"]
-    told = connection.shell(
-        f"iptables -w -nvxL {OFF} 2>/dev/null || exit 0\n{_restore(lines)} || true\n"
-        f"iptables -w -n -L {OFF} >/dev/null 2>&1 && echo {LEFT}; true"
-    ).stdout
-    if told.endswith(f"{LEFT}\n"):
-        raise ControlError(f"{connection.host.label}: the iptables chain {OFF} of ours is left; {REMEDY}.")
-    return dropped(told)
+    return dropped(take_away(connection, OFF, list(HOOKS)))
 
 
 def dropped(listing: str) -> int:
     """The packets of `iptables -nvxL` that met a DROP: the first column."""
     rows = (line.split() for line in listing.splitlines())
     return sum(int(row[0]) for row in rows if len(row) > 2 and row[2] == "DROP")
-
-
-def _restore(lines: list[str]) -> str:
-    text = "\n".join(["*filter", *lines, "COMMIT", ""])
-    return f"printf %s {shlex.quote(text)} | iptables-restore -w --noflush"

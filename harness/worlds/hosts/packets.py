@@ -70,15 +70,15 @@ def begin(connection: Connection, trouble: Trouble, slot: int, sources: Iterable
     connection.shell(
         f"set -e\niptables -w {table} -n -L {CHAIN} >/dev/null 2>&1 || iptables -w {table} -N {CHAIN}\n"
         f"iptables -w {table} -C INPUT -j {CHAIN} 2>/dev/null || iptables -w {table} -I INPUT 1 -j {CHAIN}\n"
-        + _restore([*_filled(chain, trouble, slot, sources), f"-A {CHAIN} -j {chain}"], trouble.kind)
+        + restore([*_filled(chain, trouble, slot, sources), f"-A {CHAIN} -j {chain}"], table_of(trouble.kind))
     )
 
 
 def probe(connection: Connection, trouble: Trouble) -> str:
     """Why this host cannot do it; nothing if it can. The rules are made in a chain that no packet meets, and removed."""
-    lines = _filled(f"{CHAIN}-0", trouble, 0, [NOBODY])
-    made = connection.shell(_restore(lines, trouble.kind), check=False)
-    connection.shell(_restore([f"-F {CHAIN}-0", f"-X {CHAIN}-0"], trouble.kind), check=False)
+    lines, table = _filled(f"{CHAIN}-0", trouble, 0, [NOBODY]), table_of(trouble.kind)
+    made = connection.shell(restore(lines, table), check=False)
+    connection.shell(restore([f"-F {CHAIN}-0", f"-X {CHAIN}-0"], table), check=False)
     if made.status == 0:
         return ""
     said = " ".join(made.stderr.split()) or f"exit status {made.status}"
@@ -93,9 +93,25 @@ def _filled(chain: str, trouble: Trouble, slot: int, sources: Iterable[str]) -> 
     return lines
 
 
-def _restore(lines: list[str], kind: str) -> str:
-    text = "\n".join([f"*{table_of(kind)}", *lines, "COMMIT", ""])
+def restore(lines: list[str], table: str = "filter") -> str:
+    """The command that does these lines of iptables-save in one transaction."""
+    text = "\n".join([f"*{table}", *lines, "COMMIT", ""])
     return f"printf %s {shlex.quote(text)} | iptables-restore -w --noflush"
+
+
+def take_away(connection: Connection, chain: str, jumps: list[str], table: str = "filter") -> str:
+    """Remove a chain and the jumps to it, and look that it is gone. Its listing, with counts; nothing when there is none.
+
+    Raises ControlError if it is still there.
+    """
+    lines = [*(f"-D {jump} -j {chain}" for jump in jumps), f"-F {chain}", f"-X {chain}"]
+    listing = connection.shell(
+        f"iptables -w -t {table} -nvxL {chain} 2>/dev/null || exit 0\n{restore(lines, table)} || true\n"
+        f"iptables -w -t {table} -n -L {chain} >/dev/null 2>&1 && echo {LEFT}; true"
+    ).stdout
+    if listing.endswith(f"{LEFT}\n"):
+        raise ControlError(f"{connection.host.label}: the iptables chain {chain} of ours is left; {REMEDY}.")
+    return listing
 
 
 def end(connection: Connection, trouble: Trouble) -> Mapping[str, Touch]:
@@ -103,15 +119,8 @@ def end(connection: Connection, trouble: Trouble) -> Mapping[str, Touch]:
 
     Nothing when there is none. Raises ControlError if it is still there.
     """
-    chain, table = f"{CHAIN}-{trouble.number}", f"-t {table_of(trouble.kind)}"
-    lines = [f"-D {CHAIN} -j {chain}", f"-F {chain}", f"-X {chain}"]
-    listing = connection.shell(
-        f"iptables -w {table} -nvxL {chain} 2>/dev/null || exit 0\n{_restore(lines, trouble.kind)} || true\n"
-        f"iptables -w {table} -n -L {chain} >/dev/null 2>&1 && echo {LEFT}; true"
-    ).stdout
-    if listing.endswith(f"{LEFT}\n"):
-        raise ControlError(f"{connection.host.label}: the iptables chain {chain} of ours is left; {REMEDY}.")
-    return parse_counters(listing)
+    chain = f"{CHAIN}-{trouble.number}"
+    return parse_counters(take_away(connection, chain, [CHAIN], table_of(trouble.kind)))
 
 
 def parse_counters(listing: str) -> dict[str, Touch]:
