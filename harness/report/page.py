@@ -42,7 +42,7 @@ from harness.report.still import around, still, still_rows
 from harness.report.text import cut, visible
 from harness.report.timeline import timeline
 
-TIMELINE = ("timeline_data.js", "timeline_draw.js", "timeline.js")
+TIMELINE = ("timeline_data.js", "timeline_levels.js", "timeline_draw.js", "timeline.js")
 
 
 def write_report(folder: Path) -> Path:

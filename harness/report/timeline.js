@@ -63,7 +63,7 @@ function startTimeline(t) {
   // ---- in words -------------------------------------------------------------------------------------------------------
 
   function tell() {
-    const found = inView(t, view.rows, view.from, view.to, LISTED), span = view.to - view.from;
+    const found = inView(t, view.rows, view.from, view.to, el("table").open ? LISTED : 0), span = view.to - view.from;
     el("view").textContent = `${clock(view.from, span)} to ${clock(view.to, span)}: ${found.all.toLocaleString("en")} operations in view`;
     if (!el("table").open) return;
     el("listed").textContent = found.all > LISTED ? `The first ${LISTED} of ${found.all.toLocaleString("en")}; zoom in to see the others.` : "";

@@ -42,7 +42,7 @@ function filtered(t, wanted) {
     "": () => true, stale: (i) => t.stale.has(i), proof: (i) => t.proven.has(i),
     o: (i) => t.ops.outcome[i] === "o", f: (i) => t.ops.outcome[i] === "f", i: (i) => t.ops.outcome[i] === "i",
   }[wanted.outcome];
-  const lanes = t.data.lanes.map((name) => ({ name, ops: [] }));
+  const lanes = t.data.lanes.map((name) => ({ name, ops: [], levels: new Map() })); // levels: timeline_levels.js
   for (let i = 0; i < t.count; i++) {
     if (wanted.client !== "" && t.lane[i] !== +wanted.client) continue;
     if ((key !== null && t.ops.key[i] !== key) || (f !== null && t.ops.f[i] !== f) || !lets(i)) continue;
@@ -66,20 +66,17 @@ function notBefore(t, list, time) {
 // Where to begin so as to miss nothing that reaches over `from`: two before, for a client may go on before a call of its is given up.
 const firstInView = (t, list, from) => Math.max(0, notBefore(t, list, from) - 2);
 
-// How many operations are in view, and the first of them.
+// How many operations are in view, and the first of them, no more than `most` of a row.
 function inView(t, rows, from, to, most) {
-  const found = [];
+  const first = [];
   let all = 0;
   for (const { ops } of rows) {
     const last = notBefore(t, ops, to);
     let taken = 0, k = firstInView(t, ops, from);
-    for (; k < last && taken < most; k++) if (t.end[ops[k]] >= from) {
-      found.push(ops[k]);
-      taken++;
-    }
+    for (; k < last && (taken < most || t.start[ops[k]] < from); k++) if (t.end[ops[k]] >= from && ++taken <= most) first.push(ops[k]);
     all += taken + last - k;
   }
-  return { all, first: found.sort((a, b) => a - b).slice(0, most) };
+  return { all, first: first.sort((a, b) => a - b).slice(0, most) };
 }
 
 // The lines of logs from a second before an operation to a second after it: how many, and the nearest, in order.
@@ -108,10 +105,12 @@ function words(t, i) {
   return `${visible(f)}${key} ${value === "?" || f === "read" ? "→" : "="} ${value === null ? "nothing" : typeof value === "number" ? value : visible(value)}`;
 }
 
+const NUMBERS = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+
 // A time; `span` says how finely.
 function clock(us, span) {
   const [unit, each, digits] = span < 2 ? ["ns", 1e-3, 0] : span < 2e3 ? ["µs", 1, 0] : span < 2e6 ? ["ms", 1e3, span < 2e4 ? 3 : 1] : ["s", 1e6, span < 2e7 ? 3 : 1];
-  return `${(us / each).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`;
+  return `${NUMBERS[digits].format(us / each)} ${unit}`;
 }
 
 const outcomeWords = (t, i) => OUTCOME[t.ops.outcome[i]] + (t.stale.has(i) ? ", stale" : "") + (t.proven.has(i) ? ", in the proof" : "");

@@ -4,17 +4,18 @@
 //     client 0 →  ▬▬ ▬▬▬▬ ▬ ▬▬▬▬▬▬▬ ▬▬▬                        rows: the lanes that the filter leaves
 //     client 1 →    ▬▬▬▬▬ ▬▬▬▬▬[#12]▬▬▬
 //
-// Levels of detail: a lane is sorted by time, so what is in view is found by bisection. A bar narrower than three pixels is not
-// drawn by itself: all that begin on one pixel become one mark, in the colour of the gravest. So a frame draws at most lanes x
-// pixels marks, however long the history is, and hides no failure behind a success. Colours are those of the page's style.
+// A lane is sorted by time, so what is in view is found by bisection. A bar narrower than three pixels is not drawn by itself: all
+// on one pixel become one mark, in the colour of the gravest, and neighbours of one colour are one mark (timeline_levels.js). So a frame draws
+// at most lanes x pixels marks, however long the history is, and hides no failure behind a success. Colours are those of the page's style.
 "use strict";
 
-const GUTTER = 128, AXIS = 22, STRIP = 15, NARROW = 3, OVERVIEW = 44;
+const GUTTER = 128, AXIS = 22, STRIP = 15, OVERVIEW = 44;
 
 class Painter {
   // `view` is {from, to, rows, selected}, changed by others between the frames.
   constructor(t, view, canvas, overview) {
-    Object.assign(this, { t, view, canvas, overview, kinds: [...new Set(t.faults.map((fault) => fault.kind))] });
+    Object.assign(this, { t, view, canvas, overview, strip: document.createElement("canvas"), kinds: [...new Set(t.faults.map((fault) => fault.kind))] });
+    this.bands = t.faults.map((fault) => ({ fault, text: `${fault.kind} ${fault.nodes}${fault.bit ? "" : " (did not bite)"}`, wide: -1 }));
   }
 
   colours() {
@@ -23,6 +24,7 @@ class Painter {
     ink.rank = [ink.read, ink.write, ink.doubt, ink.other, ink.bad, ink.ink];
     ink.kind = (kind) => [ink.fault, ink.bad, ink.doubt, ink.accent][this.kinds.indexOf(kind) % 4];
     this.ink = ink;
+    if (this.width) this.whole(this.strip.getContext("2d"));
   }
 
   resize() {
@@ -32,12 +34,13 @@ class Painter {
     this.barHeight = Math.max(2, this.rowHeight - (this.rowHeight > 8 ? 5 : 1));
     this.height = this.top + Math.max(this.view.rows.length, 3) * this.rowHeight + 6;
     const dots = window.devicePixelRatio || 1;
-    for (const [each, high] of [[this.canvas, this.height], [this.overview, OVERVIEW]]) {
+    for (const [each, high] of [[this.canvas, this.height], [this.overview, OVERVIEW], [this.strip, OVERVIEW]]) {
       each.width = Math.round(this.width * dots);
       each.height = Math.round(high * dots);
       each.style.height = `${high}px`;
       each.getContext("2d").setTransform(dots, 0, 0, dots, 0, 0);
     }
+    this.whole(this.strip.getContext("2d"));
   }
 
   xOf(us) { return GUTTER + ((us - this.view.from) / (this.view.to - this.view.from)) * (this.width - GUTTER); }
@@ -52,7 +55,7 @@ class Painter {
     pen.textBaseline = "middle";
     this.faults(pen);
     this.axis(pen);
-    rows.forEach((row, number) => this.row(pen, row.ops, this.top + number * this.rowHeight));
+    rows.forEach((row, number) => this.row(pen, row, this.top + number * this.rowHeight));
     pen.fillStyle = this.ink.card; // what reaches over the left edge of the view
     pen.fillRect(0, this.top, GUTTER - 1, this.height);
     pen.fillStyle = this.ink.soft;
@@ -60,7 +63,7 @@ class Painter {
     rows.forEach((row, number) => number % every || pen.fillText(row.name, 0, this.top + number * this.rowHeight + this.barHeight / 2, GUTTER - 8));
     if (!rows.length) pen.fillText("No operation matches the filter.", GUTTER + 8, this.top + 14);
     this.outlines(pen);
-    this.whole(this.overview.getContext("2d"));
+    this.here(this.overview.getContext("2d"));
   }
 
   axis(pen) {
@@ -80,8 +83,8 @@ class Painter {
   }
 
   faults(pen) {
-    for (const fault of this.t.faults) {
-      const x0 = Math.max(GUTTER, this.xOf(fault.start)), x1 = Math.min(this.width, this.xOf(fault.end));
+    for (const band of this.bands) {
+      const { fault } = band, x0 = Math.max(GUTTER, this.xOf(fault.start)), x1 = Math.min(this.width, this.xOf(fault.end));
       if (x1 < GUTTER || x0 > this.width) continue;
       const y = AXIS + this.kinds.indexOf(fault.kind) * STRIP, wide = Math.max(x1 - x0, 2);
       pen.fillStyle = pen.strokeStyle = this.ink.kind(fault.kind);
@@ -93,15 +96,43 @@ class Painter {
       pen.setLineDash(fault.bit ? [] : [3, 3]);
       pen.strokeRect(x0 + 0.5, y + 0.5, Math.max(wide - 1, 1), STRIP - 3);
       pen.setLineDash([]);
-      const text = `${fault.kind} ${fault.nodes}${fault.bit ? "" : " (did not bite)"}`;
       pen.fillStyle = this.ink.ink;
-      if (pen.measureText(text).width + 8 < wide) pen.fillText(text, x0 + 4, y + STRIP / 2 - 0.5);
+      if (band.wide < 0) band.wide = pen.measureText(band.text).width;
+      if (band.wide + 8 < wide) pen.fillText(band.text, x0 + 4, y + STRIP / 2 - 0.5);
     }
     pen.fillStyle = this.ink.soft;
     this.kinds.forEach((kind, row) => pen.fillText(kind, 0, AXIS + (row + 0.5) * STRIP - 1, GUTTER - 8));
   }
 
-  row(pen, ops, y) {
+  row(pen, row, y) {
+    const { t, view } = this, pixelUs = (view.to - view.from) / (this.width - GUTTER);
+    const first = firstInView(t, row.ops, view.from), last = notBefore(t, row.ops, view.to);
+    const level = 2 * (last - first) > this.width - GUTTER ? levelFor(t, row, pixelUs) : null;
+    if (level) this.dense(pen, level, pixelUs, y);
+    else this.sparse(pen, row.ops, first, y);
+  }
+
+  // Wide bars by themselves; over them one mark for all neighbouring pixels of one colour.
+  dense(pen, level, pixelUs, y) {
+    const { t, ink, view, width, barHeight: high } = this, { wide } = level;
+    for (let k = firstInView(t, wide, view.from); k < wide.length && t.start[wide[k]] <= view.to; k++) {
+      const i = wide[k], x0 = Math.max(this.xOf(t.start[i]), GUTTER - 4), x1 = Math.min(this.xOf(t.end[i]), width + 4);
+      if (x1 - x0 >= NARROW) this.bar(pen, i, Math.round(x0), Math.round(x1), y);
+    }
+    let begin = GUTTER, colour = 0;
+    for (let x = GUTTER; x <= width; x++) {
+      const next = x < width ? worstIn(level, view.from + (x - GUTTER) * pixelUs, pixelUs) : 0;
+      if (next === colour) continue;
+      if (colour) {
+        pen.fillStyle = ink.rank[colour - 1];
+        pen.fillRect(begin, y, x - begin, high);
+      }
+      begin = x;
+      colour = next;
+    }
+  }
+
+  sparse(pen, ops, first, y) {
     const { t, ink, view, barHeight: high } = this, { start, end, rank } = t, { from, to } = view;
     const scale = (this.width - GUTTER) / (to - from), left = GUTTER - 4, most = this.width + 4;
     let pixel = -1, right = -1, worst = -1; // what has fallen on one pixel so far
@@ -111,7 +142,7 @@ class Painter {
       pen.fillRect(pixel, y, Math.max(right - pixel, 1), high);
       worst = -1;
     };
-    for (let k = firstInView(t, ops, from); k < ops.length && start[ops[k]] <= to; k++) {
+    for (let k = first; k < ops.length && start[ops[k]] <= to; k++) {
       const i = ops[k];
       if (end[i] < from) continue;
       const x0 = Math.max(GUTTER + (start[i] - from) * scale, left), x1 = Math.min(GUTTER + (end[i] - from) * scale, most);
@@ -123,7 +154,9 @@ class Painter {
         right = Math.max(right, x1);
       } else {
         flush();
-        [pixel, right, worst] = [Math.floor(x0), x1, rank[i]];
+        pixel = Math.floor(x0);
+        right = x1;
+        worst = rank[i];
       }
     }
     flush();
@@ -189,9 +222,19 @@ class Painter {
     pen.lineWidth = 1;
   }
 
-  // How many calls there were over the whole run and how they ended; a burst is cut off at twice the usual.
+  // The strip with a frame around the view.
+  here(pen) {
+    const { ink, view, width } = this, x0 = this.wholeX(view.from), x1 = this.wholeX(view.to);
+    pen.clearRect(0, 0, width, OVERVIEW);
+    pen.drawImage(this.strip, 0, 0, width, OVERVIEW);
+    pen.strokeStyle = ink.accent;
+    pen.lineWidth = 2;
+    pen.strokeRect(x0 + 1, 1, Math.max(x1 - x0 - 2, 3), OVERVIEW - 2);
+  }
+
+  // How many calls there were over the whole run and how they ended; a burst is cut off at twice the usual. Drawn once, not for each frame.
   whole(pen) {
-    const { t, ink, view } = this, rows = t.data.density, slices = rows[0].length, each = (this.width - GUTTER) / slices;
+    const { t, ink } = this, rows = t.data.density, slices = rows[0].length, each = (this.width - GUTTER) / slices;
     const sums = rows[0].map((_, at) => rows.reduce((sum, row) => sum + row[at], 0)).sort((a, b) => a - b);
     const full = Math.max(1, Math.min(sums[slices - 1], 2 * sums[Math.floor(slices * 0.75)] || sums[slices - 1]));
     pen.clearRect(0, 0, this.width, OVERVIEW);
@@ -215,9 +258,6 @@ class Painter {
     }
     pen.fillStyle = ink.bad;
     for (const i of t.proof) pen.fillRect(this.wholeX(t.start[i]) - 1, 0, 2, OVERVIEW);
-    pen.strokeStyle = ink.accent;
-    pen.lineWidth = 2;
-    pen.strokeRect(this.wholeX(view.from) + 1, 1, Math.max(this.wholeX(view.to) - this.wholeX(view.from) - 2, 3), OVERVIEW - 2);
   }
 
   // The operation at a point of the view, or the gravest within three pixels; -1 if there is none.

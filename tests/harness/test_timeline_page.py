@@ -287,35 +287,6 @@ def test_every_control_has_a_name(page: Any) -> None:
     assert page.locator(f"#{canvas.get_attribute('aria-describedby')}").inner_text().startswith("Click the timeline")  # fmt: skip
 
 
-def test_a_long_history_is_drawn_as_few_marks(browser: Any, tmp_path: Path) -> None:
-    """A frame draws at most one mark for each pixel of a lane, and the failures are among them."""
-    folder = run_folders.make(tmp_path / "run", ops=20_000)
-    write_report(folder)
-    page = opened(browser, folder)
-    press(page, "0")
-    settled(page)
-    drawn = page.evaluate(
-        """() => {
-        const t = readTimeline(JSON.parse(document.getElementById("timeline-data").textContent));
-        const canvas = document.createElement("canvas"), overview = document.createElement("canvas");
-        document.querySelector(".drawn").append(canvas, overview);
-        const view = { from: 0, to: t.data.end_us, rows: filtered(t, { client: "", key: "", f: "", outcome: "", text: "" }), selected: -1 };
-        const painter = new Painter(t, view, canvas, overview);
-        painter.colours();
-        painter.resize();
-        const pen = canvas.getContext("2d"), fill = pen.fillRect.bind(pen);
-        let marks = 0;
-        pen.fillRect = (...box) => { marks++; fill(...box); };
-        painter.draw();
-        return { marks, most: view.rows.length * painter.width, count: t.count };
-    }"""
-    )
-    assert drawn["count"] == 20_004
-    assert drawn["marks"] <= drawn["most"] + 100
-    assert colours(page, "other") > 50  # operations that failed
-    assert page.troubles == []
-
-
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
     """4,000 reads of a client so dense that many fall on one pixel, one of them failed; then, of another client, a stale read and a failed write."""
