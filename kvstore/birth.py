@@ -6,8 +6,14 @@
 
 A node that has lost its disk has forgotten what it promised and acknowledged; if it took part under its old name, a quorum
 could meet in it alone (amnesia: `store.md` S10). So it does nothing until it is *replaced*: KV.CLUSTER REPLACE puts it in the
-document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that instead of ending. One that was a spare, of no
-partition yet, begins as soon as it is taken in; but not if it lost its disk after that had begun, for it may have acknowledged by then. A restored snapshot is an
+document as a node whose data is gone, and `--replace` (`replace = true`) makes it wait for that instead of ending. That is witnessed as well, once for
+each time it is replaced ("token#lives"): a second disk that is lost while the first is being filled has to be replaced by itself, for the first may
+have acknowledged by then.
+
+    Document(lost = me, lives = 2) ──► Birth(token#2) ──► the other members     recorded, if what they know has fewer lives, or is the same
+                                    ◄── BirthReply ──     ok from a majority: born, in life 2;  another token#2: wait for life 3
+
+One that was a spare, of no partition yet, begins as soon as it is taken in; but not if it lost its disk after that had begun. A restored snapshot is an
 empty disk in this sense: it has no incarnation. It is born if the others are restored from the same snapshot (`kvstore.snapshots`):
 their record of its birth is then the beginning of its token, up to the "/", and the first token that begins so is recorded.
 """
@@ -63,6 +69,14 @@ class Births:
         self._ok: set[str] = set()
         self._answered: set[str] = set()
         self._counted = False  # a peer knew it as a member when it began to wait
+        self._offer: tuple[str, RingOffer] | None = (
+            None  # the document with which a life begins once that is recorded
+        )
+        self._claim = b""  # "token#lives", lives as the document says
+        self._others: tuple[str, ...] = ()  # the other members, as it says
+        self._claimed: set[str] = set()  # who of them has recorded it
+        self._confirmed = 0  # the lives of the last claim that so many recorded
+        self._spent = 0  # and of one that another disk of this node had made before
         self.waits = False  # to be replaced
         self.over = False  # born, or refused for good
 
@@ -75,14 +89,17 @@ class Births:
         """Ask, until enough have answered; or wait to be replaced."""
         node = self._node
         if not self._token:
-            origin = self._restored.token if self._restored else ""
-            self._token = f"{origin}{int(node.rng.random() * (1 << 53))}".encode()
-            node.emit(node.overlay.write_meta(Meta(TOKEN, self._token)))
+            self._draw()
         if self._restored:
             text = f"is restored from snapshot {self._restored.label}, and waits for others that are"
             node.emit(Log(text, "restored"))
             node.membership.start()  # it may have members that the configuration does not know
         node.hold_all(self._ask)
+
+    def _draw(self) -> None:
+        origin = self._restored.token if self._restored else ""
+        self._token = f"{origin}{int(self._node.rng.random() * (1 << 53))}".encode()
+        self._node.emit(self._node.overlay.write_meta(Meta(TOKEN, self._token)))
 
     def _ask(self) -> None:
         if self.over:
@@ -91,6 +108,7 @@ class Births:
         for peer in self._peers:
             if peer not in self._answered:
                 node.send(peer, Birth(self._token))
+        self._ask_anew()
         node.schedule(node.moment.clock.mono_ms + RETRY_MS, self._ask)
 
     def may_ask(self, args: tuple[bytes, ...]) -> bool:
@@ -106,7 +124,8 @@ class Births:
     def witness(self, src: str, message: Birth) -> None:
         """Record a birth, unless another is recorded."""
         node, known = self._node, self._known.get(src)
-        if known is None or (known.endswith(b"/") and message.token.startswith(known)):
+        again = known is not None and _lives(message.token) > _lives(known)
+        if known is None or again or (known.endswith(b"/") and message.token.startswith(known)):
             known = self._known[src] = message.token
             node.emit(node.overlay.write_meta(Meta(BIRTHS, msgspec.msgpack.encode(self._known))))
         fresh = known == message.token
@@ -115,6 +134,9 @@ class Births:
 
     def reply(self, src: str, message: BirthReply) -> None:
         """A witness's word."""
+        if self._claim and message.token == self._claim:
+            self._replied(src, message)
+            return
         if self.over or message.token != self._token:
             return
         self._answered.add(src)
@@ -146,6 +168,8 @@ class Births:
             self.over = True
             self._node.begin_life(self._node.incarnation)
 
+    # ---- replaced ----
+
     def offered(self, src: str, message: RingOffer) -> None:
         """A document: is it the one that makes us a member again?"""
         document: Document = unpacked(message.document)
@@ -153,7 +177,66 @@ class Births:
         member = document.member(node.name)
         if self._restored or not node.config.replace or member is None or change is None or self.over:
             return
-        if change.lost == node.name or (change.node == node.name and not self._counted):
-            self.over = True
-            node.membership.offer(src, message)
-            node.begin_life((member.lives << LIFE_SHIFT) + 1)
+        if change.node != node.name:
+            self._offer, self._claim = None, b""  # another one takes its place
+            return
+        if change.lost == node.name:
+            self._offer = (src, message)
+            self._claim_as(document, member.lives)
+        elif not self._counted and len(self._answered) >= majority(len(self._peers)):
+            self._begin_anew(src, message, member.lives)  # a spare that nobody has counted on
+
+    def confirmed(self) -> bool:
+        """Whether this node, which lives, may be filled; if it is replaced, others must know this disk for the one that is."""
+        document = self._node.view.document
+        change, member = document.change, document.member(self._node.name)
+        if change is None or member is None or not change.lost == change.node == member.name:
+            return True
+        if self._confirmed < member.lives:
+            self._claim_as(document, member.lives)
+        return self._confirmed >= member.lives
+
+    def _claim_as(self, document: Document, lives: int) -> None:
+        """Have this disk recorded as the one that is filled now."""
+        node = self._node
+        if lives <= self._spent:
+            return
+        if not self._token:
+            self._draw()
+        claim = self._token + b"#%d" % lives
+        if claim != self._claim:
+            self._claim, self._claimed = claim, set()
+        self._others = tuple(name for name in document.names if name != node.name)
+        if not self._others:
+            self._confirmed = lives
+        node.membership.meet(document)
+        node.hold_all(self._ask_anew)
+
+    def _ask_anew(self) -> None:
+        for name in self._others:
+            if self._claim and name not in self._claimed:
+                self._node.send(name, Birth(self._claim))
+
+    def _replied(self, src: str, message: BirthReply) -> None:
+        name, lives = self._node.name, _lives(self._claim)
+        if not message.fresh:
+            self._spent, self._claim = lives, b""
+            text = f"{name} has lost its data again, while it was being replaced, and waits for another KV.CLUSTER REPLACE {name}"
+            self._node.emit(Log(text, "lost"))
+            return
+        self._claimed.add(src)
+        if len(self._claimed) < majority(len(self._others)):
+            return
+        self._confirmed, self._claim = lives, b""
+        if self._offer is not None and not self.over:
+            self._begin_anew(*self._offer, lives)
+
+    def _begin_anew(self, src: str, message: RingOffer, lives: int) -> None:
+        self.over = True
+        self._node.membership.offer(src, message)
+        self._node.begin_life((lives << LIFE_SHIFT) + 1)
+
+
+def _lives(token: bytes) -> int:
+    """How often its node had been replaced when it was made."""
+    return int(token.rpartition(b"#")[2]) if b"#" in token else 0

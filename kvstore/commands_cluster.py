@@ -3,7 +3,8 @@
     KV.CLUSTER STATUS                                     members, who is heard, the change under way
     KV.CLUSTER JOIN name host:port [RACK r] [WEIGHT w]    take a node in that was started with `joining = true`
     KV.CLUSTER LEAVE name                                 give its partitions to the others; stop it when it is no member
-    KV.CLUSTER REPLACE lost [name host:port]              a node whose data is gone: by another, or by itself, empty
+    KV.CLUSTER REPLACE lost [name host:port]              a node whose data is gone: by another, or by itself, empty; a replacement
+                                                          that is lost as well, too
     KV.CLUSTER REBALANCE                                  every member its share
     KV.CLUSTER ABORT                                      turn back
     KV.CLUSTER SNAPSHOT name                              every member writes a copy of what it holds (`kvstore.snapshots`)

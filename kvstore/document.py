@@ -16,6 +16,9 @@ about a key carries `since[p]`, and only equals talk: what changes elsewhere doe
 Rule 2. A partition leaves a step only when so many of its old and its new replicas have durably adopted the epoch of that
 step that they meet every majority (`blocking`): no request of an earlier epoch can find its quorum any more.
 Rule 3. To go back is to go on with the two tables exchanged (`aborted`).
+Rule 4. A replacement that is lost too stands in the place of the first, blank, and is itself replaced from the beginning (`taken_over`). Nobody who
+is left changes: with S the other replicas of a partition, every quorum so far has had a majority less one from S, and from then on each has a
+majority from S; of n replicas these meet, as (m - 1) + m > n - 1. Requests from before are refused: all partitions change at this epoch.
 
 Design: RAMBO (Lynch and Shvartsman 2002) and Cassandra's TCM, per partition. `tests/explorers` looks for schedules that break
 it, with each rule left out.
@@ -158,6 +161,7 @@ def left(document: Document, name: str, n: int) -> Document:
 
 def replaced(document: Document, lost: str, member: Member, n: int) -> Document:
     """Begin to put `member` in the place of `lost`, whose data is gone; or `lost` itself, with an empty disk, in its own."""
+    document = taken_over(document, lost)
     _idle(document)
     old = _known(document, lost)
     if member.name == lost:
@@ -171,6 +175,20 @@ def replaced(document: Document, lost: str, member: Member, n: int) -> Document:
         document.members, msgspec.structs.replace(member, rack=member.rack or old.rack, weight=old.weight)
     )
     return _begun(document, members, Change("replace", member.name, lost), wanted)
+
+
+def taken_over(document: Document, lost: str) -> Document:
+    """Rule 4: if it is `lost` that takes another's place, the document in which it has taken it, as nobody's data; else as it is."""
+    change = document.change
+    if change is None or change.kind != "replace" or change.node != lost:
+        return document
+    seats = document.acceptors
+    if document.step(META) in (BOTH_NEW, NEW):
+        seats = document.seats
+    elif change.lost in seats:
+        seats = tuple(sorted(lost if name == change.lost else name for name in seats))
+    ended = _ended(msgspec.structs.replace(document, seats=seats))
+    return msgspec.structs.replace(ended, since=(document.epoch + 1,) * (PARTITIONS + 1))
 
 
 def rebalanced(document: Document, n: int) -> Document:
@@ -191,7 +209,7 @@ def aborted(document: Document) -> Document:
         raise ChangeError("the change is being taken back already")
     if change.kind == "replace":
         raise ChangeError(
-            f"{change.lost} has lost its data, so there is no way back; let the replacement finish"
+            f"{change.lost} has lost its data, so there is no way back; let {change.node} finish, or replace {change.node} if that is lost too"
         )
     epoch = document.epoch + 1
     mirrored = tuple(NEW - step for step in document.steps)

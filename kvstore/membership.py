@@ -80,7 +80,7 @@ class Membership:
 
     def start(self) -> None:
         """Make links to members that the configuration does not know."""
-        self._link()
+        self.meet(self._view.document)
 
     # ---- messages ----
 
@@ -150,7 +150,7 @@ class Membership:
         node, before = self._node, self._view.document
         self._erase_all(self._foreign(document))  # what came meanwhile
         self._view.adopt(document)
-        self._link()
+        self.meet(document)
         changed = [p for p in range(PARTITIONS) if document.since[p] != before.since[p]]
         self._emit(Log(f"adopted ring epoch {document.epoch}", "epoch"))
         node.coordinator.replan()
@@ -162,8 +162,9 @@ class Membership:
             self._cleanup(partition)
         node.soon(node.driver.tick)
 
-    def _link(self) -> None:
-        for member in self._view.document.members:
+    def meet(self, document: Document) -> None:
+        """Make links to members that have none."""
+        for member in document.members:
             if member.name != self._node.name and self._linked.get(member.name) != member.address:
                 self._linked[member.name] = member.address
                 self._emit(Link(member.name, member.address))

@@ -90,8 +90,10 @@ class Transfer:
     # ---- a newcomer ----
 
     def pull(self, src: str, message: Pull) -> None:
-        """Begin to stream what is not here yet, and note who waits for it."""
+        """Begin to stream what is not here yet, and note who waits for it; who asks asks again."""
         view = self._node.view
+        if not self._node.births.confirmed():
+            return
         for partition, epoch in message.epochs.items():
             mine = view.since(partition)
             if epoch > mine:

@@ -216,7 +216,8 @@ class RollingRestart(Fault):
 async def settle(world: World, lost: Sequence[str]) -> list[str]:
     """After the heal: wait until no change goes on and the nodes that lost their disks are replaced; what is wrong.
 
-    A change may need a node that waits to be replaced, which waits for the end of the change. So one that stands still meanwhile is aborted.
+    A change may need a node that waits to be replaced, which waits for the end of the change. So one that stands still meanwhile is
+    aborted; or, if it is the change by which that node takes another's place, that is begun again.
     """
     waiting, why, waited_s, epoch, since_s = list(lost), "", 0.0, -1, 0.0
     while waited_s < SETTLE_S_MAX:
@@ -230,7 +231,11 @@ async def settle(world: World, lost: Sequence[str]) -> list[str]:
             if not why or waiting[0] not in layout.members:
                 waiting.pop(0)
         elif layout is not None and waiting and waited_s - since_s >= STALLED_S:
-            why = await change(world, "abort", "", "", layout.members)
+            why = await change(world, "replace", waiting[0], waiting[0], layout.members)
+            if why:
+                why = await change(world, "abort", "", "", layout.members)
+            else:
+                waiting.pop(0)
             since_s = waited_s
         await asyncio.sleep(POLL_S)
         waited_s += POLL_S

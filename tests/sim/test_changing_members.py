@@ -6,11 +6,13 @@ QUORATE_SEEDS sets how many seeds must pass. Seeded bugs are in `test_bug_plans.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from checkers.verdict import Verdict
 from harness.plan import FaultPlan, Plan
+from harness.plan_script import Stroke
 from harness.simulate import SimRun, simulate_run
 
 SEEDS = min(int(os.environ.get("QUORATE_SEEDS", "2")), 500)
@@ -77,4 +79,19 @@ def test_a_change_that_waits_for_a_lost_disk_is_taken_back_and_the_disk_replaced
     assert left["evidence"]["members_after"] == sorted(
         left["evidence"]["owned_before"]
     )  # it has not come to its end
+    assert run.verdict is Verdict.VALID, run.results["reason"]
+
+
+@pytest.mark.parametrize("mode", ["register", "cas"])
+@pytest.mark.parametrize("at_s", [0.35, 0.6, 0.9])
+def test_a_replacement_that_loses_its_own_disk_on_the_way_is_replaced_again(mode: str, at_s: float) -> None:
+    strokes = (
+        Stroke(0, "replace", 300_000_000, 1_500_000_000, (), {"draw": 0.0}),
+        Stroke(1, "wipe", int(at_s * 1e9), int((at_s + 0.3) * 1e9), ("n6",), {}),
+    )
+    made = plan(seconds=2.0, rate=60.0, mode=mode)
+    run = simulate_run(replace(made, nodes=6, strokes=strokes), 1)
+    taken = next(each for each in run.faults if each["kind"] == "replace")
+    assert taken["evidence"]["node"] == "n6"
+    assert "n6 has lost its data and waits for KV.CLUSTER REPLACE n6" in run.logs["n6"]
     assert run.verdict is Verdict.VALID, run.results["reason"]
