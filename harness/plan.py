@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.named import located
+from harness.nemesis.grudges import CLIENTS
 from harness.plan_faults import wrong
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import (
@@ -194,7 +195,8 @@ class _Reader:
         for key in ("time_limit_s", "op_timeout_ms"):
             if not getattr(plan, key) > 0:
                 self.refuse(key, "", f"must be more than 0, not {getattr(plan, key)}")
-        linked = [kind for kind in plan.fault_kinds if kind in LINK_KINDS]
+        options = [(fault.kind, fault.options) for fault in plan.faults]
+        linked = [kind for kind, own in options if kind in LINK_KINDS and CLIENTS not in own]
         if plan.nodes < 2 and linked:
             self.refuse("kind", "faults", f"is {linked[0]!r}, which needs two nodes; raise nodes", linked[0])
         for key in SHARES:

@@ -13,8 +13,10 @@ SIZES = ("one", "minority", "majority", "all")
 PRIMARIES = "primaries"
 """The nodes that lead for the key that is used most when the fault begins."""
 TARGETS = (*SIZES, PRIMARIES)
-LINKS: Mapping[str, Any] = {"shape": SHAPES, "targets": TARGETS}
+BETWEEN_NODES: Mapping[str, Any] = {"shape": SHAPES, "targets": TARGETS}
 """Which links a fault is of: those that a partition of the shape would cut, or all of the targets."""
+LINKS: Mapping[str, Any] = {**BETWEEN_NODES, grudges.CLIENTS: grudges.WAYS}
+"""The same, or in place of links between nodes those of the targets with their clients."""
 POINT = "point"
 """The name of a point of the system that a node has to come to before the fault begins."""
 OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -22,7 +24,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "loss": {**LINKS, "share": float},
     "flapping": {**LINKS, "down_ms": float, "up_ms": float},
     "reset": {**LINKS, "share": float},
-    "rate": {**LINKS, "rate_kbit": float},
+    "rate": {**BETWEEN_NODES, "rate_kbit": float},
     "delay": {**LINKS, "delay_ms": float, "jitter_ms": float},
     "kill": {"targets": TARGETS},
     "power-loss": {"targets": TARGETS},
@@ -95,6 +97,8 @@ def clash(options: Mapping[str, Any]) -> tuple[str, str] | None:
     """Of a fault's options one that does not go with another, and why."""
     if {"shape", "targets"} <= options.keys():
         return "shape", "takes the place of targets; leave one of them out"
+    if {"shape", grudges.CLIENTS} <= options.keys():
+        return "shape", f"is of links between nodes; with {grudges.CLIENTS} say targets"
     if POINT in options and options.get("targets") == PRIMARIES:
         return POINT, f'finds its node itself; leave targets = "{PRIMARIES}" out'
     return None

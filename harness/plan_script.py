@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.nemesis.grudges import CLIENTS
 from harness.plan_options import FAULT_OPTIONS, LINK_KINDS, PRIMARIES, RANGES
 from harness.plan_toml import PlanError
 
@@ -105,8 +106,9 @@ def _stroke(
     if not isinstance(struck, list) or not isinstance(detail, Mapping):
         raise PlanError(f"{where}: nodes is a list of names and detail a table")
     _check_detail(str(kind), detail, where, aimed=detail.get("targets") == PRIMARIES and not struck)
+    others = {CLIENTS} if CLIENTS in FAULT_OPTIONS[str(kind)] else set()
     for name in (*struck, *_nodes_of(detail)):
-        if name not in nodes:
+        if name not in {*nodes, *others} or name in others.intersection(struck):
             raise PlanError(f"{where}: there is no node {name!r}; there are {', '.join(nodes)}")
     return str(kind), round(start_s * NS), round((start_s + for_s) * NS), tuple(struck), detail
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from checkers.op import Op, Type
 from harness.generator import NEMESIS
-from harness.nemesis.grudges import around
+from harness.nemesis.grudges import CLIENTS, around, to_clients
 from harness.plan_options import LINK_KINDS, PRIMARIES
 
 RECENT: Final = 200
@@ -48,7 +48,8 @@ def aimed(
     """The fault's start with the nodes that were found, all of whose `nodes` it may be about."""
     known = {**value, "nodes": [node for node in nodes if node in found]}
     if kind in LINK_KINDS:
-        known["grudge"] = {node: sorted(sources) for node, sources in around(found, nodes).items()}
+        meant = to_clients(found, value[CLIENTS]) if CLIENTS in value else around(found, nodes)
+        known["grudge"] = {node: sorted(sources) for node, sources in meant.items()}
     if kind == "clock":
         known["offsets_ms"] = dict.fromkeys(known["nodes"], known.pop("offset_ms"))
     return known

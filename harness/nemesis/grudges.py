@@ -5,6 +5,8 @@
                                          majority, no two the      n3 ───┤ sees all        ◄╳─
                                          same one                  n4─n5─┘
 
+    to_clients(n1, "answers"): clients ──► n1, and nothing comes back
+
 "halves" splits near the middle, the majority on one side. Real switches fail one way more often than both.
 """
 
@@ -13,6 +15,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
+
+CLIENTS: Final = "clients"
+"""In a grudge, in place of a node: all clients of the nodes."""
+BOTH, REQUESTS, ANSWERS = "both", "requests", "answers"
+WAYS: Final = (BOTH, REQUESTS, ANSWERS)
+"""What goes between clients and a node."""
 
 Grudge = Mapping[str, frozenset[str]]
 """Who drops whose packets: `{dst: {src, …}}`. One-way cuts are grudges that are not symmetric."""
@@ -74,6 +82,19 @@ def around(targets: Iterable[str], nodes: Sequence[str]) -> Grudge:
     chosen = frozenset(targets)
     everyone = frozenset(nodes)
     return {node: (everyone if node in chosen else chosen) - {node} for node in nodes}
+
+
+def to_clients(targets: Iterable[str], way: str) -> Grudge:
+    """The links of the targets with their clients: what these ask, what they are answered, or both."""
+    chosen = frozenset(targets)
+    asked: Grudge = {node: frozenset({CLIENTS}) for node in sorted(chosen)}
+    answered: Grudge = {CLIENTS: chosen}
+    return {REQUESTS: asked, ANSWERS: answered, BOTH: {**asked, **answered}}[way]
+
+
+def struck(grudge: Mapping[str, Iterable[str]]) -> list[str]:
+    """The nodes that a grudge is about: those that drop, and those whose answers clients do not hear."""
+    return [node for node in dict.fromkeys([*grudge, *grudge.get(CLIENTS, ())]) if node != CLIENTS]
 
 
 SHAPES: Final[Mapping[str, Callable[[Sequence[str], random.Random], Grudge]]] = {

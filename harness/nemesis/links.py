@@ -11,7 +11,8 @@ delay       held for `delay_ms` ± `jitter_ms`                 some were, for th
 
     detail: grudge = {n2: [n1, n3]} ──► Trouble ──► world.disturb … world.relieve ──► {"n1->n2": (seen, hit)}
 
-Clients are never cut off: a node without its peers still has to answer them.
+A grudge may name `clients` in place of a node: what they ask a node, or are answered. Otherwise clients are never cut off: a node without
+its peers still has to answer them.
 """
 
 from __future__ import annotations

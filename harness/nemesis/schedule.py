@@ -16,7 +16,7 @@ from typing import Any
 
 from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
-from harness.nemesis.grudges import SHAPES, around
+from harness.nemesis.grudges import CLIENTS, SHAPES, around, to_clients
 from harness.plan import FaultPlan
 from harness.plan_options import LINK_KINDS, POINT, PRIMARIES, STRENGTHS
 from harness.plan_script import Stroke
@@ -40,7 +40,8 @@ def draw_stroke(
     if fault.kind == "rolling-restart":
         return tuple(nodes), {}
     if fault.kind in LINK_KINDS and (
-        "shape" in options or (fault.kind == "partition" and "targets" not in options)
+        "shape" in options
+        or (fault.kind == "partition" and "targets" not in options and CLIENTS not in options)
     ):
         shape = options.get("shape", DEFAULT_SHAPE)
         grudge = SHAPES[shape](nodes, rng)
@@ -53,16 +54,22 @@ def draw_stroke(
     targets = options.get("targets", DEFAULT_TARGETS)
     if targets == PRIMARIES:
         drawn = {"offset_ms": draw_offset_ms(fault, rng)} if fault.kind == "clock" else strength(fault)
-        return (), {"targets": targets, **drawn}
+        return (), {"targets": targets, **_way(options), **drawn}
     chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
     hit = tuple(node for node in nodes if node in chosen)
     if fault.kind in LINK_KINDS:
-        links = {node: sorted(sources) for node, sources in around(hit, nodes).items() if sources}
-        return hit, {"targets": targets, **strength(fault), "grudge": links}
+        meant = to_clients(hit, options[CLIENTS]) if CLIENTS in options else around(hit, nodes)
+        links = {node: sorted(sources) for node, sources in meant.items() if sources}
+        return hit, {"targets": targets, **_way(options), **strength(fault), "grudge": links}
     if fault.kind != "clock":
         return hit, {"targets": targets, **strength(fault)}
     offsets = {node: draw_offset_ms(fault, rng) for node in hit}
     return hit, {"targets": targets, "offsets_ms": offsets}
+
+
+def _way(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Which way of the links with clients is meant, where they are."""
+    return {CLIENTS: options[CLIENTS]} if CLIENTS in options else {}
 
 
 def draw_offset_ms(fault: FaultPlan, rng: random.Random) -> float:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
+from harness.nemesis.grudges import CLIENTS, struck
 from harness.plan import Plan
 from harness.plan_options import ORDERED, POINT, PRIORITIES, RANGES
 from harness.plan_script import NS, ScriptOp, Stroke
@@ -118,14 +119,15 @@ def _renamed(stroke: Stroke, names: Mapping[str, str]) -> Stroke:
     """A stroke as it is when nodes are called otherwise; those without a name are gone."""
     detail = dict(stroke.detail)
     if "grudge" in detail:
+        named = {**names, CLIENTS: CLIENTS}
         detail["grudge"] = {
-            names[dst]: sorted(names[src] for src in sources if src in names)
+            named[dst]: sorted(named[src] for src in sources if src in named)
             for dst, sources in detail["grudge"].items()
-            if dst in names and any(src in names for src in sources)
+            if dst in named and any(src in named for src in sources)
         }
     if "offsets_ms" in detail:
         detail["offsets_ms"] = {names[node]: ms for node, ms in detail["offsets_ms"].items() if node in names}
-    hit = detail.get("grudge", detail.get("offsets_ms", names.values()))
+    hit = struck(detail["grudge"]) if "grudge" in detail else detail.get("offsets_ms", names.values())
     nodes = tuple(names[node] for node in stroke.nodes if node in names and names[node] in hit)
     return replace(stroke, nodes=nodes, detail=detail)
 
@@ -159,10 +161,11 @@ def _on_less(stroke: Stroke) -> Iterator[Stroke]:
     for dst, sources in grudge.items():
         fewer = {name: list(other) for name, other in grudge.items() if name != dst}
         if fewer:
-            yield replace(stroke, nodes=tuple(fewer), detail={**stroke.detail, "grudge": fewer})
+            yield replace(stroke, nodes=tuple(struck(fewer)), detail={**stroke.detail, "grudge": fewer})
         for src in sources if len(sources) > 1 else ():
             less = {**grudge, dst: [name for name in sources if name != src]}
-            yield replace(stroke, detail={**stroke.detail, "grudge": less})
+            hit = tuple(struck(less)) if dst == CLIENTS else stroke.nodes
+            yield replace(stroke, nodes=hit, detail={**stroke.detail, "grudge": less})
     offsets: Mapping[str, float] = stroke.detail.get("offsets_ms", {})
     for node in stroke.nodes if len(stroke.nodes) > 1 and not grudge else ():
         detail = dict(stroke.detail)

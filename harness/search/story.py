@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from harness.nemesis.grudges import CLIENTS
 from harness.plan import Plan, dump_plan
 from harness.plan_options import POINT
 from harness.plan_script import NS, Stroke
@@ -63,7 +64,8 @@ def words(stroke: Stroke) -> str:
         times += f", once a node comes to the point {detail[POINT]}"
     if "grudge" in detail:
         cuts = "; ".join(
-            f"{dst} hears nothing from {', '.join(src)}" for dst, src in detail["grudge"].items()
+            f"{dst} {'hear' if dst == CLIENTS else 'hears'} nothing from {', '.join(src)}"
+            for dst, src in detail["grudge"].items()
         )
         return f"{stroke.kind} {times}: {cuts}"
     if "offsets_ms" in detail:

@@ -219,7 +219,8 @@ def fault_plans(draw: st.DrawFn) -> FaultPlan:
     if own.get("targets") == "primaries":
         del own["point"]
     if "shape" in own:
-        del own[draw(st.sampled_from(["shape", "targets"]))]
+        left_out = draw(st.sampled_from([("shape",), ("targets", "clients")]))
+        own = {key: value for key, value in own.items() if key not in left_out}
     lasts, every = sorted((draw(times), draw(times)))
     return FaultPlan(kind=kind, start_s=draw(times), every_s=every, for_s=lasts, options=own)
 

@@ -1,6 +1,6 @@
 """A system of 30 lines, so that the hosts world is tested without the store: answers a word a line.
 
-PING -> PONG · TIME -> its wall clock · REACH host port -> "yes" or why not (a new connection, half a second)
+PING -> PONG · TIME -> its wall clock · NOTE word -> "noted" · NOTED -> all words that were noted · REACH host port -> "yes" or why not (a new connection, half a second)
 """
 
 from __future__ import annotations
@@ -30,10 +30,17 @@ async def reach(host, port):
     except Exception as error:
         return type(error).__name__
 
+noted = []
+
+def note(word):
+    noted.append(word)
+    return "noted"
+
 async def serve(reader, writer):
     while line := await reader.readline():
         word, *rest = line.decode().split()
-        answer = {"PING": lambda: "PONG", "TIME": lambda: repr(time.time())}.get(word)
+        answers = {"PING": lambda: "PONG", "TIME": lambda: repr(time.time()), "NOTED": lambda: " ".join(noted)}
+        answer = answers.get(word) if word != "NOTE" else lambda: note(*rest)
         text = await reach(*rest) if word == "REACH" else answer() if answer else "?"
         writer.write(text.encode() + b"\\n")
         await writer.drain()

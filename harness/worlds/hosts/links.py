@@ -4,6 +4,7 @@
     drop, reset    iptables (`packets`)             at the receiver, on what its peers send
     delay          the same, and a program of ours  at the receiver (`delays`)
     rate           tc (`shaping`)                   at the sender
+    of clients     the same as among nodes          at the node, both ways (`client_packets`)
 
     drop, n1 ──► n2 and n3 ──► n2: on n2, what comes from the addresses of n1 and n3
     relieved: {"n1->n2": (60, 17), "n3->n2": (58, 20)}
@@ -18,8 +19,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from harness.control import Connection, ControlError
+from harness.nemesis.grudges import ANSWERS, CLIENTS, REQUESTS
 from harness.worlds import WorldError
-from harness.worlds.hosts import delays, packets, shaping
+from harness.worlds.hosts import client_packets, delays, packets, shaping
 from harness.worlds.hosts.packets import LEFT, REMEDY
 from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touch, Touches, Trouble
 
@@ -79,15 +81,17 @@ def check(connection: Connection, directory: str, kinds: Iterable[str], peer: st
 
 
 class Links:
-    """The troubles that go on. `addresses` are the IPv4 addresses of the nodes; `directory` is ours on each host."""
+    """The troubles that go on. `addresses` are the IPv4 addresses of the nodes; `directory` is ours on each host; clients connect to `port`."""
 
-    def __init__(self, each: Each, addresses: Mapping[str, str], directory: str) -> None:
+    def __init__(self, each: Each, addresses: Mapping[str, str], directory: str, port: int) -> None:
+        self._port = port
         self._each, self._addresses, self._directory = each, addresses, directory
         self._going_on: dict[int, tuple[Trouble, int]] = {}  # with the slot of each
 
     def _peers(self, trouble: Trouble) -> dict[str, list[str]]:
-        """Where it is done, and on the packets of (or to) whom."""
+        """Where it is done, and on the packets of (or to) which nodes."""
         links = [(dst, src) for dst, sources in trouble.links.items() for src in sources]
+        links = [link for link in links if CLIENTS not in link]
         if trouble.kind == RATE:
             links = [(src, dst) for dst, src in links]
         return {
@@ -95,12 +99,18 @@ class Links:
             for here in sorted({here for here, _ in links})
         }
 
+    def _ways(self, trouble: Trouble) -> dict[str, list[str]]:
+        """Where it is done to what clients ask, or are answered."""
+        asked = {dst: [REQUESTS] for dst, sources in trouble.links.items() if CLIENTS in sources}
+        answered = trouble.links.get(CLIENTS, frozenset())
+        return asked | {node: [*asked.get(node, []), ANSWERS] for node in sorted(answered)}
+
     async def disturb(self, trouble: Trouble) -> None:
         """Begin it on all its links."""
         taken = {slot for _, slot in self._going_on.values()}
         slot = next(free for free in range(len(taken) + 1) if free not in taken)
         self._going_on[trouble.number] = trouble, slot
-        peers = self._peers(trouble)
+        peers, ways = self._peers(trouble), self._ways(trouble)
 
         def begin(node: str, connection: Connection) -> None:
             if trouble.kind == RATE:
@@ -108,36 +118,40 @@ class Links:
                 return
             if trouble.kind == DELAY:
                 delays.begin(connection, self._directory, slot, trouble)
-            packets.begin(connection, trouble, slot, peers[node])
+            if node in peers:
+                packets.begin(connection, trouble, slot, peers[node])
+            others = [address for name, address in self._addresses.items() if name != node]
+            for way in ways.get(node, ()):
+                client_packets.begin(connection, trouble, slot, way, self._port, others)
 
-        await self._each(begin, tuple(peers))
+        await self._each(begin, tuple(peers | ways))
 
     async def relieve(self, number: int) -> Touches:
         """End it, verified; packets that it saw and touched, by link."""
         if number not in self._going_on:
             return {}
         trouble, slot = self._going_on[number]
-        peers = self._peers(trouble)
+        peers, ways = self._peers(trouble), self._ways(trouble)
+        names = {address: node for node, address in self._addresses.items()}
 
         def end(node: str, connection: Connection) -> Mapping[str, Touch]:
             if trouble.kind == RATE:
-                return shaping.end(connection, slot, peers[node])
-            touches = packets.end(connection, trouble)
+                ended = shaping.end(connection, slot, peers[node])
+                return {f"{node}->{names[peer]}": touch for peer, touch in ended.items()}
+            touched = {
+                f"{names[peer]}->{node}": touch for peer, touch in packets.end(connection, trouble).items()
+            }
+            for way in ways.get(node, ()):
+                link = f"{CLIENTS}->{node}" if way == REQUESTS else f"{node}->{CLIENTS}"
+                touched[link] = client_packets.end(connection, trouble, way)
             if trouble.kind != DELAY:
-                return touches
+                return touched
             held_ms = delays.end(connection, self._directory, slot)
-            return {peer: touch._replace(held_ms=held_ms) for peer, touch in touches.items()}
+            return {link: touch._replace(held_ms=held_ms) for link, touch in touched.items()}
 
-        ended = await self._each(end, tuple(peers))
+        ended = await self._each(end, tuple(peers | ways))
         del self._going_on[number]
-        names = {address: node for node, address in self._addresses.items()}
-        found = {
-            (here, names[peer]): touch for here, touches in ended.items() for peer, touch in touches.items()
-        }
-        return {
-            f"{here}->{peer}" if trouble.kind == RATE else f"{peer}->{here}": touch
-            for (here, peer), touch in found.items()
-        }
+        return {link: touch for touched in ended.values() for link, touch in touched.items()}
 
     async def mend(self) -> None:
         """End them all on every host, verified."""

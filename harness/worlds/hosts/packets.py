@@ -23,7 +23,7 @@ from harness.worlds.trouble import DELAY, RESET, Touch, Trouble
 
 CHAIN: Final = "QUORATE"
 OFF: Final = f"{CHAIN}-off"  # of a host whose cable is out: `cable`
-OURS: Final = f"{CHAIN}(-([0-9]+|off))?"
+OURS: Final = f"{CHAIN}(-([0-9]+(-(requests|answers))?|off))?"  # requests, answers: `client_packets`
 ADDRESS: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 ACTS: Final = ("DROP", "REJECT", "NFQUEUE")
 NOBODY: Final = "192.0.2.1"  # an address of documentation (RFC 5737)
@@ -35,11 +35,13 @@ HEAL: Final = f"""
 for table in filter mangle; do
   chains=$(iptables -w -t $table -S 2>/dev/null | sed -n -E 's/^-N ({OURS})$/\\1/p')
   if [ -n "$chains" ]; then
-    echo "$(iptables -w -t $table -S | grep -c -E -e '^-A {CHAIN}-([0-9]+|off) .*-j ') rules are removed"
-    for jump in "INPUT -j {CHAIN}" "INPUT -j {OFF}" "OUTPUT -j {OFF}"; do
-      while iptables -w -t $table -C $jump 2>/dev/null; do iptables -w -t $table -D $jump || break; done
+    echo "$(iptables -w -t $table -S | grep -c -E -e '^-A {CHAIN}-[a-z0-9-]+ .*-j ({"|".join(ACTS)})') rules are removed"
+    for chain in $chains; do
+      for hook in INPUT OUTPUT; do
+        while iptables -w -t $table -C $hook -j $chain 2>/dev/null; do iptables -w -t $table -D $hook -j $chain || break; done
+      done
+      iptables -w -t $table -F $chain
     done
-    for chain in $chains; do iptables -w -t $table -F $chain; done
     for chain in $chains; do iptables -w -t $table -X $chain; done
     if iptables -w -t $table -S | grep -q -E -e '(^-N|-j|^-A) {OURS}( |$)'; then echo "rules of ours are {LEFT}"; fi
   fi
@@ -53,15 +55,16 @@ def table_of(kind: str) -> str:
     return "mangle" if kind == DELAY else "filter"
 
 
-def rules(trouble: Trouble, slot: int) -> list[str]:
-    """What is done to the packets of one source: first they are counted, if not all are touched."""
+def rules(trouble: Trouble, slot: int, match: str) -> list[str]:
+    """What is done to the packets that match: first they are counted, if not all are touched."""
     some = f"-m statistic --mode random --probability {trouble.share:.9f} " if trouble.share < 1 else ""
     if trouble.kind == DELAY:
-        return [f"-j NFQUEUE --queue-num {QUEUE_FIRST + slot} --queue-bypass"]
+        return [f"{match} -j NFQUEUE --queue-num {QUEUE_FIRST + slot} --queue-bypass"]
+    act = "-j DROP"
     if trouble.kind == RESET:
-        act = f"-p tcp --tcp-flags RST NONE {some}-j REJECT --reject-with tcp-reset"
-        return ["-p tcp --tcp-flags RST NONE", act] if some else [act]
-    return ["", f"{some}-j DROP"] if some else ["-j DROP"]
+        match += f"{'' if '-p tcp' in match else ' -p tcp'} --tcp-flags RST NONE"
+        act = "-j REJECT --reject-with tcp-reset"
+    return [match, f"{match} {some}{act}"] if some else [f"{match} {act}"]
 
 
 def begin(connection: Connection, trouble: Trouble, slot: int, sources: Iterable[str]) -> None:
@@ -89,7 +92,7 @@ def _filled(chain: str, trouble: Trouble, slot: int, sources: Iterable[str]) -> 
     lines = [f":{chain} - [0:0]"]
     for source in sources:
         assert ADDRESS.fullmatch(source), source
-        lines += [f"-A {chain} -s {source} {what}".rstrip() for what in rules(trouble, slot)]
+        lines += [f"-A {chain} {rule}" for rule in rules(trouble, slot, f"-s {source}")]
     return lines
 
 
@@ -129,7 +132,7 @@ def parse_counters(listing: str) -> dict[str, Touch]:
     hit: dict[str, int] = {}
     for line in listing.splitlines():
         columns = line.split()
-        if len(columns) < 8 or not columns[0].isdigit():
+        if len(columns) < 8 or not columns[0].isdigit() or columns[2] == "RETURN":
             continue
         acts = columns[2] in ACTS
         source = columns[7] if acts else columns[6]

@@ -63,7 +63,7 @@ class HostsWorld:
         self._shift_clocks, self._faults = shift_clocks, faults
         self._addresses: dict[str, str] = {}
         self._libraries: dict[str, str | None] = {}
-        self._links = links.Links(self._each, self._addresses, RUN_DIRECTORY)
+        self._links = links.Links(self._each, self._addresses, RUN_DIRECTORY, self._deployment.client_port)
         self._facts: dict[str, str] = {}
         self._is_down = False
         self._offset_file = f"{RUN_DIRECTORY}/clock-offset"

@@ -18,6 +18,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from harness.client import ChannelError
+from harness.nemesis.grudges import CLIENTS
 from harness.system import Rot, RottingSystem, SimulatedSystem, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
@@ -25,8 +26,9 @@ from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import PRIORITIES, LinkedNetwork, NetOptions, Network, Watch
 from harness.worlds.sim.node import WHOLE, SimMachine
+from harness.worlds.sim.pipe import SYN_RETRY_S
 from harness.worlds.sim.tape import Streams, stream, streams_of
-from harness.worlds.trouble import Touches, Trouble
+from harness.worlds.trouble import RESET, Touches, Trouble
 
 READY_S_MAX = 10.0
 READY_POLL_S = 0.01
@@ -124,6 +126,8 @@ class SimWorld:
         if machine.unplugged:
             await asyncio.sleep(DIAL_TIMEOUT_S)
             raise ChannelError(f"{node} did not answer within {DIAL_TIMEOUT_S:g} s", definite=True)
+        if self._network.has_clients:
+            await self._shake_hands(node)
         if machine.state == "gone":
             raise ChannelError(f"{node} refused the connection: no process", definite=True)
         self._conn += 1
@@ -131,13 +135,27 @@ class SimWorld:
         self._channels[self._conn] = channel
         return channel
 
+    async def _shake_hands(self, node: str) -> None:
+        """Open a connection over links that are in trouble. Raises ChannelError: what was never opened has carried nothing."""
+        network, begun_s = self._network, self._loop.now
+        ways = (CLIENTS, node), (node, CLIENTS)
+        while self._loop.now - begun_s < DIAL_TIMEOUT_S:
+            fates = [fate for way in ways if (fate := network.fate(*way))]
+            if RESET in fates:
+                raise ChannelError(f"{node} refused the connection: it was reset", definite=True)
+            late_s = SYN_RETRY_S if fates else sum(network.late_s(*way, ()) for way in ways)
+            await asyncio.sleep(min(late_s, begun_s + DIAL_TIMEOUT_S - self._loop.now))
+            if not fates and self._loop.now - begun_s < DIAL_TIMEOUT_S:
+                return
+        raise ChannelError(f"{node} did not answer within {DIAL_TIMEOUT_S:g} s", definite=True)
+
     def _forget(self, conn: int) -> None:
         self._channels.pop(conn, None)
 
     def _answer(self, conn: int, request: int, value: Any) -> None:
         channel = self._channels.get(conn)
         if channel is not None:
-            self._loop.post(self._latency_s, channel.on_answer, request, value)
+            channel.answer(request, value)
 
     # ---- faults ---------------------------------------------------------------------------------------------------
 
@@ -224,7 +242,7 @@ class SimWorld:
     def _reset(self, node: str) -> None:
         for conn, channel in list(self._channels.items()):
             if channel.machine is self._machines[node]:
-                channel.reset("connection reset, the process died")
+                channel.hang_up("connection reset, the process died")
                 del self._channels[conn]
 
     async def stop(self, node: str) -> None:

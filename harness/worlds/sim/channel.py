@@ -1,7 +1,8 @@
 """SimChannel: a client's connection to one simulated node.
 
-Clients live beside their node, as in Jepsen: what they send is late by a small constant, and is never lost or cut. What
-goes wrong is what goes wrong on a real socket: nobody answers in time, or the process dies and the connection with it.
+Clients live beside their node, as in Jepsen: what they send is late by a small constant, and arrives once and in order, late or after the
+heal where a fault is of their links (`pipe`). What goes wrong is what goes wrong on a real socket: nobody answers in time, or the
+process dies and the connection with it.
 
     dial, nobody listens            definite    the request never left
     reset before the request        definite    the request never left
@@ -16,8 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.client import ChannelError
+from harness.nemesis.grudges import CLIENTS
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.node import SimMachine
+from harness.worlds.sim.pipe import Pipe
 
 
 class Timeouts:
@@ -62,7 +65,9 @@ class SimChannel:
         self.machine = machine
         self._pid = machine.pid
         self._loop = loop
-        self._latency_s = latency_s
+        network, node = machine.network, machine.name
+        self._requests = Pipe(loop, network, CLIENTS, node, latency_s, self.on_reset)
+        self._answers = Pipe(loop, network, node, CLIENTS, latency_s, self.on_reset)
         self._timeouts = timeouts
         self._forget = forget
         self._request = 0
@@ -75,7 +80,7 @@ class SimChannel:
             raise ChannelError(f"not sent to {self.machine.name}: {self._why_closed}", definite=True)
         self._request = request = self._request + 1
         future = self._waiting[request] = self._loop.create_future()
-        self._loop.post(self._latency_s, self.machine.on_request, self.conn, request, command, self._pid)
+        self._requests.send(self.machine.on_request, self.conn, request, command, self._pid)
         self._timeouts.watch(self, request, timeout_s)
         try:
             return await future
@@ -85,7 +90,7 @@ class SimChannel:
     async def close(self) -> None:
         """Close; requests in flight fail in doubt."""
         if self._why_closed is None:
-            self._loop.post(self._latency_s, self.machine.on_close, self.conn, self._pid)
+            self._requests.send(self.machine.on_close, self.conn, self._pid)
             self.reset("the client closed the connection")
             self._forget(self.conn)
 
@@ -98,6 +103,25 @@ class SimChannel:
                 future.set_exception(
                     ChannelError(f"no answer from {self.machine.name}: {why}", definite=False)
                 )
+
+    def hang_up(self, why: str) -> None:
+        """The process is gone, and its kernel says so, behind what it has answered."""
+        if self._answers.is_troubled:
+            self._answers.send(self.reset, why)
+        else:
+            self.reset(why)
+
+    def on_reset(self) -> None:
+        """A fault has ended the connection: both ends know, and what is on its way is lost."""
+        self._requests.clear()
+        self._answers.clear()
+        self.machine.on_close(self.conn, self._pid)
+        self.reset("connection reset")
+        self._forget(self.conn)
+
+    def answer(self, request: int, value: Any) -> None:
+        """The node answers."""
+        self._answers.send(self.on_answer, request, value)
 
     def on_answer(self, request: int, value: Any) -> None:
         """An answer has arrived; one that nobody waits for any more is dropped."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from math import exp, log
 from typing import Any, Final
 
+from harness.nemesis.grudges import CLIENTS
 from harness.plan import PlanError
 from harness.plan_options import PRIORITIES as PRIORITIES
 from harness.worlds.sim.loop import SimLoop
@@ -110,6 +111,7 @@ class Network:
         self.watch: Watch | None = None
         self._carry = self._by_delay
         self._troubles: dict[int, LinkTrouble] = {}  # those that go on, by number
+        self.has_clients = False  # whether one of them is of links with clients
 
     def attach(self, node: str, deliver: Callable[[str, Any], None]) -> None:
         """Call `deliver(src, message)` when a message for the node arrives."""
@@ -172,15 +174,41 @@ class Network:
     def disturb(self, trouble: Trouble, rng: random.Random) -> None:
         """Begin a trouble, which draws from a stream of its own."""
         self._troubles[trouble.number] = AT_WORK[trouble.kind](trouble, rng)
+        self.has_clients |= is_of_clients(trouble)
 
     def relieve(self, number: int) -> Touches:
         """End a trouble; what it did."""
         ended = self._troubles.pop(number, None)
+        self.has_clients = any(is_of_clients(each.trouble) for each in self._troubles.values())
         return ended.touches() if ended is not None else {}
 
     def mend(self) -> None:
         """End every trouble."""
         self._troubles.clear()
+        self.has_clients = False
+
+    # ---- links with clients: connections, which send again what was dropped (`pipe`) -------------------------------
+
+    def is_troubled(self, src: str, dst: str) -> bool:
+        """Whether a trouble is on the link."""
+        return any(src in trouble.trouble.links.get(dst, ()) for trouble in self._troubles.values())
+
+    def late_s(self, src: str, dst: str, message: Any) -> float:
+        """By how much what is sent now over the link is late."""
+        now = self._loop.now
+        return sum(trouble.late_s(src, dst, message, now) for trouble in self._troubles.values())
+
+    def fate(self, src: str, dst: str) -> str:
+        """The kind of the first trouble that strikes what arrives now over the link; nothing if none does."""
+        for trouble in self._troubles.values():
+            if trouble.strikes(src, dst):
+                return trouble.trouble.kind
+        return ""
+
+
+def is_of_clients(trouble: Trouble) -> bool:
+    """Whether it is of links with clients."""
+    return CLIENTS in trouble.links or any(CLIENTS in sources for sources in trouble.links.values())
 
 
 class LinkedNetwork(Network):

@@ -47,6 +47,10 @@ class LinkTrouble:
 
     def stops(self, src: str, dst: str, number: int, newest: int) -> bool:
         """Whether a message that arrives now is dropped: the `number`-th that was sent of `newest`."""
+        return self.strikes(src, dst)
+
+    def strikes(self, src: str, dst: str) -> bool:
+        """Whether it drops what arrives now, or ends its connection."""
         return False
 
     def touches(self) -> Touches:
@@ -66,7 +70,7 @@ class LinkTrouble:
 class Dropping(LinkTrouble):
     """Messages are dropped."""
 
-    def stops(self, src: str, dst: str, number: int, newest: int) -> bool:
+    def strikes(self, src: str, dst: str) -> bool:
         """With the probability asked for."""
         if (src, dst) not in self._counts:
             return False
@@ -76,7 +80,7 @@ class Dropping(LinkTrouble):
         return dropped
 
 
-class Resetting(LinkTrouble):
+class Resetting(Dropping):
     """Connections are reset: one between each two nodes, as both ways of a link share it."""
 
     def __init__(self, trouble: Trouble, rng: random.Random) -> None:
@@ -87,11 +91,7 @@ class Resetting(LinkTrouble):
         """With the probability asked for, and when it was on its way at a reset."""
         if number <= self._broken.get((src, dst), -1):
             return True
-        if (src, dst) not in self._counts:
-            return False
-        share = self.trouble.share
-        reset = share >= 1 or self._rng.random() < share
-        self._count(src, dst, reset)
+        reset = self.strikes(src, dst)
         if reset:
             self._broken[src, dst] = self._broken[dst, src] = newest
         return reset
