@@ -28,7 +28,15 @@ def main() -> None:
 
 
 def status_of(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit status."""
+    """Run a command line and return its exit status. Ctrl-C is heard from the first import on."""
+    try:
+        return _status_of(arguments)
+    except KeyboardInterrupt:
+        complain("stopped by Ctrl-C; what a run had recorded until then is kept")
+        return BROKEN
+
+
+def _status_of(arguments: Sequence[str]) -> int:
     import typer
     from typer.exceptions import TyperException
 
@@ -41,8 +49,8 @@ def status_of(arguments: Sequence[str]) -> int:
     except TyperException as error:
         complain(f"{error.format_message().rstrip('.')}; see `{help_of(error)} --help`")
         return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
-        status = 130
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except BrokenPipeError:
         sys.stderr.close()
         return BROKEN
@@ -56,8 +64,7 @@ def status_of(arguments: Sequence[str]) -> int:
     except Exception as error:
         return status_of_error(error, debug="--debug" in arguments, arguments=arguments)
     if status == 130:
-        complain("stopped by Ctrl-C; what a run had recorded until then is kept")
-        return BROKEN
+        raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
 
 

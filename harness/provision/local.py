@@ -117,7 +117,7 @@ def down(name: str, *, log: Callable[[str], None] = lambda text: None) -> None:
                 f"cannot remove the network namespaces {', '.join(found)}: try `ip netns del {found[0]}`."
             )
     kill_nodes((), script)  # a node that was on its way into its namespace
-    if (Path("/sys/class/net") / uplink(name)).exists():
+    if uplink(name) in (link for _, link in socket.if_nameindex()):
         ip([f"link del {uplink(name)}"], force=True)  # goes with its peer, a moment after the namespace
     _remove_cgroups(name, deadline)
     with lock():

@@ -1,6 +1,6 @@
 """What is known on this machine of clusters that are up, half up, or left behind by a crash.
 
-    /run/quorate/lock                  one taker of subnets at a time
+    /run/quorate/lock                  one taker of subnets at a time; goes with the last cluster
     /run/quorate/<name>/cluster.toml   written first of all: name, number of hosts, subnet
                        /inventory.toml written last: the cluster is ready
                        /<node>.log     what its init and sshd said
@@ -38,13 +38,17 @@ SUBNETS: Final = tuple(ipaddress.IPv4Network(f"10.213.{number}.0/24") for number
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster found on this machine. `ready`: `up` finished and it is there still; `subnet`, `kind` None if unknown."""
+    """A cluster found on this machine. `ready`: `up` finished and it is there still; `subnet`, `kind` None if unknown.
+
+    `readable`: this account may look at it. Clusters are root's, and of another's nothing but the name is known.
+    """
 
     name: str
     nodes: tuple[str, ...]
     subnet: str | None
     ready: bool
     kind: str | None = None
+    readable: bool = True
 
 
 def check_name(name: str) -> None:
@@ -104,6 +108,8 @@ def _find(name: str) -> Cluster:
     prefix, found = namespace_prefix(name), namespaces(name)
     nodes = [entry.removeprefix(prefix) for entry in found if entry != f"{prefix}sw"]
     nodes.sort(key=lambda node: (len(node), node))
+    if (STATE_ROOT / name).is_dir() and not os.access(STATE_ROOT / name, os.R_OK | os.X_OK):
+        return Cluster(name, (), None, ready=False, readable=False)
     kind, inventory = _told(name, "kind"), STATE_ROOT / name / "inventory.toml"
     if found and kind != "netns":
         with suppress(InventoryError):  # there is none yet, or none any more
@@ -121,11 +127,23 @@ def _told(name: str, what: str) -> str | None:
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """Held while a subnet is chosen or a cluster's state appears or goes. The kernel frees it when the holder dies."""
-    STATE_ROOT.mkdir(parents=True, exist_ok=True)
-    with open(STATE_ROOT / "lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    """Held while a subnet is chosen or a cluster's state appears or goes. The kernel frees it when the holder dies.
+
+    The file goes with the last cluster: who waited for it meanwhile holds one that nobody else can find, and begins anew.
+    """
+    while True:
+        STATE_ROOT.mkdir(parents=True, exist_ok=True)
+        try:
+            held = os.open(STATE_ROOT / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:  # its directory has just gone
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if os.fstat(held).st_nlink:
+                yield
+                return
+        finally:
+            os.close(held)
 
 
 def claim(kind: str, name: str, count: int) -> ipaddress.IPv4Network:
@@ -143,13 +161,18 @@ def claim(kind: str, name: str, count: int) -> ipaddress.IPv4Network:
 
 
 def forget(name: str) -> None:
-    """Remove the cluster's files."""
+    """Remove the cluster's files, and with the last cluster the directories they were in. To be called with the lock held."""
     for root in (DISK_ROOT, STATE_ROOT):
         shutil.rmtree(root / name, ignore_errors=True)
         if (root / name).exists():
             raise WorldError(
                 f"cannot remove {root / name}: is something still using it? Look with `fuser -vm {root / name}`."
             )
+    if os.listdir(STATE_ROOT) == ["lock"]:
+        (STATE_ROOT / "lock").unlink()
+        for empty in (STATE_ROOT, DISK_ROOT, DISK_ROOT.parent):
+            with suppress(OSError):  # images are kept, or there is no such directory
+                empty.rmdir()
 
 
 def _free_subnet() -> ipaddress.IPv4Network:

@@ -44,3 +44,21 @@ def test_ctrl_c_keeps_and_judges_what_was_recorded(sent: signal.Signals, tmp_pat
     assert (tmp_path / "register" / "latest" / "report.html").exists()
     faults = [json.loads(line) for line in (history.parent / "faults.jsonl").read_text().splitlines()]
     assert all(fault["healed"] or fault["note"] for fault in faults)
+
+
+def test_ctrl_c_while_modules_are_loaded_has_no_trace() -> None:
+    """Wherever the first module of a command stands, the signal may come there."""
+    program = """
+import sys
+class Struck:
+    def find_spec(self, name, path=None, target=None):
+        if name == "harness.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Struck())
+from harness.cli import main
+sys.argv = ["quorate", "version"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (255, "")
+    assert done.stderr == "error: stopped by Ctrl-C; what a run had recorded until then is kept\n"

@@ -10,34 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.alone import machine
 from tests.hosts.conftest import unique
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
 QUORATE = str(Path(sys.executable).parent / "quorate")
-ALONE = """
-mkdir -p /var/lib/quorate
-mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /var/lib/quorate
-ip link set lo up
-echo ready
-read line
-"""
 
 
 @pytest.fixture
 def alone() -> Iterator[list[str]]:
     """How to begin a command that sees this machine's files, but none of its clusters and links."""
-    holder = subprocess.Popen(
-        ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-ec", ALONE],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "ready\n"
-        yield ["nsenter", f"--target={holder.pid}", "--mount", "--net", "--wd=/", QUORATE, "hosts"]
-    finally:
-        holder.communicate("end\n", timeout=10)
+    with machine() as enter:
+        yield [*enter, QUORATE, "hosts"]
 
 
 def call(*command: str) -> tuple[int, str, str]:
