@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUST   := $(wildcard checkers/core/src/*.rs checkers/core/src/*/*.rs) checkers/core/Cargo.toml checkers/core/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick kinds check format nightly wheel-test mutants configurations bench clean
+.PHONY: help demo test quick kinds chaos check format nightly wheel-test mutants configurations bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -21,11 +21,16 @@ test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-to
 quick: $(VENV)/.built ## run the tests that take under a second each and need no root
 	$(BIN)/pytest -n 2 -m "not slow and not hosts"
 
-kinds: $(VENV)/.built $(VENV)/.host-tools ## run the tests on containers and on emulated machines (as root; fetches Debian packages once)
+kinds: $(VENV)/.built $(VENV)/.host-tools ## run the tests on containers and on emulated machines, and those of the Vagrantfile (as root; fetches Debian packages once)
 	scripts/system-packages docker
 	scripts/system-packages qemu
 	QUORATE_KIND=docker $(BIN)/pytest tests/hosts/test_kinds.py tests/hosts/test_world.py tests/hosts/test_leases.py tests/hosts/test_link_faults_on_hosts.py
 	QUORATE_KIND=qemu $(BIN)/pytest tests/hosts/test_kinds.py
+	scripts/system-packages vagrant
+	$(BIN)/pytest tests/hosts/test_vagrant.py
+
+chaos: $(VENV)/.built $(VENV)/.host-tools ## kill the harness itself 50 times, at any moment, and look what is left (as root, 20 minutes)
+	QUORATE_CHAOS=50 $(BIN)/pytest -s tests/hosts/test_harness_chaos.py
 
 check: $(VENV)/.built $(VENV)/.lint-tools ## formatting, lint and types, Python and Rust
 	$(BIN)/ruff format --check .

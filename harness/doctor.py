@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness.provision import docker, qemu
+from harness.provision import docker, qemu, vagrant
 from harness.provision.local import SYSTEM_PATH
 from harness.provision.netns import TOOLS
 from harness.provision.state import DISK_ROOT, STATE_ROOT, Cluster, list_clusters
 
 MEND_CORE: Final = "pip install --editable ."
 MEND_TOOLS: Final = "scripts/system-packages hosts"
-OTHER_KINDS: Final = {"docker": docker.TOOLS, "qemu": qemu.TOOLS}
+OTHER_KINDS: Final = {"docker": docker.TOOLS, "qemu": qemu.TOOLS, "vagrant": vagrant.TOOLS}
+AS_ROOT: Final = (
+    f"sudo {Path(sys.executable).with_name('quorate')}"  # sudo does not know the environment's programs
+)
 FAKETIME: Final = "faketime/libfaketimeMT.so.1"
 
 
@@ -70,7 +73,7 @@ def _core() -> Finding:
 def _root(user: int) -> Finding:
     root = user == 0
     detail = "this process is root" if root else "this process is not root, so local hosts cannot be made"
-    return Finding("root, for local hosts", root, detail, "sudo quorate doctor", needed=False)
+    return Finding("root, for local hosts", root, detail, f"{AS_ROOT} doctor", needed=False)
 
 
 def _tools(path: str) -> Iterator[Finding]:
@@ -167,6 +170,9 @@ def _clusters(clusters: Sequence[Cluster]) -> Iterator[Finding]:
         yield Finding("clusters of local hosts", True, "none is up, nothing is left of one", needed=False)
     for cluster in clusters:
         remove = f"quorate hosts down --name {cluster.name}"
+        if not cluster.readable:
+            yield Finding(f"cluster {cluster.name}", True, f"another account's; `{AS_ROOT} hosts list` tells more", needed=False)  # fmt: skip
+            continue
         if cluster.ready:
             detail = f"up, {len(cluster.nodes)} hosts in {cluster.subnet}; `{remove}` removes them"
         else:

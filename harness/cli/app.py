@@ -277,7 +277,7 @@ def hosts_up(
     kind: Annotated[
         str,
         typer.Option(
-            help="How they are made: netns (network namespaces), docker (containers) or qemu (emulated machines)."
+            help="How they are made: netns (network namespaces), docker (containers), qemu (emulated machines); vagrant: an inventory of machines that are up."
         ),
     ] = "netns",
     count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 5,

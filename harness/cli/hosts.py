@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.cli.console import BROKEN, emit, out, say, waiting
 from harness.provision import down as take_down
-from harness.provision import find_cluster, find_inventory, list_clusters
+from harness.provision import find_cluster, find_inventory, inventory_of, list_clusters
 from harness.provision import up as bring_up
 
 
@@ -23,13 +23,16 @@ def up(kind: str, count: int, name: str, *, json: bool) -> int:
             tick(done / (count + 1), text)
 
         inventory = bring_up(kind, name, count, log=log)
-    path = find_inventory(name)
+    path = inventory_of(kind, name)
     if json:
         emit({"cluster": name, "inventory": str(path), "hosts": [plain(host) for host in inventory.hosts]})
     else:
         print(path)
+        which, remove = f"--cluster {name}", f"quorate hosts down --name {name}"
+        if kind == "vagrant":
+            which, remove = f"--inventory {path}", "vagrant destroy"
         say(
-            f"{len(inventory.hosts)} hosts are up; run on them with `quorate run PLAN --world hosts --cluster {name}`, remove them with `quorate hosts down --name {name}`"
+            f"{len(inventory.hosts)} hosts are up; run on them with `quorate run PLAN --world hosts {which}`, remove them with `{remove}`"
         )
     return 0
 

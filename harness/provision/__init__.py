@@ -3,8 +3,9 @@
     netns    network namespaces: up in half a second, one kernel and one clock for all
     docker   containers of a small Debian, under a Docker daemon of their own
     qemu     emulated machines: slow, each with a kernel and a clock of its own
+    vagrant  machines of a Vagrantfile that are up: nothing is made but an inventory of them
 
-Other hosts (real machines, those of the Vagrantfile) are used through an inventory written by hand.
+Other hosts are used through an inventory written by hand.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.plan import PlanError
-from harness.provision import docker, local, netns, qemu
+from harness.provision import docker, local, netns, qemu, vagrant
 from harness.provision.inventory import Inventory, InventoryError, load
 from harness.provision.state import STATE_ROOT, Cluster, list_clusters
 
-MAKERS = {"netns": netns.up, "docker": docker.up, "qemu": qemu.up}
+MAKERS = {"netns": netns.up, "docker": docker.up, "qemu": qemu.up, "vagrant": vagrant.up}
 
 __all__ = [
     "MAKERS",
@@ -56,13 +57,21 @@ def find_cluster() -> str | None:
     return names[0] if names else None
 
 
+def inventory_of(kind: str, name: str) -> Path:
+    """Where the inventory is of a cluster that was just made."""
+    return vagrant.inventory_file() if kind == "vagrant" else find_inventory(name)
+
+
 def find_inventory(name: str | None = None) -> Path:
     """The inventory file of a cluster that is up; without a name, of the only one. Raises InventoryError."""
-    ready = [cluster.name for cluster in list_clusters() if cluster.ready]
+    clusters = list_clusters()
+    ready = [cluster.name for cluster in clusters if cluster.ready]
     if name is None and len(ready) == 1:
         name = ready[0]
     if name in ready:
         return STATE_ROOT / name / "inventory.toml"
+    if locked := [each.name for each in clusters if not each.readable and name in (None, each.name)]:
+        raise InventoryError(f"the cluster {locked[0]} is another account's: run it with sudo.")
     if name is not None:
         raise InventoryError(f"no cluster {name!r} is up; there are: {', '.join(ready) or 'none'}.")
     if ready:

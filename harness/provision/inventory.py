@@ -21,7 +21,7 @@ from typing import Any
 
 from harness.plan import PlanError
 
-KINDS = ("docker", "netns", "qemu", "ssh")
+KINDS = ("docker", "netns", "qemu", "ssh", "vagrant")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
