@@ -93,7 +93,7 @@ for node in {" ".join(NODES)}; do
 done
 ps -eo stat=,args= | grep -E '^[Tt]|delay-[0-9]|disk-slow' | grep -v grep
 losetup -l -n -O BACK-MAJ:MIN | grep "$(mountpoint -d /var/lib/quorate)"
-for pid in $(pgrep -f '^sh .*init.sh'); do cat /proc/$pid/root/run/quorate-node/clock-offset 2>/dev/null; done | grep -v -F +0.000000
+for pid in $(pgrep -f '^sh .*init.sh'); do cat "/proc/$pid/root"/run/quorate-node/clock-offset 2>/dev/null; done | grep -v -F +0.000000
 true
 """
 """Every trace of a fault on the hosts; nothing when there is none."""

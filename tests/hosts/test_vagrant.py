@@ -33,7 +33,7 @@ Host n1
   StrictHostKeyChecking no
   PasswordAuthentication no
 
-  IdentityFile "/home/ada/my cluster/.vagrant/machines/n1/virtualbox/private_key"
+  IdentityFile "/srv/ada/my cluster/.vagrant/machines/n1/virtualbox/private_key"
   IdentitiesOnly yes
   LogLevel FATAL
 
@@ -45,22 +45,22 @@ Host n2
   StrictHostKeyChecking no
   PasswordAuthentication no
 
-  IdentityFile /home/ada/n2/private_key
+  IdentityFile /srv/ada/n2/private_key
 
-  IdentityFile /home/ada/.vagrant.d/insecure_private_key
+  IdentityFile /srv/ada/.vagrant.d/insecure_private_key
   IdentitiesOnly yes
   LogLevel FATAL
 
 """
 """As Vagrant 2.3.4 renders its template, with VirtualBox: a path with a blank is quoted, a machine may have two keys."""
-KEY = "/home/ada/my cluster/.vagrant/machines/n1/virtualbox/private_key"
+KEY = "/srv/ada/my cluster/.vagrant/machines/n1/virtualbox/private_key"
 
 
 def test_what_vagrant_prints_is_understood() -> None:
     shared = {"address": "127.0.0.1", "user": "vagrant", "sudo": True, "owns_clock": True}
     assert vagrant.parse(PRINTED) == [
         Host(name="n1", port=2222, key=KEY, **shared),
-        Host(name="n2", port=2200, key="/home/ada/n2/private_key", **shared),
+        Host(name="n2", port=2200, key="/srv/ada/n2/private_key", **shared),
     ]
 
 
