@@ -297,6 +297,27 @@ def hosts_up(
     return up(kind, count, name, json=json)
 
 
+@hosts.command("compose")
+def hosts_compose(
+    folder: Annotated[Path, typer.Argument(help="The directory to make.", metavar="FOLDER")],
+    count: Annotated[int, typer.Option("-n", "--count", help="How many.")] = 5,
+    name: Annotated[str, typer.Option(help="The name of the cluster, in the inventory.")] = "compose",
+    subnet: Annotated[
+        str, typer.Option(help="Their addresses; nothing else may use them.")
+    ] = "10.214.0.0/24",
+    json: Json = False,
+) -> int:
+    """Write a compose file with Dockerfile, keys and inventory, for the Docker that is here. Starts nothing; asks no registry.
+
+    Example:
+
+      sudo quorate hosts compose lab && docker-compose -f lab/docker-compose.yml up -d --build
+    """
+    from harness.cli.hosts import compose
+
+    return compose(folder, name, count, subnet, json=json)
+
+
 @hosts.command("down")
 def hosts_down(
     name: Annotated[

@@ -37,6 +37,24 @@ def up(kind: str, count: int, name: str, *, json: bool) -> int:
     return 0
 
 
+def compose(folder: Path, name: str, count: int, subnet: str, *, json: bool) -> int:
+    """Write a compose file and all it needs; the answer is the path of the inventory."""
+    from harness.provision.compose import write
+
+    with waiting(f"writing {count} hosts to {folder}", quiet=json) as tick:
+        inventory = write(folder, name, count, subnet, log=lambda text: tick(0.5, text))
+    path = folder.absolute() / "inventory.toml"
+    if json:
+        emit({"cluster": name, "inventory": str(path), "hosts": [plain(host) for host in inventory.hosts]})
+        return 0
+    print(path)
+    file = folder / "docker-compose.yml"
+    say(
+        f"start them with `docker-compose -f {file} up -d --build`, run on them with `quorate run PLAN --world hosts --inventory {path}`"
+    )
+    return 0
+
+
 def down(name: str | None, *, json: bool) -> int:
     """Remove a cluster; without a name, the only one."""
     if name is None:

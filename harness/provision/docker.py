@@ -2,7 +2,7 @@
 
     switch namespace of the cluster (local.py)
     ┌────────────────────────────────────────────────┐
-    │ dockerd of this cluster alone (docker_init.py) │   image: the small Debian of debian.py, imported once and kept;
+    │ dockerd of this cluster alone (docker_init.py) │   image: the small Debian of debian.py, built once and kept;
     │ br0 ── n1 .1, n2 .2, … containers              │   a cluster's daemon has books of its own, and shares the layer
     └────────────────────────────────────────────────┘
 
@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Final
 
 from harness.provision import debian, local
-from harness.provision.docker_init import IMAGE, NODE, SCRIPT
+from harness.provision.docker_image import DOCKERFILE, IMAGE, NODE, write_context, write_home
+from harness.provision.docker_init import SCRIPT
 from harness.provision.inventory import Host, Inventory
 from harness.provision.local import PLAIN
 from harness.provision.processes import in_namespaces
@@ -75,15 +76,24 @@ def _image(log: Callable[[str], None]) -> Path:
     version = debian.run("dockerd", "--version").strip()
 
     def make(place: Path) -> None:
-        log("making the image of containers: once, some ten seconds")
+        log("making the image of containers: once, some twenty seconds")
         with tempfile.TemporaryDirectory(prefix="quorate-image-") as state:
             (script := Path(state) / "init.sh").write_text(SCRIPT)
+            write_context(context := Path(state) / "context", tree)
             debian.run(
-                *debian.APART, "--net", "sh", str(script), state, str(place), "quorate-image", "", str(tree)
+                *debian.APART,
+                "--net",
+                "sh",
+                str(script),
+                state,
+                str(place),
+                "quorate-image",
+                "",
+                str(context),
             )
         place.with_name(f"{place.name}.run").rmdir()
 
-    return debian.kept("docker", (version, tree.name), make)
+    return debian.kept("docker", (version, tree.name, DOCKERFILE, NODE), make)
 
 
 def _copy(image: Path, data: Path) -> None:
@@ -130,16 +140,12 @@ def _run_all(name: str, hosts: Sequence[Host]) -> None:
 
 def _run(name: str, host: Host, peers: Sequence[str]) -> subprocess.Popen[str]:
     home = STATE_ROOT / name / host.name
-    home.mkdir(mode=0o755)
-    for file, content in local.files_of(name, host).items():
-        (home / file).write_bytes(content)
-        (home / file).chmod(0o600)
-    (home / "log").touch()
+    write_home(home, local.files_of(STATE_ROOT / name, host))
     (STATE_ROOT / name / f"{host.name}.log").symlink_to(home / "log")
     disk = DISK_ROOT / name / host.name
     command = ["docker", "run", "--detach", "--name", host.name, "--hostname", host.name, "--network", "cluster",
                "--ip", host.address, *peers, "--cap-add", "NET_ADMIN", "--volume", f"{home}:/etc/quorate",
-               "--volume", f"{disk}:/var/lib/quorate", IMAGE, "sh", "-c", NODE]  # fmt: skip
+               "--volume", f"{disk}:/var/lib/quorate", IMAGE]  # fmt: skip
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_ours(name)
     )  # fmt: skip

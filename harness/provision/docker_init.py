@@ -5,7 +5,7 @@
     /run, /etc, /opt                 ─► seen through a layer of its own, which has no socket of another containerd,
                                         no settings of another Docker, and takes what the daemon writes beside its data
 
-With a directory as the fifth argument it makes an image of that directory instead, and ends.
+With a directory as the fifth argument it builds the image of that directory (docker_image.py) instead, and ends.
 Reference: dockerd(8).
 """
 
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import Final
 
-IMAGE: Final = "quorate-node"
+from harness.provision.docker_image import IMAGE
 
 SCRIPT: Final = rf"""#!/bin/sh
-# usage: init.sh STATE_DIRECTORY DATA_DIRECTORY CGROUP IMAGE [TREE]
+# usage: init.sh STATE_DIRECTORY DATA_DIRECTORY CGROUP IMAGE [CONTEXT]
 set -eu
-state=$1 data=$2 cgroup=$3 image=$4 tree=${{5:-}}
+state=$1 data=$2 cgroup=$3 image=$4 context=${{5:-}}
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
@@ -44,24 +44,15 @@ dockerd --host "unix://$state/docker.sock" --data-root "$data" --exec-root /run/
   --storage-driver overlay2 --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$cgroup" \
   --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --userland-proxy=false &
 daemon=$!
-if [ -n "$tree" ]; then
+if [ -n "$context" ]; then
   export DOCKER_HOST="unix://$state/docker.sock" DOCKER_CONFIG=/run/docker-config
   until docker version >/dev/null 2>&1; do
     kill -0 $daemon
     sleep 0.1
   done
-  tar -C "$tree" --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' -c . | docker import - {IMAGE}
+  docker build --quiet --network=none --tag {IMAGE} "$context"
   kill $daemon
 fi
 # As pid 1: reap what is left to us. When the daemon ends, so does everything.
 wait $daemon
-"""
-NODE: Final = """
-exec >/etc/quorate/log 2>&1
-mkdir -p /run/sshd
-/usr/sbin/sshd -f /etc/quorate/sshd_config -E /var/log/sshd.log
-while :; do
-  sleep 86400 &
-  wait $!
-done
 """

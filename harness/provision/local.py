@@ -84,9 +84,11 @@ def up(
     if not 1 <= count <= HOSTS_MAX:
         raise PlanError(f"{count} hosts cannot be made: ask for 1 to {HOSTS_MAX}.")
     subnet = claim(kind, name, count)
-    hosts = _hosts(name, count, subnet, owns_clock)
+    hosts = hosts_of(STATE_ROOT / name, count, subnet, owns_clock=owns_clock)
     try:
-        _write_files(name, hosts)
+        write_files(STATE_ROOT / name, name, hosts)
+        for host in hosts:
+            (DISK_ROOT / name / host.name).mkdir(parents=True)
         start(hosts, subnet)
         deadline = time.monotonic() + timeout_s
         for host in hosts:
@@ -157,8 +159,8 @@ def require_root() -> None:
         raise WorldError("local hosts need root, because they are network namespaces: run it with sudo.")
 
 
-def _hosts(name: str, count: int, subnet: ipaddress.IPv4Network, owns_clock: bool) -> tuple[Host, ...]:
-    state = STATE_ROOT / name
+def hosts_of(state: Path, count: int, subnet: ipaddress.IPv4Network, *, owns_clock: bool) -> tuple[Host, ...]:
+    """The hosts n1, n2, … of a subnet, whose keys are in this directory."""
     return tuple(
         Host(
             name=f"n{number}",
@@ -171,9 +173,8 @@ def _hosts(name: str, count: int, subnet: ipaddress.IPv4Network, owns_clock: boo
     )
 
 
-def _write_files(name: str, hosts: Sequence[Host]) -> None:
-    """Keys, known_hosts, the hosts file and how sshd is set up."""
-    state = STATE_ROOT / name
+def write_files(state: Path, name: str, hosts: Sequence[Host]) -> None:
+    """Keys, known_hosts, the hosts file and how sshd is set up, in this directory."""
     keys = [state / "id_ed25519", *(state / f"{host.name}.hostkey" for host in hosts)]
     makers = [
         subprocess.Popen(
@@ -192,7 +193,6 @@ def _write_files(name: str, hosts: Sequence[Host]) -> None:
     for host in hosts:
         algorithm, public = (state / f"{host.name}.hostkey.pub").read_text().split()[:2]
         known += f"{host.address} {algorithm} {public}\n"
-        (DISK_ROOT / name / host.name).mkdir(parents=True)
     (state / "known_hosts").write_text(known)
     (state / "hosts").write_text(
         "127.0.0.1 localhost\n" + "".join(f"{host.address} {host.name}\n" for host in hosts)
@@ -250,9 +250,8 @@ def launch(namespace: str, command: Sequence[str], log: Path, *, rights: Sequenc
         )  # fmt: skip
 
 
-def files_of(name: str, host: Host) -> dict[str, bytes]:
+def files_of(state: Path, host: Host) -> dict[str, bytes]:
     """What a host finds in /etc/quorate before its sshd starts; all of it readable by root only."""
-    state = STATE_ROOT / name
     sources = {
         "authorized_keys": "id_ed25519.pub",
         "hostkey": f"{host.name}.hostkey",

@@ -89,7 +89,7 @@ def require_room(count: int) -> None:
 def _boot(name: str, host: Host, subnet: ipaddress.IPv4Network, switch: str, image: Path) -> None:
     """Start QEMU for one host. What it says and the machine's console go to the host's log."""
     state, disk = STATE_ROOT / name, DISK_ROOT / name / host.name / "disk.qcow2"
-    files = local.files_of(name, host) | {
+    files = local.files_of(STATE_ROOT / name, host) | {
         "name": host.name.encode(),
         "address": f"{host.address}/{subnet.prefixlen}".encode(),
         "init": qemu_boot.HOST_INIT.encode(),
