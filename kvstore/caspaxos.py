@@ -220,6 +220,6 @@ def _highest_nack(ask: Ask, gave_up: GaveUpError) -> Tag:
     if gave_up.replanned:
         return NO_TAG
     ballots: list[Tag] = [refusal.ballot for refusal in ask.refusals.values() if hasattr(refusal, "ballot")]
-    if not ballots or not ask.hopeless:
+    if not ballots or not (ask.hopeless or ask.outbid):
         raise gave_up
     return max(ballots)

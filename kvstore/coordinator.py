@@ -164,8 +164,8 @@ class Coordinator:
             for replica in ask.replicas:
                 if replica not in ask.answers and replica not in ask.refusals:
                     self._send(replica, message)
-            if type(ask) is Tell:
-                self._check(ask)  # it may wait for somebody who is suspected since
+            ask.tries += 1
+            self._check(ask)  # it may wait for somebody who is suspected since
         self._call_later(RESEND_MS, op, self.nudge)
 
     def _ask(self, op: Op, ask: Ask) -> bool:
@@ -315,7 +315,7 @@ class Coordinator:
         elif ask.satisfied if ask.sets is not None else len(ask.answers) >= ask.need:
             del self._asks[ask.request]
             self._resume(op)
-        elif ask.hopeless:
+        elif ask.hopeless or ask.overtaken(self.alive):
             del self._asks[ask.request]
             self._resume(op, error=steps.refused_by(ask))
 

@@ -165,7 +165,7 @@ class Transfer:
             stream.existed = type(value) is not Failure and view.since(stream.partition) == epoch
             self._ended(epoch, stream, value)
 
-        # It has a client's time: outbid by one replica, it would wait for another that is dead, and is better begun anew.
+        # It has a client's time: with too many replicas dead it would wait, and is better begun anew.
         self._node.coordinator.launch(op, cas.confirm, ended)
 
     def _tell(self) -> None:

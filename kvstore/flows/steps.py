@@ -72,7 +72,9 @@ class Ask(Quorum):
     with `need` 0 it wants no reply.
     """
 
-    __slots__ = ("aside", "kind", "make", "op", "patient", "request", "stale", "tag", "then", "value")
+    __slots__ = (
+        "aside", "kind", "make", "op", "outbid", "patient", "request", "stale", "tag", "then", "tries", "value",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -93,6 +95,8 @@ class Ask(Quorum):
         self.then = then  # of an Accept: the ballot to be promised with it
         self.request = 0  # given by the node
         self.patient = False
+        self.tries = 0  # how often those who were silent have been asked again
+        self.outbid = False  # given up, for a higher ballot is promised: the proposer has to beat that
         self.stale = False  # refused by a replica that has adopted a later epoch
         self.op: Op | None = None  # likewise
 
@@ -106,9 +110,20 @@ class Ask(Quorum):
         self.request = 0
         self.answers.clear()
         self.refusals.clear()
+        self.tries, self.outbid = 0, False
         self.sets = None
         self.stale = False
         return self
+
+    def overtaken(self, alive: Callable[[str], bool]) -> bool:
+        """Whether a higher ballot is promised somewhere, and nobody who is silent is likely to make up for it; noted in `outbid`.
+
+        A quorum might still be had, of a dead replica if it came back. The next round need not wait for that, and giving up a round is always safe.
+        """
+        if any(type(refusal) is Nack for refusal in self.refusals.values()):
+            silent = (r for r in self.replicas if r not in self.answers and r not in self.refusals)
+            self.outbid = self.tries > 1 or not any(map(alive, silent))
+        return self.outbid
 
 
 class Tell(Ask):

@@ -10,6 +10,7 @@ from kvstore.envelope import EMPTY, Rid, opened, sealed
 from kvstore.events import Deliver, Failure, Record, Simple, Tag, Value
 from kvstore.messages import Repair, StoreReply
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
+from kvstore.ring import partition_of
 from tests.kvstore.cluster import Cluster, failed
 
 OK = Simple("OK")
@@ -194,3 +195,31 @@ def test_silent_acceptors_are_asked_again() -> None:
     counted = [answer for answer in answers if isinstance(answer, int)]
     assert len(counted) >= 15
     assert counted == sorted(set(counted))
+
+
+@pytest.mark.parametrize("suspected", [False, True])
+@pytest.mark.parametrize("accepting", [False, True])
+def test_who_is_outbid_beside_a_dead_replica_tries_again_in_time(suspected: bool, accepting: bool) -> None:
+    """Of three one is dead and one has promised a higher ballot, to somebody who is gone: no quorum can answer this round, and none will refuse it."""
+    made = Cluster("abc", bucket("default", "cas"), seed=2)
+    assert failed(made.ask("a", "SET", "k", "1")) is None
+    made.crash("c")
+    made.idle(5_000.0 if suspected else 0.0)
+    partition = partition_of(b"k")
+
+    def outbid() -> None:
+        body = ("default", b"k", partition, 1, 1000.0, Tag(1 << 60, "c", 9))
+        made.step("b", Deliver("c", Prepare(1 << 61, *body)))
+
+    if not accepting:
+        outbid()
+    handle = made.send("a", "KV.INCR", "k", "1")
+    while accepting and not any(isinstance(each, Accept) for each in made.stored[-1:]):
+        made.run(for_ms=0.1)
+    if accepting:
+        outbid()
+    begin_ms = made.now_ms
+    made.run(until=handle)
+    assert failed(made.replies[handle]) is None
+    assert made.now_ms - begin_ms < 500.0  # of virtual time; a client's is a second
+    assert made.ask("b", "GET", "k") == b"2"
