@@ -12,7 +12,7 @@ from kvstore.document import Change, unpacked
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import Failure, Meta
 from kvstore.membership import DOCUMENT
-from tests.kvstore.cluster import Cluster, fields
+from tests.kvstore.cluster import Cluster, failed, fields
 
 NAMES = "abc"
 
@@ -148,16 +148,50 @@ def test_who_begins_anew_are_the_members_of_that_time_and_not_those_of_the_confi
 # ---- what does not begin together ----
 
 
+def changed(made: Cluster, at: str, value: int) -> None:
+    """Key k, to this value; the counter by that much."""
+    words = ("INCRBY", "k") if made.node(at).config.default.mode == "crdt" else ("SET", "k")
+    assert failed(made.ask(at, *words, value)) is None
+
+
+EVERY_MODE = ("eventual", "quorum", "monotonic", "register", "cas", "session", "siblings", "crdt")
+
+
 @pytest.mark.parametrize("replace", [False, True])
-def test_one_restored_node_does_not_take_part_in_a_cluster_that_lives(replace: bool) -> None:
-    made = cluster()
+@pytest.mark.parametrize("mode", EVERY_MODE)
+def test_one_restored_node_does_not_take_part_in_a_cluster_that_lives(mode: str, replace: bool) -> None:
+    made = cluster(mode)
     snapshot(made)
-    made.ask("a", "SET", "k", "1")
+    changed(made, "a", 1)
     put_back(made, "a")
     boot(made, "a", replace=replace)
     assert any("a is restored from snapshot monday-" in line and "is not, or has seen" in line for line in made.logs)  # fmt: skip
     assert not made.node("a").ready
     assert made.ask("b", "GET", "k") == b"1"
+
+
+@pytest.mark.parametrize("mode", EVERY_MODE)
+def test_one_lost_disk_is_filled_by_the_others_and_not_from_a_snapshot(mode: str) -> None:
+    """What the refusal says to do: it then knows all, what came after the snapshot too."""
+    made = cluster(mode)
+    changed(made, "a", 1)
+    snapshot(made)
+    changed(made, "b", 2)
+    put_back(made, "a")
+    boot(made, "a", replace=True)
+    assert any("begin with an empty disk and KV.CLUSTER REPLACE" in line for line in made.logs)
+    made.crash("a")
+    made.wipe("a")
+    boot(made, "a", replace=True)
+    made.ask("b", "KV.CLUSTER", "REPLACE", "a")
+    made.idle(30_000.0)
+    assert not made.node("a").view.changing
+    made.crash("b")
+    answer = made.ask("a", "GET", "k")
+    told = answer.code if isinstance(answer, Failure) else answer
+    assert told == {"crdt": b"3", "siblings": "SIBLINGS"}.get(
+        mode, b"2"
+    )  # the second saw the first in no context
 
 
 def test_a_restored_node_is_not_replaced_by_itself() -> None:
