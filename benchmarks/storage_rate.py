@@ -1,6 +1,6 @@
 """What a durable write costs storage alone, on one node: SQLite, a few rows a commit, keys at random among 100,000.
 
-    python benchmarks/storage_rate.py [--writes 15000] [--batch 15]
+    python benchmarks/storage_rate.py [--writes 60000] [--batch 15]
 
     one row      a version, as modes quorum and register write it
     no fsync     the same, loose: as durability `interval` and `never` write it
@@ -72,7 +72,7 @@ def copy_all() -> tuple[float, float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--writes", type=int, default=15_000)
+    parser.add_argument("--writes", type=int, default=60_000)
     parser.add_argument("--batch", type=int, default=15)
     options = parser.parse_args()
     print(

@@ -13,6 +13,8 @@ is not loose makes them durable too.
 Rule 1. No lower version ever replaces a higher one: the guard is in the engine (`excluded.tag >= tag`), so
 that a late message, a bug above or a second writer cannot undo a newer write. The same version may be written
 again; that mends a damaged record. Removing a record for good (Erase) obeys the same guard.
+Small rows are appended to a log first, and come to their place by key later, in order (`kvstore.memtable`). A start brings there
+what is left in the log.
 Rule 2. Every record carries a checksum of all it holds. A mismatch raises CorruptRecord, never "not found".
 Rule 3. A failed sync is final. After a failed fsync the kernel may have dropped the pages and a second fsync
 would report success for data that is gone (PostgreSQL's "fsyncgate"); the process must end.
@@ -26,23 +28,25 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Tag
+import msgspec
+
+from kvstore.engine_rows import bound, checksum, fact_row, place, unbound
+from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record
+from kvstore.memtable import ROWS_MAX, TAG, Bound, Memtable, merged
 from kvstore.ring import partition_of
 
-SCHEMA = 3  # raise it when the tables below change their meaning
-SCHEMAS_BEFORE = (
-    2,
-)  # whose content means the same here: 2 has no tags with deadlines. Such a file becomes one of SCHEMA
+SCHEMA = 4  # raise it when the tables below change their meaning
+# Whose content means the same here: 2 has no tags with deadlines, 3 no log. Such a file becomes one of SCHEMA
+SCHEMAS_BEFORE = (2, 3)
 FILE = "store.sqlite3"
 PARTIAL = ".partial"  # ends the name of what is not whole yet
-_NO_VALUE = 0xFFFF_FFFF  # the length that says "tombstone"
+DIRECT_BYTES = 1024  # a larger value fills pages of its own, and is not written twice
 
 Row = Record | Meta | Erase
 
@@ -77,32 +81,7 @@ class Engine(Reader, Protocol):
         """Give up what is only staged, and close."""
 
 
-def pack_tag(tag: Tag) -> bytes:
-    """A tag as bytes that compare as the tags do:
-
-    hlc, then node (its name holds no NUL), then incarnation, then, if there is a deadline or was one, touched and expires_ms.
-    """
-    head = b"%b%b\0%b" % (tag.hlc.to_bytes(8, "big"), tag.node.encode(), tag.incarnation.to_bytes(8, "big"))
-    if tag.touched or tag.expires_ms:
-        return head + tag.touched.to_bytes(8, "big") + tag.expires_ms.to_bytes(8, "big")
-    return head
-
-
-def unpack_tag(packed: bytes) -> Tag:
-    """The inverse of `pack_tag`."""
-    hlc, nul = int.from_bytes(packed[:8], "big"), packed.index(b"\0", 8)
-    numbers = (int.from_bytes(packed[at : at + 8], "big") for at in range(nul + 1, len(packed), 8))
-    return Tag(hlc, packed[8:nul].decode(), *numbers)
-
-
-def checksum(bucket: str, key: bytes, tag: bytes, value: bytes | None) -> int:
-    """CRC-32 of a whole record, the lengths included, so that no byte can move from one field to the next."""
-    name = bucket.encode()
-    size = _NO_VALUE if value is None else len(value)
-    head = struct.pack("<IIII", len(name), len(key), len(tag), size)
-    return zlib.crc32(b"".join((head, name, key, tag, value or b"")))
-
-
+_ENCODER = msgspec.msgpack.Encoder()
 _TABLES = """
     CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS meta (
@@ -112,6 +91,7 @@ _TABLES = """
         bucket TEXT NOT NULL, partition INTEGER NOT NULL, key BLOB NOT NULL, tag BLOB NOT NULL, value BLOB,
         checksum INTEGER NOT NULL, PRIMARY KEY (bucket, partition, key)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS log (n INTEGER PRIMARY KEY, rows BLOB NOT NULL, checksum INTEGER NOT NULL);
 """
 _PUT = """
     INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (bucket, partition, key) DO UPDATE
@@ -121,11 +101,13 @@ _PUT = """
 _BARRIER = """
     INSERT INTO about VALUES ('barriers', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1
 """
+_FACT = "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)"
+_SETTLED = "DELETE FROM log WHERE n <= ?"
 _ERASE = "DELETE FROM records WHERE bucket = ? AND partition = ? AND key = ? AND tag <= ?"
 _GET = "SELECT tag, value, checksum FROM records WHERE bucket = ? AND partition = ? AND key = ?"
-_ALL = "SELECT bucket, key, tag, value, checksum FROM records ORDER BY bucket, partition, key"
+_ALL = "SELECT * FROM records ORDER BY bucket, partition, key"
 _SCAN = """
-    SELECT key, tag, value, checksum FROM records
+    SELECT * FROM records
     WHERE bucket = ? AND partition = ? AND key {after} ? ORDER BY key LIMIT ?
 """
 
@@ -136,8 +118,8 @@ class SqliteEngine:
     NORMAL still fsyncs before and after a checkpoint, so a crash leaves a prefix of the commits, whole.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open, creating what is missing. Raises EngineError (in use, not writable) or SchemaError."""
+    def __init__(self, path: Path, rows_max: int = ROWS_MAX) -> None:
+        """Open, creating what is missing; `rows_max` is a generation of the memtable. Raises EngineError (in use, not writable) or SchemaError."""
         file = path / FILE
         with contextlib.ExitStack() as opened:
             try:
@@ -158,6 +140,7 @@ class SqliteEngine:
                 ) from None
             self._opened = opened.pop_all()
         self._find = self._reader.cursor()
+        self._memory = Memtable(rows_max)
         self._share = False  # may reads share a snapshot?
         self._held = False  # is there one?
         self._old = False  # has something been committed since?
@@ -180,8 +163,10 @@ class SqliteEngine:
                 )
         self._writer.executescript(
             f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN; {_TABLES}"
-            f"INSERT OR REPLACE INTO about VALUES ('schema', {SCHEMA}); COMMIT"
+            f"INSERT OR REPLACE INTO about VALUES ('schema', {SCHEMA})"
         )
+        fold_log(self._writer, file)
+        self._writer.execute("COMMIT")
 
     def share_reads(self) -> None:
         """Let the reads from now on share one view of the file: a read of its own costs twice as much, for its locks."""
@@ -193,7 +178,10 @@ class SqliteEngine:
         self._renew()
 
     def _renew(self) -> None:
-        self._old = False
+        """Read what was committed since."""
+        if self._old:
+            self._old = False
+            self._memory.publish()
         if self._held:
             self._held = False
             self._reader.execute("COMMIT")
@@ -206,7 +194,10 @@ class SqliteEngine:
             self._held = True
             self._reader.execute("BEGIN")
         row = self._find.execute(_GET, (bucket, partition_of(key), key)).fetchone()
-        return None if row is None else _record(bucket, key, *row)
+        held = self._memory.get(bucket, key)
+        if held is not None and (row is None or held[TAG] >= row[0]):
+            row = held[TAG:]
+        return None if row is None else unbound(bucket, key, *row)
 
     def meta(self, name: str) -> bytes | None:
         """A committed fact about the node itself. Raises CorruptRecord."""
@@ -226,8 +217,8 @@ class SqliteEngine:
         """
         self._renew()
         with contextlib.closing(self._reader.cursor()) as cursor:
-            for row in cursor.execute(_ALL):
-                yield _record(*row)
+            for row in merged(self._memory.all(), cursor.execute(_ALL)):
+                yield unbound(row[0], *row[2:])
 
     def scan(self, bucket: str, partition: int, after: bytes | None, limit: int) -> list[Record | Damaged]:
         """At most `limit` committed records of one partition, by key, beginning behind `after`."""
@@ -236,26 +227,60 @@ class SqliteEngine:
         with contextlib.closing(self._reader.cursor()) as cursor:
             rows = cursor.execute(query, (bucket, partition, after or b"", limit)).fetchall()
         found: list[Record | Damaged] = []
-        for key, *rest in rows:
+        for row in islice(merged(self._memory.scan(bucket, partition, after), rows), limit):
             try:
-                found.append(_record(bucket, key, *rest))
+                found.append(unbound(bucket, *row[2:]))
             except CorruptRecord:
-                found.append(Damaged(bucket, key))
+                found.append(Damaged(bucket, row[2]))
         return found
 
     def buckets(self) -> list[str]:
         """Every bucket that has a committed record, sorted."""
         self._renew()
         with contextlib.closing(self._reader.cursor()) as cursor:
-            return [name for (name,) in cursor.execute("SELECT DISTINCT bucket FROM records ORDER BY bucket")]
+            stored = {name for (name,) in cursor.execute("SELECT DISTINCT bucket FROM records")}
+        return sorted(stored | {name for name, *_ in self._memory.all()})
 
     def stage(self, rows: Iterable[Row], *, loose: bool = False) -> None:
         """Write rows into the open transaction, in order; loose rows join one that is not loose."""
+        if self._old:
+            self._renew()
         with _named_failure():
             self._begin(loose=loose)
-            for kind, group in groupby(rows, type):
-                statement, bound = _STATEMENTS[kind]
-                self._writer.executemany(statement, map(bound, group))
+            logged: list[tuple[object, ...]] = []
+            for row in rows:
+                if isinstance(row, Record):
+                    self._put(bound(row), logged)
+                elif isinstance(row, Erase):
+                    self._erase(place(row), logged)
+                else:
+                    self._writer.execute(_FACT, fact_row(row))
+            if logged:
+                self._log(logged)
+
+    def _put(self, row: Bound, logged: list[tuple[object, ...]]) -> None:
+        value = row[4]
+        if value is not None and len(value) > DIRECT_BYTES and not self._memory.holds(row[0], row[2]):
+            self._writer.execute(_PUT, row)
+        elif self._memory.put(row):
+            logged.append(row)
+
+    def _erase(self, row: tuple[str, int, bytes, bytes], logged: list[tuple[object, ...]]) -> None:
+        if self._memory.holds(row[0], row[2]):  # else the log has nothing that might come back
+            self._writer.executemany(_PUT, self._memory.erase(row[0], row[2]))
+            logged.append(row)
+        self._writer.execute(_ERASE, row)
+
+    def _log(self, rows: list[tuple[object, ...]]) -> None:
+        """Append rows to the log, and bring older ones to their place, twice as many."""
+        packed, memory = _ENCODER.encode(rows), self._memory
+        self._writer.execute(
+            "INSERT INTO log VALUES (?, ?, ?)", (memory.log(len(packed)), packed, zlib.crc32(packed))
+        )
+        settled = memory.settled
+        self._writer.executemany(_PUT, memory.piece(2 * len(rows)))
+        if memory.settled != settled:
+            self._writer.execute(_SETTLED, (memory.settled,))
 
     def _begin(self, *, loose: bool) -> None:
         """Have a transaction open, of the kind asked for or a stricter one."""
@@ -295,32 +320,17 @@ class SqliteEngine:
         self._opened.close()
 
 
-def _put(row: Record) -> tuple[object, ...]:
-    tag = pack_tag(row.tag)
-    crc = checksum(row.bucket, row.key, tag, row.value)
-    return row.bucket, partition_of(row.key), row.key, tag, row.value, crc
-
-
-def _erase(row: Erase) -> tuple[object, ...]:
-    return row.bucket, partition_of(row.key), row.key, pack_tag(row.tag)
-
-
-def fact_row(row: Meta) -> tuple[object, ...]:
-    """A row of the table `meta`."""
-    return row.name, row.value, checksum("", row.name.encode(), b"", row.value)
-
-
-_STATEMENTS: dict[type, tuple[str, Callable[[Any], tuple[object, ...]]]] = {
-    Record: (_PUT, _put),
-    Erase: (_ERASE, _erase),
-    Meta: ("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", fact_row),
-}
-
-
-def _record(bucket: str, key: bytes, tag: bytes, value: bytes | None, found: int) -> Record:
-    if checksum(bucket, key, tag, value) != found:
-        raise CorruptRecord(f"The record of key {key!r} in bucket {bucket} does not match its checksum.")
-    return Record(bucket, key, unpack_tag(tag), value)
+def fold_log(db: sqlite3.Connection, file: Path) -> None:
+    """Bring all that is in the log to its place, in the transaction that is open. Raises EngineError if some of it is damaged."""
+    for number, packed, found in db.execute("SELECT n, rows, checksum FROM log ORDER BY n"):
+        if zlib.crc32(packed) != found:
+            raise EngineError(
+                f"Row {number} of the log in {file} does not match its checksum, so acknowledged writes may be lost here; "
+                f"start with an empty `data` and --replace."
+            )
+        for row in msgspec.msgpack.decode(packed):
+            db.execute(_ERASE if len(row) == TAG + 1 else _PUT, row)
+    db.execute("DELETE FROM log")
 
 
 def _connect(file: Path) -> sqlite3.Connection:

@@ -19,7 +19,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from kvstore.engine import FILE, PARTIAL, SCHEMA, SCHEMAS_BEFORE, EngineError, SchemaError, fact_row
+from kvstore.engine import FILE, PARTIAL, SCHEMA, SCHEMAS_BEFORE, EngineError, SchemaError, fold_log
+from kvstore.engine_rows import fact_row
 from kvstore.events import Snapshot
 
 FORMAT: Final = 1  # of the directory; raise it when it changes its meaning
@@ -50,7 +51,7 @@ def take(data: Path, folder: Path, node: str, snapshot: Snapshot) -> tuple[int, 
         _sync_names(partial)
         partial.rename(target)
         _sync_names(folder)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, EngineError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise EngineError(
             f"The snapshot {target} could not be written ({error}); nothing is left of it."
@@ -63,6 +64,7 @@ def _leave_out_the_past(copy: Path, snapshot: Snapshot) -> int:
     with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = DELETE")
         db.execute("BEGIN IMMEDIATE")
+        fold_log(db, copy)
         db.executemany("DELETE FROM meta WHERE name = ?", [(name,) for name in snapshot.without])
         db.executemany("DELETE FROM records WHERE bucket = ?", [(name,) for name in snapshot.without_buckets])
         db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", map(fact_row, snapshot.facts))

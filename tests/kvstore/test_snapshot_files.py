@@ -92,8 +92,8 @@ def _flip(folder: Path) -> None:
         (lambda folder: (folder / COPY).unlink(), "cannot be read"),
         (_cut, "not as it was written"),
         (_flip, "not as it was written"),
-        (_altered("format", 2), "has format 2 and schema 3, but this store reads format 1"),
-        (_altered("schema", 4), "has format 1 and schema 4, but this store reads format 1 and schema 3"),
+        (_altered("format", 2), "has format 2 and schema 4, but this store reads format 1"),
+        (_altered("schema", 5), "has format 1 and schema 5, but this store reads format 1 and schema 4"),
         (_altered("node", "b"), "a snapshot of node b, not of a"),
     ],
     ids=["no manifest", "half a manifest", "no copy", "cut", "flipped", "format", "schema", "node"],
@@ -157,7 +157,7 @@ def test_a_snapshot_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> Non
     assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "out"]
 
 
-@pytest.mark.parametrize("script", ["CREATE TABLE other (x)", "UPDATE about SET value = 4"])
+@pytest.mark.parametrize("script", ["CREATE TABLE other (x)", "UPDATE about SET value = 5"])
 def test_a_file_of_another_form_is_refused_unchanged(tmp_path: Path, script: str) -> None:
     file = tmp_path / "store.sqlite3"
     if "UPDATE" in script:
@@ -166,7 +166,7 @@ def test_a_file_of_another_form_is_refused_unchanged(tmp_path: Path, script: str
         db.execute(script)
     with contextlib.closing(sqlite3.connect(file)) as db:
         before = db.execute("SELECT * FROM sqlite_schema").fetchall()
-    with pytest.raises(SchemaError, match="this store reads schema 3"):
+    with pytest.raises(SchemaError, match="this store reads schema 4"):
         SqliteEngine(tmp_path)
     with contextlib.closing(sqlite3.connect(file)) as db:
         assert db.execute("SELECT * FROM sqlite_schema").fetchall() == before
