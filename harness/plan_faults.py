@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.plan_options import LINK_DEFAULTS, RANGES, clash
+from harness.plan_options import DRIFT, LINK_DEFAULTS, RANGES, STROBE, clash
 from harness.plan_toml import PlanError
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ def idle(fault: FaultPlan, time_limit_s: float) -> tuple[str, str] | None:
             "start_s",
             f"of {fault.kind} is {fault.start_s:g}, and time_limit_s is {time_limit_s:g}: it would never begin; start it before, or raise the limit",
         )
+    if DRIFT in fault.options and fault.for_s <= fault.options[DRIFT] / 2 + 0.2:
+        return "for_s", f"of {fault.kind} is {fault.for_s:g}, and must exceed half of {DRIFT} ({fault.options[DRIFT]:g} s) by more than 0.2: clocks are looked at half way"  # fmt: skip
+    if STROBE in fault.options and fault.for_s <= 3 * fault.options[STROBE] / 1000:
+        return "for_s", f"of {fault.kind} is {fault.for_s:g}, and must exceed three times {STROBE} ({fault.options[STROBE]:g} ms): clocks jump there, back, and there again"  # fmt: skip
     if fault.kind == "flapping":
         own = {**LINK_DEFAULTS["flapping"], **fault.options}
         needed_s = (own["down_ms"] + own["up_ms"]) / 1000

@@ -19,6 +19,8 @@ LINKS: Mapping[str, Any] = {**BETWEEN_NODES, grudges.CLIENTS: grudges.WAYS}
 """The same, or in place of links between nodes those of the targets with their clients."""
 POINT = "point"
 """The name of a point of the system that a node has to come to before the fault begins."""
+DRIFT, STROBE = "drift_s", "strobe_ms"
+"""How clocks move that do not jump once."""
 OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": LINKS,
     "loss": {**LINKS, "share": float},
@@ -41,7 +43,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "replace": {},
     "rolling-restart": {},
     "pause": {"targets": TARGETS},
-    "clock": {"offset_ms": float, "targets": TARGETS},
+    "clock": {"offset_ms": float, DRIFT: float, STROBE: float, "targets": TARGETS},
 }
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     kind: {**own, POINT: str} for kind, own in OWN_OPTIONS.items()
@@ -71,6 +73,8 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
     "delay_ms": (1.0, 10_000.0, "milliseconds"),
     "stall_ms": (20.0, 2_000.0, "milliseconds"),
     "jitter_ms": (0.0, 10_000.0, "milliseconds"),
+    DRIFT: (0.5, 3_600.0, "seconds"),
+    STROBE: (100.0, 600_000.0, "milliseconds"),
 }
 """What the options of faults may be: from, to, of what."""
 SIM_OPTIONS: Mapping[str, Any] = {
@@ -99,6 +103,8 @@ def clash(options: Mapping[str, Any]) -> tuple[str, str] | None:
         return "shape", "takes the place of targets; leave one of them out"
     if {"shape", grudges.CLIENTS} <= options.keys():
         return "shape", f"is of links between nodes; with {grudges.CLIENTS} say targets"
+    if {DRIFT, STROBE} <= options.keys():
+        return STROBE, f"takes the place of {DRIFT}; leave one of them out"
     if POINT in options and options.get("targets") == PRIMARIES:
         return POINT, f'finds its node itself; leave targets = "{PRIMARIES}" out'
     return None

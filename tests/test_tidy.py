@@ -65,6 +65,7 @@ EDGE = (
     "harness/nemesis/client.py",
     "harness/nemesis/flapping.py",
     "harness/nemesis/members.py",
+    "harness/nemesis/moving.py",
     "workloads/kvstore_hosts.py",
     "workloads/register.py",
 )

@@ -18,7 +18,7 @@ import msgspec
 
 from checkers.op import Op, Type
 from harness.client import NO_ANSWER
-from harness.nemesis import disks, faults, links, members
+from harness.nemesis import disks, faults, links, members, moving
 from harness.nemesis.aim import aimed, at_point, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
@@ -32,6 +32,7 @@ KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
     **disks.KINDS,
     Flapping.kind: Flapping,
     **members.KINDS,
+    faults.ClockShift.kind: moving.clock,
 }
 
 

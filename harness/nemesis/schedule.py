@@ -18,7 +18,7 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import CLIENTS, SHAPES, around, to_clients
 from harness.plan import FaultPlan
-from harness.plan_options import LINK_KINDS, POINT, PRIMARIES, STRENGTHS
+from harness.plan_options import DRIFT, LINK_KINDS, POINT, PRIMARIES, STRENGTHS, STROBE
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -54,7 +54,7 @@ def draw_stroke(
     targets = options.get("targets", DEFAULT_TARGETS)
     if targets == PRIMARIES:
         drawn = {"offset_ms": draw_offset_ms(fault, rng)} if fault.kind == "clock" else strength(fault)
-        return (), {"targets": targets, **_way(options), **drawn}
+        return (), {"targets": targets, **_way(options), **drawn, **_motion(options)}
     chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
     hit = tuple(node for node in nodes if node in chosen)
     if fault.kind in LINK_KINDS:
@@ -64,12 +64,17 @@ def draw_stroke(
     if fault.kind != "clock":
         return hit, {"targets": targets, **strength(fault)}
     offsets = {node: draw_offset_ms(fault, rng) for node in hit}
-    return hit, {"targets": targets, "offsets_ms": offsets}
+    return hit, {"targets": targets, "offsets_ms": offsets, **_motion(options)}
 
 
 def _way(options: Mapping[str, Any]) -> dict[str, Any]:
     """Which way of the links with clients is meant, where they are."""
     return {CLIENTS: options[CLIENTS]} if CLIENTS in options else {}
+
+
+def _motion(options: Mapping[str, Any]) -> dict[str, Any]:
+    """How clocks move, where they do not jump once."""
+    return {key: options[key] for key in (DRIFT, STROBE) if key in options}
 
 
 def draw_offset_ms(fault: FaultPlan, rng: random.Random) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.nemesis.grudges import CLIENTS
 from harness.plan import Plan, dump_plan
-from harness.plan_options import POINT
+from harness.plan_options import DRIFT, POINT, STROBE
 from harness.plan_script import NS, Stroke
 from harness.plan_tape import is_calm, pins_of
 from harness.search.finding import Target
@@ -70,7 +70,9 @@ def words(stroke: Stroke) -> str:
         return f"{stroke.kind} {times}: {cuts}"
     if "offsets_ms" in detail:
         shifts = ", ".join(f"{node} by {ms:g} ms" for node, ms in detail["offsets_ms"].items())
-        return f"{stroke.kind} {times}: {shifts}"
+        drift = f", little by little in {detail[DRIFT]:g} s" if DRIFT in detail else ""
+        strobe = f", there and back every {detail[STROBE]:g} ms" if STROBE in detail else ""
+        return f"{stroke.kind} {times}: {shifts}{drift}{strobe}"
     return f"{stroke.kind} {times}" + (f" of {', '.join(stroke.nodes)}" if stroke.nodes else "")
 
 
