@@ -218,6 +218,8 @@ def fault_plans(draw: st.DrawFn) -> FaultPlan:
     }
     if own.get("targets") == "primaries":
         del own["point"]
+    if "drift_s" in own:
+        del own[draw(st.sampled_from(("drift_s", "strobe_ms")))]
     if "shape" in own:
         left_out = draw(st.sampled_from([("shape",), ("targets", "clients")]))
         own = {key: value for key, value in own.items() if key not in left_out}
