@@ -2,16 +2,18 @@
 
     tasks ──► at most AHEAD x jobs are handed out ──► process pool ──► results, first task first
 
-Ctrl-C is for the process that hands out the work: the others do not see it.
+Ctrl-C is for the process that hands out the work: the others do not see it. If it is killed they end at once: nobody would hear of what they do.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, Final, TypeVar
 
 AHEAD: Final = 4  # tasks handed to a process before it asks
@@ -46,3 +48,11 @@ def in_order(
 
 def _stay() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

@@ -8,13 +8,17 @@
     def test_reads_are_fresh(run):                     # one test per seed; it fails if a claim is broken, whatever the body says
         assert run.results["staleness"]["stale_reads"] == 0
 
+    def test_on_hosts(cluster):                        # local hosts of this pytest process, or of this worker of pytest-xdist, and of no other
+        cluster.run("examples/register.toml", {"time_limit_s": 10})
+
 A file is a campaign if it is TOML and has [[items]]. A violation that the file accepts is an expected failure; a run that proves nothing
 (unknown, vacuous) is skipped with its reason. A failure shows the drawn core, the sentence that proves it, and the command that repeats it.
-With pytest-xdist each worker has its own simulator; nothing is shared.
+With pytest-xdist each worker has its own simulator and its own hosts; nothing is shared. Items of a campaign are marked `sim` or `hosts`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:  # other people's test sessions load this file, too: what is heavy waits until it is used
+    from harness.campaign.judged import Cluster
     from harness.plan import Plan
 
 
@@ -38,6 +43,26 @@ def consistency_test(
     from harness.campaign import collected
 
     return collected.consistent(plan, runs, set or {})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The worlds that items of campaigns are marked with."""
+    config.addinivalue_line("markers", "sim: an item of a campaign that runs in the simulator")
+    config.addinivalue_line("markers", "hosts: needs hosts, local ones mostly, and so root")
+
+
+def pytest_unconfigure() -> None:
+    """Hosts that tests had made are taken down."""
+    if hosted := sys.modules.get("harness.hosted"):
+        hosted.take_down()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """Local hosts of this pytest process: `cluster.run(plan)`, `cluster.inventory(count)`. The test is skipped if this user cannot make any."""
+    from harness.campaign import judged
+
+    return judged.cluster()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

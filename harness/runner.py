@@ -86,6 +86,7 @@ class RunOutcome:
     folder: Path
     results: dict[str, Any]
     verdict: Verdict
+    interrupted: bool  # by Ctrl-C
 
 
 class WatchedSink:
@@ -294,7 +295,7 @@ def run(
     verdict, results = judge_folder(story, folder, command, documented)
     if failure is not None and not isinstance(failure, KeyboardInterrupt):
         raise failure
-    return RunOutcome(folder, results, verdict)
+    return RunOutcome(folder, results, verdict, failure is not None)
 
 
 def judge_folder(

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from checkers import History
-from checkers.verdict import Verdict
+from harness.made import Made
 from harness.plan import Plan
 from harness.recorder import MemorySink
 from harness.results import results_of
@@ -21,17 +20,9 @@ from harness.worlds.sim.tape import Streams
 
 
 @dataclass(frozen=True, slots=True)
-class SimRun:
-    """What a run left. `lines` and `fault_lines` are the bytes of history.jsonl and faults.jsonl; `start_s` is the loop's time
-    at the zero of the history.
-    """
+class SimRun(Made):
+    """What a run left. `start_s` is the loop's time at the zero of the history."""
 
-    history: History
-    faults: list[dict[str, Any]]
-    results: dict[str, Any]
-    verdict: Verdict
-    lines: bytes
-    fault_lines: bytes
     start_s: float
     logs: Mapping[str, str]
 

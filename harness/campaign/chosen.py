@@ -52,16 +52,17 @@ def line_of(run: Record) -> str:
     """One run on one line."""
     why = f"  {' '.join(ids_of(run)) or run.reason}" if run.outcome != "ok" else ""
     why += f"  {run.count:,} runs together" if run.count > 1 else ""
-    return f"{run.night:5} {run.seed:8}  {run.outcome:14} {run.ops:7,}  {run.item}{why}"
+    why += f"  after {run.tries - 1} in trouble" if run.tries > 1 else ""
+    return f"{run.night:5} {run.seed:8}  {run.world:5}  {run.outcome:14} {run.ops:7,}  {run.item}{why}"
 
 
-HEAD = f"{'night':>5} {'seed':>8}  {'outcome':14} {'ops':>7}  item"
+HEAD = f"{'night':>5} {'seed':>8}  world  {'outcome':14} {'ops':>7}  item"
 
 
 def run_json(run: Record) -> dict[str, Any]:
     """One run for a program."""
     return {
-        "night": run.night, "item": run.item, "run": run.run, "seed": run.seed, "count": run.count, "outcome": run.outcome, "reason": run.reason,
+        "night": run.night, "item": run.item, "run": run.run, "world": run.world, "seed": run.seed, "count": run.count, "outcome": run.outcome, "reason": run.reason,
         "findings": ids_of(run), "configuration": run.configuration, "ops": run.ops, "faults": run.faults, "p99_ms": run.p99_ms,
-        "digest": run.digest,
+        "tries": run.tries, "digest": run.digest, "folder": run.folder or None,
     }  # fmt: skip

@@ -1,12 +1,10 @@
-"""What the pytest plugin makes of campaigns and plans: items that run in the simulator, and a decorator. Imported when there is something to run.
+"""What the pytest plugin makes of campaigns and plans: items that run in the simulator or on hosts, and a decorator. Imported when there is something to run.
 
 A pytest session of somebody who has quorate installed and tests something else must neither wait for this nor fail with it.
 """
 
 from __future__ import annotations
 
-import shlex
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import wraps
@@ -17,44 +15,10 @@ import pytest
 
 from harness.campaign.file import Campaign, Item, load_campaign
 from harness.campaign.findings import acceptance, finding_id
+from harness.campaign.judged import BrokenClaim, changed_plan, run_in, verdict_of
 from harness.campaign.night import broken_by, configuration_of
-from harness.plan import Plan, PlanError, dump_plan, load_plan
-from harness.plan_changes import changed
-from harness.plan_toml import write_value
-from harness.results import OK, VIOLATION
-from harness.search.finding import targets
-from harness.simulate import SimRun, simulate_run
-
-
-class BrokenClaim(AssertionError):
-    """A run broke a claim; the message is the drawn core, the sentence and the command that repeats it."""
-
-
-def verdict_of(run: SimRun, plan: Plan) -> None:
-    """Return if every claim held. Raises BrokenClaim, or skips the test with the reason if the run proves nothing."""
-    outcome = run.results["class"]
-    if outcome == VIOLATION:
-        raise BrokenClaim(told(run, plan))
-    if outcome != OK:
-        pytest.skip(f"{outcome}: {run.results['reason']}")
-
-
-def told(run: SimRun, plan: Plan) -> str:
-    """What went wrong, and how to see it again: the plan is written to a file for that."""
-    core = run.results["core"] or {}
-    with tempfile.NamedTemporaryFile(
-        "w", prefix=f"{plan.name}-{plan.seed}-", suffix=".toml", delete=False
-    ) as file:
-        file.write(dump_plan(plan))
-    broken = ", ".join(map(str, targets(run)))
-    return "\n".join(
-        [
-            f"{broken}: {core.get('sentence') or run.results['reason']}",
-            core.get("drawing", ""),
-            f"again:   quorate replay {shlex.quote(file.name)}",
-            f"smaller: quorate shrink {shlex.quote(file.name)}",
-        ]
-    )
+from harness.plan import Plan, PlanError
+from harness.simulate import simulate_run
 
 
 def consistent(
@@ -63,8 +27,7 @@ def consistent(
     """What `harness.pytest_plugin.consistency_test` promises."""
     if runs < 1:
         raise ValueError(f"runs = {runs} shows nothing; choose 1 or more")
-    made = plan if isinstance(plan, Plan) else load_plan(plan)
-    made = changed(made, [f"{key}={write_value(value)}" for key, value in changes.items()], "the test")
+    made = changed_plan(plan, changes)
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @pytest.mark.parametrize("seed", range(made.seed, made.seed + runs), ids=lambda seed: f"seed {seed}")
@@ -94,7 +57,9 @@ class CampaignFile(pytest.File):
         for item in campaign.items:
             for run in range(item.runs):
                 plan = item.plan_of(0, run)
-                yield RunItem.from_parent(self, name=f"{item.name}[seed {plan.seed}]", campaign=campaign, item=item, plan=plan)  # fmt: skip
+                made = RunItem.from_parent(self, name=f"{item.name}[seed {plan.seed}]", campaign=campaign, item=item, plan=plan)  # fmt: skip
+                made.add_marker(item.world)
+                yield made
 
 
 class RunItem(pytest.Item):
@@ -106,8 +71,8 @@ class RunItem(pytest.Item):
 
     def runtest(self) -> None:
         """Make it and judge it."""
-        run = simulate_run(self.plan)
-        configuration = configuration_of(self.plan)
+        run, folder = run_in(self.plan, self.item.place)
+        configuration = configuration_of(self.plan, self.item.world)
         ids = [
             finding_id(claim, anomaly, configuration, pattern) for claim, anomaly, pattern in broken_by(run)
         ]
@@ -115,7 +80,7 @@ class RunItem(pytest.Item):
         if ids and len(known) == len(ids):
             first = known[0]
             pytest.xfail(f"accepted by {first.owner} until {first.until}: {first.note}")
-        verdict_of(run, self.plan)
+        verdict_of(run, self.plan, self.item.place, folder)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The drawing and the sentence, without our own stack."""

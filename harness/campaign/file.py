@@ -9,6 +9,8 @@
     plan = "../examples/register.toml"      beside this file
     runs = 20                               tonight; tomorrow 20 others
     set = { "system.mode" = "register" }    changes of the plan, as --set takes them
+    world = "hosts"                         on hosts that the night makes and takes down; left out: in the simulator
+    kind = "netns"                          of hosts; or inventory = "lab.toml", hosts that are there
 
     [[accepted]]                            a finding that is known: it is told, and does not make the night red
     finding = "1f3a09c2-d08c"
@@ -17,7 +19,7 @@
     until = 2027-03-01
 
 Seeds: run k of night n of an item has the plan's seed + n * runs + k, so that every night looks at something else, and the same night always at
-the same.
+the same. On hosts a seed says what is asked for and when, not what comes of it: no run there is the same again.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from harness.hosted import HOSTS, PLACE_KEYS, SIM, WORLDS, Place, place_of
 from harness.plan import Plan, PlanError, load_plan, nearest
 from harness.plan_changes import changed
 from harness.plan_toml import read_toml, write_value
@@ -34,17 +37,28 @@ from harness.runner import Story
 
 KEYS: Final = ("name", "budget", "keep_nights", "items", "accepted")
 KEEP_NIGHTS: Final = 90
-ITEM_KEYS: Final = ("name", "plan", "runs", "set")
+ITEM_KEYS: Final = ("name", "plan", "runs", "set", "world", *PLACE_KEYS)
 ACCEPTED_KEYS: Final = ("finding", "owner", "note", "until")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A plan that is run under so many seeds a night."""
+    """A plan that is run under so many seeds a night. `place`: the hosts it is run on; None is the simulator."""
 
     name: str
     plan: Plan
     runs: int
+    place: Place | None = None
+
+    @property
+    def world(self) -> str:
+        """Where it is run."""
+        return SIM if self.place is None else HOSTS
+
+    def refuse(self) -> None:
+        """Raise PlanError or WorldError if it cannot be run on this machine, as far as it can be told beforehand."""
+        if self.place is not None:
+            self.place.refuse(self.plan.nodes)
 
     def plan_of(self, night: int, run: int) -> Plan:
         """The plan of one run; nights and runs count from 0."""
@@ -113,10 +127,24 @@ def _item(table: Any, folder: Path, source: str) -> Item:
     plan = load_plan(folder / _text(table, "plan", where))
     try:
         plan = changed(plan, [f"{key}={write_value(value)}" for key, value in changes.items()], where)
-        Story(plan, "sim")
+        place = _place(table, folder, plan)
+        Story(plan, SIM if place is None else HOSTS)
     except PlanError as error:
         raise PlanError(f"{where}: {error}") from None
-    return Item(name, plan, runs)
+    return Item(name, plan, runs, place)
+
+
+def _place(table: Mapping[str, Any], folder: Path, plan: Plan) -> Place | None:
+    world = _text(table, "world", "world", SIM)
+    if world not in WORLDS:
+        raise PlanError(f"there is no world {world!r}{nearest(world, WORLDS)}")
+    kind, inventory = (_text(table, key, key) if key in table else None for key in PLACE_KEYS)
+    if world == HOSTS:
+        return place_of(kind, inventory, folder, plan)
+    for key in PLACE_KEYS:
+        if key in table:
+            raise PlanError(f'{key} is of hosts; write world = "hosts" too, or leave it out')
+    return None
 
 
 def _accepted(table: Any, source: str) -> Accepted:

@@ -21,7 +21,7 @@ from hashlib import sha256
 from math import ceil, log
 from typing import Final
 
-from harness.campaign.file import Accepted, Campaign
+from harness.campaign.file import Accepted, Campaign, Item
 from harness.campaign.ledger import Record
 from harness.campaign.regime import regime
 from harness.campaign.trends import Trend, by_night, trends
@@ -176,15 +176,17 @@ class Summary:
     bound: float
     p99_ms: tuple[float, ...]  # the median of each night, in order
     trends: tuple[Trend, ...]
+    world: str = "sim"
+    tried_again: int = 0  # attempts tonight that ended in trouble, of runs that then came to something
 
 
 def summaries(campaign: Campaign, records: Iterable[Record], night: int) -> list[Summary]:
     """One row for each item of the file."""
     runs = list(records)
-    return [_summary(item.name, [run for run in runs if run.item == item.name], night) for item in campaign.items]  # fmt: skip
+    return [_summary(item, [run for run in runs if run.item == item.name], night) for item in campaign.items]
 
 
-def _summary(name: str, runs: Sequence[Record], night: int) -> Summary:
+def _summary(item: Item, runs: Sequence[Record], night: int) -> Summary:
     tonight = [run for run in runs if run.night == night]
     clean = 0
     for run in runs:
@@ -194,7 +196,7 @@ def _summary(name: str, runs: Sequence[Record], night: int) -> Summary:
         for kind, count in run.faults.items():
             bit[kind] = bit.get(kind, 0) + count
     return Summary(
-        item=name,
+        item=item.name,
         outcomes={each: count for each in CLASSES if (count := sum(run.outcome == each for run in tonight))},
         bit=bit,
         ops=sum(run.ops for run in tonight),
@@ -203,6 +205,8 @@ def _summary(name: str, runs: Sequence[Record], night: int) -> Summary:
         bound=clean_bound(clean),
         p99_ms=tuple(by_night(runs, lambda run: run.p99_ms).values()),
         trends=trends(runs),
+        world=item.world,
+        tried_again=sum(run.tries - 1 for run in tonight if not retried(run.outcome)),
     )
 
 

@@ -26,7 +26,7 @@ create table runs (night integer not null references nights, item text not null,
 
 class Record(msgspec.Struct, frozen=True):
     """What a run came to. `outcome` is one of `harness.results.CLASSES`; `broken` has (claim, anomaly, pattern of the core), `shapes` what those cores
-    come down to (`harness.campaign.shape`).
+    come down to (`harness.campaign.shape`). `folder`: of a run on hosts that is kept, from the ledger's; only there can it be seen again.
     """
 
     night: int
@@ -47,7 +47,10 @@ class Record(msgspec.Struct, frozen=True):
     sentence: str = ""
     drawing: str = ""
     digest: str = ""
-    tries: int = 1
+    tries: int = 1  # more than one: the others ended in trouble with the infrastructure
+    world: str = "sim"
+    folder: str = ""
+    real_s: float = 0.0
     count: int = 1  # of clean runs that it stands for, once its night is old (`harness.campaign.prune`)
 
 

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from harness.campaign.file import Campaign
 from harness.campaign.findings import Finding, Summary, finding_id, findings, summaries, verdict_of_night
 from harness.campaign.ledger import Ledger, Night, Record
+from harness.campaign.ways import Ways
 from harness.report import words
 
 SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -22,7 +23,7 @@ SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 @dataclass(frozen=True, slots=True)
 class Morning:
-    """What a night left. `plans` has for each finding the path of the plan that shows it."""
+    """What a night left. `ways` has for each finding how it is seen again, if it can be."""
 
     campaign: Campaign
     night: Night
@@ -33,7 +34,7 @@ class Morning:
     findings: tuple[Finding, ...]
     summaries: tuple[Summary, ...]
     records: tuple[Record, ...]
-    plans: Mapping[str, str]
+    ways: Mapping[str, Ways]
 
     def as_json(self) -> dict[str, Any]:
         """For a program."""
@@ -44,10 +45,10 @@ class Morning:
             "outcome": self.outcome,
             "why": self.why,
             "runs": len(self.records),
-            "findings": [finding_json(each, self.plans.get(each.id)) for each in self.findings],
+            "findings": [finding_json(each, self.ways.get(each.id)) for each in self.findings],
             "items": [
                 {
-                    "item": each.item, "outcomes": dict(each.outcomes), "faults": dict(each.bit), "ops": each.ops, "cpu_s": each.cpu_s,
+                    "item": each.item, "world": each.world, "tried_again": each.tried_again, "outcomes": dict(each.outcomes), "faults": dict(each.bit), "ops": each.ops, "cpu_s": each.cpu_s,
                     "clean_runs": each.clean_runs, "bound": round(each.bound, 6), "p99_ms": list(each.p99_ms),
                     "trends": [{"what": t.what, "night": t.night, "before": t.before, "after": t.after, "p": round(t.p, 4)} for t in each.trends],
                 }
@@ -56,19 +57,20 @@ class Morning:
         }  # fmt: skip
 
 
-def finding_json(each: Finding, plan: str | None) -> dict[str, Any]:
-    """A finding for a program. `plan` is the path of the plan that shows it."""
+def finding_json(each: Finding, ways: Ways | None) -> dict[str, Any]:
+    """A finding for a program."""
     accepted = each.accepted
     return {
         "id": each.id, "title": each.title, "state": each.state, "red": each.red, "claim": each.claim, "anomaly": each.anomaly,
         "configuration": each.configuration, "items": list(each.items), "nights": {str(n): list(hits) for n, hits in each.hits.items()},
         "rate": [round(end, 6) for end in each.rate], "clean": each.clean, "needed": each.needed, "pattern": each.pattern, "shapes": list(each.shapes),
-        "sentence": each.example.sentence, "drawing": each.example.drawing, "seed": each.example.seed, "plan": plan,
+        "sentence": each.example.sentence, "drawing": each.example.drawing, "seed": each.example.seed, "world": each.example.world,
+        "plan": None if ways is None else ways.plan, "ways": None if ways is None else ways.as_json(),
         "accepted": None if accepted is None else {"owner": accepted.owner, "note": accepted.note, "until": accepted.until},
     }  # fmt: skip
 
 
-def morning(campaign: Campaign, ledger: Ledger, today: str, *, missing: int, plans: Mapping[str, str]) -> Morning | None:  # fmt: skip
+def morning(campaign: Campaign, ledger: Ledger, today: str, *, missing: int, ways: Mapping[str, Ways]) -> Morning | None:  # fmt: skip
     """The state after the last night, None before the first."""
     nights = ledger.nights()
     if not nights:
@@ -79,7 +81,7 @@ def morning(campaign: Campaign, ledger: Ledger, today: str, *, missing: int, pla
     found = findings(every, campaign.accepted, today)
     outcome, status, why = verdict_of_night(found, tonight, missing)
     rows = summaries(campaign, every, night.number)
-    return Morning(campaign, night, len(nights), outcome, status, why, tuple(found), tuple(rows), tuple(tonight), plans)  # fmt: skip
+    return Morning(campaign, night, len(nights), outcome, status, why, tuple(found), tuple(rows), tuple(tonight), ways)  # fmt: skip
 
 
 def markdown(found: Morning) -> str:
@@ -120,14 +122,13 @@ def _findings(found: Morning) -> Iterator[str]:
             yield from (f"Comes down to: {'; '.join(each.shapes)}.", "")
         if each.example.drawing:
             yield from ("```text", each.example.drawing, "```", "")
-        if each.id in found.plans:
-            yield f"Again: `quorate replay {found.plans[each.id]}`; smaller: `quorate shrink {found.plans[each.id]}`"
-            yield ""
+        if each.id in found.ways:
+            yield from (f"{found.ways[each.id].told('`')}.", "")
 
 
 def _items(found: Morning) -> Iterator[str]:
-    yield "| item | outcomes | faults that bit | clean runs | rate still possible | p99 by night, ms |"
-    yield "|---|---|---|---|---|---|"
+    yield "| item | world | outcomes | faults that bit | clean runs | rate still possible | p99 by night, ms |"
+    yield "|---|---|---|---|---|---|---|"
     for cells in item_cells(found):
         yield f"| {' | '.join(cells)} |"
     yield ""
@@ -145,12 +146,20 @@ def item_cells(found: Morning) -> Iterator[tuple[str, ...]]:
     for each in found.summaries:
         yield (
             each.item,
-            ", ".join(f"{count} {outcome}" for outcome, count in each.outcomes.items()) or "not run",
+            each.world,
+            outcomes_told(each),
             ", ".join(f"{kind} {count}" for kind, count in each.bit.items()) or "–",
             f"{each.clean_runs:,}",
             words.percent(each.bound) if each.clean_runs else "–",
             " ".join(f"{ms:.1f}" for ms in each.p99_ms[-7:]) or "–",
         )
+
+
+def outcomes_told(each: Summary) -> str:
+    """`3 ok, 1 infrastructure`, and how often something was tried again before it came to that."""
+    told = ", ".join(f"{count} {outcome}" for outcome, count in each.outcomes.items()) or "not run"
+    again = f"{words.plural(each.tried_again, 'attempt')} ended in trouble with the infrastructure"
+    return f"{told}; {again}" if each.tried_again else told
 
 
 def junit(found: Morning) -> str:
@@ -199,7 +208,7 @@ def sarif(found: Morning) -> dict[str, Any]:
             "message": {"text": f"{each.title}: {each.example.sentence or each.example.reason}"},
             "partialFingerprints": {"quorate/v1": each.id},
             "baselineState": "new" if each.state == "new" else "unchanged",
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": found.plans.get(each.id, each.items[0])}}}],
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": found.ways[each.id].plan if each.id in found.ways else each.items[0]}}}],
             **({"suppressions": [{"kind": "external", "justification": each.accepted.note}]} if each.accepted else {}),
         })  # fmt: skip
     rules = [{"id": claim} for claim in dict.fromkeys(each.claim for each in found.findings)]

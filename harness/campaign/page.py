@@ -13,7 +13,7 @@ TROUBLE_MAX = 40
 
 def morning_page(found: Morning) -> str:
     """The page."""
-    trouble = [f"{run.item}, seed {run.seed}: {run.outcome}: {run.reason}" for run in found.records if run.outcome in ("crash", "infrastructure", "unknown", "vacuous")]  # fmt: skip
+    trouble = [f"{run.item}, seed {run.seed}: {run.outcome}: {run.reason}{f' ({run.folder})' if run.folder else ''}" for run in found.records if run.outcome in ("crash", "infrastructure", "unknown", "vacuous")]  # fmt: skip
     return render(
         "campaign.html.j2",
         {
@@ -53,5 +53,5 @@ def finding_parts(found: Morning, each: Any) -> dict[str, Any]:
         "where": words.join(list(each.items)),
         "shapes": "; ".join(each.shapes),
         "nights": ", ".join(f"{night}: {hits} of {runs}" for night, (hits, runs) in each.hits.items()),
-        "plan": found.plans.get(each.id, ""),
+        "ways": found.ways.get(each.id),
     }

@@ -40,6 +40,7 @@ def _together(runs: Sequence[Record]) -> Record:
         ops=sum(run.ops for run in runs),
         virtual_s=sum(run.virtual_s for run in runs),
         cpu_s=round(sum(run.cpu_s for run in runs), 4),
+        real_s=round(sum(run.real_s for run in runs), 4),
         faults=bit,
         p99_ms=middle([run.p99_ms for run in runs if run.p99_ms is not None]),
         digest="" if len(runs) > 1 else runs[0].digest,

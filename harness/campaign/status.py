@@ -8,6 +8,8 @@ r"""Between two mornings: where the nights stand, one finding by itself, and whe
         same bytes       came back              the checkers judge otherwise than they did
         other bytes      came back, otherwise   gone, for this seed
 
+On hosts no run is the same again: there the example is made anew, and all that can be told is whether it breaks the claim.
+
 That the bytes are the same says that quorate, the store and the plan still do what they did; other bytes alone say nothing of the finding. A seed that
 shows a bug no more is not a bug that is mended: the next nights tell that (`harness.campaign.findings`).
 
@@ -35,6 +37,8 @@ from harness.campaign.findings import (
 )
 from harness.campaign.ledger import Night, Record
 from harness.campaign.morning import finding_json
+from harness.campaign.ways import Ways
+from harness.hosted import HOSTS, SIM
 from harness.plan import PlanError, nearest
 from harness.report import words
 from harness.results import CLASSES, CRASH, INFRASTRUCTURE
@@ -128,15 +132,15 @@ def history_of(found: Finding, nights: Sequence[Night]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def shown(found: Finding, nights: Sequence[Night], plan: str | None, replay: str | None) -> dict[str, Any]:
+def shown(found: Finding, nights: Sequence[Night], ways: Ways | None, replay: str | None) -> dict[str, Any]:
     """One finding for a program."""
     run = found.example
     return {
-        **finding_json(found, plan),
+        **finding_json(found, ways),
         "history": history_of(found, nights),
         "example": {
             "night": run.night, "item": run.item, "run": run.run, "seed": run.seed, "ops": run.ops, "core_ops": run.core_ops,
-            "reason": run.reason, "digest": run.digest,
+            "reason": run.reason, "digest": run.digest, "world": run.world,
         },
         "replay": replay,
     }  # fmt: skip
@@ -168,8 +172,8 @@ class Replayed:
 
     @property
     def same_bytes(self) -> bool:
-        """Are history and faults those of the night, byte for byte?"""
-        return self.made.digest == self.finding.example.digest != ""
+        """Are history and faults those of the night, byte for byte? On hosts that is chance, if it ever is so, and nothing is made of it."""
+        return self.made.world == SIM and self.made.digest == self.finding.example.digest != ""
 
     @property
     def status(self) -> int:
@@ -180,6 +184,8 @@ class Replayed:
         """The sentence. `versions` has that of each night, `version` is today's."""
         if self.made.outcome in (CRASH, INFRASTRUCTURE):
             return f"could not be made again: {self.made.outcome}"
+        if self.made.world == HOSTS:
+            return self._told_on_hosts()
         before = versions[self.finding.example.night]
         then = f" (quorate {before} then, {version} now)" if before != version else ""
         if self.came_back:
@@ -192,10 +198,17 @@ class Replayed:
             return f"did not come back: the history is that of the night, byte for byte, and is judged otherwise now{then}"
         return f"did not come back: the run came to {self.made.outcome}, with another history than that night's{then}"
 
+    def _told_on_hosts(self) -> str:
+        if self.came_back:
+            return "came back; on hosts that is another run, which broke the claim in the same way"
+        low, high = (words.percent(end) for end in self.finding.rate)
+        return f"did not come back: this run came to {self.made.outcome}. On hosts no run is the same again, and it showed in {low} to {high} of runs"
+
     def as_json(self, versions: Mapping[int, str], version: str) -> dict[str, Any]:
         """For a program."""
         return {
             "finding": self.finding.id, "title": self.finding.title, "configuration": self.finding.configuration, "seed": self.made.seed,
+            "world": self.made.world,
             "came_back": self.came_back, "same_bytes": self.same_bytes, "told": self.told(versions, version), "outcome": self.made.outcome,
             "reason": self.made.reason, "digest": self.made.digest, "recorded_digest": self.finding.example.digest,
             "broken": [{"claim": claim, "anomaly": anomaly} for claim, anomaly, _ in self.made.broken],

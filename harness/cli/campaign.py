@@ -25,11 +25,13 @@ from harness.campaign.morning import (  # fmt: skip
     told,
     trend_lines,
 )
-from harness.campaign.night import configuration_of, go, todo
+from harness.campaign.night import configuration_of, forget, go, todo
 from harness.campaign.page import morning_page
 from harness.campaign.prune import folded
-from harness.cli.console import STYLES, emit, out, readable, say, waiting
+from harness.campaign.ways import Ways
+from harness.cli.console import STYLES, emit, out, readable, say, stoppable, waiting
 from harness.cli.search import seconds
+from harness.hosted import cleaned
 from harness.plan import PlanError, dump_plan
 from harness.results import OK
 from harness.runs import write_text
@@ -42,8 +44,11 @@ def run_campaign(path: Path, jobs: int, budget: str | None, folder: Path, *, jso
     if jobs < 0:
         raise PlanError("--jobs is 0 (one for each core) or more")
     campaign = load_campaign(readable(path))
+    for item in campaign.items:
+        item.refuse()
     limit_s, begin_s = seconds(budget or campaign.budget), time.monotonic()
-    with opened(folder / LEDGER, make=True) as ledger:
+    hosted = any(item.place is not None for item in campaign.items)
+    with opened(folder / LEDGER, make=True) as ledger, cleaned(hosted), stoppable():
         night = ledger.begin(now(), version("quorate"))
         total, done, bad = sum(item.runs for item in campaign.items), len(ledger.made(night.number)), 0
         with waiting(f"{campaign.name}, night {night.number}", quiet=json) as tick:
@@ -55,12 +60,13 @@ def run_campaign(path: Path, jobs: int, budget: str | None, folder: Path, *, jso
                 tick(done / total, f"{done:,} of {total:,} runs, {bad} not ok, {past_s * (total - done) / done:.0f} s left")  # fmt: skip
 
             try:
-                left = go(campaign, ledger, night, jobs or os.cpu_count() or 1, lambda: time.monotonic() - begin_s > limit_s, tell)  # fmt: skip
+                left = go(campaign, ledger, night, jobs or os.cpu_count() or 1, lambda: time.monotonic() - begin_s > limit_s, tell, folder=folder)  # fmt: skip
             except KeyboardInterrupt:
                 left = len(list(todo(campaign, ledger, night)))
                 say(f"stopped; the same command goes on with the {left} runs that are missing")
         if not left:
             ledger.end(night, now())
+            forget(ledger, folder, night.number + 1 - campaign.keep_nights)
             if fewer := ledger.small(night.number + 1 - campaign.keep_nights, folded):
                 say(
                     f"of nights older than {campaign.keep_nights} clean runs are only counted now: {fewer:,} records less"
@@ -113,19 +119,20 @@ def gathered(campaign: Campaign, ledger: Ledger, folder: Path) -> Morning | None
     nights = ledger.nights()
     missing = len(list(todo(campaign, ledger, nights[-1]))) if nights else 0
     known = findings(ledger.records(), campaign.accepted, today())
-    plans = {each.id: str(path) for each in known if (path := plan_of(campaign, each, folder)) is not None}
-    return morning(campaign, ledger, today(), missing=missing, plans=plans)
+    ways = {each.id: found for each in known if (found := ways_to(campaign, each, folder)) is not None}
+    return morning(campaign, ledger, today(), missing=missing, ways=ways)
 
 
-def plan_of(campaign: Campaign, found: Finding, folder: Path) -> Path | None:
-    """The plan that shows a finding; None if the campaign has its item, or the item its configuration, no more."""
+def ways_to(campaign: Campaign, found: Finding, folder: Path) -> Ways | None:
+    """How a finding is seen again, its plan written; None if the campaign has its item, or the item its configuration, no more."""
     item = campaign.item(found.example.item)
-    if item is None or configuration_of(item.plan) != found.configuration:
+    if item is None or configuration_of(item.plan, item.world) != found.configuration:
         return None
     path = folder / "findings" / f"{found.id}.toml"
     path.parent.mkdir(exist_ok=True)
     write_text(path, dump_plan(replace(item.plan, seed=found.example.seed, name=f"finding-{found.id}")))
-    return path
+    left = str(folder / found.example.folder / "latest") if found.example.folder else ""
+    return Ways(str(path), item.plan.nodes, item.place, left)
 
 
 def written(found: Morning, folder: Path) -> dict[str, Path]:
@@ -153,9 +160,9 @@ def show(found: Morning, folder: Path) -> None:
     if found.findings:
         table = Table("state", "finding", "configuration", "how often", "again", box=None)
         for each in found.findings:
-            table.add_row(each.state, f"{each.id} {each.title}", each.configuration, told(found, each), f"quorate replay {found.plans.get(each.id, '–')}")  # fmt: skip
+            table.add_row(each.state, f"{each.id} {each.title}", each.configuration, told(found, each), found.ways[each.id].again if each.id in found.ways else "–")  # fmt: skip
         console.print(table)
-    table = Table("item", "outcomes", "faults that bit", "clean runs", "rate still possible", "p99 by night, ms", box=None)  # fmt: skip
+    table = Table("item", "world", "outcomes", "faults that bit", "clean runs", "rate still possible", "p99 by night, ms", box=None)  # fmt: skip
     for cells in item_cells(found):
         table.add_row(*cells)
     console.print(table)

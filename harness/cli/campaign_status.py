@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from harness.campaign.chosen import HEAD, Choice, chosen, line_of, run_json
-from harness.campaign.file import Campaign, load_campaign
+from harness.campaign.file import Campaign, Item, load_campaign
 from harness.campaign.findings import Finding, findings
 from harness.campaign.ledger import Ledger, Night, opened
 from harness.campaign.night import configuration_of, run_one
@@ -23,9 +23,10 @@ from harness.campaign.status import (
     standing,
     status_of_nights,
 )
-from harness.cli.campaign import LEDGER, plan_of, today
+from harness.cli.campaign import LEDGER, today, ways_to
 from harness.cli.console import STYLES, emit, out, readable, waiting
-from harness.plan import Plan, PlanError, dump_plan
+from harness.hosted import cleaned
+from harness.plan import PlanError, dump_plan
 from harness.report import words
 
 
@@ -91,10 +92,10 @@ def show_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
     campaign = load_campaign(readable(path))
     with opened(folder / LEDGER) as ledger:
         nights, found = looked_up(campaign, ledger, path, name, folder)
-    plan = plan_of(campaign, found, folder)
-    again = None if plan is None else command("replay", path, name, folder=folder)
+    ways = ways_to(campaign, found, folder)
+    again = None if ways is None else command("replay", path, name, folder=folder)
     if json:
-        emit(shown(found, nights, None if plan is None else str(plan), again))
+        emit(shown(found, nights, ways, again))
         return 0
     run = found.example
     lines = [f"{found.id} {found.title}: {found.state}", found.configuration, standing(found)]
@@ -107,16 +108,20 @@ def show_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
             f"  night {each['night']}, {each['began']}, quorate {each['version']}: {each['hits']} of {words.plural(each['runs'], 'run')}"
         )
     lines.append(
-        f"example: {run.item}, night {run.night}, seed {run.seed}, {words.plural(run.core_ops, 'operation')} in its core of {run.ops:,}"
+        f"example: {run.item}, in the world {run.world}, night {run.night}, seed {run.seed}, {words.plural(run.core_ops, 'operation')} in its core of {run.ops:,}"
     )
     lines += [
         f"  {words.sentence(run.sentence or run.reason)}",
         run.drawing,
         f"comes down to: {'; '.join(found.shapes)}" if found.shapes else "",
     ]
-    lines.append(f"again: {again}" if plan else f"again: {gone(campaign, found)}")
-    if plan:
-        lines.append(f"smaller: quorate shrink {shlex.quote(str(plan))}")
+    lines.append(f"again: {again or gone(campaign, found)}")
+    if ways is not None:
+        lines += [
+            f"{what}: {how}"
+            for what, how in (("smaller", ways.smaller), ("what it left", ways.evidence))
+            if how
+        ]
     print("\n".join(line for line in lines if line))
     return 0
 
@@ -126,9 +131,14 @@ def replay_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
     campaign = load_campaign(readable(path))
     with opened(folder / LEDGER) as ledger:
         nights, found = looked_up(campaign, ledger, path, name, folder)
-    run, plan = found.example, example_plan(campaign, found)
-    with waiting(f"{found.title}, {run.item}, seed {run.seed}", quiet=json):
-        again = Replayed(found, run_one(run.night, run.item, run.run, dump_plan(plan)))
+    run, item = found.example, example_item(campaign, found)
+    item.refuse()
+    text = dump_plan(replace(item.plan, seed=run.seed))
+    with (
+        waiting(f"{found.title}, {run.item}, seed {run.seed}, in the world {item.world}", quiet=json),
+        cleaned(item.place is not None),
+    ):
+        again = Replayed(found, run_one(run.night, run.item, run.run, text, item.place, folder / "replayed"))
     versions = {night.number: night.version for night in nights}
     if json:
         emit(again.as_json(versions, version("quorate")))
@@ -159,12 +169,12 @@ def begun(ledger: Ledger, path: Path, folder: Path) -> Sequence[Night]:
     return nights
 
 
-def example_plan(campaign: Campaign, found: Finding) -> Plan:
-    """The plan of the run. Raises PlanError if the campaign file has no such plan any more."""
+def example_item(campaign: Campaign, found: Finding) -> Item:
+    """The item of the run. Raises PlanError if the campaign file has no such item any more."""
     item = campaign.item(found.example.item)
-    if item is None or configuration_of(item.plan) != found.configuration:
+    if item is None or configuration_of(item.plan, item.world) != found.configuration:
         raise PlanError(f"{found.id} cannot be replayed: {gone(campaign, found)}")
-    return replace(item.plan, seed=found.example.seed)
+    return item
 
 
 def gone(campaign: Campaign, found: Finding) -> str:
@@ -172,7 +182,7 @@ def gone(campaign: Campaign, found: Finding) -> str:
     item = campaign.item(found.example.item)
     if item is None:
         return f"the campaign has no item {found.example.item!r} any more; give the file as it was"
-    return f"item {item.name!r} is {configuration_of(item.plan)!r} now and was {found.configuration!r}; give the file as it was"
+    return f"item {item.name!r} is {configuration_of(item.plan, item.world)!r} now and was {found.configuration!r}; give the file as it was"
 
 
 def command(what: str, path: Path, *more: str, folder: Path) -> str:

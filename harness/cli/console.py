@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -100,6 +101,27 @@ def waiting(text: str, *, quiet: bool = False) -> Iterator[Ticker]:
             progress.update(task, completed=min(share, 1.0), words=words)
 
         yield tick
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and the SIGHUP of a closed terminal are answered at once; they are KeyboardInterrupt, which waits for what is under way."""
+
+    def stop(*_: object) -> None:
+        say("stopping: what is under way comes to its end first")
+        raise KeyboardInterrupt
+
+    polite = [
+        each
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(each) != signal.SIG_IGN
+    ]
+    before = {each: signal.signal(each, stop) for each in polite}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def readable(path: Path) -> Path:

@@ -50,4 +50,4 @@ def of_campaign(path: Path, folder: Path) -> Study:
         found = gathered(campaign, ledger, folder)
         if found is None:
             raise PlanError(f"{folder} holds no night yet; begin with `quorate campaign run {path}`")
-        return study_of_campaign(campaign, ledger.records(), found.findings, found.plans, found.night.version)
+        return study_of_campaign(campaign, ledger.records(), found.findings, found.ways, found.night.version)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from checkers.op import MISSING
+from harness.made import Made
 from harness.nemesis.client import HEAL
 from harness.nemesis.schedule import timetable
 from harness.plan import Plan, PlanError
@@ -34,7 +35,7 @@ class Target:
         return f"{self.anomaly} against {self.claim}"
 
 
-def targets(run: SimRun) -> list[Target]:
+def targets(run: Made) -> list[Target]:
     """The claims that a run broke, as the plan names them."""
     claims = run.results["claims"].items()
     return [

@@ -28,6 +28,7 @@ from harness.campaign.findings import (
 from harness.campaign.ledger import Night, Record
 from harness.campaign.morning import Morning, changed_between, github_lines, junit, markdown, sarif
 from harness.campaign.page import morning_page
+from harness.campaign.ways import Ways
 from harness.intervals import wilson
 from harness.plan import load_plan
 
@@ -173,7 +174,7 @@ def made(records: list[Record], *accepted: Accepted) -> Morning:
     tonight = [record for record in records if record.night == last]
     outcome, status, why = verdict_of_night(found, tonight, 0)
     rows = summaries(campaign, records, last)
-    return Morning(campaign, Night(last, "then", None, "1.0"), last + 1, outcome, status, why, tuple(found), tuple(rows), tuple(tonight), {each.id: "p.toml" for each in found})  # fmt: skip
+    return Morning(campaign, Night(last, "then", None, "1.0"), last + 1, outcome, status, why, tuple(found), tuple(rows), tuple(tonight), {each.id: Ways("p.toml") for each in found})  # fmt: skip
 
 
 def test_junit_counts_and_skips_what_is_accepted() -> None:

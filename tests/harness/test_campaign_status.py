@@ -19,6 +19,7 @@ from harness.campaign.status import (
     standing,
     status_of_nights,
 )
+from harness.campaign.ways import Ways
 from harness.plan import PlanError, load_plan
 
 TODAY = "2026-11-25"
@@ -102,7 +103,7 @@ def test_a_finding_is_told_night_after_night() -> None:
         {"night": 1, "began": "began 1", "version": "2", "hits": 3, "runs": 4},
         {"night": 2, "began": "began 2", "version": "2", "hits": 0, "runs": 2},
     ]
-    told = shown(found, NIGHTS, "a.toml", "again")
+    told = shown(found, NIGHTS, Ways("a.toml"), "again")
     assert (told["state"], told["plan"], told["replay"], told["clean"]) == ("rare", "a.toml", "again", 3)
     assert {key: told["example"][key] for key in ("night", "item", "run", "seed", "digest")} == {"night": 1, "item": "first", "run": 0, "seed": 10, "digest": "1 0"}  # fmt: skip
     assert standing(found) == "13.7 % to 69.4 % of runs when it was there (95 %); 3 clean runs since, 21 are needed to call it resolved"  # fmt: skip

@@ -77,7 +77,7 @@ def records(folder: Path) -> list[Record]:
     import msgspec
 
     with opened(folder / "campaign.sqlite") as ledger:
-        return [msgspec.structs.replace(record, cpu_s=0.0) for record in ledger.records()]
+        return [msgspec.structs.replace(record, cpu_s=0.0, real_s=0.0) for record in ledger.records()]
 
 
 @pytest.mark.slow
@@ -201,6 +201,10 @@ def test_a_ledger_that_is_none_is_named(tmp_path: Path) -> None:
         ('"wrong"', '"right"', "two items are named 'right'"),
         ('"system.mode" = "eventual"', '"system.mood" = 1', "item 'wrong': .*no option 'mood'"),
         ('"system.mode" = "eventual"', "sede = 1", "item 'wrong': --set sede: no such key"),
+        ("runs = 2", 'runs = 2\nworld = "host"', "item 'wrong': there is no world 'host'; did you mean 'hosts'?"),
+        ("runs = 2", 'runs = 2\nkind = "netns"', "item 'wrong': kind is of hosts; write world = \"hosts\" too"),
+        ("runs = 2", 'runs = 2\nworld = "hosts"\nkind = "vm"', "item 'wrong': hosts of kind 'vm' are not made by quorate; there are netns"),
+        ("runs = 2", 'runs = 2\nworld = "hosts"\nkind = "netns"\ninventory = "x.toml"', "item 'wrong': kind and inventory exclude each other"),
         ("[[items]]\nname", '[[accepted]]\nfinding = "x"\nowner = "y"\nnote = "z"\nuntil = "soon"\n[[items]]\nname', "until is a day"),
         ("[[items]]\nname", '[[accepted]]\nfinding = "x"\nnote = "z"\nuntil = 2030-01-01\n[[items]]\nname', "owner must be given"),
     ],

@@ -184,8 +184,8 @@ def test_runs_are_listed_by_what_is_asked_for(
     place = [str(night / "small.toml"), "--out", str(night / "out")]
     assert status_of(["campaign", "runs", *place]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].split() == ["night", "seed", "outcome", "ops", "item"]
-    assert [line.split()[:3] for line in said[1:3]] == [["0", "1", "violation"], ["0", "2", "violation"]]
+    assert said[0].split() == ["night", "seed", "world", "outcome", "ops", "item"]
+    assert [line.split()[:4] for line in said[1:3]] == [["0", "1", "sim", "violation"], ["0", "2", "sim", "violation"]]  # fmt: skip
     assert said[3] == "2 runs"
     assert "'bad'" in refused(capsys, "runs", *place, "--outcome", "bad")
 
