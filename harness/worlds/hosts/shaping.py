@@ -12,6 +12,7 @@ replaced: the kernel's own default has the handle 0, and comes back by itself.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -24,7 +25,6 @@ HANDLE: Final = "7150:"
 PEERS_MAX: Final = 256  # of one trouble
 _DEVICES: Final = f"tc qdisc show 2>/dev/null | sed -n -E 's/^qdisc htb {HANDLE} dev ([^ ]+) root.*/\\1/p'"
 _DEVICE_TO: Final = "ip -o route get {} | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p'"
-_ROOT: Final = f"tc qdisc show dev \"$device\" | grep -q '^qdisc htb {HANDLE} root'"
 _SOMEBODYS: Final = "^qdisc [^ ]+ [0-9a-f]+: root"
 _DEFAULT: Final = "^qdisc [^ ]+ 0: root"
 
@@ -45,19 +45,34 @@ def minor(slot: int, place: int) -> int:
 
 def begin(connection: Connection, rate_kbit: float, slot: int, peers: Sequence[str]) -> None:
     """Let no more than this go to each of these IPv4 addresses, from now on."""
-    lines = []
-    for place, peer in enumerate(peers):
+    devices = devices_to(connection, peers)
+    bare = sorted({device for device, _, is_ours in devices if not is_ours})
+    lines = [f"qdisc add dev {device} root handle {HANDLE} htb default 0" for device in bare]
+    for place, (peer, (device, mtu, _)) in enumerate(zip(peers, devices, strict=True)):
         flow = f"{HANDLE}{minor(slot, place):x}"
         lines += [
-            f"device=$({_DEVICE_TO.format(shlex.quote(peer))})",
-            f'{_ROOT} || tc qdisc add dev "$device" root handle {HANDLE} htb default 0',
-            f'tc class add dev "$device" parent {HANDLE} classid {flow} htb rate 10gbit quantum 60000',
-            f'tc qdisc add dev "$device" parent {flow} tbf rate {rate_kbit * 1000:.0f}bit '
-            f'burst $(( $(cat "/sys/class/net/$device/mtu") + 32 )) latency {1000 * QUEUE_S:.0f}ms',
-            f'tc filter add dev "$device" parent {HANDLE} protocol ip prio {slot + 1} u32 '
-            f"match ip dst {peer}/32 flowid {flow}",
+            f"class add dev {device} parent {HANDLE} classid {flow} htb rate 10gbit quantum 60000",
+            f"qdisc add dev {device} parent {flow} tbf rate {rate_kbit * 1000:.0f}bit burst {mtu + 32} latency {1000 * QUEUE_S:.0f}ms",
+            f"filter add dev {device} parent {HANDLE} protocol ip prio {slot + 1} u32 match ip dst {peer}/32 flowid {flow}",
         ]
-    connection.shell("\n".join(["set -e", *lines]))
+    connection.shell("\n".join(["tc -batch - <<'END'", *lines, "END"]))
+
+
+def devices_to(connection: Connection, peers: Sequence[str]) -> list[tuple[str, int, bool]]:
+    """For each peer the device that leads to it, the largest packet there, and whether its root is ours already. Raises ControlError."""
+    told = connection.shell(
+        "printf 'route get %s\\n' " + " ".join(map(shlex.quote, peers)) + " | ip -o -batch -\n"
+        f"{_DEVICES} | sed 's/^/ours /'\ngrep . /sys/class/net/*/mtu"
+    ).stdout
+    ours = re.findall(r"^ours (\S+)$", told, re.MULTILINE)
+    mtus = {device: int(mtu) for device, mtu in re.findall(r"^/sys/class/net/(\S+)/mtu:(\d+)$", told, re.MULTILINE)}  # fmt: skip
+    found = []
+    for peer in peers:
+        route = re.search(rf"^(?:\w+ )?{re.escape(peer)} (?:\S+ )*?dev (\S+) ", told, re.MULTILINE)
+        if route is None or route[1] not in mtus:
+            raise ControlError(f"{connection.host.label}: no device there leads to {peer}: see `ip route get {peer}`.")  # fmt: skip
+        found.append((route[1], mtus[route[1]], route[1] in ours))
+    return found
 
 
 def end(connection: Connection, slot: int, peers: Sequence[str]) -> Mapping[str, Touch]:
