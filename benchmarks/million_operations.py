@@ -1,4 +1,4 @@
-"""A million simulated operations of mode `register` and of mode `cas`, under faults of links, processes, clocks and records, while members change.
+"""A million simulated operations of mode `register` and of mode `cas`, under faults of links, processes, clocks, disks and records, while members change.
 
 python benchmarks/million_operations.py [--operations 1000000] [--modes register,cas] [--seed 1]
 

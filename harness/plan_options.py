@@ -37,6 +37,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "slow-disk": {"stall_ms": float, "targets": TARGETS},
     "lying-fsync": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
+    "restore": {"targets": TARGETS},
     "bitflip": {"share": float, "targets": TARGETS},
     "join": {},
     "leave": {},

@@ -182,6 +182,16 @@ class RottingSystem(SystemUnderTest, Protocol):
         """What became of the damage."""
 
 
+class CopiedSystem(SystemUnderTest, Protocol):
+    """A system whose nodes write copies of what they hold, each to its own simulated disk."""
+
+    async def copy(self, channel: Channel) -> str:
+        """Have every node write one; its name. Raises SystemFault when it is refused."""
+
+    def put_back(self, disk: dict[str, Any], name: str) -> int | None:
+        """Put the copy of that name in the place of what the disk holds; how many records it lacks, None without one."""
+
+
 class PointedSystem(SystemUnderTest, Protocol):
     """A system that names points in a node's life (`SimulatedEnv.reach`), for faults to be timed by."""
 

@@ -149,7 +149,7 @@ TABLE: dict[str, Bug] = {
     ),
     "tombstone.early_purge": Bug(
         "a tombstone is purged for its age alone, while a replica may still hold the deleted value",
-        "what is deleted stays so (tests/kvstore/test_repair.py)",
+        "linearizable",
         "a replica that is away for longer than the grace",
     ),
     "phi.wall_clock": Bug(

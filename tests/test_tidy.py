@@ -69,6 +69,7 @@ EDGE = (
     "harness/nemesis/flapping.py",
     "harness/nemesis/members.py",
     "harness/nemesis/moving.py",
+    "harness/nemesis/restoring.py",
     "workloads/kvstore_hosts.py",
     "workloads/register.py",
 )

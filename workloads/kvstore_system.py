@@ -15,6 +15,7 @@ durability     always             when a write is on disk, and whether its answe
 members        all nodes          how many of the nodes begin as members; the others may join
 transfers_max  2                  partitions that a node streams at a time
 anti_entropy_ms  10000            between two comparisons of trees; 0: none, so that only reads and hints repair
+tombstone_grace_ms  ten days      how old a deletion is before it may be forgotten, if that is safe
 clock          hlc                hlc | wall: order versions by the bare wall clock, deliberately
 bugs           []                 deliberate mistakes, see kvstore.bugs
 """
@@ -38,7 +39,7 @@ from kvstore.points import EPOCH, FSYNC, HINT, PROMISE, READ_REPAIR, STREAM
 from workloads.kvstore_sim import COMMIT_MS_MAX, COMMIT_MS_MIN, StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability")
-NODE_OPTIONS: Final = ("transfers_max", "anti_entropy_ms", "clock")
+NODE_OPTIONS: Final = ("transfers_max", "anti_entropy_ms", "tombstone_grace_ms", "clock")
 OPTIONS: Final = (*BUCKET_OPTIONS, "members", *NODE_OPTIONS, "bugs")
 OF_CLIENTS: Final = (
     *(Query, QueryReply, Store, StoreReply, Repair, Stale, Refused),
@@ -162,6 +163,22 @@ class KvStoreSystem:
         answer = await channel.request([b"KV.CLUSTER", kind.upper().encode(), *words[kind]], timeout_s=6.0)
         if isinstance(answer, BaseException):
             raise SystemFault(str(answer))
+
+    async def copy(self, channel: Channel) -> str:
+        """A snapshot of every member. Raises SystemFault when it is refused."""
+        answer = await channel.request([b"KV.CLUSTER", b"SNAPSHOT", b"copy"], timeout_s=2.0)
+        if isinstance(answer, BaseException):
+            raise SystemFault(str(answer))
+        return str(_mapping(answer)[b"label"].decode())
+
+    def put_back(self, disk: dict[str, Any], name: str) -> int | None:
+        """As `quorate cluster restore` does it; how many records the copy lacks, or has another version of."""
+        copy: MemoryEngine | None = disk.get(f"snapshot {name}")
+        if copy is None:
+            return None
+        engine: MemoryEngine = disk["engine"]
+        disk["engine"], after = copy, copy.look()
+        return sum(after.get(place) != record for place, record in engine.look().items())
 
     async def primaries(self, channel: Channel, key: bytes) -> tuple[str, ...]:
         """The first of the key's preference list."""

@@ -1,7 +1,8 @@
 """Workload "register": reads and writes of single keys, to find out whether each key behaves like one register.
 
     write k v     every v is written once in the whole run, so a read tells exactly which write it saw
-    read k        the value, None if there never was one
+    read k        the value, None if there never was one, or it was deleted
+    write k None  the key is deleted, if the plan asks for that
 
 A few keys are hot at a time, so that operations meet; after a while they are given up for fresh ones, so that no key's
 history grows without end. When the faults are over and healed, every process reads every key once more: what was
@@ -29,6 +30,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         200, 1, 10_000_000, True, "operations on a key, on average, before a fresh one replaces it"
     ),
     "read_fraction": Option(0.5, 0.0, 1.0, False, "share of reads"),
+    "delete_fraction": Option(0.0, 0.0, 1.0, False, "share of the writes that delete the key"),
 }
 
 
@@ -62,7 +64,10 @@ class RegisterClient:
             if op.f == "read":
                 found = await self._store.get(key)
                 return op.ok(None if found is None else int(found))
-            await self._store.put(key, b"%d" % op.value)
+            if op.value is None:
+                await self._store.delete(key)
+            else:
+                await self._store.put(key, b"%d" % op.value)
             return op.ok()
         except StoreError as error:
             if error.definite or op.f == "read":
@@ -74,13 +79,18 @@ class RegisterClient:
         await self._store.close()
 
 
-def load(keys: int, ops_per_key: int, read_fraction: float) -> Callable[[int, Context], GeneratorLike]:
-    """The n-th operation: hot keys are g*keys … g*keys+keys-1 in generation g; a write's value is n."""
+def load(
+    keys: int, ops_per_key: int, read_fraction: float, delete_fraction: float = 0.0
+) -> Callable[[int, Context], GeneratorLike]:
+    """The n-th operation: hot keys are g*keys … g*keys+keys-1 in generation g; a write's value is n, or None: it deletes."""
 
     def nth(n: int, ctx: Context) -> GeneratorLike:
         generation = n // (keys * ops_per_key)
         key = generation * keys + int(ctx.rng.random() * keys)
-        return op("read", key) if ctx.rng.random() < read_fraction else op("write", key, n)
+        if ctx.rng.random() < read_fraction:
+            return op("read", key)
+        deletes = delete_fraction and ctx.rng.random() < delete_fraction
+        return op("write", key, None if deletes else n)
 
     return nth
 
@@ -94,7 +104,14 @@ def workload(options: Mapping[str, Any]) -> Workload:
     return Workload(
         name="register",
         description="reads and uniquely valued writes of single keys; each key is judged as one register",
-        generator=numbered(load(int(values["keys"]), int(values["ops_per_key"]), values["read_fraction"])),
+        generator=numbered(
+            load(
+                int(values["keys"]),
+                int(values["ops_per_key"]),
+                values["read_fraction"],
+                values["delete_fraction"],
+            )
+        ),
         final=last,
         client=lambda channel: RegisterClient(channel, timeout_s, touched),
         model="register",

@@ -22,6 +22,7 @@ from harness.nemesis import disks, faults, links, members, moving
 from harness.nemesis.aim import aimed, at_point, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
+from harness.nemesis.restoring import Restore
 from harness.system import LedSystem
 from harness.worlds import PointedWorld, World, WorldError
 
@@ -31,6 +32,7 @@ KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
     **links.KINDS,
     **disks.KINDS,
     Flapping.kind: Flapping,
+    Restore.kind: Restore,
     **members.KINDS,
     faults.ClockShift.kind: moving.clock,
 }
@@ -142,7 +144,8 @@ class NemesisClient:
             del self.active[number]
             self._record(fault, start_ns)
         if isinstance(fault, Wipe) and hasattr(self._world.system, "change_members"):
-            self._wiped += [node for node in fault.nodes if node not in self._wiped]
+            emptied = [node for node in fault.nodes if fault.evidence.get(node, {}).get("removed")]
+            self._wiped += [node for node in emptied if node not in self._wiped]
             layout = await members.look(self._world)
             for node in list(self._wiped) if layout is not None and not layout.changing else ():
                 if not await members.change(

@@ -45,6 +45,7 @@ FAULT_WORDS = {
     "lying-fsync": "disks that lost what they had synced",
     "power-off": "whole nodes that were switched off, in silence",
     "wipe": "nodes that lost their disks",
+    "restore": "nodes that were started on an old copy of their data",
     "bitflip": "damaged records on disks",
     "join": "nodes that joined",
     "leave": "nodes that left",

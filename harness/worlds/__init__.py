@@ -125,6 +125,13 @@ class RottingWorld(World, Protocol):
         """Look at the disk: what is damaged still, and what was met by a read."""
 
 
+class CopiedWorld(World, Protocol):
+    """A world that can put an old copy of a node's data back: the simulator. Its system is a `harness.system.CopiedSystem`."""
+
+    async def put_back(self, node: str, name: str) -> int | None:
+        """On a node whose process is gone: the copy of that name takes the place of its data; how many records it lacks."""
+
+
 class PointedWorld(World, Protocol):
     """A world that sees what its nodes do: the simulator. Its system names `points`."""
 

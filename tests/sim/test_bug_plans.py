@@ -64,11 +64,11 @@ KNOWN: dict[tuple[str, str], int] = {
     ("retry.duplicate_apply", "seeds"): 0,
     ("strict_counts_hints", "seeds"): 0,
     ("strict_counts_hints", "pct"): 9,
+    ("tombstone.early_purge", "seeds"): 0,
 }
 NO_PLAN = {  # what convicts them instead
     "join.source_not_adopted": "tests/kvstore/test_sources.py: its schedule, written out",
     "orswot.union_if_both": "tests/kvstore/test_crdt_laws.py: a removal reads a quorum again, and no client sees the difference",
-    "tombstone.early_purge": "tests/kvstore/test_repair.py: what comes back does so at all replicas, and they agree",
 }
 JUDGES = {"linearizable": {"linearizable", "register", "cas-register", "counter-exact"}}
 

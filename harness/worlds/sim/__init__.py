@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from harness.client import ChannelError
 from harness.nemesis.grudges import CLIENTS
-from harness.system import Rot, RottingSystem, SimulatedSystem, SystemUnderTest
+from harness.system import CopiedSystem, Rot, RottingSystem, SimulatedSystem, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.sim.channel import SimChannel, Timeouts
@@ -266,6 +266,13 @@ class SimWorld:
     async def rot(self, node: str) -> Rot:
         """What became of the damage."""
         return cast(RottingSystem, self.system).rot(self._machines[node].disk)
+
+    async def put_back(self, node: str, name: str) -> int | None:
+        """Put a copy that the node has written in the place of what is on its disk."""
+        machine = self._machines[node]
+        lacks = cast(CopiedSystem, self.system).put_back(machine.disk, name)
+        machine.note(f"copy {name} put back" if lacks is not None else f"there is no copy {name}")
+        return lacks
 
     async def start(self, node: str) -> None:
         """Start the process if there is none."""
