@@ -186,7 +186,7 @@ def command_(node: Node, session: Session, args: Args) -> Value | Later:
 
 
 def _described(name: bytes) -> Value:
-    """[name, arity, flags, first key, last key, step], as Redis has it: arity below 0 is a least."""
+    """[name, arity, flags, first key, last key, step, categories], as Redis 6 has it: arity below 0 is a least."""
     row, category = TABLE[name], CATEGORY.get(name, "")
     keyless = category in (CONNECTION, "admin", "cluster", "") or name in KEYLESS
     step = 0 if keyless else MANY_KEYS.get(name, 1)
@@ -199,4 +199,5 @@ def _described(name: bytes) -> Value:
         int(not keyless),
         last,
         step,
+        [b"@" + (category or "admin").encode()],
     ]

@@ -183,6 +183,27 @@ def test_a_cluster_client_routes_and_goes_on_when_a_node_dies(tmp_path: Path) ->
         client.close()
 
 
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_cluster_clients_of_both_kinds_and_protocols_reach_every_key(
+    made: LiveCluster, protocol: int
+) -> None:
+    port, keys = made.ports["n1"], [f"routed-{protocol}-{n}" for n in range(60)]
+    with RedisCluster(host="127.0.0.1", port=port, protocol=protocol) as client:
+        assert all(client.set(key, key) for key in keys)
+        assert client.mget_nonatomic(keys) == [key.encode() for key in keys]
+        assert {client.get_node_from_key(key).port for key in keys} == set(made.ports.values())
+
+    async def work() -> list[bytes | None]:
+        other = redis.asyncio.RedisCluster(host="127.0.0.1", port=port, protocol=protocol)
+        try:
+            assert all(await asyncio.gather(*(other.set(key, key.upper()) for key in keys)))
+            return await asyncio.gather(*(other.get(key) for key in keys))
+        finally:
+            await other.aclose()
+
+    assert asyncio.run(work()) == [key.upper().encode() for key in keys]
+
+
 def test_command_says_where_the_keys_are(made: LiveCluster) -> None:
     with redis.Redis(port=made.ports["n1"]) as client:
         rows = client.command()
@@ -211,12 +232,35 @@ def test_redis_cli(made: LiveCluster) -> None:
     assert cli("-c", "GET", "cli") == "hello world\n"
     assert cli("DEL", "cli", "none") == "1\n"
     assert cli("SET", "cli", "1", "EX", "5").startswith("WRONGCLASS")
+    cli("MSET", "told:1", "a", "told:2", "b")
+    assert sorted(cli("--scan", "--pattern", "told:*").split()) == ["told:1", "told:2"]
+    assert cli("--raw", "MGET", "told:1", "told:2", "none") == "a\nb\n\n"
 
 
 @needs_tools
-def test_redis_benchmark(made: LiveCluster) -> None:
+def test_redis_cli_reads_commands_from_its_input(made: LiveCluster) -> None:
+    """A script, line by line; and in bulk, all sent before the answers are read."""
+    command = ["redis-cli", "-p", str(made.ports["n2"])]
+
+    def fed(text: bytes, *words: str) -> str:
+        done = subprocess.run([*command, *words], input=text, capture_output=True, check=True, timeout=20)
+        return done.stdout.decode()
+
+    script = (
+        b'SELECT 1\nSET piped 1\nINCR piped\nGET piped\nNOSUCH\nSET "two words" "\\x41"\nGET "two words"\n'
+    )
+    lines = fed(script).splitlines()
+    assert [line for line in lines if line] == ["OK", "OK", "2", "2", lines[4], "OK", "A"]
+    assert lines[4].startswith("ERR unknown command")
+    bulk = b"".join(b"*3\r\n$3\r\nSET\r\n$7\r\nbulk:%02d\r\n$1\r\nv\r\n" % number for number in range(50))
+    assert fed(bulk, "--pipe").endswith("errors: 0, replies: 50\n")
+
+
+@needs_tools
+@pytest.mark.parametrize("way", [(), ("-P", "16"), ("--cluster",)], ids=["plain", "pipelined", "cluster"])
+def test_redis_benchmark(made: LiveCluster, way: tuple[str, ...]) -> None:
     command = [
-        "redis-benchmark",
+        *("redis-benchmark", *way),
         "-p",
         str(made.ports["n1"]),
         "-n",
@@ -228,9 +272,7 @@ def test_redis_benchmark(made: LiveCluster) -> None:
         "--csv",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    rates = {
-        line.split(",")[0].strip('"'): float(line.split(",")[1].strip('"'))
-        for line in done.stdout.splitlines()[1:]
-    }
+    rows = [line.split(",") for line in done.stdout.splitlines() if line.startswith(('"SET', '"GET'))]
+    rates = {row[0].strip('"'): float(row[1].strip('"')) for row in rows}
     assert set(rates) == {"SET", "GET"}
     assert all(rates.values())
