@@ -220,9 +220,10 @@ class _Reader:
         for claim in claims:
             if not isinstance(claim, str):
                 self.refuse("claims", "", f"holds names of guarantees, not {claim!r}")
-            if names and claim not in names:
+            guarantee = claim_parts(claim)[0]
+            if names and guarantee not in names:
                 self.refuse(
-                    "claims", "", f"names {claim!r}, which is no known guarantee{nearest(claim, names)}"
+                    "claims", "", f"names {claim!r}, which is no known guarantee{nearest(guarantee, names)}"
                 )
         return tuple(claims)
 
@@ -328,6 +329,12 @@ WORDS = {
     list: "a list",
     bool: "true or false",
 }
+
+
+def claim_parts(claim: str) -> tuple[str, tuple[str, ...]]:
+    """`regular (read, cas)` is the guarantee regular of these operations alone; without brackets it is one of all, ()."""
+    found = re.fullmatch(r"(\S+) \(([\w-]+(?:, [\w-]+)*)\)", claim)
+    return (found[1], tuple(found[2].split(", "))) if found else (claim, ())
 
 
 def known_claims() -> tuple[str, ...]:

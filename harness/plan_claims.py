@@ -11,6 +11,9 @@
     claims.toml ─► Documented ─┬─ speaks of this plan? ─► judged with the plan's own claims ─► results.json
                                └─ every one ──────────► a row of the report: claimed, source, verdict, evidence
 
+Campaigns, matrices and explorations take what the documentation promises of a plan for claims of the plan itself (`promising`), which so say on which
+operations they are: `regular (read)`.
+
 A claim on some operations is judged on the same history, in which the other reads return nothing: a read left out can only make a history
 easier to explain, an update left out could make a good one impossible. So updates always stay.
 The form is that of the analyses at jepsen.io, which begin with what a system's documentation says.
@@ -20,16 +23,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from msgspec.structs import replace
+from msgspec.structs import replace as replaced
 
 from checkers.history import History
 from checkers.op import MISSING, Type
 from checkers.verdict import Result, Verdict
-from harness.plan import known_claims, nearest
+from harness.plan import Plan, known_claims, nearest
 from harness.plan_options import FAULT_OPTIONS
 from harness.plan_toml import PlanError, read_toml, write_key, write_value
 
@@ -77,6 +80,19 @@ def beside(plan_path: Path) -> tuple[Documented, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: cannot be read as claims: {error}") from None
     return parse_claims(text, str(path))
+
+
+def spoken_of(plan: Plan, documented: Sequence[Documented]) -> list[Documented]:
+    """What the documentation promises of this very configuration, under these faults; of all operations first."""
+    table = {"workload": plan.workload, "system": {"name": plan.system, **plan.system_options}, "faults": [{"kind": kind} for kind in plan.fault_kinds]}  # fmt: skip
+    found = [claim for claim in documented if not claim.silent_about(table)]
+    return sorted(found, key=lambda claim: bool(claim.operations))
+
+
+def promising(plan: Plan, documented: Sequence[Documented]) -> Plan:
+    """The plan that claims, besides what it claims itself, what the documentation promises of it."""
+    names = [claim.name for claim in spoken_of(plan, documented)]
+    return replace(plan, claims=tuple(dict.fromkeys((*plan.claims, *names))))
 
 
 def parse_claims(text: str, source: str = FILE) -> tuple[Documented, ...]:
@@ -139,7 +155,7 @@ def dump_claims(claims: Sequence[Documented]) -> str:
 def heard(history: History, operations: Collection[str]) -> History:
     """The history in which reads that are not among these operations return nothing; every record keeps its number."""
     return History.from_ops(
-        replace(op, type=Type.FAIL, value=MISSING, error="the claim does not speak of it")
+        replaced(op, type=Type.FAIL, value=MISSING, error="the claim does not speak of it")
         if op.type is Type.OK and op.f in READS and op.f not in operations
         else op
         for op in history

@@ -25,8 +25,8 @@ from checkers.op import Type
 from checkers.staleness import atomicity, staleness
 from checkers.stats import availability, stats
 from checkers.verdict import Result, Verdict
-from harness.plan import Plan
-from harness.plan_claims import Documented, heard, nothing_judged
+from harness.plan import Plan, claim_parts
+from harness.plan_claims import Documented, heard, nothing_judged, promising
 
 SCHEMA: Final = 2
 VIOLATION, CRASH, INFRASTRUCTURE, UNKNOWN, VACUOUS, OK = (
@@ -52,10 +52,7 @@ def results_of(
     documented: Sequence[Documented] = (),
 ) -> tuple[Verdict, dict[str, Any]]:
     """Judge a run. `doubts` are reasons why it cannot be VALID, found while it ran; `documented` is what `claims.toml` promises besides the plan."""
-    promised = spoken_of(plan, documented)
-    whole = [claim.guarantee for claim in promised if not claim.operations]
-    judged, claims = judge_claims(history, list(dict.fromkeys((*plan.claims, *whole))))
-    claims |= {claim.name: judge_part(history, claim) for claim in promised if claim.operations}
+    judged, claims = judge_claims(history, promising(plan, documented).claims)
     numbers = stats(history)
     registers = bool(judged.results)
     windows = [(int(fault["start_ns"]), int(fault["end_ns"])) for fault in faults]
@@ -98,21 +95,16 @@ def judge_claims(history: History, names: Sequence[str]) -> tuple[Judgement, dic
     """Levels of consistency are judged all together, and only if one is claimed: they are about registers."""
     levels = [name for name in names if name in LEVELS]
     judged = judge(history, levels, clock=time.monotonic) if levels else Judgement({}, {}, [], [])
-    return judged, {name: judged.claims.get(name) or check(history, name) for name in names}
+    return judged, {name: judged.claims.get(name) or judge_claim(history, name) for name in names}
 
 
-def spoken_of(plan: Plan, documented: Sequence[Documented]) -> list[Documented]:
-    """What the documentation promises of this very configuration, under these faults."""
-    table = {"workload": plan.workload, "system": {"name": plan.system, **plan.system_options}, "faults": [{"kind": kind} for kind in plan.fault_kinds]}  # fmt: skip
-    return [claim for claim in documented if not claim.silent_about(table)]
-
-
-def judge_part(history: History, claim: Documented) -> Result:
-    """A claim on some operations: the other reads return nothing."""
-    part = heard(history, claim.operations)
-    if (untested := nothing_judged(part, claim.operations)) is not None:
+def judge_claim(history: History, name: str) -> Result:
+    """One claim by itself. On some operations: the other reads return nothing."""
+    guarantee, operations = claim_parts(name)
+    part = heard(history, operations) if operations else history
+    if operations and (untested := nothing_judged(part, operations)) is not None:
         return untested
-    return LEVELS[claim.guarantee](part) if claim.guarantee in LEVELS else check(part, claim.guarantee)
+    return LEVELS[guarantee](part) if guarantee in LEVELS else check(part, guarantee)
 
 
 def shifts_of(history: History) -> dict[str, Any]:

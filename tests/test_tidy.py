@@ -47,6 +47,7 @@ EDGE = (
     "harness/campaign/collected.py",
     "harness/campaign/judged.py",
     "harness/campaign/night.py",
+    "harness/campaign/smaller.py",
     "harness/cli/",
     "harness/control",
     "harness/demo",

@@ -3,6 +3,7 @@
     name = "nightly"
     budget = "6h"
     keep_nights = 90                        of older nights clean runs are only counted
+    shrink = "60s"                          how long a new finding is made small; left out: not at all
 
     [[items]]
     name = "register"
@@ -32,10 +33,11 @@ from typing import Any, Final
 from harness.hosted import HOSTS, PLACE_KEYS, SIM, WORLDS, Place, place_of
 from harness.plan import Plan, PlanError, load_plan, nearest
 from harness.plan_changes import changed
+from harness.plan_claims import Documented, beside, promising, spoken_of
 from harness.plan_toml import read_toml, write_value
 from harness.runner import Story
 
-KEYS: Final = ("name", "budget", "keep_nights", "items", "accepted")
+KEYS: Final = ("name", "budget", "keep_nights", "shrink", "items", "accepted")
 KEEP_NIGHTS: Final = 90
 ITEM_KEYS: Final = ("name", "plan", "runs", "set", "world", *PLACE_KEYS)
 ACCEPTED_KEYS: Final = ("finding", "owner", "note", "until")
@@ -49,6 +51,7 @@ class Item:
     plan: Plan
     runs: int
     place: Place | None = None
+    documented: tuple[Documented, ...] = ()  # what its plan claims besides, with the sentence that says so
 
     @property
     def world(self) -> str:
@@ -84,6 +87,13 @@ class Campaign:
     items: tuple[Item, ...]
     accepted: tuple[Accepted, ...]
     keep_nights: int = KEEP_NIGHTS
+    shrink: str = ""
+
+    def promise(self, item: str, claim: str) -> str:
+        """The sentence of the documentation that makes this claim of an item's system, and where it stands; empty if the plan makes it by itself."""
+        found = self.item(item)
+        said = [each for each in found.documented if each.name == claim] if found is not None else []
+        return f"promised: “{said[0].says}” ({said[0].source})" if said else ""
 
     def item(self, name: str) -> Item | None:
         """By its name."""
@@ -110,7 +120,8 @@ def load_campaign(path: Path) -> Campaign:
     keep = table.get("keep_nights", KEEP_NIGHTS)
     if type(keep) is not int or keep < 1:
         raise PlanError(f"{source}: keep_nights = {keep!r} is no number of nights; choose 1 or more")
-    return Campaign(_text(table, "name", source), _text(table, "budget", source, "1h"), made, accepted, keep)
+    shrink = _text(table, "shrink", source) if "shrink" in table else ""
+    return Campaign(_text(table, "name", source), _text(table, "budget", source, "1h"), made, accepted, keep, shrink)  # fmt: skip
 
 
 def _item(table: Any, folder: Path, source: str) -> Item:
@@ -124,14 +135,16 @@ def _item(table: Any, folder: Path, source: str) -> Item:
         raise PlanError(f"{where}: runs = {runs!r} is no number of runs; choose 1 or more")
     if not isinstance(changes, dict):
         raise PlanError(f'{where}: set is a table of changes, such as {{ "system.mode" = "eventual" }}')
-    plan = load_plan(folder / _text(table, "plan", where))
+    path = folder / _text(table, "plan", where)
+    plan, documented = load_plan(path), beside(path)
     try:
         plan = changed(plan, [f"{key}={write_value(value)}" for key, value in changes.items()], where)
+        plan = promising(plan, documented)
         place = _place(table, folder, plan)
         Story(plan, SIM if place is None else HOSTS)
     except PlanError as error:
         raise PlanError(f"{where}: {error}") from None
-    return Item(name, plan, runs, place)
+    return Item(name, plan, runs, place, tuple(spoken_of(plan, documented)))
 
 
 def _place(table: Mapping[str, Any], folder: Path, plan: Plan) -> Place | None:

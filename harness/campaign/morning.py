@@ -45,7 +45,7 @@ class Morning:
             "outcome": self.outcome,
             "why": self.why,
             "runs": len(self.records),
-            "findings": [finding_json(each, self.ways.get(each.id)) for each in self.findings],
+            "findings": [{**finding_json(each, self.ways.get(each.id)), "promise": self.campaign.promise(each.example.item, each.claim) or None} for each in self.findings],
             "items": [
                 {
                     "item": each.item, "world": each.world, "tried_again": each.tried_again, "outcomes": dict(each.outcomes), "faults": dict(each.bit), "ops": each.ops, "cpu_s": each.cpu_s,
@@ -114,7 +114,8 @@ def _findings(found: Morning) -> Iterator[str]:
     for each in found.findings:
         yield f"## {each.state.capitalize()}: {each.title} ({each.id})"
         yield ""
-        yield f"{each.configuration}. {told(found, each)}."
+        promise = found.campaign.promise(each.example.item, each.claim)
+        yield f"{each.configuration}{f'; {promise}' if promise else ''}. {told(found, each)}."
         yield ""
         yield words.sentence(each.example.sentence or each.example.reason)
         yield ""

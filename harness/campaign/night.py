@@ -21,8 +21,6 @@ import msgspec
 
 from checkers import History
 from checkers.jsonl import HistoryError
-from checkers.levels import LEVELS
-from checkers.models import check
 from checkers.verdict import Verdict
 from harness.campaign.file import Campaign
 from harness.campaign.findings import retried
@@ -32,7 +30,7 @@ from harness.hosted import HOSTS, SIM, TRIES_MAX, Place, run_on_hosts
 from harness.made import Made
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import in_order
-from harness.results import CRASH, INFRASTRUCTURE, OK, VIOLATION
+from harness.results import CRASH, INFRASTRUCTURE, OK, VIOLATION, judge_claim
 from harness.search.finding import Target, targets
 from harness.simulate import simulate_run
 from harness.system import SystemFault
@@ -105,9 +103,8 @@ def _shape(run: Made, target: Target) -> Shape:
         return Shape("", "")
 
     def breaks(history: History) -> bool:
-        judge = LEVELS.get(target.claim)
         try:
-            found = judge(history) if judge is not None else check(history, target.claim)
+            found = judge_claim(history, target.claim)
         except HistoryError:  # with so little left it is no history of this object
             return False
         return found.verdict is Verdict.INVALID and (found.anomaly or "violation") == target.anomaly

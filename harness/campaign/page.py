@@ -47,6 +47,7 @@ def finding_parts(found: Morning, each: Any) -> dict[str, Any]:
         "state": f"{each.state}, accepted" if each.accepted else each.state,
         "badge": "unknown" if each.accepted else state,
         "configuration": each.configuration,
+        "promise": found.campaign.promise(each.example.item, each.claim),
         "told": told(found, each),
         "sentence": words.sentence(each.example.sentence or each.example.reason),
         "drawing": each.example.drawing,

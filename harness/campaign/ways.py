@@ -23,6 +23,8 @@ class Ways:
     nodes: int = 0
     place: Place | None = None
     folder: str = ""
+    smallest: str = ""  # a plan that shows it, made small
+    size: str = ""  # of that one
 
     @property
     def again(self) -> str:
@@ -36,8 +38,13 @@ class Ways:
 
     @property
     def smaller(self) -> str:
-        """The command that makes it small; empty for what was seen on hosts."""
-        return "" if self.place is not None else f"quorate shrink {shlex.quote(self.plan)}"
+        """The command that makes it small; empty for what was seen on hosts, or is small."""
+        return "" if self.place is not None or self.smallest else f"quorate shrink {shlex.quote(self.plan)}"
+
+    @property
+    def smallest_again(self) -> str:
+        """The command that shows the smallest plan with every message; empty if none was made."""
+        return f"quorate replay {shlex.quote(self.smallest)} --trace" if self.smallest else ""
 
     @property
     def evidence(self) -> str:
@@ -52,6 +59,7 @@ class Ways:
                 self.again,
             )
         ]
+        said += [(f"the smallest, {self.size}", self.smallest_again)] if self.smallest else []
         said += [("smaller", self.smaller)] if self.smaller else []
         said += [("what the run left", self.evidence)] if self.evidence else []
         return "; ".join(f"{what}: {code}{command}{code}" for what, command in said)
@@ -62,5 +70,7 @@ class Ways:
             "plan": self.plan,
             "again": self.again,
             "smaller": self.smaller or None,
+            "smallest": self.smallest or None,
+            "size": self.size or None,
             "folder": self.folder or None,
         }

@@ -29,27 +29,43 @@ from harness.campaign.night import configuration_of, forget, go, todo
 from harness.campaign.page import morning_page
 from harness.campaign.prune import folded
 from harness.campaign.ways import Ways
+from harness.cli.campaign_estimate import estimate_campaign, told_before
+from harness.cli.campaign_small import make_small, smallest_of
 from harness.cli.console import STYLES, emit, out, readable, say, stoppable, waiting
 from harness.cli.search import seconds
 from harness.hosted import cleaned
-from harness.plan import PlanError, dump_plan
+from harness.plan import PlanError, dump_plan, load_plan
 from harness.results import OK
 from harness.runs import write_text
+from harness.search.shrink import Size
 
 LEDGER = "campaign.sqlite"
 
 
-def run_campaign(path: Path, jobs: int, budget: str | None, folder: Path, *, json: bool) -> int:
+def run_campaign(
+    path: Path, jobs: int, budget: str | None, folder: Path, *, estimate: bool, json: bool
+) -> int:
     """Go on with the night that was cut off, or begin the next. Ctrl-C ends it as a budget does."""
     if jobs < 0:
         raise PlanError("--jobs is 0 (one for each core) or more")
     campaign = load_campaign(readable(path))
     for item in campaign.items:
         item.refuse()
-    limit_s, begin_s = seconds(budget or campaign.budget), time.monotonic()
+    limit_s, begin_s, jobs = seconds(budget or campaign.budget), time.monotonic(), jobs or os.cpu_count() or 1
+    if campaign.shrink:
+        seconds(campaign.shrink)
+
+    if estimate:
+        return estimate_campaign(campaign, folder / LEDGER, jobs, limit_s, json=json)
+
+    def over() -> bool:
+        return time.monotonic() - begin_s > limit_s
+
     hosted = any(item.place is not None for item in campaign.items)
     with opened(folder / LEDGER, make=True) as ledger, cleaned(hosted), stoppable():
+        told_before(campaign, ledger, jobs, limit_s, quiet=json)
         night = ledger.begin(now(), version("quorate"))
+        stopped = False
         total, done, bad = sum(item.runs for item in campaign.items), len(ledger.made(night.number)), 0
         with waiting(f"{campaign.name}, night {night.number}", quiet=json) as tick:
 
@@ -60,10 +76,13 @@ def run_campaign(path: Path, jobs: int, budget: str | None, folder: Path, *, jso
                 tick(done / total, f"{done:,} of {total:,} runs, {bad} not ok, {past_s * (total - done) / done:.0f} s left")  # fmt: skip
 
             try:
-                left = go(campaign, ledger, night, jobs or os.cpu_count() or 1, lambda: time.monotonic() - begin_s > limit_s, tell, folder=folder)  # fmt: skip
+                left = go(campaign, ledger, night, jobs, over, tell, folder=folder)  # fmt: skip
             except KeyboardInterrupt:
+                stopped = True
                 left = len(list(todo(campaign, ledger, night)))
                 say(f"stopped; the same command goes on with the {left} runs that are missing")
+        if campaign.shrink and not stopped and not over():
+            make_small(new_plans(campaign, ledger, folder), folder, seconds(campaign.shrink), jobs, over, quiet=json)  # fmt: skip
         if not left:
             ledger.end(night, now())
             forget(ledger, folder, night.number + 1 - campaign.keep_nights)
@@ -123,6 +142,13 @@ def gathered(campaign: Campaign, ledger: Ledger, folder: Path) -> Morning | None
     return morning(campaign, ledger, today(), missing=missing, ways=ways)
 
 
+def new_plans(campaign: Campaign, ledger: Ledger, folder: Path) -> list[tuple[Finding, str]]:
+    """The findings of the last night that nobody knows of, each with its plan: those that can be made small, being simulated."""
+    known = [each for each in findings(ledger.records(), campaign.accepted, today()) if each.red]
+    ways = [(each, ways_to(campaign, each, folder)) for each in known]
+    return [(each, found.plan) for each, found in ways if found is not None and found.place is None]
+
+
 def ways_to(campaign: Campaign, found: Finding, folder: Path) -> Ways | None:
     """How a finding is seen again, its plan written; None if the campaign has its item, or the item its configuration, no more."""
     item = campaign.item(found.example.item)
@@ -132,7 +158,9 @@ def ways_to(campaign: Campaign, found: Finding, folder: Path) -> Ways | None:
     path.parent.mkdir(exist_ok=True)
     write_text(path, dump_plan(replace(item.plan, seed=found.example.seed, name=f"finding-{found.id}")))
     left = str(folder / found.example.folder / "latest") if found.example.folder else ""
-    return Ways(str(path), item.plan.nodes, item.place, left)
+    small = smallest_of(found, folder)
+    size = str(Size.of(load_plan(small))) if small.exists() else ""
+    return Ways(str(path), item.plan.nodes, item.place, left, str(small) if size else "", size)
 
 
 def written(found: Morning, folder: Path) -> dict[str, Path]:

@@ -27,13 +27,16 @@ def campaign_run(
     budget: Annotated[
         str | None, typer.Option(help="The longest it may take, in place of the file's.", metavar="TIME")
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Make nothing; say how long the night will take.")
+    ] = False,
     out: Folder = Path("campaign"),
     json: Json = False,
 ) -> int:
     """Make tonight's runs; go on with a night that was cut off.
 
     Exit status: 1 when a finding is there that nobody has accepted, 255 after a crash or trouble with the machine, 2 when runs are missing,
-    unknown or vacuous, else 0.
+    unknown or vacuous, else 0. With --estimate: 2 when the budget is too short.
 
     Example:
 
@@ -41,7 +44,7 @@ def campaign_run(
     """
     from harness.cli.campaign import run_campaign
 
-    return run_campaign(file, jobs, budget, out, json=json)
+    return run_campaign(file, jobs, budget, out, estimate=estimate, json=json)
 
 
 @campaign.command("report")

@@ -98,7 +98,13 @@ def show_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
         emit(shown(found, nights, ways, again))
         return 0
     run = found.example
-    lines = [f"{found.id} {found.title}: {found.state}", found.configuration, standing(found)]
+    promise = campaign.promise(found.example.item, found.claim)
+    lines = [
+        f"{found.id} {found.title}: {found.state}",
+        found.configuration,
+        *([promise] if promise else []),
+        standing(found),
+    ]
     if found.accepted is not None:
         lines.append(
             f"accepted by {found.accepted.owner} until {found.accepted.until}: {found.accepted.note}"
@@ -119,7 +125,11 @@ def show_finding(path: Path, name: str, folder: Path, *, json: bool) -> int:
     if ways is not None:
         lines += [
             f"{what}: {how}"
-            for what, how in (("smaller", ways.smaller), ("what it left", ways.evidence))
+            for what, how in (
+                ("smaller", ways.smaller),
+                (f"smallest, {ways.size}", ways.smallest_again),
+                ("what it left", ways.evidence),
+            )
             if how
         ]
     print("\n".join(line for line in lines if line))

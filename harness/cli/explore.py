@@ -12,6 +12,7 @@ from harness.cli.console import BROKEN, emit, out, readable, say, waiting
 from harness.cli.search import UNKNOWN, seconds
 from harness.plan import PlanError, load_plan
 from harness.plan_changes import changed
+from harness.plan_claims import beside, promising
 from harness.runner import Story
 from harness.search.explore import Exploration, Record
 
@@ -23,7 +24,7 @@ def explore_plan(
     if runs < 1 or jobs < 0:
         raise PlanError("--runs is 1 or more, --jobs 0 or more")
     limit_s = seconds(budget)
-    plan = changed(load_plan(readable(path)), changes, str(path))
+    plan = promising(changed(load_plan(readable(path)), changes, str(path)), beside(path))
     Story(plan, "sim")  # refuses once what every run would
     exploration = Exploration(plan, strategy, folder)
     already, begin_s, found = len(exploration.records), time.monotonic(), list[Record]()

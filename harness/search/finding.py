@@ -8,7 +8,7 @@ A smaller plan that breaks the claim in another way is another finding: it does 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from checkers.op import MISSING
@@ -45,20 +45,29 @@ def targets(run: Made) -> list[Target]:
     ]
 
 
-def shows(plan: Plan, target: Target) -> SimRun | None:
+Alike = Callable[[SimRun], bool]
+"""Does a run that shows the target show it as it is meant?"""
+
+
+def any_way(run: SimRun) -> bool:
+    """However it shows it."""
+    return True
+
+
+def shows(plan: Plan, target: Target, alike: Alike = any_way) -> SimRun | None:
     """The run of the plan, if it breaks the same claim in the same way. A plan that cannot be run shows nothing."""
     try:
         run = simulate_run(plan)
     except (PlanError, WorldError, SystemFault):
         return None
-    return run if target in targets(run) else None
+    return run if target in targets(run) and alike(run) else None
 
 
-def first_to_show(plan: Plan, target: Target, seeds: Iterable[int]) -> tuple[Plan, SimRun] | None:
+def first_to_show(plan: Plan, target: Target, seeds: Iterable[int], alike: Alike = any_way) -> tuple[Plan, SimRun] | None:  # fmt: skip
     """The plan with the first of the seeds that shows the target, and its run."""
     for seed in seeds:
         tried = replace(plan, seed=seed)
-        run = shows(tried, target)
+        run = shows(tried, target, alike)
         if run is not None:
             return tried, run
     return None

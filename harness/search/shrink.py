@@ -21,7 +21,7 @@ from typing import TypeVar
 from harness.plan import Plan, PlanError
 from harness.plan_tape import CALM, calm_but, is_calm, pins_of
 from harness.search import simpler
-from harness.search.finding import Target, draws_of, first_to_show, guilty, scripted
+from harness.search.finding import Alike, Target, any_way, draws_of, first_to_show, guilty, scripted
 from harness.simulate import SimRun
 
 T = TypeVar("T")
@@ -66,14 +66,15 @@ def shrink(
     plan: Plan,
     target: Target,
     *,
+    alike: Alike = any_way,
     out_of_time: Callable[[], bool] = lambda: False,
     progress: Callable[[Size, int], None] = lambda size, runs: None,
 ) -> Shrunk:
-    """Shrink until nothing can be left out, or `out_of_time()`. Raises NotShownError if the plan does not show the target."""
-    found = first_to_show(plan, target, [plan.seed])
+    """Shrink until nothing can be left out, or `out_of_time()`; every run on the way is `alike`. Raises NotShownError if the plan does not show the target."""
+    found = first_to_show(plan, target, [plan.seed], alike)
     if found is None:
         raise NotShownError(f"the plan {plan.name} with seed {plan.seed} shows no {target}")
-    search = _Search(target, found[1], scripted(plan, found[1]), out_of_time, progress)
+    search = _Search(target, alike, found[1], scripted(plan, found[1]), out_of_time, progress)
     before = Size.of(search.plan)
     if not search.attempt(search.plan):
         raise NotShownError(f"the script of {plan.name} with seed {plan.seed} shows no {target}")
@@ -96,10 +97,10 @@ class _Search:
     """The smallest so far."""
 
     def __init__(
-        self, target: Target, run: SimRun, plan: Plan,
+        self, target: Target, alike: Alike, run: SimRun, plan: Plan,
         out_of_time: Callable[[], bool], progress: Callable[[Size, int], None],
     ) -> None:  # fmt: skip
-        self.target, self.run, self.plan = target, run, plan
+        self.target, self.alike, self.run, self.plan = target, alike, run, plan
         self.runs, self.seeds = 0, EFFORTS[0]
         self._out_of_time, self._progress = out_of_time, progress
 
@@ -109,7 +110,7 @@ class _Search:
             return False
         count = 0 if is_calm(plan.tape) else seeds or self.seeds
         trial = [self.plan.seed, *(seed for seed in range(1, count + 1) if seed != self.plan.seed)]
-        found = first_to_show(plan, self.target, self._counted(trial))
+        found = first_to_show(plan, self.target, self._counted(trial), self.alike)
         if found is not None:
             self.plan, self.run = found
             self._progress(Size.of(self.plan), self.runs)

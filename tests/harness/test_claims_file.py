@@ -19,7 +19,7 @@ from harness.report import write_report
 from harness.report.folder import read_folder
 from harness.report.markdown import run_markdown
 from harness.report.rows import documented_rows
-from harness.results import judge_part
+from harness.results import judge_claim
 
 sys.path.insert(0, str(Path(__file__).parent))
 import run_folders
@@ -111,11 +111,11 @@ def claim_on(*operations: str) -> Documented:
 
 def test_a_claim_on_some_operations_is_judged_on_them() -> None:
     history = stale_read()
-    broken = judge_part(history, claim_on("read", "cas"))
+    broken = judge_claim(history, claim_on("read", "cas").name)
     assert broken.verdict is Verdict.INVALID
     assert broken.certificate is not None
     assert 6 in broken.certificate.ops  # the number that the read has in the whole history
-    assert judge_part(history, claim_on("cas")).verdict is Verdict.VALID
+    assert judge_claim(history, claim_on("cas").name).verdict is Verdict.VALID
 
 
 def test_updates_are_heard_whoever_is_asked_about() -> None:
@@ -130,7 +130,7 @@ def test_updates_are_heard_whoever_is_asked_about() -> None:
     [(("get",), "no get succeeded"), (("write",), "a write returns nothing")],
 )
 def test_what_cannot_be_broken_is_unknown(operations: tuple[str, ...], reason: str) -> None:
-    found = judge_part(stale_read(), claim_on(*operations))
+    found = judge_claim(stale_read(), claim_on(*operations).name)
     assert found.verdict is Verdict.UNKNOWN
     assert reason in found.reason
 
