@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from harness.client import Channel
 from harness.named import find
@@ -35,6 +35,10 @@ class SimulatedEnv(Protocol):
     disk: dict[str, Any]  # survives crash and restart; what is in it is "on disk"
     awaited: Mapping[str, Any]  # the points, by name, that a fault waits for: empty as long as none does
 
+    @property
+    def unplugged(self) -> bool:
+        """Whether the machine's link is gone."""
+
     def clock_ms(self) -> tuple[float, float]:
         """Virtual monotonic time, and the virtual wall clock of this node with its offset."""
 
@@ -43,6 +47,9 @@ class SimulatedEnv(Protocol):
 
     def reply(self, conn: int, request: int, value: Any) -> None:
         """Answer a client's request (in the form hiredis would give it)."""
+
+    def hang_up(self, conn: int) -> None:
+        """Close a client's connection; what it waits for stays in doubt."""
 
     def after(self, delay_ms: float, call: Callable[..., None], *args: Any) -> None:
         """Call later, unless the node has crashed meanwhile. Waits while the node is paused."""
@@ -61,6 +68,9 @@ class SimulatedEnv(Protocol):
 
     def end(self, text: str) -> None:
         """The process ends by itself, as one does whose disk fails; why is a line in the log. Nothing of it may run afterwards."""
+
+    def at_end(self, call: Callable[[], object]) -> None:
+        """Call once the run is over, whatever became of the node."""
 
 
 class SimulatedNode(Protocol):
@@ -83,6 +93,21 @@ class SimulatedNode(Protocol):
 
     def on_crash(self) -> int:
         """The power goes: turn `env.disk` into what would be found after; how many writes were lost. Nothing else may run afterwards."""
+
+
+@runtime_checkable
+class KernelNode(SimulatedNode, Protocol):
+    """One whose network goes on while it is paused, as a kernel's does: `on_message` is called all the same.
+
+    Its system may have `refusal(message)`: what a machine answers, None for nothing, when no process is there.
+    """
+
+    @property
+    def listens(self) -> bool:
+        """Whether a client can connect."""
+
+    def on_reset(self, other: str, message: Any) -> None:
+        """A message to or from another node was stopped on its way by a reset."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any, Final
+from weakref import finalize
 
 from checkers import History
 from checkers.op import Op
@@ -76,6 +77,7 @@ class Paused:
         self.plan, self._origin_s = plan, before.start_s
         self.failure: WorldError | SystemFault | None = None
         self._loop = SimLoop(time_virtual_s_max=self._origin_s + until_s)
+        finalize(self, self._loop.close)  # of one that is dropped as it stands
         self._story, self._sink, self._book = Story(plan, "sim"), MemorySink(), Book()
         self._world = self._story.simulated(self._loop)
         self._book.open(self._world, self._loop)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import sys
 
 import pytest
 
@@ -80,6 +82,39 @@ def test_an_error_in_a_callback_ends_the_run() -> None:
 
     with pytest.raises(ZeroDivisionError):
         simulate(main())
+
+
+def test_a_coroutine_that_waits_in_its_finally_ends_with_the_loop_and_without_a_word() -> None:
+    async def stubborn(never: asyncio.Future[None]) -> None:
+        try:
+            await never
+        finally:
+            try:
+                await never
+            except Exception:
+                ended.append("it was told of itself")
+            finally:
+                await never
+                ended.append("it went on")
+
+    async def outer(never: asyncio.Future[None]) -> None:
+        try:
+            await stubborn(never)
+        except Exception:
+            ended.append("it was told of the inner one")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(outer(loop.create_future()))
+        await asyncio.sleep(1)
+        assert not task.done()
+
+    ended, ignored = list[str](), list[object]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", ignored.append)
+        simulate(main())
+        gc.collect()
+    assert (ended, ignored) == ([], [])
 
 
 def arrivals(options: NetOptions, count: int = 300) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,15 @@ def test_a_time_after_the_end_is_told() -> None:
         assert 0.06 < standing.ended_s < 1.0
     with stopped_at(SMALL, 0.05) as standing:
         assert standing.ended_s is None
+
+
+def test_one_that_is_dropped_as_it_stands_goes_without_a_word() -> None:
+    ignored = list[object]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", ignored.append)
+        assert stopped_at(SMALL, 0.05).records == 6
+        gc.collect()
+    assert ignored == []
 
 
 def test_of_a_long_run_the_last_rows_are_drawn() -> None:

@@ -79,6 +79,7 @@ class SimWorld:
                 on_reply=self._answer,
                 awaited=self._awaited,
                 on_end=self._crash,
+                on_hang_up=self._hang_up,
             )
             for node in self.nodes
         }
@@ -105,13 +106,21 @@ class SimWorld:
     async def _wait_ready(self, node: str) -> None:
         deadline = self._loop.time() + READY_S_MAX
         while self._loop.time() < deadline:
-            channel = await self.dial(node)
-            ready = await self.system.ready(channel)
-            await channel.close()
-            if ready:
+            if await self._is_ready(node):
                 return
             await asyncio.sleep(READY_POLL_S)
         raise WorldError(f"simulated node {node} was not ready within {READY_S_MAX:g} s; see its log")
+
+    async def _is_ready(self, node: str) -> bool:
+        machine = self._machines[node]
+        if machine.state == "gone":
+            raise WorldError(f"simulated node {node} ended before it was ready: {machine.lines[-2].strip()}")
+        if not machine.listens:
+            return False
+        channel = await self.dial(node)
+        ready = await self.system.ready(channel)
+        await channel.close()
+        return ready
 
     async def down(self) -> None:
         """End every process."""
@@ -130,6 +139,10 @@ class SimWorld:
             await self._shake_hands(node)
         if machine.state == "gone":
             raise ChannelError(f"{node} refused the connection: no process", definite=True)
+        if not machine.listens:
+            raise ChannelError(
+                f"{node} refused the connection: it does not listen for clients", definite=True
+            )
         self._conn += 1
         channel = SimChannel(self._conn, machine, self._loop, self._latency_s, self._timeouts, self._forget)
         self._channels[self._conn] = channel
@@ -151,6 +164,11 @@ class SimWorld:
 
     def _forget(self, conn: int) -> None:
         self._channels.pop(conn, None)
+
+    def _hang_up(self, conn: int) -> None:
+        channel = self._channels.pop(conn, None)
+        if channel is not None:
+            self._loop.post(self._latency_s, channel.reset, "the node closed the connection")
 
     def _answer(self, conn: int, request: int, value: Any) -> None:
         channel = self._channels.get(conn)

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from heapq import heappop, heappush
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
+ENDINGS_MAX: Final = 1000  # of one coroutine: each `await` within a `finally` takes another
 T = TypeVar("T")
 Call = Callable[..., Any]
 
@@ -65,10 +67,14 @@ class SimHandle(asyncio.TimerHandle):
 
 
 def _forbidden(name: str) -> Callable[..., NoReturn]:
-    def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-        raise ForbiddenInSimError(
+    def refuse(loop: asyncio.AbstractEventLoop, *_args: Any, **_kwargs: Any) -> NoReturn:
+        error = ForbiddenInSimError(
             f"loop.{name} reaches outside the simulator; use the world's channels, disks and clocks"
         )
+        loop.call_exception_handler(
+            {"exception": error, "message": f"in loop.{name}"}
+        )  # it ends the run, whoever catches it
+        raise error
 
     return refuse
 
@@ -83,11 +89,15 @@ FORBIDDEN = (  # noqa: SIM905
 
 
 def _no_outside() -> Any:
-    """The base of SimLoop: asyncio's interface, with everything that reaches outside refused by name."""
-    return type("NoOutside", (asyncio.AbstractEventLoop,), {name: _forbidden(name) for name in FORBIDDEN})
+    """asyncio's interface, with everything that reaches outside refused by name."""
+    return type("Refusing", (asyncio.AbstractEventLoop,), {name: _forbidden(name) for name in FORBIDDEN})
 
 
-class SimLoop(_no_outside()):  # type: ignore[misc]
+class NoOutside(_no_outside()):  # type: ignore[misc]
+    """The base of loops that live in the simulator."""
+
+
+class SimLoop(NoOutside):
     """Virtual time, one thread, no outside world. Not reentrant; use `close` when done."""
 
     def __init__(self, *, time_virtual_s_max: float = 86_400.0) -> None:
@@ -102,6 +112,7 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
         self._ready: deque[tuple[Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]] = (
             deque()
         )
+        self.at_close: list[Callable[[], object]] = []  # what nodes leave to be done once the run is over
         self._failure: BaseException | None = None
         self._running = False
         self._closed = False
@@ -232,10 +243,17 @@ class SimLoop(_no_outside()):  # type: ignore[misc]
         return self._closed
 
     def close(self) -> None:
-        """Drop everything that is scheduled. Coroutines that still wait are dropped as a crash drops them."""
+        """Drop everything that is scheduled, and end the coroutines that still wait: nobody would hear of what they do on their way out."""
+        if self._closed:
+            return
         self._closed = True
         self._heap.clear()
         self._ready.clear()
+        for task in asyncio.all_tasks(self):
+            end_quietly(task)
+        for call in self.at_close:
+            call()
+        self.at_close.clear()
 
     async def shutdown_asyncgens(self) -> None:
         """Nothing to do: nothing outlives the loop."""
@@ -252,6 +270,24 @@ def simulate(main: Coroutine[Any, Any, T], *, time_virtual_s_max: float = 86_400
         return result
     finally:
         loop.close()
+
+
+def end_quietly(task: asyncio.Task[Any]) -> None:
+    """End a coroutine that will never go on. One that waits in its `finally` ignores that, as Python says of one that is merely dropped; it is ended again."""
+    whole: Any = task.get_coro()
+    for _ in range(ENDINGS_MAX):
+        inner = _innermost(whole)  # what it waits for is ended before it: it might go without it
+        with suppress(Exception, GeneratorExit, asyncio.CancelledError, BaseExceptionGroup):
+            inner.close()
+        if inner is whole and inspect.getcoroutinestate(inner) == inspect.CORO_CLOSED:
+            return
+
+
+def _innermost(whole: Any) -> Any:
+    inner = whole.cr_await
+    while inspect.iscoroutine(inner) and inspect.getcoroutinestate(inner) != inspect.CORO_CLOSED:
+        whole, inner = inner, inner.cr_await
+    return whole
 
 
 def leave_off(loop: SimLoop, task: asyncio.Task[None]) -> None:

@@ -22,7 +22,7 @@ from harness.plan_options import PRIORITIES as PRIORITIES
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.priorities import Priorities
 from harness.worlds.sim.troubles import AT_WORK, DROPPED, LinkTrouble
-from harness.worlds.trouble import Touches, Trouble
+from harness.worlds.trouble import RESET, Touches, Trouble
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
 STREAMS: Final = ("one", "links")
@@ -107,6 +107,9 @@ class Network:
         self._loss, self._duplicate, self._reorder = options.loss, options.duplicate, options.reorder
         self._delay_s = delay_draw(options, rng)
         self._deliver: dict[str, Callable[[str, Any], None]] = {}
+        self.on_reset: dict[
+            str, Callable[[str, Any], None]
+        ] = {}  # told (the other node, message) of what a reset has stopped
         self._last_at: dict[tuple[str, str], float] = {}
         self.watch: Watch | None = None
         self._carry = self._by_delay
@@ -163,13 +166,18 @@ class Network:
         self._post(delay_s, self._arrive, src, dst, message, number)
 
     def _arrive(self, src: str, dst: str, message: Any, number: int) -> None:
-        stopped = self._troubles and any(
-            trouble.stops(src, dst, number, self.sent) for trouble in self._troubles.values()
-        )
+        stopped = None
+        if self._troubles:
+            stoppers = (each for each in self._troubles.values() if each.stops(src, dst, number, self.sent))
+            stopped = next(stoppers, None)
         if self.watch is not None:
-            self.watch(CUT if stopped else ARRIVED, src, dst, message)
-        if not stopped:
+            self.watch(ARRIVED if stopped is None else CUT, src, dst, message)
+        if stopped is None:
             self._deliver[dst](src, message)
+        elif stopped.trouble.kind == RESET:
+            for node, other in ((src, dst), (dst, src)):
+                if node in self.on_reset:
+                    self.on_reset[node](other, message)
 
     def disturb(self, trouble: Trouble, rng: random.Random) -> None:
         """Begin a trouble, which draws from a stream of its own."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from harness.system import SimulatedNode, SimulatedSystem
+from harness.system import KernelNode, SimulatedNode, SimulatedSystem
 from harness.worlds.disk_trouble import LYING, REFUSALS, DiskTrouble
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import Network
@@ -79,6 +79,19 @@ class Incarnation:
         stall_ms = self._machine.disk_trouble.stall_ms
         return stall_ms * self.rng.random() if stall_ms else 0.0
 
+    @property
+    def unplugged(self) -> bool:
+        """Whether the machine's link is gone."""
+        return self._machine.unplugged
+
+    def hang_up(self, conn: int) -> None:
+        """Close a client's connection."""
+        self._machine.on_hang_up(conn)
+
+    def at_end(self, call: Callable[[], object]) -> None:
+        """Call once the run is over."""
+        self._loop.at_close.append(call)
+
     def end(self, text: str) -> None:
         """The process ends by itself."""
         self._machine.note(text)
@@ -103,9 +116,10 @@ class SimMachine:
         on_reply: Callable[[int, int, Any], None],
         awaited: Mapping[str, asyncio.Future[str | None]],
         on_end: Callable[[str], object],
+        on_hang_up: Callable[[int], object],
     ) -> None:
         self.name, self.loop, self.network, self.rng = name, loop, network, rng
-        self.on_reply, self.on_end = on_reply, on_end
+        self.on_reply, self.on_end, self.on_hang_up = on_reply, on_end, on_hang_up
         self.awaited = awaited
         self.disk: dict[str, Any] = {}
         self.disk_trouble = WHOLE
@@ -121,7 +135,10 @@ class SimMachine:
         self._system = system
         self._env: Incarnation | None = None
         self._process: SimulatedNode | None = None
+        self._kernel: KernelNode | None = None  # the same, if it is one
+        self._refusal: Callable[[Any], Any] | None = getattr(system, "refusal", None)
         network.attach(name, self.on_message)
+        network.on_reset[name] = self.on_reset
 
     @property
     def disk_refuses(self) -> str:
@@ -153,6 +170,7 @@ class SimMachine:
         self._env = Incarnation(self)
         with self._ending_the_run():
             self._process = self._system.simulated(self.name, self._env)
+            self._kernel = self._process if isinstance(self._process, KernelNode) else None
             self.note(f"started, pid {self.pid}")
             self._process.start()
 
@@ -164,7 +182,7 @@ class SimMachine:
         lost = 0
         with self._ending_the_run():
             lost = self._process.on_crash()
-        self._env = self._process = None
+        self._env = self._process = self._kernel = None
         self.note(f"killed, pid {self.pid}")
         self.pid, self.paused = None, False
         self.held.clear()
@@ -228,10 +246,24 @@ class SimMachine:
         process = self._process
         if process is None or self.unplugged:
             self.lost_on_arrival += 1
-        elif self.paused:
+            if not self.unplugged and self._refusal is not None:
+                answer = self._refusal(message)
+                if answer is not None:
+                    self.network.send(self.name, src, answer)
+        elif self.paused and self._kernel is None:
             self.held.append((process.on_message, (src, message)))
         else:
             process.on_message(src, message)
+
+    def on_reset(self, other: str, message: Any) -> None:
+        """A message to or from another node was stopped on its way by a reset."""
+        if self._kernel is not None and not self.unplugged:
+            self._kernel.on_reset(other, message)
+
+    @property
+    def listens(self) -> bool:
+        """Whether a client can connect. A process that is paused does: its kernel does."""
+        return self._process is not None and (self._kernel is None or self._kernel.listens)
 
     def on_request(self, conn: int, request: int, command: Any, pid: int | None) -> None:
         """A client's command has arrived, on a connection made to the process `pid`."""

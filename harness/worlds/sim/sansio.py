@@ -197,13 +197,8 @@ class SansIoSystem:
     ) -> None:  # fmt: skip
         self.name = str(getattr(make, "__name__", type(make).__name__))
         self.nodes = tuple(nodes)
-        self.options = MappingProxyType({**defaults, **options})
+        self.options = MappingProxyType(checked_options(self.name, defaults, options))
         self._make = make
-        for option, value in options.items():
-            if option not in defaults:
-                raise PlanError(f"[system] {self.name} has no option {option!r}{nearest(option, (*defaults, 'name'))}")  # fmt: skip
-            if type(value) is not type(defaults[option]):
-                raise PlanError(f"[system] {option} = {value!r} must be like its default, {defaults[option]!r}")  # fmt: skip
 
     def simulated(self, node: str, env: SimulatedEnv) -> SansIoNode:
         """One life of a node in the simulator."""
@@ -231,6 +226,16 @@ def sans_io(
 ) -> Callable[[Mapping[str, Any], Sequence[str]], SansIoSystem]:
     """A system for plans to name, made of a node's class and its options with their defaults."""
     return partial(SansIoSystem, make, defaults)
+
+
+def checked_options(system: str, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with defaults filled in. Raises PlanError on one that is not among `defaults`, or is of another type."""
+    for option, value in options.items():
+        if option not in defaults:
+            raise PlanError(f"[system] {system} has no option {option!r}{nearest(option, (*defaults, 'name'))}")  # fmt: skip
+        if type(value) is not type(defaults[option]):
+            raise PlanError(f"[system] {option} = {value!r} must be like its default, {defaults[option]!r}")  # fmt: skip
+    return {**defaults, **options}
 
 
 def state_of(node: Any) -> dict[str, Any]:

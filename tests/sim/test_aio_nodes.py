@@ -1,0 +1,380 @@
+"""Asyncio programs as nodes: what a crash, a pause and a wrong clock do to them, what repeats itself, and what they may not do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from harness.system import SystemFault
+from harness.worlds import WorldError
+from harness.worlds.sim import SimWorld
+from harness.worlds.sim.aio import Host
+from harness.worlds.sim.guard import LeakError
+from harness.worlds.sim.loop import ForbiddenInSimError
+from harness.worlds.sim.sansio import NodeError
+from tests.sim.programs import CLIENTS, PEERS, ask, node_of, play
+
+
+async def pong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(100):
+        writer.write(b"+PONG\r\n")
+
+
+def program(body: Callable[[Host], Awaitable[None]]) -> Any:
+    """Serves clients, then does something on n1."""
+
+    async def main(host: Host) -> None:
+        await asyncio.start_server(pong, port=CLIENTS)
+        if host.name == "n1":
+            await body(host)
+        await asyncio.Event().wait()
+
+    return main
+
+
+async def short(world: SimWorld) -> None:
+    await asyncio.sleep(1)
+
+
+def test_a_crash_runs_nothing_of_the_node_and_the_end_of_the_run_ends_its_coroutines() -> None:
+    async def working(host: Host) -> None:
+        asyncio.get_running_loop().call_later(2, said.append, "a timer")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(3))
+                await asyncio.sleep(3)
+        finally:
+            said.append("finally")
+            await asyncio.sleep(0)
+            said.append("after the end")
+
+    async def story(world: SimWorld) -> None:
+        await asyncio.sleep(1)
+        await world.kill("n1")
+        await asyncio.sleep(5)
+        assert said == []
+        await world.start("n1")
+        await asyncio.sleep(4)
+        assert said == ["a timer", "finally", "after the end"]
+        said.clear()
+
+    said: list[str] = []
+    play(program(working), story)
+    assert said == ["finally"], (
+        "the coroutine of the first life is ended once the run is over, and goes no further"
+    )
+
+
+def test_while_a_node_is_paused_nothing_of_it_runs_and_time_goes_on() -> None:
+    async def ticking(host: Host) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() < 5:
+            await asyncio.sleep(0.1)
+            ticks.append(loop.time())
+
+    async def story(world: SimWorld) -> None:
+        await asyncio.sleep(1)
+        await world.pause("n1")
+        await asyncio.sleep(2)
+        await world.resume("n1")
+        await asyncio.sleep(5)
+
+    ticks: list[float] = []
+    play(program(ticking), story)
+    assert not [tick for tick in ticks if 1.02 < tick < 2.99]
+    assert 27 < len(ticks) < 32
+
+
+def test_the_clock_on_the_wall_can_be_shifted_and_the_monotonic_one_cannot() -> None:
+    async def looking(host: Host) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            clocks.append(
+                (time.time(), time.time_ns() / 1e9, loop.time(), time.monotonic(), time.perf_counter())
+            )
+            await asyncio.sleep(1)
+
+    async def story(world: SimWorld) -> None:
+        await asyncio.sleep(0.5)
+        await world.set_clock("n1", 5000.0)
+        await asyncio.sleep(2)
+
+    clocks: list[tuple[float, ...]] = []
+    play(program(looking), story)
+    passed = [late - early for early, late in zip(*clocks, strict=True)]
+    assert passed == pytest.approx([6, 6, 1, 1, 1], abs=0.001)
+
+
+def test_chance_is_the_nodes_own_and_of_the_seed() -> None:
+    async def drawing(host: Host) -> None:
+        cards = list(range(20))
+        random.shuffle(cards)
+        drawn.append((random.random(), random.choice("abc"), uuid.uuid4(), os.urandom(4), tuple(cards)))
+
+    drawn: list[Any] = []
+    for seed in (1, 1, 2):
+        play(program(drawing), short, seed=seed)
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
+    assert drawn[0][2].version == 4
+
+
+def test_what_asyncio_and_programs_keep_in_sets_has_an_order() -> None:
+    async def meeting(host: Host) -> None:
+        loop = asyncio.get_running_loop()
+        tasks = {loop.create_task(asyncio.sleep(1), name=f"t{n}") for n in range(40)}
+        done, _ = await asyncio.wait({loop.create_task(asyncio.sleep(0.1), name=f"u{n}") for n in range(40)})
+        futures = {loop.create_future(): n for n in range(40)}
+        opened = [await asyncio.open_connection("n2", CLIENTS) for _ in range(40)]
+        writers = {writer: writer.get_extra_info("sockname") for _, writer in opened}
+        orders.append([
+            [task.get_name() for task in tasks],
+            [task.get_name() for task in done],
+            [futures[future] for future in set(futures)],
+            [writers[writer] for writer in set(writers)],
+        ])  # fmt: skip
+
+    orders: list[list[Any]] = []
+    kept = []
+    for size in (1, 1000):
+        play(program(meeting), lambda world: asyncio.sleep(3))
+        kept.append([object() for _ in range(size)])  # so that the next have other addresses
+    assert orders[0] == orders[1]
+    assert [len(order) for order in orders[0]] == [40] * 4
+
+
+def test_what_a_program_prints_is_in_its_log() -> None:
+    async def printing(host: Host) -> None:
+        print("hello", "there")
+        print("and a warning", file=sys.stderr)
+
+    async def story(world: SimWorld) -> str:
+        return (await world.logs())["n1"]
+
+    log = play(program(printing), story)
+    assert "hello there\n" in log
+    assert "and a warning\n" in log
+
+
+async def leave(host: Host) -> None:
+    await asyncio.sleep(0.5)
+    sys.exit(3)
+
+
+async def break_down(host: Host) -> None:
+    await asyncio.sleep(0.5)
+    raise ConnectionResetError("by peer")
+
+
+@pytest.mark.parametrize(("body", "words"), [(leave, "exited with 3"), (break_down, "main ended with ConnectionResetError: by peer")])  # fmt: skip
+def test_a_program_that_ends_is_a_process_that_ends(body: Any, words: str) -> None:
+    async def story(world: SimWorld) -> None:
+        await asyncio.sleep(1)
+        assert world.machine("n1").state == "gone"
+        assert words in (await world.logs())["n1"]
+        await world.start("n1")
+        await asyncio.sleep(0.1)
+        assert await ask(world, b"PING") == b"PONG"
+
+    play(program(body), story)
+
+
+def test_a_program_that_ends_at_once_is_told_of() -> None:
+    async def main(host: Host) -> None:
+        return
+
+    with pytest.raises(WorldError, match=r"n1 ended before it was ready: 0\.0\d+ main returned"):
+        play(main, short)
+
+
+async def fail_in_main(host: Host) -> None:
+    await asyncio.sleep(0.5)
+    raise KeyError("nothing")
+
+
+async def fail_in_a_task(host: Host) -> None:
+    await asyncio.sleep(0.5)
+    task = asyncio.create_task(fail_in_main(host))
+    await asyncio.sleep(0.7)
+    assert task.done()
+
+
+async def fail_in_a_handler(host: Host) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise KeyError("nothing")
+
+    await asyncio.start_server(serve, port=PEERS)
+    await asyncio.sleep(0.5)
+    await asyncio.open_connection("localhost", PEERS)
+
+
+async def fail_in_a_timer(host: Host) -> None:
+    asyncio.get_running_loop().call_later(0.5, {}.__getitem__, "nothing")
+
+
+@pytest.mark.parametrize("body", [fail_in_main, fail_in_a_task, fail_in_a_handler, fail_in_a_timer])
+def test_a_mistake_of_the_program_ends_the_run_with_its_place(body: Any) -> None:
+    where = r"n1 broke off at (0\.5|1\.0)\d* s of the simulator, .*KeyError: 'nothing'"
+    with pytest.raises(NodeError, match=where):
+        play(program(body), lambda world: asyncio.sleep(2))
+
+
+def test_what_a_network_does_to_a_task_is_no_mistake() -> None:
+    async def dying(host: Host) -> None:
+        async def task() -> None:
+            raise ConnectionResetError("by peer")
+
+        async def other() -> None:
+            raise KeyError("handled")
+
+        kept = asyncio.create_task(task())
+        with pytest.raises(KeyError):
+            await asyncio.create_task(other())
+        await asyncio.sleep(0.1)
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: seen.append(context["exception"])
+        )
+        asyncio.get_running_loop().call_soon({}.__getitem__, "theirs")
+        await asyncio.sleep(0.1)
+        assert kept.done()
+
+    async def story(world: SimWorld) -> str:
+        await asyncio.sleep(1)
+        return (await world.logs())["n1"]
+
+    seen: list[BaseException] = []
+    assert "ConnectionResetError: by peer" in play(program(dying), story)
+    assert [type(error) for error in seen] == [KeyError]
+
+
+async def _thread() -> None:
+    await asyncio.to_thread(print)
+
+
+async def _signal() -> None:
+    asyncio.get_running_loop().add_signal_handler(15, print)
+
+
+async def _reader() -> None:
+    asyncio.get_running_loop().add_reader(0, print)
+
+
+async def _process() -> None:
+    await asyncio.create_subprocess_exec("true")
+
+
+async def _foreigner() -> None:
+    await asyncio.open_connection("example.com", 80)
+
+
+async def _name() -> None:
+    await asyncio.get_running_loop().getaddrinfo("example.com", 80)
+
+
+async def _tls() -> None:
+    await asyncio.open_connection("n2", PEERS, ssl=True)
+
+
+async def _sleep() -> None:
+    time.sleep(1)
+
+
+async def _start() -> None:
+    threading.Thread(target=print).start()
+
+
+FORBIDDEN = [
+    (_thread, "loop.run_in_executor reaches outside"),
+    (_signal, "loop.add_signal_handler reaches outside"),
+    (_reader, "loop.add_reader reaches outside"),
+    (_process, "loop.subprocess_exec reaches outside"),
+    (_foreigner, "there is no host 'example.com' in this run, only n1, n2 and localhost"),
+    (_name, "there is no host 'example.com'"),
+    (_tls, "loop.create_connection with ssl reaches outside"),
+    (_sleep, r"calls time.sleep\(\) in a simulated run"),
+    (_start, r"calls threading.Thread.start\(\) in a simulated run"),
+]
+
+
+@pytest.mark.parametrize("swallowed", [False, True], ids=["raised", "swallowed"])
+@pytest.mark.parametrize(("call", "words"), FORBIDDEN, ids=[call.__name__ for call, _ in FORBIDDEN])
+def test_what_reaches_outside_ends_the_run_even_if_the_program_swallows_the_error(
+    call: Callable[[], Awaitable[None]], words: str, swallowed: bool
+) -> None:
+    async def reaching(host: Host) -> None:
+        try:
+            await call()
+        except (ForbiddenInSimError, LeakError):
+            if not swallowed:
+                raise
+
+    with pytest.raises(SystemFault, match=r"n1 broke off .*" + words):
+        play(program(reaching), short)
+
+
+def test_a_port_is_taken_once_and_is_free_when_it_is_closed() -> None:
+    async def listening(host: Host) -> None:
+        server = await asyncio.start_server(pong, port=PEERS)
+        with pytest.raises(OSError, match="Address already in use: 7001"):
+            await asyncio.start_server(pong, port=PEERS)
+        with pytest.raises(OSError, match="Cannot assign requested address: n2"):
+            await asyncio.start_server(pong, "n2", PEERS)
+        server.close()
+        await server.wait_closed()
+        local = await asyncio.start_server(pong, "127.0.0.1", PEERS)
+        free = await asyncio.start_server(pong)
+        assert free.sockets[0].getsockname()[1] > PEERS
+        await asyncio.open_connection("localhost", PEERS)
+        assert local.is_serving()
+        done.append(True)
+
+    done: list[bool] = []
+    play(program(listening), short)
+    assert done
+
+
+def test_a_program_that_only_spins_lets_time_pass() -> None:
+    async def spinning(host: Host) -> None:
+        loop, turns = asyncio.get_running_loop(), 0
+        while loop.time() < 0.1:
+            await asyncio.sleep(0)
+            turns += 1
+        done.append(turns)
+
+    done: list[int] = []
+    play(program(spinning), short)
+    assert 5_000 < done[0] < 10_001
+
+
+def test_a_program_that_is_a_class_can_be_looked_into() -> None:
+    class Counting:
+        def __init__(self, host: Host) -> None:
+            self.count = 3
+
+        async def run(self) -> None:
+            await asyncio.start_server(pong, port=CLIENTS)
+            await asyncio.Event().wait()
+
+    async def story(world: SimWorld) -> None:
+        shown = world.system.describe_node(node_of(world, "n2"))
+        assert (shown["count"], shown["listens"]) == (3, [CLIENTS])
+
+    play(Counting, story)
+
+
+def test_a_subprocess_cannot_be_begun_by_another_way() -> None:
+    async def beginning(host: Host) -> None:
+        subprocess.run(["true"], check=True)
+
+    with pytest.raises(SystemFault, match=r"calls subprocess.Popen.__init__\(\) in a simulated run"):
+        play(program(beginning), short)
