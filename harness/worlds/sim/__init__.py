@@ -168,7 +168,7 @@ class SimWorld:
     def _hang_up(self, conn: int) -> None:
         channel = self._channels.pop(conn, None)
         if channel is not None:
-            self._loop.post(self._latency_s, channel.reset, "the node closed the connection")
+            channel.bid_farewell()
 
     def _answer(self, conn: int, request: int, value: Any) -> None:
         channel = self._channels.get(conn)

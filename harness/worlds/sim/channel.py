@@ -111,6 +111,10 @@ class SimChannel:
         else:
             self.reset(why)
 
+    def bid_farewell(self) -> None:
+        """The process closes the connection, behind what it has answered."""
+        self._answers.send(self.reset, "the node closed the connection")
+
     def on_reset(self) -> None:
         """A fault has ended the connection: both ends know, and what is on its way is lost."""
         self._requests.clear()
