@@ -13,6 +13,7 @@ Reference: the Compose Specification, "Services top-level elements", "Networks t
 from __future__ import annotations
 
 import ipaddress
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -52,7 +53,17 @@ def write(
     local.require(TOOLS, "docker")
     tree = debian.tree(log)
     folder.mkdir(mode=0o700, parents=True)
-    state = folder.absolute()
+    try:
+        return _fill(folder.absolute(), name, count, network, tree, log)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _fill(
+    state: Path, name: str, count: int, network: ipaddress.IPv4Network, tree: Path, log: Callable[[str], None]
+) -> Inventory:
+    """All of it, the inventory last."""
     hosts = local.hosts_of(state, count, network, owns_clock=False)
     local.write_files(state, name, hosts)
     for host in hosts:

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.provision.inventory import load
 from harness.provision.state import NETNS_ROOT, STATE_ROOT, namespaces
 from tests.hosts.conftest import unique
 from tests.hosts.test_kinds import PLAN
+from tests.polling import poll
 
 QUORATE = str(Path(sys.executable).parent / "quorate")
 NODES = ("n1", "n2", "n3", "n4", "n5")
@@ -70,6 +72,20 @@ def test_what_is_there_is_not_written_over(tmp_path: Path, capsys: pytest.Captur
     assert "is there already: remove it, or name another directory" in " ".join(
         capsys.readouterr().err.split()
     )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.hosts
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("QUORATE_KIND") != "docker", reason="slow: `make kinds` runs this")
+def test_ctrl_c_leaves_no_half_of_it(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    with subprocess.Popen([QUORATE, "hosts", "compose", str(lab)], stderr=subprocess.PIPE, text=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) as maker:  # fmt: skip
+        poll(lambda: (lab / "image").exists() or maker.poll() is not None, wait_s=900.0, pause_s=0.005)
+        maker.send_signal(signal.SIGINT)
+        _, said = maker.communicate(timeout=60)
+    assert (maker.returncode, "stopped by Ctrl-C" in said) == (255, True), said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -64,7 +64,8 @@ FAULTS = (
     ("partition", 'shape = "isolate"', 0.5, 1.5),
     ("delay", 'targets = "one"\ndelay_ms = 20', 1.0, 1.5),
     ("rate", 'targets = "one"\nrate_kbit = 16', 1.5, 1.5),
-    ("clock", 'targets = "all"\noffset_ms = 300', 2.0, 3.0),
+    ("clock", 'targets = "all"\noffset_ms = 300\ndrift_s = 2', 2.0, 3.0),
+    ("loss", 'targets = "one"\nclients = "both"\nshare = 0.5', 2.5, 4.0),
     ("pause", 'targets = "one"', 3.0, 1.0),
     ("power-loss", 'targets = "all"', 4.5, 0.3),
     ("slow-disk", 'targets = "one"', 5.5, 1.0),
@@ -228,7 +229,7 @@ def whole_s(tmp_path_factory: pytest.TempPathFactory) -> Iterator[float]:
 
 def test_the_plan_has_faults_of_every_means() -> None:
     """What is put into the kernel, into processes and onto disks has to be taken out again: all of it is in the plan."""
-    assert {kind for kind, *_ in FAULTS} >= {"partition", "delay", "rate", "clock", "pause", "power-loss", "slow-disk"}  # fmt: skip
+    assert {kind for kind, *_ in FAULTS} >= {"partition", "loss", "delay", "rate", "clock", "pause", "power-loss", "slow-disk"}  # fmt: skip
 
 
 @pytest.mark.parametrize("number", range(KILLS))
