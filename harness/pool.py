@@ -1,6 +1,8 @@
-"""Work on several cores, results in the order of the tasks: what is written down does not depend on how many processes there are.
+"""Work in many processes, results in the order of the tasks: what is written down does not depend on how many there are, nor on where.
 
-    tasks ──► at most AHEAD x jobs are handed out ──► process pool ──► results, first task first
+    tasks ──► at most AHEAD x size are handed out ──► executor ──► results, first task first
+                                                         ├─ processes here (`cores`)
+                                                         └─ a Ray cluster (`harness.ray_pool`)
 
 Ctrl-C is for the process that hands out the work: the others do not see it. If it is killed they end at once: nobody would hear of what they do.
 """
@@ -12,7 +14,9 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, parent_process
 from typing import Any, Final, TypeVar
 
@@ -21,29 +25,50 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """`size` tasks are worked on at the same time, by the executor that `open` makes."""
+
+    size: int
+    open: Callable[[], Executor]
+
+
+Jobs = int | Pool  # so many processes of this machine, or others
+
+
+def cores(jobs: int) -> Pool:
+    """So many processes of this machine."""
+    return Pool(jobs, partial(ProcessPoolExecutor, jobs, get_context("spawn"), _stay))
+
+
+def size_of(jobs: Jobs) -> int:
+    """How many tasks are worked on at the same time."""
+    return jobs if isinstance(jobs, int) else jobs.size
+
+
 def in_order(
-    work: Callable[..., R], tasks: Iterable[tuple[T, tuple[Any, ...]] | None], jobs: int
+    work: Callable[..., R], tasks: Iterable[tuple[T, tuple[Any, ...]] | None], jobs: Jobs
 ) -> Generator[tuple[T, R], None, None]:
     """Yield (name, work(*arguments)) for each (name, arguments); None among them: the next is known after another result. Closing the iterator drops what has not begun and waits for the rest."""
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_stay) as pool:
-        waiting: deque[tuple[T, Future[R]]] = deque()
-        following = iter(tasks)
-        try:
-            while True:
-                for task in following:
-                    if task is None:
-                        break
-                    name, arguments = task
-                    waiting.append((name, pool.submit(work, *arguments)))
-                    if len(waiting) >= AHEAD * jobs:
-                        break
-                if not waiting:
-                    return
-                name, future = waiting.popleft()
-                yield name, future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = cores(jobs) if isinstance(jobs, int) else jobs
+    executor = pool.open()
+    waiting: deque[tuple[T, Future[R]]] = deque()
+    following = iter(tasks)
+    try:
+        while True:
+            for task in following:
+                if task is None:
+                    break
+                name, arguments = task
+                waiting.append((name, executor.submit(work, *arguments)))
+                if len(waiting) >= AHEAD * pool.size:
+                    break
+            if not waiting:
+                return
+            name, future = waiting.popleft()
+            yield name, future.result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _stay() -> None:

@@ -20,6 +20,7 @@ EXPECTED = {
 NOT_RUN_HERE = re.compile(
     r"make |quorate hosts|--world hosts|quorate node|quorate cluster status|redis-cli|quorate demo|^vagrant |^docker-compose |^\. |sudo |^scripts/"
     r"|pip install|export KNOSSOS|--engine knossos|QUORATE_KNOSSOS"
+    r"|^ray |--ray "  # tests/sim/test_ray_pool.py
 )
 SEED = {"quorum": "2"}  # the violation takes luck, as its head says
 

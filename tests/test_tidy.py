@@ -57,6 +57,7 @@ EDGE = (
     "harness/plan",
     "harness/pool.py",
     "harness/provision/",
+    "harness/ray_pool.py",
     "harness/recorder.py",
     "harness/report/",
     "harness/results.py",

@@ -29,7 +29,7 @@ from harness.campaign.shape import Shape, shape_of
 from harness.hosted import HOSTS, SIM, TRIES_MAX, Place, run_on_hosts
 from harness.made import Made
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
-from harness.pool import in_order
+from harness.pool import Jobs, in_order
 from harness.results import CRASH, INFRASTRUCTURE, OK, VIOLATION, judge_claim
 from harness.search.finding import Target, targets
 from harness.simulate import simulate_run
@@ -139,10 +139,11 @@ def forget(ledger: Ledger, folder: Path, before: int) -> None:
 
 
 def go(
-    campaign: Campaign, ledger: Ledger, night: Night, jobs: int, stop: Callable[[], bool], tell: Callable[[Record], None],
+    campaign: Campaign, ledger: Ledger, night: Night, jobs: Jobs, stop: Callable[[], bool], tell: Callable[[Record], None],
     *, folder: Path = Path(),
 ) -> int:  # fmt: skip
     """Make what is missing, or until `stop()` says so after a run; how many are missing then. `folder` is the ledger's."""
+    here = jobs if isinstance(jobs, int) else 1  # hosts are made on this machine, of a cluster's one only
     places = {item.name: item.place for item in campaign.items}
     missing = list(todo(campaign, ledger, night))
     left = len(missing)
@@ -152,7 +153,9 @@ def go(
             (name, (night.number, name, run, dump_plan(plan), places[name], folder))
             for name, run, plan in tonight
         )
-        with closing(in_order(run_one, tasks, min(jobs, len(tonight)) or 1)) as made:
+        few = min(here, len(tonight)) or 1
+        where = few if hosted or isinstance(jobs, int) else jobs
+        with closing(in_order(run_one, tasks, where)) as made:
             for _, record in made:
                 ledger.add(record)
                 left -= 1

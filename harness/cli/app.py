@@ -27,6 +27,14 @@ for _point in entry_points(group="quorate.commands"):  # what installed systems 
     app.add_typer(_point.load(), name=_point.name)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="On the Ray cluster whose head is there, not here (extra \\[cluster]).",
+        metavar="HOST:PORT",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Where run folders go.", metavar="FOLDER")]
 
 
@@ -147,6 +155,7 @@ def check(
             help="The verdict if nothing succeeded: unknown, or valid as other checkers say.", metavar="V"
         ),
     ] = "unknown",
+    ray: Ray = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why, operation by operation.")] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write one HTML page of the verdicts too.", metavar="OUT.HTML")
@@ -155,8 +164,7 @@ def check(
 ) -> int:
     """Judge recorded histories: is there an order of the operations that a single copy could have produced?
 
-    The exit status is that of the worst file: INVALID (1), then a crash or bad input (255, 254), then UNKNOWN (2), then VALID (0). A file that
-    cannot be read is said on stderr, and the others are judged all the same.
+    Exit status: the worst file's, of INVALID 1, a crash 255, bad input 254, UNKNOWN 2, VALID 0. A file that cannot be read does not stop the others.
 
     Examples:
 
@@ -171,7 +179,7 @@ def check(
     from harness.cli.check import Options, check_files
 
     options = Options(model, form, engine, timeout, memory, initial, key_by, explain, vacuous)
-    return check_files(files, options, json=json, report=report)
+    return check_files(files, options, ray=ray, json=json, report=report)
 
 
 @app.command()

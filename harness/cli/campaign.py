@@ -33,8 +33,10 @@ from harness.cli.campaign_estimate import estimate_campaign, told_before
 from harness.cli.campaign_small import make_small, smallest_of
 from harness.cli.console import STYLES, emit, out, readable, say, stoppable, waiting
 from harness.cli.search import seconds
+from harness.cli.workers import workers
 from harness.hosted import cleaned
 from harness.plan import PlanError, dump_plan, load_plan
+from harness.pool import size_of
 from harness.results import OK
 from harness.runs import write_text
 from harness.search.shrink import Size
@@ -43,27 +45,32 @@ LEDGER = "campaign.sqlite"
 
 
 def run_campaign(
-    path: Path, jobs: int, budget: str | None, folder: Path, *, estimate: bool, json: bool
+    path: Path, jobs: int, ray: str | None, budget: str | None, folder: Path, *, estimate: bool, json: bool
 ) -> int:
     """Go on with the night that was cut off, or begin the next. Ctrl-C ends it as a budget does."""
-    if jobs < 0:
-        raise PlanError("--jobs is 0 (one for each core) or more")
     campaign = load_campaign(readable(path))
     for item in campaign.items:
         item.refuse()
-    limit_s, begin_s, jobs = seconds(budget or campaign.budget), time.monotonic(), jobs or os.cpu_count() or 1
+    limit_s, begin_s = seconds(budget or campaign.budget), time.monotonic()
     if campaign.shrink:
         seconds(campaign.shrink)
 
+    plans = [item.plan for item in campaign.items]
     if estimate:
-        return estimate_campaign(campaign, folder / LEDGER, jobs, limit_s, json=json)
+        with workers(jobs, ray, plans) as where:
+            return estimate_campaign(campaign, folder / LEDGER, size_of(where), limit_s, json=json)
 
     def over() -> bool:
         return time.monotonic() - begin_s > limit_s
 
     hosted = any(item.place is not None for item in campaign.items)
-    with opened(folder / LEDGER, make=True) as ledger, cleaned(hosted), stoppable():
-        told_before(campaign, ledger, jobs, limit_s, quiet=json)
+    with (
+        workers(jobs, ray, plans) as where,
+        opened(folder / LEDGER, make=True) as ledger,
+        cleaned(hosted),
+        stoppable(),
+    ):
+        told_before(campaign, ledger, size_of(where), limit_s, quiet=json)
         night = ledger.begin(now(), version("quorate"))
         stopped = False
         total, done, bad = sum(item.runs for item in campaign.items), len(ledger.made(night.number)), 0
@@ -76,13 +83,13 @@ def run_campaign(
                 tick(done / total, f"{done:,} of {total:,} runs, {bad} not ok, {past_s * (total - done) / done:.0f} s left")  # fmt: skip
 
             try:
-                left = go(campaign, ledger, night, jobs, over, tell, folder=folder)  # fmt: skip
+                left = go(campaign, ledger, night, where, over, tell, folder=folder)  # fmt: skip
             except KeyboardInterrupt:
                 stopped = True
                 left = len(list(todo(campaign, ledger, night)))
                 say(f"stopped; the same command goes on with the {left} runs that are missing")
         if campaign.shrink and not stopped and not over():
-            make_small(new_plans(campaign, ledger, folder), folder, seconds(campaign.shrink), jobs, over, quiet=json)  # fmt: skip
+            make_small(new_plans(campaign, ledger, folder), folder, seconds(campaign.shrink), jobs or os.cpu_count() or 1, over, quiet=json)  # fmt: skip
         if not left:
             ledger.end(night, now())
             forget(ledger, folder, night.number + 1 - campaign.keep_nights)

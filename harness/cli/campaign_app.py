@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import Json
+from harness.cli.app import Json, Ray
 from harness.cli.configuration_app import app as app
 
 campaign = typer.Typer(help="Many runs night after night: what is new, what is rare, what is resolved.", rich_markup_mode="rich")  # fmt: skip
@@ -27,6 +27,7 @@ def campaign_run(
     budget: Annotated[
         str | None, typer.Option(help="The longest it may take, in place of the file's.", metavar="TIME")
     ] = None,
+    ray: Ray = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Make nothing; say how long the night will take.")
     ] = False,
@@ -44,7 +45,7 @@ def campaign_run(
     """
     from harness.cli.campaign import run_campaign
 
-    return run_campaign(file, jobs, budget, out, estimate=estimate, json=json)
+    return run_campaign(file, jobs, ray, budget, out, estimate=estimate, json=json)
 
 
 @campaign.command("report")

@@ -10,7 +10,8 @@ stdout has the verdicts, stderr the progress, and one line for each file that co
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +37,9 @@ from harness.cli.console import (
     waiting,
 )
 from harness.plan import PlanError
+from harness.worlds import WorldError
 
+Judge = Callable[[History], Result]
 READ_SHARE: Final = 0.4  # of the time of a history of registers; nobody knows how long a search will take
 
 
@@ -55,7 +58,7 @@ class Options:
     vacuous: str = "unknown"
 
 
-def judge_of(options: Options) -> Callable[[History], Result]:
+def judge_of(options: Options) -> Judge:
     """How to judge a history. PlanError for a model, an engine or a first value there is not, or that do not fit each other."""
     try:
         budget = budget_of(options.timeout_s, options.memory_mb)
@@ -64,13 +67,16 @@ def judge_of(options: Options) -> Callable[[History], Result]:
         raise PlanError(str(error)) from None
 
 
-def check_files(files: Sequence[Path], options: Options, *, json: bool, report: Path | None = None) -> int:
+def check_files(
+    files: Sequence[Path], options: Options, *, ray: str | None, json: bool, report: Path | None = None
+) -> int:
     """Judge each file; the exit status is that of the worst."""
     judge = judge_of(options)
     if report is not None and not report.parent.is_dir():
         raise PlanError(f"--report {report}: there is no directory {report.parent}; make it first")
     done: list[Judged] = []
-    with waiting(f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}", quiet=json) as tick:
+    about = f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}"
+    with placed(judge, options, ray) as judge, waiting(about, quiet=json) as tick:
         for number, path in enumerate(files):
 
             def told(share: float, doing: str, number: int = number, name: str = path.name) -> None:
@@ -92,9 +98,22 @@ def check_files(files: Sequence[Path], options: Options, *, json: bool, report: 
     return min((one.status for one in done), key=PRECEDENCE.index)
 
 
-def judged(
-    path: Path, options: Options, judge: Callable[[History], Result], told: Callable[[float, str], None]
-) -> Judged:
+@contextmanager
+def placed(judge: Judge, options: Options, ray: str | None) -> Iterator[Judge]:
+    """The judgement, made here or with the keys on a cluster."""
+    if ray is None:
+        yield judge
+        return
+    from harness.keyed_pool import by_key, spread
+    from harness.ray_pool import ray_pool
+
+    if not by_key(options.model, options.engine):
+        raise PlanError(f"--ray spreads keys, and {options.model!r} by the engine {options.engine!r} is not judged key by key; leave it out")  # fmt: skip
+    with ray_pool(ray) as pool:
+        yield spread(judge, pool)
+
+
+def judged(path: Path, options: Options, judge: Judge, told: Callable[[float, str], None]) -> Judged:
     """Judge one file, whatever happens. `told` hears how far it is: a share from 0 to 1, and in words what is being done."""
     began = time.perf_counter()
     try:
@@ -110,6 +129,8 @@ def judged(
             time.perf_counter() - began,
             BAD_INPUT,
         )
+    except WorldError:
+        raise  # the cluster cannot do the work, of no file
     except Exception as error:
         report_crash(error, debug=False)
         return failed(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import Json
+from harness.cli.app import Json, Ray
 from harness.cli.search_app import app as app
 
 
@@ -19,6 +19,7 @@ def matrix(
         str, typer.Option(help="The longest it may take: 90s, 10m, 1h.", metavar="TIME")
     ] = "1h",
     jobs: Annotated[int, typer.Option(help="Processes that run at the same time; 0: one for each core.")] = 0,
+    ray: Ray = None,
     out: Annotated[
         Path, typer.Option(help="Where it is written; the same folder goes on.", metavar="FOLDER")
     ] = Path("matrix"),
@@ -36,7 +37,7 @@ def matrix(
     """
     from harness.cli.matrix import run_matrix
 
-    return run_matrix(file, seeds, budget, jobs, out, json=json)
+    return run_matrix(file, seeds, budget, jobs, ray, out, json=json)
 
 
 @app.command()

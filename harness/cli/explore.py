@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from harness.cli.console import BROKEN, emit, out, readable, say, waiting
 from harness.cli.search import UNKNOWN, seconds
+from harness.cli.workers import workers
 from harness.plan import PlanError, load_plan
 from harness.plan_changes import changed
 from harness.plan_claims import beside, promising
@@ -18,11 +18,11 @@ from harness.search.explore import Exploration, Record
 
 
 def explore_plan(
-    path: Path, runs: int, budget: str, jobs: int, strategy: str, stop: bool, changes: Sequence[str], folder: Path, *, json: bool
+    path: Path, runs: int, budget: str, jobs: int, ray: str | None, strategy: str, stop: bool, changes: Sequence[str], folder: Path, *, json: bool
 ) -> int:  # fmt: skip
     """Explore, and print what came of it. Ctrl-C ends it as a budget does: what was done is kept."""
-    if runs < 1 or jobs < 0:
-        raise PlanError("--runs is 1 or more, --jobs 0 or more")
+    if runs < 1:
+        raise PlanError("--runs is 1 or more")
     limit_s = seconds(budget)
     plan = promising(changed(load_plan(readable(path)), changes, str(path)), beside(path))
     Story(plan, "sim")  # refuses once what every run would
@@ -32,7 +32,7 @@ def explore_plan(
     def over() -> bool:
         return time.monotonic() - begin_s > limit_s or (stop and bool(found))
 
-    with waiting(f"exploring {path.name}, {strategy}", quiet=json) as tick:
+    with workers(jobs, ray, [plan]) as pool, waiting(f"exploring {path.name}, {strategy}", quiet=json) as tick:  # fmt: skip
 
         def tell(record: Record) -> None:
             if record.broken or record.outcome == "crash":
@@ -42,7 +42,7 @@ def explore_plan(
             tick(share, f"{made:,} runs, {made / past_s:.1f}/s, {len(found)} findings")
 
         try:
-            exploration.go(runs, jobs or os.cpu_count() or 1, over, tell)
+            exploration.go(runs, pool, over, tell)
         except KeyboardInterrupt:
             say(f"stopped; the same command goes on after run {len(exploration.records)}")
     summary = exploration.summary()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_text
-import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -11,27 +10,29 @@ from pathlib import Path
 
 from harness.cli.console import BROKEN, emit, out, readable, say, waiting
 from harness.cli.search import UNKNOWN, seconds
+from harness.cli.workers import workers
 from harness.matrix.grid import load_matrix
 from harness.matrix.measure import Measured
 from harness.matrix.merge import Row, merge_cell
 from harness.matrix.page import matrix_page, summary
 from harness.matrix.sweep import Sweep
 from harness.matrix.tables import cells_of, markdown
-from harness.plan import PlanError
 from harness.runs import write_text
 
 SHOWN = (0, 1, 2, 3, 5, 6, 8, 9)  # the columns that a terminal has room for
 
 
-def run_matrix(path: Path, seeds: int | None, budget: str, jobs: int, folder: Path, *, json: bool) -> int:
+def run_matrix(
+    path: Path, seeds: int | None, budget: str, jobs: int, ray: str | None, folder: Path, *, json: bool
+) -> int:
     """Sweep and write. Ctrl-C ends it as a budget does: the same command goes on."""
-    if jobs < 0:
-        raise PlanError("--jobs is 0 (one for each core) or more")
     limit_s = seconds(budget)
     with waiting(f"reading {path.name}", quiet=json):
         sweep = Sweep(load_matrix(readable(path), seeds), folder)
     begin_s, already = time.monotonic(), len(sweep.records)
-    with waiting(f"{sweep.matrix.name}: {len(sweep.matrix.cells)} cells", quiet=json) as tick:
+    plans = [cell.plan for cell in sweep.matrix.cells if cell.plan is not None]
+    about = f"{sweep.matrix.name}: {len(sweep.matrix.cells)} cells"
+    with workers(jobs, ray, plans) as pool, waiting(about, quiet=json) as tick:
 
         def tell(_: Measured) -> None:
             made, past_s = len(sweep.records) - already, time.monotonic() - begin_s
@@ -39,7 +40,7 @@ def run_matrix(path: Path, seeds: int | None, budget: str, jobs: int, folder: Pa
             tick(len(sweep.records) / sweep.total, f"{len(sweep.records):,} of {sweep.total:,} runs, {left_s:.0f} s left")  # fmt: skip
 
         try:
-            sweep.go(jobs or os.cpu_count() or 1, lambda: time.monotonic() - begin_s > limit_s, tell)
+            sweep.go(pool, lambda: time.monotonic() - begin_s > limit_s, tell)
         except KeyboardInterrupt:
             say(f"stopped; the same command goes on after run {len(sweep.records)}")
     rows = [merge_cell(cell, sweep.of(cell)) for cell in sweep.matrix.cells]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import Json, Out
+from harness.cli.app import Json, Out, Ray
 from harness.cli.app import app as app
 
 
@@ -19,6 +19,7 @@ def explore(
         str, typer.Option(help="The longest it may take: 90s, 10m, 1h.", metavar="TIME")
     ] = "10m",
     jobs: Annotated[int, typer.Option(help="Processes that run at the same time; 0: one for each core.")] = 0,
+    ray: Ray = None,
     strategy: Annotated[
         str,
         typer.Option(
@@ -49,7 +50,7 @@ def explore(
     """
     from harness.cli.explore import explore_plan
 
-    return explore_plan(plan, runs, budget, jobs, strategy, stop, change or [], out, json=json)
+    return explore_plan(plan, runs, budget, jobs, ray, strategy, stop, change or [], out, json=json)
 
 
 @app.command()

@@ -19,7 +19,7 @@ import msgspec
 from harness.matrix.grid import Cell, Matrix
 from harness.matrix.measure import Measured, measure
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
-from harness.pool import in_order
+from harness.pool import Jobs, in_order
 from harness.runs import write_text
 
 
@@ -84,7 +84,7 @@ class Sweep:
         """How many runs there are in all."""
         return self.matrix.seeds * sum(cell.plan is not None for cell in self.matrix.cells)
 
-    def go(self, jobs: int, stop: Callable[[], bool], tell: Callable[[Measured], None]) -> None:
+    def go(self, jobs: Jobs, stop: Callable[[], bool], tell: Callable[[Measured], None]) -> None:
         """Make what is missing, or until `stop()` says so after a run. `tell` is given each record."""
         following = list(self.todo())[len(self.records) :]
         tasks = ((cell.number, (cell.number, dump_plan(plan))) for cell, plan in following)

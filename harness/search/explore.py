@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
-from harness.pool import in_order
+from harness.pool import Jobs, in_order
 from harness.runs import write_text
 from harness.search.finding import targets
 from harness.search.novelty import Orders
@@ -117,7 +117,7 @@ class Exploration:
         """The plan of a run, complete: `quorate replay` makes the run of it."""
         return replace(self._steering.plan(number), name=f"{self.plan.name}-{number}")
 
-    def go(self, runs: int, jobs: int, stop: Callable[[], bool], tell: Callable[[Record], None]) -> None:
+    def go(self, runs: int, jobs: Jobs, stop: Callable[[], bool], tell: Callable[[Record], None]) -> None:
         """Make runs until there are `runs` in all, or `stop()` says so after one. `tell` is given each record."""
         with self._file.open("ab") as file, closing(in_order(run_one, self._tasks(runs), jobs)) as made:
             for number, done in made:
