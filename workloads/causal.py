@@ -10,7 +10,7 @@
                  read k -> n
 
 After the heal every thread reads every key, which repairs what is behind. Then come the reads that count (`final-read`)
-and, once for each key, a `digest` of what every replica holds (KV.RAW).
+and, for each key, a `digest` of what every replica holds (KV.RAW): again, through whichever node, until all of them have answered, eight times at most.
 
 What a removal has seen must be told exactly, or the checker would be wrong. So a context is used only when no add is in
 progress that had begun before its read ended: then the dots in it are those of finished adds, and of adds of unknown
@@ -24,7 +24,19 @@ from typing import Any, Final
 
 from checkers.op import Op, Type
 from harness.client import Channel
-from harness.generator import Context, GeneratorLike, each_thread, numbered, op, phases, sleep
+from harness.generator import (
+    Context,
+    GeneratorLike,
+    delay,
+    each_thread,
+    limit,
+    numbered,
+    op,
+    phases,
+    repeat,
+    sleep,
+    until_ok,
+)
 from harness.workload import Workload
 from kvstore.client import StoreClient, StoreError
 from workloads.options import Option, parse
@@ -51,6 +63,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
 }
 
 
+DIGESTS_MAX: Final = 8  # tries for a key
+DIGEST_DELAY_S: Final = 0.3  # between two of them
 Dot = tuple[bytes, int, int]
 
 
@@ -116,7 +130,9 @@ class CausalClient:
             if op.f in ("read", "final-read"):
                 return op.ok(await self.read(op, key))
             if op.f == "digest":
-                return op.ok(await self.digest(key))
+                views = await self.digest(key)
+                silent = [node for node, view in sorted(views.items()) if view is None]
+                return op.fail(f"these nodes did not answer: {', '.join(silent)}") if silent else op.ok(views)
             return op.ok(await self.update(op, key))
         except StoreError as error:
             if error.definite or op.f in ("read", "final-read", "digest"):
@@ -292,7 +308,13 @@ def _final(board: Board, settle_s: float) -> GeneratorLike:
     def over(f: str) -> GeneratorLike:
         return numbered(lambda n, _: op(f, n) if n <= board.key_max else None)
 
-    return phases(each_thread(over("read")), sleep(settle_s), each_thread(over("final-read")), over("digest"))
+    def digest(n: int, _: Context) -> GeneratorLike:
+        again = delay(DIGEST_DELAY_S, limit(DIGESTS_MAX, repeat(op("digest", n))))
+        return until_ok(again) if n <= board.key_max else None
+
+    return phases(
+        each_thread(over("read")), sleep(settle_s), each_thread(over("final-read")), numbered(digest)
+    )
 
 
 def _make(
