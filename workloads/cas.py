@@ -143,14 +143,14 @@ class CasClient(KeyClient):
 class CounterClient(KeyClient):
     """add, read. An add is tried up to TRIES times under one request id, in the time one request may take."""
 
-    _requests = 0
-
     async def do(self, op: Op, key: bytes) -> Any:
         """See the head of this file."""
         if op.f == "read":
             return int(await self._store.get(key) or 0)
-        self._requests += 1
-        rid = f"{op.process}:{self._requests}".encode()
+        rid = b"%d-%d" % (
+            op.index,
+            op.time_ns,
+        )  # not of the client: it connects anew, and begins to count again
         share_ms = b"%d" % max(1000 * self._timeout_s / (TRIES + 1), 1)
         command = (b"KV.INCR", key, b"%d" % op.value, b"RID", rid, b"TIMEOUT", share_ms)
         doubt: StoreError | None = None

@@ -237,7 +237,6 @@ class CounterClient(CausalClient):
 
     prefix = b"counter"
     updates = ("add",)
-    _requests = 0
 
     async def read(self, op: Op, key: bytes) -> int:
         """The sum."""

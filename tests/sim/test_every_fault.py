@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import Plan, load_plan
+from harness.plan import FaultPlan, Plan, load_plan
 from harness.plan_options import FAULT_OPTIONS
 from harness.simulate import simulate_run
 
-PLAN = load_plan(Path(__file__).parents[2] / "examples" / "long" / "everything.toml")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PLAN = load_plan(EXAMPLES / "long" / "everything.toml")
 
 
 def test_the_plan_has_every_fault_but_the_one_that_no_replica_can_survive() -> None:
@@ -33,6 +34,15 @@ def test_the_beginning_of_a_run_keeps_its_claim(mode: str, workload: str, claim:
     assert {"restore", "kill", "partition", "pause", "clock"} <= {
         each["kind"] for each in run.faults if each["bit"]
     }
+
+
+def test_a_client_that_connects_anew_uses_no_request_id_again() -> None:
+    """Restarted nodes end connections definitely, so the process goes on: its next add was taken for one of before, and counted as acknowledged."""
+    restarts = FaultPlan(kind="rolling-restart", start_s=0.5, every_s=9.0, for_s=1.0)
+    base = load_plan(EXAMPLES / "counter.toml")
+    run = simulate_run(replace(base, time_limit_s=4.0, rate=40.0, faults=(restarts,)), 1)
+    assert run.results["claims"]["counter-exact"]["verdict"] == "valid"
+    assert run.faults[0]["bit"]
 
 
 @pytest.mark.slow
