@@ -70,8 +70,10 @@ def show(summary: dict[str, Any], past_s: float, folder: Path) -> None:
         f"{summary['runs']:,} runs ({outcomes}), {summary['ops']:,} operations, {summary['virtual_s']:,.0f} virtual seconds; "
         f"{summary['cpu_s']:,.0f} s of processor, {past_s:,.0f} s now", soft_wrap=True,
     )  # fmt: skip
-    if summary["orders"]:
+    if summary.get("orders"):
         console.print(f"{summary['orders']:,} orders of messages at a node seen, each counted once")
+    if summary.get("supports"):
+        console.print(f"{summary['supports']:,} supports of answers written down, to aim faults at")
     if summary["findings"]:
         table = Table("finding", "runs", "first", "make it small")
         for each in summary["findings"]:

@@ -23,7 +23,7 @@ def explore(
     strategy: Annotated[
         str,
         typer.Option(
-            help="seeds: the plan under one seed after the other; swarm: variations of it; pct: its messages scheduled by priorities; points: faults when a node comes to a point; novelty: changes of runs in which something new happened."
+            help="seeds: the plan under one seed after the other; swarm: variations of it; pct: its messages scheduled by priorities; points: faults when a node comes to a point; novelty: changes of runs in which something new happened; lineage: faults on the nodes that an answer rests on."
         ),
     ] = "seeds",
     stop: Annotated[bool, typer.Option("--stop", help="Stop at the first finding.")] = False,

@@ -22,8 +22,7 @@ from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
 from harness.runs import write_text
 from harness.search.finding import targets
-from harness.search.novelty import Orders
-from harness.search.steering import steering
+from harness.search.steering import WATCHERS, steering
 from harness.simulate import simulate_run
 
 
@@ -46,12 +45,12 @@ class Record:
     new: tuple[int, ...] = ()
 
 
-def run_one(text: str, number: int, watched: bool = False) -> Record:
-    """Make one run of its plan, in whichever process. `watched`: its record has all features it shows."""
+def run_one(text: str, number: int, watched: str = "") -> Record:
+    """Make one run of its plan, in whichever process. `watched`: by which of WATCHERS; its record has all that is seen."""
     begin_s = time.process_time()
-    plan, orders = parse_plan(text, "the plan"), Orders()
+    plan, watcher = parse_plan(text, "the plan"), WATCHERS[watched]() if watched else None
     try:
-        run = simulate_run(plan, on_world=orders.open) if watched else simulate_run(plan)
+        run = simulate_run(plan, on_world=watcher.open) if watcher else simulate_run(plan)
     except Exception as error:  # of the harness or the system: a finding of its own kind
         reason = f"{type(error).__name__}: {error}"
         return Record(number, plan.seed, "crash", (), reason, 0, 0.0, "", time.process_time() - begin_s)
@@ -65,7 +64,7 @@ def run_one(text: str, number: int, watched: bool = False) -> Record:
         virtual_s=plan.time_limit_s,
         digest=sha256(run.lines + run.fault_lines + run.results["trace"].encode()).hexdigest()[:32],
         cpu_s=round(time.process_time() - begin_s, 4),
-        new=orders.features(),
+        new=watcher.features(run.start_s) if watcher else (),
     )
 
 
@@ -129,7 +128,7 @@ class Exploration:
                 if stop():
                     return
 
-    def _tasks(self, runs: int) -> Iterator[tuple[int, tuple[str, int, bool]] | None]:
+    def _tasks(self, runs: int) -> Iterator[tuple[int, tuple[str, int, str]] | None]:
         """The runs to make; None as long as the next depends on what is under way."""
         for number in range(len(self.records), runs):
             while not self._steering.ready(number):
@@ -140,6 +139,11 @@ class Exploration:
         self.records.append(record)
         if record.broken or record.outcome == "crash":
             write_text(self.finding(record), dump_plan(self.plan_of(record.number)))
+
+    def _learned(self) -> dict[str, int]:
+        """How much was seen of what the strategy learns from, under its name; nothing of one that does not learn."""
+        seen = sum(len(record.new) for record in self.records)
+        return {self._steering.watches: seen} if self._steering.watches else {}
 
     def finding(self, record: Record) -> Path:
         """Where the plan of a finding is."""
@@ -160,7 +164,7 @@ class Exploration:
             "virtual_s": sum(record.virtual_s for record in self.records),
             "cpu_s": round(sum(record.cpu_s for record in self.records), 2),
             "ops": sum(record.ops for record in self.records),
-            "orders": sum(len(record.new) for record in self.records),
+            **self._learned(),
             "findings": [
                 {
                     "what": what,

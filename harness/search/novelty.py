@@ -8,7 +8,6 @@
                  a fault earlier or later, left out, once more, on other nodes
 
 The order in which messages reach a node is the part of the happens-before relation that faults and delays decide. Every change is in the plan: [tape], [[strokes]].
-Runs come in generations; one learns from those before it only, so which run a number means does not depend on how many processes there are.
 After Meng et al., "Greybox fuzzing of distributed systems" (Mallory), CCS 2023, without its learning of which fault to choose.
 """
 
@@ -27,12 +26,11 @@ from harness.nemesis.schedule import timetable
 from harness.plan import Plan
 from harness.plan_script import NS, Stroke
 from harness.plan_tape import ALL, Cut
+from harness.search.generations import FRESH, Generations
 from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.net import ARRIVED, CUT
-from harness.worlds.sim.tape import stream, streams_of
+from harness.worlds.sim.tape import streams_of
 
-GENERATION: Final = 8
-FRESH: Final = 0.25  # share of the runs after the first generation that have a new seed and no parent
 DRAWS: Final = {"net": 15.0, "generator": 4.0, "node": 0.5}
 """About how many draws a stream gives for each operation of the run: where it may be cut."""
 _AGAIN, _LOST = 1 << 30, 1 << 29  # of a label: the node has begun a new life; the message was cut off
@@ -67,47 +65,35 @@ class Orders:
         self._last[dst] = second, label
         self._orders.add((first, second, label))
 
-    def features(self) -> tuple[int, ...]:
+    def features(self, start_s: float) -> tuple[int, ...]:
         """A hash for each order of three."""
         return tuple(sorted(crc32(struct.pack("<3I", *order)) for order in self._orders))
 
 
-class Novelty:
+class Novelty(Generations):
     """The search: which run is next, and what is learned from each."""
 
-    watches = True
+    name = "novelty"
+    watches = "orders"
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        super().__init__(plan)
         self._seen: set[int] = set()
-        self._learned = 0
         self._corpus: list[tuple[int, int, int]] = []  # (number, new features, operations) of runs with some
-        self._plans: dict[int, Plan] = {}
 
-    def ready(self, number: int) -> bool:
-        """Whether all has been learned that this run is drawn from."""
-        return self._learned >= number - number % GENERATION
-
-    def learn(self, number: int, ops: int, seen: Sequence[int]) -> tuple[int, ...]:
-        """What is new of what a run has shown. Runs are learned from in order."""
-        self._learned = number + 1
+    def keep(self, number: int, ops: int, seen: Sequence[int]) -> tuple[int, ...]:
+        """What no run before has shown."""
         new = tuple(feature for feature in seen if feature not in self._seen)
         self._seen.update(new)
         if new:
             self._corpus.append((number, len(new), ops))
         return new
 
-    def plan(self, number: int) -> Plan:
-        """The plan of a run: a new seed, or a parent with changes."""
-        if number not in self._plans:
-            self._plans[number] = self._made(number)
-        return self._plans[number]
-
-    def _made(self, number: int) -> Plan:
-        rng = stream(self._plan.seed, f"novelty/{number}")
-        parents = [each for each in self._corpus if each[0] < number - number % GENERATION]
+    def child(self, before: int, rng: random.Random) -> Plan | None:
+        """A run that had something new, with changes."""
+        parents = [each for each in self._corpus if each[0] < before]
         if not parents or rng.random() < FRESH:
-            return replace(self._plan, seed=self._plan.seed + number)
+            return None
         ((parent, _, ops),) = rng.choices(parents, [1 + log2(new) for _, new, _ in parents])
         plan = self.plan(parent)
         for _ in range(rng.randint(1, 3)):

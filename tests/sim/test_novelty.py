@@ -12,7 +12,8 @@ import pytest
 
 from harness.plan import FaultPlan, Plan, dump_plan, load_plan, parse_plan
 from harness.search.explore import Exploration, run_one
-from harness.search.novelty import GENERATION, Novelty, Orders, restruck, spliced
+from harness.search.generations import GENERATION
+from harness.search.novelty import Novelty, Orders, restruck, spliced
 from harness.search.steering import NAMES, steering
 from harness.simulate import simulate_run
 from harness.worlds.sim import stream
@@ -28,14 +29,14 @@ from harness.simulate import simulate_run
 
 orders = Orders()
 simulate_run(load_plan(sys.argv[1]), on_world=orders.open)
-print(orders.features())
+print(orders.features(0.0))
 """
 
 
 def features(plan: Plan) -> set[int]:
     orders = Orders()
     simulate_run(plan, on_world=orders.open)
-    return set(orders.features())
+    return set(orders.features(0.0))
 
 
 def test_features_are_the_same_whatever_the_order_of_hashes(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_run_means_the_same_by_number_whatever_is_asked_first(name: str) -> No
 
 def test_only_a_search_that_learns_has_features_written_down() -> None:
     assert run_one(dump_plan(PLAN), 0).new == ()
-    assert len(run_one(dump_plan(PLAN), 0, True).new) > 100
+    assert len(run_one(dump_plan(PLAN), 0, "orders").new) > 100
 
 
 @pytest.mark.slow
