@@ -132,7 +132,7 @@ def test_faults_are_moved_left_out_repeated_and_turned() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_means_the_same_by_number_whatever_is_asked_first(name: str) -> None:
-    forth, back = steering(name, PLAN), steering(name, PLAN)
+    forth, back = steering(name, KILLS), steering(name, KILLS)
     assert [forth.plan(number) for number in range(5)] == [back.plan(number) for number in (4, 3, 2, 1, 0)][::-1]  # fmt: skip
 
 
