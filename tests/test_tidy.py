@@ -34,7 +34,6 @@ EDGE = (
     "kvstore/bundle.py",
     "kvstore/client.py",
     "kvstore/client_pool.py",
-    "harness/pool.py",
     "kvstore/cluster_cli.py",
     "kvstore/cluster_client.py",
     "kvstore/sync_client.py",

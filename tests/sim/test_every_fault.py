@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +20,20 @@ PLAN = load_plan(EXAMPLES / "long" / "everything.toml")
 
 def test_the_plan_has_every_fault_but_the_one_that_no_replica_can_survive() -> None:
     assert set(PLAN.fault_kinds) == FAULT_OPTIONS.keys() - {"lying-fsync"}
+
+
+@pytest.mark.slow
+def test_a_turn_of_all_modes_is_judged_and_keeps_its_claims(tmp_path: Path) -> None:
+    program = [sys.executable, "benchmarks/correct_seeds.py", "--runs", "10", "--jobs", "1", "--out", str(tmp_path / "seeds.jsonl")]  # fmt: skip
+    done = subprocess.run(program, cwd=EXAMPLES.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "seeds.jsonl").read_text().splitlines()]
+    assert len({line["mode"] for line in lines}) == 10
+    assert sum(set(line["claims"].values()) == {"valid"} for line in lines) >= 8
+    assert len({kind for line in lines for kind in line["bit"]}) > 12
+    again = subprocess.run([*program, "--seed", "2"], cwd=EXAMPLES.parent, capture_output=True, text=True)
+    assert again.returncode == 1
+    assert "is of other modes or another seed" in again.stderr
 
 
 def plan(mode: str, workload: str, claim: str) -> Plan:
