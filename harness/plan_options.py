@@ -17,6 +17,8 @@ BETWEEN_NODES: Mapping[str, Any] = {"shape": SHAPES, "targets": TARGETS}
 """Which links a fault is of: those that a partition of the shape would cut, or all of the targets."""
 LINKS: Mapping[str, Any] = {**BETWEEN_NODES, grudges.CLIENTS: grudges.WAYS}
 """The same, or in place of links between nodes those of the targets with their clients."""
+CHECKSUM, WRONG, RIGHT = "checksum", "wrong", "right"
+"""What a corrupted packet's checksum is: wrong (if the plan does not say), or right again."""
 POINT = "point"
 """The name of a point of the system that a node has to come to before the fault begins."""
 DRIFT, STROBE = "drift_s", "strobe_ms"
@@ -28,6 +30,9 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "reset": {**LINKS, "share": float},
     "rate": {**BETWEEN_NODES, "rate_kbit": float},
     "delay": {**LINKS, "delay_ms": float, "jitter_ms": float},
+    "duplicate": {**BETWEEN_NODES, "share": float},
+    "reorder": {**BETWEEN_NODES, "share": float, "delay_ms": float},
+    "corrupt": {**BETWEEN_NODES, "share": float, CHECKSUM: (WRONG, RIGHT)},
     "kill": {"targets": TARGETS},
     "power-loss": {"targets": TARGETS},
     "power-off": {"targets": TARGETS},
@@ -55,6 +60,9 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "reset": {"share": 0.05},
     "rate": {"rate_kbit": 32.0},
     "delay": {"delay_ms": 100.0, "jitter_ms": 0.0},
+    "duplicate": {"share": 0.2},
+    "reorder": {"share": 0.2, "delay_ms": 20.0},
+    "corrupt": {"share": 0.05},
 }
 """Faults of links other than partitions, and what their options are when a plan does not say."""
 DISK_KINDS = ("power-loss", "power-off", "disk-full", "read-only", "io-error", "slow-disk", "lying-fsync")

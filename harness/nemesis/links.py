@@ -8,6 +8,11 @@ reset       answered, each with probability `share`, by a     some were
             reset of their connection
 rate        let through at `rate_kbit`                        some had to wait
 delay       held for `delay_ms` ± `jitter_ms`                 some were, for that long on average
+duplicate   doubled, each with probability `share`            some were
+reorder     held for `delay_ms`, each with probability        some were overtaken
+            `share`, while others pass them
+corrupt     changed by one bit, each with probability         some were
+            `share`; their `checksum` is wrong, or right
 
     detail: grudge = {n2: [n1, n3]} ──► Trouble ──► world.disturb … world.relieve ──► {"n1->n2": (seen, hit)}
 
@@ -17,13 +22,24 @@ its peers still has to answer them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from harness.nemesis.faults import Fault
 from harness.nemesis.grudges import Grudge, names
-from harness.plan_options import LINK_DEFAULTS
+from harness.plan_options import CHECKSUM, LINK_DEFAULTS, RIGHT
 from harness.worlds import World
-from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touches, Trouble
+from harness.worlds.trouble import (
+    CORRUPT,
+    DELAY,
+    DROP,
+    DUPLICATE,
+    RATE,
+    REORDER,
+    RESET,
+    Touches,
+    Trouble,
+)
 
 DELAY_TOLERANCE_MS: Final = 1.0
 
@@ -37,7 +53,7 @@ class LinkFault(Fault):
 
     def trouble(self) -> Trouble:
         """What happens to packets."""
-        asked = {name: self.option(name) for name in self.asks}
+        asked: dict[str, Any] = {name: self.option(name) for name in self.asks}
         return Trouble(number=self.number, kind=self.act, links=self.links(), **asked)
 
     def links(self) -> Grudge:
@@ -116,4 +132,31 @@ class Delay(LinkFault):
             self.bit, self.note = False, f"packets were held for {held_ms:.1f} ms on average only"
 
 
-KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in (Partition, Loss, Reset, Rate, Delay)}
+class Duplicate(LinkFault):
+    """Some packets arrive twice. TCP takes the second away; who speaks UDP, and a simulated node, gets both."""
+
+    kind = "duplicate"
+    act, asks, told = DUPLICATE, ("share",), "doubled"
+
+
+class Reorder(LinkFault):
+    """Some packets are overtaken by those behind them. TCP puts them in order, and is late by that."""
+
+    kind = "reorder"
+    act, asks, told = REORDER, ("share", "delay_ms"), "overtaken"
+
+
+class Corrupt(LinkFault):
+    """One bit of some packets is flipped. With a wrong checksum they are lost; with the right one the bit reaches the system."""
+
+    kind = "corrupt"
+    act, asks, told = CORRUPT, ("share",), "corrupted"
+
+    def trouble(self) -> Trouble:
+        """With what becomes of the checksum."""
+        return replace(super().trouble(), mends_checksum=self.detail.get(CHECKSUM) == RIGHT)
+
+
+KINDS: Final[dict[str, Any]] = {
+    kind.kind: kind for kind in (Partition, Loss, Reset, Rate, Delay, Duplicate, Reorder, Corrupt)
+}

@@ -18,7 +18,7 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import CLIENTS, SHAPES, around, to_clients
 from harness.plan import FaultPlan
-from harness.plan_options import DRIFT, LINK_KINDS, POINT, PRIMARIES, STRENGTHS, STROBE
+from harness.plan_options import CHECKSUM, DRIFT, LINK_KINDS, POINT, PRIMARIES, STRENGTHS, STROBE
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -48,28 +48,29 @@ def draw_stroke(
         hit = tuple(node for node in nodes if grudge.get(node))
         return hit, {
             "shape": shape,
+            **_words(options),
             **strength(fault),
             "grudge": {node: sorted(grudge[node]) for node in hit},
         }
     targets = options.get("targets", DEFAULT_TARGETS)
     if targets == PRIMARIES:
         drawn = {"offset_ms": draw_offset_ms(fault, rng)} if fault.kind == "clock" else strength(fault)
-        return (), {"targets": targets, **_way(options), **drawn, **_motion(options)}
+        return (), {"targets": targets, **_words(options), **drawn, **_motion(options)}
     chosen = set(rng.sample(list(nodes), how_many(targets, len(nodes))))
     hit = tuple(node for node in nodes if node in chosen)
     if fault.kind in LINK_KINDS:
         meant = to_clients(hit, options[CLIENTS]) if CLIENTS in options else around(hit, nodes)
         links = {node: sorted(sources) for node, sources in meant.items() if sources}
-        return hit, {"targets": targets, **_way(options), **strength(fault), "grudge": links}
+        return hit, {"targets": targets, **_words(options), **strength(fault), "grudge": links}
     if fault.kind != "clock":
         return hit, {"targets": targets, **strength(fault)}
     offsets = {node: draw_offset_ms(fault, rng) for node in hit}
     return hit, {"targets": targets, "offsets_ms": offsets, **_motion(options)}
 
 
-def _way(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Which way of the links with clients is meant, where they are."""
-    return {CLIENTS: options[CLIENTS]} if CLIENTS in options else {}
+def _words(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan says in words of a fault of links: which way of those with clients, what becomes of a checksum."""
+    return {key: options[key] for key in (CLIENTS, CHECKSUM) if key in options}
 
 
 def _motion(options: Mapping[str, Any]) -> dict[str, Any]:

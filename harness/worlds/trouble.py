@@ -6,6 +6,9 @@
     reset   with probability `share` a packet ends its connection: both ends see a reset, what is on its way is lost
     rate    no more than `rate_kbit` go over a link in a second; the others wait, for a second at most, or are dropped
     delay   every packet is `delay_ms` late, give or take `jitter_ms` (uniform)
+    duplicate   with probability `share` a packet arrives twice
+    reorder     with probability `share` a packet is held for `delay_ms`, and others pass it
+    corrupt     with probability `share` one bit of what a packet carries is flipped; its checksum is wrong then, or made `right` again
 
 A world gives back for each link how many packets it saw and how many it touched: the evidence.
 """
@@ -22,6 +25,11 @@ DROP: Final = "drop"
 RESET: Final = "reset"
 RATE: Final = "rate"
 DELAY: Final = "delay"
+DUPLICATE: Final = "duplicate"
+REORDER: Final = "reorder"
+CORRUPT: Final = "corrupt"
+QUEUED: Final = (DELAY, DUPLICATE, REORDER, CORRUPT)
+"""What a host does by a program of ours."""
 QUEUE_S: Final = 1.0  # of a slow link: who would wait longer is dropped
 
 
@@ -47,6 +55,7 @@ class Trouble:
     rate_kbit: float = 0.0
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
+    mends_checksum: bool = False
 
 
 Touches = Mapping[str, Touch]

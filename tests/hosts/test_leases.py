@@ -87,7 +87,7 @@ def on(inventory: Inventory, place: int, script: str) -> str:
 def faults(inventory: Inventory) -> dict[str, int]:
     """How many hosts have rules of ours, slow links, packets that are delayed, a stopped process, a shifted clock."""
     state = f"sed 's/.*) //' /proc/$(cat {RUN_DIRECTORY}/pid)/stat 2>/dev/null | cut -c1"
-    network = f"tc qdisc show | grep -c tbf; iptables -w -t mangle -S | grep -c NFQUEUE; pgrep -fc {RUN_DIRECTORY}/delay-[0-9]"
+    network = f"tc qdisc show | grep -c tbf; iptables -w -t mangle -S | grep -c NFQUEUE; pgrep -fc {RUN_DIRECTORY}/queue-[0-9]"
     script = f"{network}; iptables -w -S | grep -c -e '-j {packets.CHAIN}$'; echo; {state}; cat {RUN_DIRECTORY}/clock-offset 2>/dev/null"
     told = [on(inventory, place, script).split() for place in range(3)]
     return {

@@ -167,14 +167,14 @@ def test_a_delay_is_at_least_what_was_asked_for_and_measured_as_such(five: Inven
         assert set(did) == {"n1->n2"}
         assert did["n1->n2"].hit >= 5
         assert did["n1->n2"].held_ms >= 60
-        assert await asyncio.to_thread(on, five, "n2", "pgrep -f [d]elay-0/daemon") == ""
+        assert await asyncio.to_thread(on, five, "n2", "pgrep -f [q]ueue-0/daemon") == ""
 
     in_world(five, story)
 
 
 def left(five: Inventory, node: str) -> str:
     """What is still there of troubles."""
-    look = "iptables -w -S; iptables -w -t mangle -S; tc qdisc show; pgrep -af [d]elay-[0-9]/daemon"
+    look = "iptables -w -S; iptables -w -t mangle -S; tc qdisc show; pgrep -af [q]ueue-[0-9]/daemon"
     words = (packets.CHAIN, "htb", "tbf", "daemon.py")
     return "".join(line for line in on(five, node, look).splitlines(True) if any(word in line for word in words))  # fmt: skip
 
@@ -246,7 +246,8 @@ def test_what_a_host_cannot_do_is_refused_before_anything_runs(
     ("kind", "more"),
     [
         ("loss", "share = 0.3"), ("flapping", "down_ms = 400\nup_ms = 400"), ("reset", "share = 0.1"), ("rate", "rate_kbit = 16"),
-        ("delay", "delay_ms = 20\njitter_ms = 5"),
+        ("delay", "delay_ms = 20\njitter_ms = 5"), ("duplicate", "share = 0.3"), ("reorder", "share = 0.3"), ("corrupt", "share = 0.1"),
+        ("corrupt", 'share = 0.05\nchecksum = "right"'),
     ],
 )  # fmt: skip
 def test_the_same_plan_bites_in_both_worlds(kind: str, more: str, five: Inventory, tmp_path: Path) -> None:

@@ -70,8 +70,13 @@ def test_flapping_goes_down_again_and_again_and_lets_through_between(tmp_path: P
     assert all(fault["bit"] and sum(fault["evidence"]["dropped"].values()) > 0 for fault in faults)
 
 
-@pytest.mark.parametrize(("kind", "told"), [("reset", "reset"), ("rate", "held_back"), ("delay", "delayed")])
-def test_resets_slow_and_long_links_bite(kind: str, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("reset", "reset"), ("rate", "held_back"), ("delay", "delayed"), ("duplicate", "doubled"), ("reorder", "overtaken"), ("corrupt", "corrupted"),
+    ],
+)  # fmt: skip
+def test_each_kind_bites_and_says_how_often(kind: str, told: str, tmp_path: Path) -> None:
     results, faults = ran(tmp_path, kind)
     assert results["outcome"] == "valid", results["reason"]
     assert len(faults) == 2
@@ -139,6 +144,7 @@ def test_flapping_that_dropped_in_one_down_only_did_not_bite() -> None:
         ("loss", "share = 1.5", "share is a share of the packets"),
         ("flapping", "down_ms = 5", "down_ms is milliseconds, from 50 to 600000, not 5"),
         ("loss", "down_ms = 500", "unknown key 'down_ms'"),
+        ("corrupt", 'checksum = "good"', "checksum is 'good', but must be one of wrong, right"),
     ],
 )
 def test_what_a_plan_may_not_ask_for(kind: str, option: str, says: str) -> None:

@@ -11,7 +11,18 @@ import pytest
 from harness.worlds.sim.loop import SimLoop, simulate
 from harness.worlds.sim.net import NetOptions, Network
 from harness.worlds.sim.troubles import size_bytes
-from harness.worlds.trouble import DELAY, DROP, QUEUE_S, RATE, RESET, Touch, Trouble
+from harness.worlds.trouble import (
+    CORRUPT,
+    DELAY,
+    DROP,
+    DUPLICATE,
+    QUEUE_S,
+    RATE,
+    REORDER,
+    RESET,
+    Touch,
+    Trouble,
+)
 
 LATENCY_S = 0.001
 ONE_WAY = {"b": frozenset("a")}
@@ -156,6 +167,58 @@ def test_a_delay_is_added_and_its_jitter_overtakes_nobody() -> None:
     assert isinstance(told, dict)
     assert (told["a->b"].seen, told["a->b"].hit) == (200, 200)
     assert told["a->b"].held_ms == pytest.approx(50, abs=3)
+
+
+def sent_in_turn(trouble: Trouble, count: int = 300) -> tuple[list[int], Touch]:
+    """The numbers that arrive at b of those that a sends, a millisecond apart; and what the trouble says."""
+
+    async def story(network: Network) -> object:
+        network.disturb(trouble, random.Random(1))
+        for number in range(count):
+            network.send("a", "b", str(number))
+            network.send("b", "a", "back")
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(1)
+        return network.relieve(1)["a->b"]
+
+    got, told = arrivals(story)
+    assert texts(got).count("back") == count, "the other way nothing happens"
+    assert isinstance(told, Touch)
+    return [int(text) for text in texts(got) if text != "back"], told
+
+
+def test_some_arrive_twice_and_in_order() -> None:
+    got, told = sent_in_turn(Trouble(number=1, kind=DUPLICATE, links=ONE_WAY, share=0.2))
+    assert got == sorted(got)
+    assert set(got) == set(range(300))
+    assert told == Touch(300, len(got) - 300)
+    assert 40 < told.hit < 80
+
+
+def test_some_are_overtaken_and_all_arrive() -> None:
+    got, told = sent_in_turn(Trouble(number=1, kind=REORDER, links=ONE_WAY, share=0.1, delay_ms=5.0))
+    assert sorted(got) == list(range(300))
+    overtaken = [each for place, each in enumerate(got) if any(other > each for other in got[:place])]
+    assert told == Touch(300, len(overtaken))
+    assert 15 < told.hit < 45
+    assert all(got.index(each) - each <= 6 for each in overtaken), "by what was sent within 5 ms"
+
+
+@pytest.mark.parametrize("mends_checksum", [False, True])
+def test_what_is_corrupt_does_not_arrive_and_with_the_right_checksum_ends_its_connection(
+    mends_checksum: bool,
+) -> None:
+    async def story(network: Network) -> object:
+        corrupt = Trouble(number=1, kind=CORRUPT, links=ONE_WAY, share=1.0, mends_checksum=mends_checksum)
+        network.disturb(corrupt, random.Random(1))
+        network.send("a", "b", "corrupt")
+        network.send("b", "a", "behind it on the connection")
+        await asyncio.sleep(1)
+        return network.relieve(1)
+
+    network_got, told = arrivals(story)
+    assert texts(network_got) == ([] if mends_checksum else ["behind it on the connection"])
+    assert told == {"a->b": Touch(1, 1)}
 
 
 def test_what_is_late_and_what_is_dropped_is_shown_to_who_watches() -> None:

@@ -2,7 +2,7 @@
 
     trouble        done by                          where
     drop, reset    iptables (`packets`)             at the receiver, on what its peers send
-    delay          the same, and a program of ours  at the receiver (`delays`)
+    delay, …       the same, and a program of ours  at the receiver (`queues`)
     rate           tc (`shaping`)                   at the sender
     of clients     the same as among nodes          at the node, both ways (`client_packets`)
 
@@ -21,9 +21,21 @@ from typing import Any, Final
 from harness.control import Connection, ControlError
 from harness.nemesis.grudges import ANSWERS, CLIENTS, REQUESTS
 from harness.worlds import WorldError
-from harness.worlds.hosts import client_packets, delays, packets, shaping
+from harness.worlds.hosts import client_packets, packets, queues, shaping
 from harness.worlds.hosts.packets import LEFT, REMEDY
-from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touch, Touches, Trouble
+from harness.worlds.trouble import (
+    CORRUPT,
+    DELAY,
+    DROP,
+    DUPLICATE,
+    QUEUED,
+    RATE,
+    REORDER,
+    RESET,
+    Touch,
+    Touches,
+    Trouble,
+)
 
 Each = Callable[[Callable[[str, Connection], Any], tuple[str, ...]], Awaitable[dict[str, Any]]]
 """(what to do on a host, on which hosts) -> what it gave on each; all at once."""
@@ -32,7 +44,7 @@ SAMPLES: Final[Mapping[str, Trouble]] = {
     name: Trouble(number=0, kind=kind, links={}, share=share)
     for name, kind, share in (
         ("partition", DROP, 1.0), ("flapping", DROP, 1.0), ("power-off", DROP, 1.0), ("loss", DROP, 0.5), ("reset", RESET, 0.5), ("delay", DELAY, 1.0),
-        ("rate", RATE, 1.0),
+        ("rate", RATE, 1.0), ("duplicate", DUPLICATE, 0.5), ("reorder", REORDER, 0.5), ("corrupt", CORRUPT, 0.5),
     )
 }  # fmt: skip
 """What a kind of fault needs, as an example."""
@@ -51,7 +63,7 @@ def ipv4(address: str) -> str:
 
 def heal_script(directory: str) -> str:
     """Shell that ends every trouble on a host, and prints what it found."""
-    return packets.HEAL + delays.heal_script(directory) + shaping.HEAL
+    return packets.HEAL + queues.heal_script(directory) + shaping.HEAL
 
 
 def heal(connection: Connection, directory: str) -> None:
@@ -72,8 +84,8 @@ def check(connection: Connection, directory: str, kinds: Iterable[str], peer: st
             continue
         needed = SAMPLES[kind].kind
         why = shaping.probe(connection, peer) if needed == RATE else packets.probe(connection, SAMPLES[kind])
-        if needed == DELAY and not why:
-            why = delays.probe(connection, directory)
+        if needed in QUEUED and not why:
+            why = queues.probe(connection, directory, SAMPLES[kind])
         if why:
             raise ControlError(
                 f"{connection.host.label} cannot do the fault {kind}: {why}. Leave it out of the plan, or run it in the simulator."
@@ -116,8 +128,8 @@ class Links:
             if trouble.kind == RATE:
                 shaping.begin(connection, trouble.rate_kbit, slot, peers[node])
                 return
-            if trouble.kind == DELAY:
-                delays.begin(connection, self._directory, slot, trouble)
+            if trouble.kind in QUEUED:
+                queues.begin(connection, self._directory, slot, trouble)
             if node in peers:
                 packets.begin(connection, trouble, slot, peers[node])
             others = [address for name, address in self._addresses.items() if name != node]
@@ -138,16 +150,17 @@ class Links:
             if trouble.kind == RATE:
                 ended = shaping.end(connection, slot, peers[node])
                 return {f"{node}->{names[peer]}": touch for peer, touch in ended.items()}
-            touched = {
-                f"{names[peer]}->{node}": touch for peer, touch in packets.end(connection, trouble).items()
+            met = packets.end(connection, trouble)
+            asked = {way: client_packets.end(connection, trouble, way) for way in ways.get(node, ())}
+            if trouble.kind in QUEUED:
+                did = queues.end(connection, self._directory, slot, trouble)
+                met = {peer: queues.told(trouble, did, touch, peer) for peer, touch in met.items()}
+                asked = {way: queues.told(trouble, did, touch) for way, touch in asked.items()}
+            links = {REQUESTS: f"{CLIENTS}->{node}", ANSWERS: f"{node}->{CLIENTS}"}
+            return {
+                **{f"{names[peer]}->{node}": touch for peer, touch in met.items()},
+                **{links[way]: touch for way, touch in asked.items()},
             }
-            for way in ways.get(node, ()):
-                link = f"{CLIENTS}->{node}" if way == REQUESTS else f"{node}->{CLIENTS}"
-                touched[link] = client_packets.end(connection, trouble, way)
-            if trouble.kind != DELAY:
-                return touched
-            held_ms = delays.end(connection, self._directory, slot)
-            return {link: touch._replace(held_ms=held_ms) for link, touch in touched.items()}
 
         ended = await self._each(end, tuple(peers | ways))
         del self._going_on[number]

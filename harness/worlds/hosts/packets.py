@@ -6,8 +6,8 @@
          └──► everybody else's rules, untouched
 
 Rules match a peer's address and nothing else; the harness's own address is never among them, so a host that is cut
-off from its peers still answers SSH and clients. A chain is filled in one transaction of iptables-restore. Packets to
-be delayed are queued in the table mangle, for who lets them go lets them go past the rest of the table they are in.
+off from its peers still answers SSH and clients. A chain is filled in one transaction of iptables-restore. Packets for
+a program of ours are queued in the table mangle, for who lets them go lets them go past the rest of the table they are in.
 A reset is not answered by a reset: the peer's own must arrive.
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from harness.control import Connection, ControlError
-from harness.worlds.trouble import DELAY, RESET, Touch, Trouble
+from harness.worlds.trouble import DUPLICATE, QUEUED, RESET, Touch, Trouble
 
 CHAIN: Final = "QUORATE"
 OFF: Final = f"{CHAIN}-off"  # of a host whose cable is out: `cable`
@@ -52,13 +52,14 @@ done
 
 def table_of(kind: str) -> str:
     """The table in which a kind of trouble has its rules."""
-    return "mangle" if kind == DELAY else "filter"
+    return "mangle" if kind in QUEUED else "filter"
 
 
 def rules(trouble: Trouble, slot: int, match: str) -> list[str]:
     """What is done to the packets that match: first they are counted, if not all are touched."""
     some = f"-m statistic --mode random --probability {trouble.share:.9f} " if trouble.share < 1 else ""
-    if trouble.kind == DELAY:
+    if trouble.kind in QUEUED:
+        match += " ! -i lo" * (trouble.kind == DUPLICATE)  # where the copies come in
         return [f"{match} -j NFQUEUE --queue-num {QUEUE_FIRST + slot} --queue-bypass"]
     act = "-j DROP"
     if trouble.kind == RESET:

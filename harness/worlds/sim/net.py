@@ -143,15 +143,26 @@ class Network:
             self._post_one(src, dst, message)
 
     def _post_one(self, src: str, dst: str, message: Any) -> None:
-        late_s = 0.0
         if self._troubles:
-            now = self._loop.now
-            late_s = sum(trouble.late_s(src, dst, message, now) for trouble in self._troubles.values())
-            if late_s == DROPPED:
-                if self.watch is not None:
-                    self.watch(CUT, src, dst, message)
-                return
-        self._carry(late_s, src, dst, message, self.sent)
+            self._post_troubled(src, dst, message)
+        else:
+            self._carry(0.0, src, dst, message, self.sent)
+
+    def _post_troubled(self, src: str, dst: str, message: Any) -> None:
+        troubles, number = self._troubles.values(), self.sent
+        late_s = self.late_s(src, dst, message)
+        if late_s == DROPPED:
+            if self.watch is not None:
+                self.watch(CUT, src, dst, message)
+            return
+        apart_s = sum(trouble.apart_s(src, dst, number) for trouble in troubles)
+        if apart_s:
+            self._post(self._delay_s() + late_s + apart_s, self._arrive, src, dst, message, number)
+        else:
+            self._carry(late_s, src, dst, message, number)
+        for trouble in troubles:
+            if trouble.is_doubled(src, dst):
+                self._carry(late_s, src, dst, message, number)
 
     def _by_delay(self, late_s: float, src: str, dst: str, message: Any, number: int) -> None:
         delay_s, reorder = self._delay_s() + late_s, self._reorder

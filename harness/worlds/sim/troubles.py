@@ -2,8 +2,13 @@
 
     at sending     rate     the message waits until those before it on its link are through; too long a queue: dropped
                    delay    it is late
+                   duplicate    with probability `share` it is sent twice
+                   reorder      with probability `share` it is sent apart from the others of its link, which pass it
     on arrival     drop     with probability `share` it is dropped
                    reset    the same, and so is all that was sent before over the link or its way back and is on its way
+
+                   corrupt  its receiver's kernel drops it; or, with the right checksum, the receiver finds that its bytes make no sense, and
+                            ends the connection: a reset. Messages here are no bytes: who would believe them shows on hosts only
 
 Each draws from a random stream of its own, so that what else happens in a run stays the same with and without it.
 """
@@ -16,7 +21,19 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.worlds.trouble import DELAY, DROP, QUEUE_S, RATE, RESET, Touch, Touches, Trouble
+from harness.worlds.trouble import (
+    CORRUPT,
+    DELAY,
+    DROP,
+    DUPLICATE,
+    QUEUE_S,
+    RATE,
+    REORDER,
+    RESET,
+    Touch,
+    Touches,
+    Trouble,
+)
 
 HEADER_BYTES: Final = 66  # Ethernet, IP and TCP
 DROPPED: Final = float("inf")
@@ -45,6 +62,14 @@ class LinkTrouble:
         """By how much a message that is sent now is late; DROPPED if it never arrives."""
         return 0.0
 
+    def is_doubled(self, src: str, dst: str) -> bool:
+        """Whether a message that is sent now is sent twice."""
+        return False
+
+    def apart_s(self, src: str, dst: str, number: int) -> float:
+        """For how long a message that is sent now goes apart from its link's others; 0 if it does not."""
+        return 0.0
+
     def stops(self, src: str, dst: str, number: int, newest: int) -> bool:
         """Whether a message that arrives now is dropped: the `number`-th that was sent of `newest`."""
         return self.strikes(src, dst)
@@ -66,18 +91,22 @@ class LinkTrouble:
         counts[1] += hit
         counts[2] += held_s
 
+    def _draw(self, src: str, dst: str) -> bool:
+        """Whether a message of its links is among the share; it is counted."""
+        if (src, dst) not in self._counts:
+            return False
+        share = self.trouble.share
+        hit = share >= 1 or self._rng.random() < share
+        self._count(src, dst, hit)
+        return hit
+
 
 class Dropping(LinkTrouble):
     """Messages are dropped."""
 
     def strikes(self, src: str, dst: str) -> bool:
         """With the probability asked for."""
-        if (src, dst) not in self._counts:
-            return False
-        share = self.trouble.share
-        dropped = share >= 1 or self._rng.random() < share
-        self._count(src, dst, dropped)
-        return dropped
+        return self._draw(src, dst)
 
 
 class Resetting(Dropping):
@@ -131,9 +160,49 @@ class Delaying(LinkTrouble):
         return late_s
 
 
+class Doubling(LinkTrouble):
+    """Messages are sent twice."""
+
+    def is_doubled(self, src: str, dst: str) -> bool:
+        """With the probability asked for."""
+        return self._draw(src, dst)
+
+
+class Reordering(LinkTrouble):
+    """Messages are held while those behind them pass."""
+
+    def __init__(self, trouble: Trouble, rng: random.Random) -> None:
+        super().__init__(trouble, rng)
+        self._apart: dict[tuple[str, str], set[int]] = {link: set() for link in self._counts}
+
+    def apart_s(self, src: str, dst: str, number: int) -> float:
+        """With the probability asked for."""
+        if (src, dst) not in self._counts or self._rng.random() >= self.trouble.share:
+            return 0.0
+        self._apart[src, dst].add(number)
+        return self.trouble.delay_ms / 1000
+
+    def stops(self, src: str, dst: str, number: int, newest: int) -> bool:
+        """Nothing is stopped: those that one sent later has passed are counted."""
+        if (src, dst) in self._apart:
+            passed = {held for held in self._apart[src, dst] if held < number}
+            self._apart[src, dst] -= passed | {number}
+            self._counts[src, dst][0] += 1
+            self._counts[src, dst][1] += len(passed)
+        return False
+
+
+def corrupting(trouble: Trouble, rng: random.Random) -> LinkTrouble:
+    """What becomes of a message whose bits are not those that were sent."""
+    return Resetting(trouble, rng) if trouble.mends_checksum else Dropping(trouble, rng)
+
+
 AT_WORK: Final[Mapping[str, Callable[[Trouble, random.Random], LinkTrouble]]] = {
     DROP: Dropping,
     RESET: Resetting,
     RATE: Slowing,
     DELAY: Delaying,
+    DUPLICATE: Doubling,
+    REORDER: Reordering,
+    CORRUPT: corrupting,
 }

@@ -1,0 +1,144 @@
+"""Packets doubled, reordered and corrupted on hosts: what programs there get, and what their kernels count."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import time
+from collections import Counter
+
+import pytest
+
+from harness.provision.inventory import Inventory
+from harness.worlds.hosts import HostsWorld
+from harness.worlds.trouble import CORRUPT, DUPLICATE, REORDER, Touch, Touches, Trouble
+from tests.hosts.test_link_faults_on_hosts import PATIENCE_S, address, left
+from tests.hosts.tiny import in_world, on
+
+pytestmark = [pytest.mark.hosts, pytest.mark.slow]
+SENT = [b"%03d" % number for number in range(200)]
+LOG = "/tmp/queued"
+RECEIVE = (
+    "import socket; s = socket.socket(2, 2); s.bind(('0.0.0.0', 9)); s.settimeout(2); print('on', flush=True); got = []\n"
+    "try:\n while 1: got.append(s.recv(9))\n"
+    "except TimeoutError: print(got, flush=True)"
+)
+SEND = "import socket, time; s = socket.socket(2, 2)\nfor n in range(200): s.sendto(b'%03d' % n, ('PEER', 9)); time.sleep(0.002)"
+COUNT = "grep -E '^Udp:' /proc/net/snmp"
+STREAM = (
+    "import hashlib, socket; s = socket.create_connection(('PEER', 9)); data = bytes(range(256)) * 4000; s.sendall(data); s.shutdown(1)\n"
+    "print(s.recv(64).decode() == hashlib.sha256(data).hexdigest())"
+)
+TAKE = (
+    "import hashlib, socket; l = socket.create_server(('0.0.0.0', 9)); print('on', flush=True); c, _ = l.accept(); h = hashlib.sha256()\n"
+    "while data := c.recv(65536): h.update(data)\n"
+    "c.sendall(h.hexdigest().encode()); c.close()"
+)
+
+
+def begun(five: Inventory, node: str, program: str) -> None:
+    on(
+        five,
+        node,
+        f'setsid python3 -c "{program}" >{LOG} 2>&1 </dev/null & until grep -q on {LOG}; do :; done',
+    )
+
+
+def datagrams(five: Inventory) -> list[bytes]:
+    """What arrives at n2 of what n1 sends, in the order in which it does."""
+    begun(five, "n2", RECEIVE)
+    on(five, "n1", f'python3 -c "{SEND.replace("PEER", address(five, "n2"))}"')
+    told = on(five, "n2", f"until [ $(wc -l <{LOG}) = 2 ]; do sleep 0.1; done; tail -n 1 {LOG}; rm {LOG}")
+    return list(ast.literal_eval(told))
+
+
+def stream_is_whole(five: Inventory) -> bool:
+    """Whether a megabyte over TCP from n1 is at n2 what it was."""
+    begun(five, "n2", TAKE)
+    return on(five, "n1", f'python3 -c "{STREAM.replace("PEER", address(five, "n2"))}"').strip() == "True"
+
+
+def refused_by_checksum(five: Inventory) -> int:
+    """How many datagrams the kernel of n2 has dropped for their checksum."""
+    names, values = (line.split() for line in on(five, "n2", COUNT).splitlines())
+    return int(values[names.index("InCsumErrors")])
+
+
+def under(five: Inventory, kind: str, *, stream: bool = True, **asked: float) -> tuple[list[bytes], Touch]:
+    """What arrives under a trouble of n1 -> n2, and what the trouble says of it. A stream is whole under it, and all is after it."""
+    seen: list[tuple[list[bytes], Touches]] = []
+
+    async def story(world: HostsWorld) -> None:
+        trouble = Trouble(number=1, kind=kind, links={"n2": frozenset({"n1"})}, **asked)
+        await world.disturb(trouble)
+        got = await asyncio.to_thread(datagrams, five)
+        seen.append((got, await world.relieve(1)))
+        assert await asyncio.to_thread(datagrams, five) == SENT
+        if stream:
+            await world.disturb(trouble)
+            assert await asyncio.to_thread(stream_is_whole, five)
+            assert (await world.relieve(1))["n1->n2"].hit > 0
+        await world.mend()
+        assert left(five, "n2") == ""
+
+    in_world(five, story)
+    ((got, told),) = seen
+    assert set(told) == {"n1->n2"}
+    return got, told["n1->n2"]
+
+
+def test_datagrams_are_doubled_and_a_stream_is_not(five: Inventory) -> None:
+    got, told = under(five, DUPLICATE, share=0.3)
+    counts = Counter(got)
+    assert set(counts) == set(SENT)
+    assert set(counts.values()) == {1, 2}
+    assert told == Touch(200, len(got) - 200)
+    assert 20 < told.hit < 120
+
+
+def test_datagrams_are_overtaken_and_a_stream_is_in_order(five: Inventory) -> None:
+    got, told = under(five, REORDER, share=0.2, delay_ms=15.0)
+    assert sorted(got) == SENT, "none is lost"
+    overtaken = [each for place, each in enumerate(got) if any(other > each for other in got[:place])]
+    assert told.seen == 200
+    assert told.hit >= len(overtaken) > 10  # one that is held may also pass another that is
+
+
+def test_with_a_wrong_checksum_the_kernel_drops_what_is_corrupt(five: Inventory) -> None:
+    before = refused_by_checksum(five)
+    got, told = under(five, CORRUPT, share=0.3)
+    assert set(got) < set(SENT)
+    assert told == Touch(200, 200 - len(got))
+    assert refused_by_checksum(five) - before == told.hit
+
+
+def test_with_the_right_checksum_a_flipped_bit_reaches_the_program(five: Inventory) -> None:
+    before = refused_by_checksum(five)
+    got, told = under(five, CORRUPT, stream=False, share=0.3, mends_checksum=True)
+    flipped = [
+        (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+        for one, other in zip(SENT, got, strict=True)
+        if one != other
+    ]
+    assert set(flipped) == {1}
+    assert told == Touch(200, len(flipped))
+    assert refused_by_checksum(five) == before
+
+
+def test_they_end_with_the_lease(five: Inventory) -> None:
+    async def story(world: HostsWorld) -> None:
+        assert world._renewing is not None
+        world._renewing.cancel()  # as when the harness was killed
+        for number, kind in enumerate((DUPLICATE, REORDER, CORRUPT), 7):
+            links = {"n2": frozenset({"n1"})}
+            await world.disturb(Trouble(number=number, kind=kind, links=links, share=0.3, delay_ms=5.0))
+        assert left(five, "n2").count("NFQUEUE") == left(five, "n2").count("daemon.py") == 3
+        give_up = time.monotonic() + PATIENCE_S
+        while left(five, "n2"):
+            assert time.monotonic() < give_up
+            await asyncio.sleep(0.2)
+        said = on(five, "n2", "cat /run/quorate-node/healed")
+        assert all(f"packets are {what} no more" in said for what in ("doubled", "reordered", "corrupted"))
+        assert await asyncio.to_thread(datagrams, five) == SENT
+
+    in_world(five, story, lease_s=3.0)
