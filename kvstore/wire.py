@@ -1,8 +1,10 @@
 """Frames between nodes: bytes of a stream in, messages out.
 
-    ┌──────────────┬────────────┬─────────┬──────────┬───────────────────┐
-    │ u32 length   │ u8 version │ u8 kind │ u32 crc  │ body: msgpack     │   big-endian; `length` counts
-    └──────────────┴────────────┴─────────┴──────────┴───────────────────┘   the body, `crc` covers the rest
+    ┌──────────────┬────────────┬─────────┬──────────┬───────────────┬───────────────────┐
+    │ u32 length   │ u8 version │ u8 kind │ u32 crc  │ u32 crc, head │ body: msgpack     │   big-endian; `length` counts the body,
+    └──────────────┴────────────┴─────────┴──────────┴───────────────┴───────────────────┘   `crc` covers it and what is left of `crc`
+
+    The head has a checksum of its own: who believes a damaged length waits for megabytes that nobody sends, and hears nothing meanwhile.
 
     connection:  acceptor ── Challenge ──────────►  initiator
                  acceptor ◄── Hello ──────────────  initiator      `kvstore.handshake`
@@ -25,10 +27,11 @@ import msgspec
 
 from kvstore.messages import Message
 
-VERSION = 3  # a version tag has five fields
+VERSION = 4  # a head has a checksum of its own
 MAX_BODY_BYTES = 16 << 20
 MAX_HANDSHAKE_BYTES = 1024  # what a stranger may send before it has been welcomed
-_HEAD = struct.Struct(">IBBI")
+_HEAD = struct.Struct(">IBBII")
+_SEALED = struct.Struct(">IBBI")  # the part of the head that its own checksum covers
 _COVERED = struct.Struct(">IBB")  # the part of the head that the checksum covers
 
 
@@ -102,7 +105,8 @@ def encode(frame: Frame) -> bytes:
     if len(body) > MAX_BODY_BYTES:
         raise FrameTooLargeError(f"A frame of {len(body)} bytes is over the limit of {MAX_BODY_BYTES}.")
     covered = _COVERED.pack(len(body), VERSION, _KIND_OF[type(frame)])
-    return b"%b%b%b" % (covered, zlib.crc32(body, zlib.crc32(covered)).to_bytes(4, "big"), body)
+    sealed = covered + zlib.crc32(body, zlib.crc32(covered)).to_bytes(4, "big")
+    return b"%b%b%b" % (sealed, zlib.crc32(sealed).to_bytes(4, "big"), body)
 
 
 def encode_batch(messages: Sequence[Message]) -> tuple[bytes, int]:
@@ -147,8 +151,10 @@ class Decoder:
         frames: list[Frame] = []
         start, end = 0, len(buffer)
         while end - start >= _HEAD.size:
-            length, version, kind, crc = _HEAD.unpack_from(buffer, start)
+            length, version, kind, crc, crc_of_head = _HEAD.unpack_from(buffer, start)
             self._check_head(length, version, kind)
+            if zlib.crc32(buffer[start : start + _SEALED.size]) != crc_of_head:
+                raise ChecksumError("The head of a frame does not match its checksum.")
             after = start + _HEAD.size + length
             if after > end:
                 break

@@ -61,8 +61,8 @@ def test_a_flipped_bit_is_never_taken_for_a_frame(frame: wire.Frame, data: st.Da
     stream = bytearray(wire.encode(frame))
     bit = data.draw(st.integers(0, 8 * len(stream) - 1))
     stream[bit // 8] ^= 1 << bit % 8
-    with contextlib.suppress(wire.FrameError):
-        assert decoder().feed(bytes(stream)) == []
+    with pytest.raises(wire.FrameError):  # at once: nobody waits for what a damaged length promises
+        decoder().feed(bytes(stream))
 
 
 @given(st.binary(max_size=200))
@@ -82,15 +82,15 @@ def test_each_broken_rule_has_its_name() -> None:
     with pytest.raises(wire.FrameTooLargeError):
         decoder().feed(b"\xff\xff\xff\xff" + good[4:])
     with pytest.raises(wire.FrameTooLargeError):
-        wire.Decoder().feed(wire.encode(wire.Refusal("x" * 2000))[:10])
+        wire.Decoder().feed(wire.encode(wire.Refusal("x" * 2000))[:14])
 
 
 def test_a_text_that_is_not_utf8_is_a_broken_frame() -> None:
     good = wire.encode(wire.Refusal("xy"))
-    body = good[10:].replace(b"xy", b"\xff\xfe")
-    sealed = good[:6] + zlib.crc32(body, zlib.crc32(good[:6])).to_bytes(4, "big") + body
+    body = good[14:].replace(b"xy", b"\xff\xfe")
+    head = good[:6] + zlib.crc32(body, zlib.crc32(good[:6])).to_bytes(4, "big")
     with pytest.raises(wire.BodyError):
-        wire.Decoder().feed(sealed)
+        wire.Decoder().feed(head + zlib.crc32(head).to_bytes(4, "big") + body)
 
 
 def test_a_batch_too_large_for_a_frame_is_divided_and_a_message_too_large_is_counted() -> None:
