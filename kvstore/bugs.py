@@ -103,7 +103,7 @@ TABLE: dict[str, Bug] = {
     ),
     "join.source_not_adopted": Bug(
         "an old replica is copied from before it has adopted the epoch, and may acknowledge an old write afterwards",
-        "linearizable: its schedule is written out (tests/kvstore/test_sources.py)",
+        "linearizable",
         "a node that joins, and messages that take long",
     ),
     "blank_disk_same_id": Bug(

@@ -147,7 +147,9 @@ class NemesisClient:
             emptied = [node for node in fault.nodes if fault.evidence.get(node, {}).get("removed")]
             self._wiped += [node for node in emptied if node not in self._wiped]
             layout = await members.look(self._world)
-            for node in list(self._wiped) if layout is not None and not layout.changing else ():
+            for node in (
+                list(self._wiped) if layout is not None else ()
+            ):  # refused while another change goes on
                 if not await members.change(
                     self._world, "replace", node, node, layout.members if layout else ()
                 ):

@@ -37,11 +37,14 @@ def swarm(plan: Plan, number: int) -> Plan:
     """A variation of the plan, drawn from its seed and the number."""
     rng = stream(plan.seed, f"swarm/{number}")
     kept = [fault for fault in plan.faults if rng.random() < 0.5] or list(plan.faults[:1])
+    seed = rng.randrange(1 << 31)
+    faults = tuple(_rhythm(fault, plan.time_limit_s, rng) for fault in kept)
+    clients = max(1, round(plan.concurrency * _around(rng)))
     return replace(
         plan,
-        seed=rng.randrange(1 << 31),
-        faults=tuple(_rhythm(fault, plan.time_limit_s, rng) for fault in kept),
-        concurrency=max(1, round(plan.concurrency * _around(rng))),
+        seed=seed,
+        faults=faults,
+        concurrency=plan.concurrency if plan.script else clients,  # a script says which client does what
         rate=plan.rate * _around(rng),
         sim={**plan.sim, **_network(rng)},
     )

@@ -6,7 +6,7 @@
                                                 c has not (`join.source_not_adopted`): stored. a and c make a majority: acknowledged
     epoch 5   b and d make a majority of the new replicas, and do not know w
 
-No run of a plan has shown this bug so far, so its schedule is written out.
+Whole runs show the bug on a written-out schedule of this kind: examples/bugs/join.source_not_adopted.toml.
 """
 
 from __future__ import annotations

@@ -107,6 +107,18 @@ def test_swarm_plans_are_plans_and_differ() -> None:
     assert all(fault.start_s + fault.every_s < many.time_limit_s for fault in strikes)
 
 
+def test_swarm_leaves_a_script_its_clients() -> None:
+    plan = load_plan(EXAMPLES / "bugs" / "join.source_not_adopted.toml")
+    for number in range(10):
+        tried = STRATEGIES["swarm"](plan, number)
+        assert parse_plan(dump_plan(tried), "plan") == tried
+        assert (tried.concurrency, tried.script, tried.strokes) == (
+            plan.concurrency,
+            plan.script,
+            plan.strokes,
+        )
+
+
 def test_swarm_draws_how_strong_faults_of_links_are_within_what_a_plan_may_say() -> None:
     faults = (FaultPlan(kind="loss", options={"share": 0.6}), FaultPlan(kind="delay"))
     plans = [STRATEGIES["swarm"](replace(PLAN, faults=faults), number) for number in range(60)]
