@@ -256,6 +256,9 @@ def node(
     system: Annotated[
         str, typer.Option(help="Whose node; needed only if several systems are installed.")
     ] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Its disk was lost: wait until it is replaced, do not end.")
+    ] = False,
 ) -> int:
     """Start one store node in the foreground; end it with Ctrl-C.
 
@@ -265,7 +268,7 @@ def node(
     """
     from harness.cli.node import start_node
 
-    return start_node(config, system)
+    return start_node(config, system, replace=replace)
 
 
 @app.command()

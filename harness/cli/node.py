@@ -1,7 +1,7 @@
 """`quorate node`: start one node of an installed system.
 
-A system that can run in the foreground registers `serve(config_path) -> int` under the entry-point group `quorate.nodes`;
-the harness knows none by name.
+A system that can run in the foreground registers `serve(config_path, *, replace=False) -> int` under the entry-point group `quorate.nodes`;
+the harness knows none by name. `replace`: the node's disk was lost, and it waits to be filled by the others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from harness.cli.console import readable
 from harness.plan import PlanError
 
 
-def start_node(config: Path, system: str) -> int:
+def start_node(config: Path, system: str, *, replace: bool = False) -> int:
     """Hand over to the system. Returns its exit status."""
     readable(config)
     found = {point.name: point for point in entry_points(group="quorate.nodes")}
@@ -24,4 +24,4 @@ def start_node(config: Path, system: str) -> int:
         raise PlanError(
             f"no system {system!r} has a node to start (there are: {known}); name one with --system"
         )
-    return int(found[system].load()(config))
+    return int(found[system].load()(config, replace=replace))

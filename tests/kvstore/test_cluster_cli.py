@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,18 +84,60 @@ def test_what_cannot_be_done_is_said_in_one_sentence(live: LiveCluster) -> None:
     assert all("Traceback" not in each.stderr for each in (stranger, silent))
 
 
+def with_spare(made: LiveCluster) -> str:
+    """Write 20 keys, and start n4, which is no member yet; where it listens for its peers."""
+    for number in range(20):
+        assert ask(made.ports["n1"], [b"SET", b"key-%d" % number, b"%d" % number]) == [b"OK"]
+    made.ports["n4"], port = free_ports(2)
+    peers = "\n".join(f'{name} = "127.0.0.1:{each}"' for name, each in made.peer_ports.items())
+    (made.folder / "n4.toml").write_text(
+        f'name = "n4"\ndata = "{made.folder / "n4"}"\nclient = "127.0.0.1:{made.ports["n4"]}"\n'
+        f'peer = "127.0.0.1:{port}"\njoining = true\n\n[peers]\n{peers}\n[bucket]\nmode = "register"\n'
+    )
+    made.start("n4")
+    return f"127.0.0.1:{port}"
+
+
+def test_a_replacement_that_loses_its_disk_on_the_way_is_replaced_again(tmp_path: Path) -> None:
+    with live_cluster(tmp_path, 3, bucket='mode = "register"') as made:
+        address, node = with_spare(made), node_of(made)
+        poll(lambda: (tmp_path / "n4").is_dir(), wait_s=READY_S)
+        made.stop("n3", signal.SIGKILL)
+        began = cluster("replace", "n3", "n4", address, "--node", node, "--no-wait", "--json")
+        assert began.returncode == 0, began.stderr
+
+        def moved() -> int:
+            status = json.loads(cluster("status", "--node", node, "--json").stdout)
+            return 256 if status["change"] is None else int(status["change"]["steps"]["new"])
+
+        poll(lambda: moved() > 0, wait_s=READY_S, told=moved)  # it may have acknowledged by now
+        made.stop("n4", signal.SIGKILL)
+        shutil.rmtree(tmp_path / "n4")
+        command = [
+            Path(sys.executable).parent / "quorate",
+            "node",
+            "--config",
+            tmp_path / "n4.toml",
+            "--replace",
+        ]
+        log = tmp_path / "n4.log"
+        with log.open("ab") as sink:
+            made.running["n4"] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        poll(lambda: "waits for KV.CLUSTER REPLACE n4" in log.read_text(), wait_s=READY_S)
+        again = cluster("replace", "n4", "--node", f"127.0.0.1:{made.ports['n2']}", "--json")
+        assert again.returncode == 0, again.stderr
+        answer = json.loads(again.stdout)
+        assert answer["done"]
+        assert set(answer["status"]["nodes"]) == {"n1", "n2", "n4"}
+        made.stop("n1", signal.SIGKILL)
+        for number in range(20):
+            assert ask(made.ports["n4"], [b"GET", b"key-%d" % number]) == [b"%d" % number]
+
+
 def test_a_node_joins_and_another_leaves(tmp_path: Path) -> None:
     with live_cluster(tmp_path, 3, bucket='mode = "register"') as made:
-        for number in range(20):
-            assert ask(made.ports["n1"], [b"SET", b"key-%d" % number, b"%d" % number]) == [b"OK"]
-        made.ports["n4"], port = free_ports(2)
-        peers = "\n".join(f'{name} = "127.0.0.1:{each}"' for name, each in made.peer_ports.items())
-        (tmp_path / "n4.toml").write_text(
-            f'name = "n4"\ndata = "{tmp_path / "n4"}"\nclient = "127.0.0.1:{made.ports["n4"]}"\n'
-            f'peer = "127.0.0.1:{port}"\njoining = true\n\n[peers]\n{peers}\n[bucket]\nmode = "register"\n'
-        )
-        made.start("n4")
-        joined = cluster("join", "n4", f"127.0.0.1:{port}", "--node", node_of(made), "--json")
+        address = with_spare(made)
+        joined = cluster("join", "n4", address, "--node", node_of(made), "--json")
         assert joined.returncode == 0, joined.stderr
         answer = json.loads(joined.stdout)
         assert answer["done"]
