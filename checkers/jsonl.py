@@ -90,6 +90,8 @@ def decode_line(line: bytes | str) -> Op:
 
 def decode_value(text: bytes | str) -> Any:
     """Return the value of a text that `encode_value` wrote, or of any JSON text."""
+    if type(text) is bytes and text.isdigit() and (len(text) == 1 or text[0] != ord("0")):
+        return int(text)  # the usual value, a tenth of the time
     return decode_plain(json.loads(text))
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,6 +27,9 @@ from harness.plan import Plan, PlanError
 from harness.plan_claims import Documented, beside
 from harness.report.remains import judged_remains, went_on
 from harness.report.text import one_line
+
+if TYPE_CHECKING:
+    from harness.report.survival import Survival
 
 SCHEMA = 2
 VALUE_CHARACTERS_MAX = 120
@@ -119,6 +122,13 @@ class RunFiles:
         if self.history is None or not self.results.get("staleness"):
             return frozenset()
         return frozenset(stale_reads(self.history))
+
+    @cached_property
+    def survival(self) -> Survival | None:
+        """What became of the acknowledged writes; None where that cannot be told from the history."""
+        from harness.report.survival import survival
+
+        return survival(self.bars, self.faults, self.end_ns)
 
     @property
     def concurrency(self) -> int:
@@ -255,7 +265,13 @@ def pair(ops: Iterable[Op], node_of: Any) -> list[Bar]:
 def bar_of(call: Op, completion: Op | None, node_of: Any) -> Bar:
     """One bar from a call and what came of it."""
     known = completion is not None and completion.type in (Type.OK, Type.FAIL)
-    value = completion.value if completion is not None and completion.type is Type.OK else call.value
+    value = call.value
+    if (
+        completion is not None
+        and completion.type is Type.OK
+        and (completion.value is not None or call.value is MISSING)
+    ):
+        value = completion.value
     return Bar(
         call.index, call.process, node_of(call.process), call.f, call.key, value,
         completion.type.word if completion is not None else "info",

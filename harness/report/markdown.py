@@ -23,7 +23,9 @@ from harness.report.rows import (
     outage_rows,
     outcome_rows,
     staleness_rows,
+    survival_rows,
 )
+from harness.report.survival import FATES
 from harness.report.text import visible
 
 DOCUMENTED = ("the documentation says", "where", "guarantee", "verdict", "evidence")
@@ -92,6 +94,10 @@ def _numbers(run: RunFiles) -> Iterator[str]:
     yield ""
     yield from table(("operation", "ok", "fail", "info", "p50 ms", "p95 ms", "p99 ms", "max ms"), ((row["f"], *row["cells"]) for row in outcome_rows(run.results)))  # fmt: skip
     yield from table(("staleness and availability", ""), staleness_rows(run.results))
+    if kept := run.survival:
+        yield cell(words.survived(kept))
+        yield ""
+        yield from table(("acknowledged writes", "all", *FATES), survival_rows(run))
     if found := freshness(run):
         yield cell(words.freshness(found))
         yield ""

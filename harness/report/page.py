@@ -32,10 +32,12 @@ from harness.report.rows import (
     facts,
     fault_rows,
     freshness_rows,
+    lost_rows,
     outage_rows,
     outcome_rows,
     shift_rows,
     staleness_rows,
+    survival_rows,
 )
 from harness.report.scene import Scene, scene_of_run
 from harness.report.still import around, still, still_rows
@@ -128,11 +130,21 @@ def freshness_parts(run: RunFiles) -> dict[str, Any] | None:
     }
 
 
+def durability_parts(run: RunFiles) -> dict[str, Any]:
+    """What became of the acknowledged writes: in words, as a table, and those that were lost."""
+    found = run.survival
+    return {
+        "words": words.survived(found) if found else "Not measured: it takes a history of reads and writes of single keys in which each value is written once.",
+        "rows": list(survival_rows(run)),
+        "lost": list(lost_rows(run)),
+    }  # fmt: skip
+
+
 def contents(run: RunFiles) -> dict[str, Any]:
     """Everything the run's page shows."""
     from markupsafe import Markup
 
-    from harness.report.plots import latency_plot, rate_plot
+    from harness.report.plots import fate_plot, latency_plot, rate_plot
 
     results = run.results
     return {
@@ -154,6 +166,8 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "not_tested": words.not_tested(results, run.faults),
         "faults": list(fault_rows(run)),
         "bands": Markup(bands(run.faults, run.end_ns)),
+        "durability": durability_parts(run),
+        "fate_svg": Markup(fate_plot(run)),
         "latency_svg": Markup(latency_plot(run.bars, run.faults, run.end_ns, run.stale)),
         "rate_svg": Markup(rate_plot(run.bars, run.faults, run.end_ns)),
         "outages": list(outage_rows(run)),
@@ -165,7 +179,15 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "plan_text": run.plan_text,
         "environment": [(key, words.flat(value)) for key, value in run.environment.items()],
         "data": embedded(
-            cut({"results": results, "faults": run.faults, "environment": run.environment, "plan": run.plan})
+            cut(
+                {
+                    "results": results,
+                    "faults": run.faults,
+                    "environment": run.environment,
+                    "plan": run.plan,
+                    "durability": run.survival and run.survival.as_json(),
+                }
+            )
         ),
     }
 

@@ -13,10 +13,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from harness.report.folder import Bar
+from harness.report.folder import Bar, RunFiles
 from harness.report.freshness import Freshness
+from harness.report.survival import LOST
 
-SLICES, POINTS_PER_SLICE = 150, 6
+SLICES, POINTS_PER_SLICE, TICKS = 150, 6, 600
 INK = {
     "#010101": "var(--ink)",
     "#020202": "var(--rule)",
@@ -26,6 +27,14 @@ INK = {
     "#060606": "var(--doubt)",
     "#070707": "var(--fault)",
     "#080808": "var(--other)",
+    "#090909": "var(--lost)",
+}
+FATE_COLOURS = {
+    "ok": "#030303",
+    "stale": "#050505",
+    "lost": "#090909",
+    "unknown": "#060606",
+    "failed": "#080808",
 }
 COLOUR_OF_F = {"read": "#030303", "write": "#040404"}
 STYLE: Any = {
@@ -118,6 +127,45 @@ def rate_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: 
     axes.set_ylim(bottom=0)
     axes.set_ylabel("operations per second")
     return finish(figure, axes, end_ns, "Operations per second by outcome over time, with fault bands")
+
+
+def fate_plot(run: RunFiles) -> str:
+    """Every operation as a tick over time, in a row of its own for what became of it: ok, stale, lost, unknown, failed. Rare ones stand out."""
+    if not run.bars:
+        return ""
+    lost = frozenset(run.survival.of(LOST) if run.survival else ())
+    rows: dict[str, list[Bar]] = {name: [] for name in FATE_COLOURS}
+    for bar in run.bars:
+        rows[fate_of(bar, run.stale, lost)].append(bar)
+    shown = [name for name in FATE_COLOURS if rows[name]]
+    figure, axes = canvas(0.75 + 0.28 * len(shown))
+    shade(axes, run.faults, run.end_ns)
+    for place, name in enumerate(reversed(shown)):
+        x = [seconds for span in spans(rows[name], run.end_ns) for seconds in (*span, None)]
+        axes.plot(x, [None if seconds is None else place for seconds in x], color=FATE_COLOURS[name], linewidth=9, solid_capstyle="butt")  # fmt: skip
+    axes.set_yticks(range(len(shown)), [f"{name}  {len(rows[name]):,}" for name in reversed(shown)])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.set_xlim(0, run.end_ns / 1e9)
+    axes.grid(visible=False)
+    counts = ", ".join(f"{name} {len(rows[name]):,}" for name in shown)
+    return written(figure, axes, "seconds since the run began", f"What became of operations over time, with fault bands: {counts}")  # fmt: skip
+
+
+def spans(bars: Sequence[Bar], end_ns: int) -> list[tuple[float, float]]:
+    """From when to when calls were made, in seconds, as finely as the plot is drawn."""
+    found = list[tuple[float, float]]()
+    each = max(end_ns, 1) / 1e9 / TICKS
+    for tick in sorted({min(bar.start_ns * TICKS // max(end_ns, 1), TICKS - 1) for bar in bars}):
+        low = found.pop()[0] if found and found[-1][1] == tick * each else tick * each
+        found.append((low, (tick + 1) * each))
+    return found
+
+
+def fate_of(bar: Bar, stale: Collection[int], lost: Collection[int]) -> str:
+    """One of FATE_COLOURS."""
+    if bar.index in lost or bar.index in stale:
+        return "lost" if bar.index in lost else "stale"
+    return {"ok": "ok", "fail": "failed", "info": "unknown"}[bar.outcome]
 
 
 def freshness_plot(found: Freshness) -> str:

@@ -14,8 +14,10 @@ from harness.report.drawing import in_units
 from harness.report.folder import RunFiles, shortened
 from harness.report.freshness import Freshness
 from harness.report.outages import outages
+from harness.report.survival import FATES, LOST, PARTLY
 
 KEYS_SHOWN: Final = 20
+LOST_SHOWN: Final = 20
 
 
 def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
@@ -167,6 +169,25 @@ def attribution_rows(run: RunFiles) -> Iterable[tuple[str, str, str, str]]:
         name = f"without {each['without']}" if verdict else each["without"]
         chance = words.chance(each["chance"]) if verdict else ""
         yield name, f"{each['hits']} of {each['runs']}", chance, verdict
+
+
+def survival_rows(run: RunFiles) -> Iterable[tuple[str, ...]]:
+    """Acknowledged writes by what became of them: of the whole run, and in the reach of each kind of fault."""
+    found = run.survival
+    if found is None:
+        return
+    near = ((f"in the reach of {kind} ({count})", counts) for kind, (count, counts) in found.near.items())
+    for name, counts in (("the whole run", found.counts), *near):
+        yield name, words.number(counts.total()), *(words.number(counts[fate]) for fate in FATES)
+
+
+def lost_rows(run: RunFiles) -> Iterable[tuple[int, str, str, str]]:
+    """The writes that were lost, then those that not all have: number, what, when it was acknowledged, and its fate."""
+    found = run.survival
+    for fate in (LOST, PARTLY) if found else ():
+        for index in found.of(fate)[:LOST_SHOWN] if found else ():
+            bar = run.by_index[index]
+            yield index, bar.words, f"{(bar.end_ns or bar.start_ns) / 1e9:.3f} s", fate
 
 
 def freshness_rows(found: Freshness) -> Iterable[tuple[str, ...]]:

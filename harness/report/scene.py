@@ -18,13 +18,14 @@ from checkers.history import History
 from checkers.staleness import stale_reads
 from harness.report.folder import Bar, RunFiles, pair
 from harness.report.logs import Line, kept, lines_of
+from harness.report.survival import LOST
 
 NAMED_MAX: Final = 2  # processes in the name of a lane
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`bars` by time of call; `lane` of each process, a place in `lanes`, which are names; `logs` of the nodes, all of them or those that matter."""
+    """`bars` by time of call; `lane` of each process, a place in `lanes`, which are names; `logs` of the nodes, all of them or those that matter; `lost` writes."""
 
     bars: Sequence[Bar]
     core: Sequence[Bar]
@@ -35,6 +36,7 @@ class Scene:
     lane: Mapping[int | str, int]
     logs: Sequence[Line] = ()
     logs_total: int = 0
+    lost: Collection[int] = ()
 
 
 def scene_of_run(run: RunFiles) -> Scene:
@@ -45,7 +47,7 @@ def scene_of_run(run: RunFiles) -> Scene:
     logs = lines_of(run.folder, run.environment.get("began"))
     moments = [time for fault in run.faults for time in (fault.get("start_ns"), fault.get("end_ns")) if time is not None]  # fmt: skip
     moments += [time for bar in run.core_bars for time in (bar.start_ns, last_ns(bar))]
-    return Scene(run.bars, run.core_bars, run.stale, run.faults, run.end_ns, names, lane, kept(logs, moments), len(logs))  # fmt: skip
+    return Scene(run.bars, run.core_bars, run.stale, run.faults, run.end_ns, names, lane, kept(logs, moments), len(logs), run.survival.of(LOST) if run.survival else ())  # fmt: skip
 
 
 def scene_of_history(history: History, core: Collection[int], *, registers: bool) -> Scene:

@@ -129,10 +129,10 @@ function startTimeline(t) {
     const far = (i) => Math.abs(t.start[i] - t.start[view.selected]);
     return select(list.reduce((best, i) => (far(i) < far(best) ? i : best)));
   }
-  function trouble(step) { // the next operation that failed, timed out, or was stale
-    const bad = view.rows.flatMap((row) => row.ops.filter((i) => t.ops.outcome[i] !== "o" || t.stale.has(i))).sort((a, b) => a - b);
+  function trouble(step) { // the next operation that failed, timed out, was stale or was lost
+    const bad = view.rows.flatMap((row) => row.ops.filter((i) => t.ops.outcome[i] !== "o" || t.stale.has(i) || t.lost.has(i))).sort((a, b) => a - b);
     const next = step > 0 ? bad.find((i) => i > view.selected) : bad.findLast((i) => view.selected < 0 || i < view.selected);
-    if (next === undefined) el("said").textContent = "There is no further operation that failed, timed out or was stale.";
+    if (next === undefined) el("said").textContent = "There is no further operation that failed, timed out, was stale or was lost.";
     else select(next);
   }
   function goTo(places) {

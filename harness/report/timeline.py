@@ -6,7 +6,7 @@
                                    density  how many ended how, in each of 240 slices of the whole run
 
 A run of 300,000 operations is embedded whole, at some 30 bytes an operation. Of a longer one the page keeps the proof, of
-each slice of time the slowest and the first that was stale or not ok, and others by even steps, and says so; `density` always counts all of them.
+each slice of time the slowest and the first that was stale, lost or not ok, and others by even steps, and says so; `density` always counts all of them.
 Times are rounded down to microseconds, calls and answers alike: what came first is never drawn after. A history of less than 10 ms keeps nanoseconds.
 """
 
@@ -22,6 +22,7 @@ from harness.report.scene import Scene
 SCHEMA: Final = 1
 OPS_MAX: Final = 300_000
 FINE_NS: Final = 10_000_000  # shorter histories are told in nanoseconds
+LOST_KEPT: Final = 2_000  # lost writes that are never left out
 SLICES: Final = 240
 OUTCOMES: Final = ("ok", "fail", "info")
 
@@ -29,7 +30,8 @@ OUTCOMES: Final = ("ok", "fail", "info")
 def timeline(scene: Scene, *, ops_max: int = OPS_MAX) -> dict[str, Any]:
     """What `timeline.js` reads (docs/results.md has the meaning of each name)."""
     core, unit_ns = [bar.index for bar in scene.core], 1000 if scene.end_ns >= FINE_NS else 1
-    shown = chosen(scene.bars, {*core}, scene.stale, ops_max)
+    lost = sorted(scene.lost)
+    shown = chosen(scene.bars, {*core, *lost[:LOST_KEPT]}, frozenset(scene.stale).union(lost), ops_max)
     kept = {bar.index for bar in shown}
     return {
         "schema": SCHEMA,
@@ -40,6 +42,7 @@ def timeline(scene: Scene, *, ops_max: int = OPS_MAX) -> dict[str, Any]:
         "ops": {"lane": [scene.lane[bar.process] for bar in shown], **columns(shown, unit_ns)},
         "core": [index for index in core if index in kept],
         "stale": sorted(kept.intersection(scene.stale)),
+        "lost": sorted(kept.intersection(lost)),
         "density": density(scene.bars, scene.end_ns),
         "logs": [[line.at_ns // unit_ns, line.node, line.text] for line in scene.logs],
         "logs_total": scene.logs_total,
@@ -47,8 +50,8 @@ def timeline(scene: Scene, *, ops_max: int = OPS_MAX) -> dict[str, Any]:
     }
 
 
-def chosen(bars: Sequence[Bar], core: Collection[int], stale: Collection[int], most: int) -> Sequence[Bar]:
-    """All of them, or of too many: about `most`, the core and the extremes of each slice of time among them, in order."""
+def chosen(bars: Sequence[Bar], core: Collection[int], marked: Collection[int], most: int) -> Sequence[Bar]:
+    """All of them, or of too many: about `most`, the core and the extremes of each slice of time among them, in order. Stale reads and lost writes are `marked`."""
     if len(bars) <= most:
         return bars
     places = {place for place, bar in enumerate(bars) if bar.index in core}
@@ -59,7 +62,7 @@ def chosen(bars: Sequence[Bar], core: Collection[int], stale: Collection[int], m
         places.add(max(part, key=lambda place: took_ns(bars[place])))
         for outcome in ("fail", "info"):
             places.update([place for place in part if bars[place].outcome == outcome][:1])
-        places.update([place for place in part if bars[place].index in stale][:1])
+        places.update([place for place in part if bars[place].index in marked][:1])
     return [bars[place] for place in sorted(places)]
 
 

@@ -7,7 +7,7 @@
 // harness/report/timeline.py writes what is read here. Nothing here knows of the page, but for the texts it will show.
 "use strict";
 
-const READ = 0, WRITE = 1, INFO = 2, FAIL = 3, STALE = 4, PROOF = 5;
+const READ = 0, WRITE = 1, INFO = 2, FAIL = 3, STALE = 4, LOST = 5, PROOF = 6;
 const OUTCOME = { o: "ok", f: "fail", i: "info" };
 const MEANING = { o: "it took effect", f: "it surely had no effect", i: "nobody knows whether it took effect, or when" };
 
@@ -27,10 +27,12 @@ function readTimeline(data) {
   }
   const stale = new Set(data.stale.map((number) => place.get(number)));
   const proof = data.core.map((number) => place.get(number)), proven = new Set(proof);
+  const lost = new Set(data.lost.map((number) => place.get(number)));
   for (const i of stale) rank[i] = STALE;
+  for (const i of lost) rank[i] = LOST;
   for (const i of proof) rank[i] = PROOF;
   const faults = data.faults.map((fault) => ({ ...fault, start: fault.start * us, end: fault.end * us }));
-  return { data, ops, count, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, proof, proven, errors: new Map(ops.error), keys: ops.keys.map(visible) };
+  return { data, ops, count, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, lost, proof, proven, errors: new Map(ops.error), keys: ops.keys.map(visible) };
 }
 
 // What a user's choice lets through, as lanes that are not empty, each a list of places in order of time.
@@ -39,7 +41,7 @@ function filtered(t, wanted) {
   const f = wanted.f === "" ? null : t.ops.functions.indexOf(wanted.f);
   const text = wanted.text.trim().toLowerCase();
   const lets = {
-    "": () => true, stale: (i) => t.stale.has(i), proof: (i) => t.proven.has(i),
+    "": () => true, stale: (i) => t.stale.has(i), lost: (i) => t.lost.has(i), proof: (i) => t.proven.has(i),
     o: (i) => t.ops.outcome[i] === "o", f: (i) => t.ops.outcome[i] === "f", i: (i) => t.ops.outcome[i] === "i",
   }[wanted.outcome];
   const lanes = t.data.lanes.map((name) => ({ name, ops: [], levels: new Map() })); // levels: timeline_levels.js
@@ -113,7 +115,7 @@ function clock(us, span) {
   return `${NUMBERS[digits].format(us / each)} ${unit}`;
 }
 
-const outcomeWords = (t, i) => OUTCOME[t.ops.outcome[i]] + (t.stale.has(i) ? ", stale" : "") + (t.proven.has(i) ? ", in the proof" : "");
+const outcomeWords = (t, i) => OUTCOME[t.ops.outcome[i]] + (t.stale.has(i) ? ", stale" : "") + (t.lost.has(i) ? ", lost" : "") + (t.proven.has(i) ? ", in the proof" : "");
 const endWords = (t, i, span) => (t.ops.outcome[i] === "i" ? "unknown" : clock(t.end[i], span));
 
 // Everything that is known of an operation, as names and values.
@@ -129,6 +131,7 @@ function facts(t, i) {
     outcome === "i" ? ["ended at", waited] : ["returned at", `${clock(t.end[i], fine)}, after ${took}`],
     ...(errorOf(t, i) ? [["error", errorOf(t, i)]] : []),
     ...(t.stale.has(i) ? [["stale", "surely: a newer value had been acknowledged before this read began"]] : []),
+    ...(t.lost.has(i) ? [["lost", "it was acknowledged, and each read of its key at the end is surely older"]] : []),
     ...(t.proven.has(i) ? [["proof", "one of the operations that cannot all be true"]] : []),
     ["faults meanwhile", during.map((fault) => `${fault.kind} ${fault.nodes}`).join("; ") || "none"],
   ];

@@ -20,8 +20,8 @@ class Painter {
 
   colours() {
     const style = getComputedStyle(document.documentElement), ink = {};
-    for (const name of ["card", "ink", "soft", "rule", "accent", "bad", "doubt", "read", "write", "fault", "other", "bar-read", "bar-write"]) ink[name] = style.getPropertyValue(`--${name}`).trim();
-    ink.rank = [ink.read, ink.write, ink.doubt, ink.other, ink.bad, ink.ink];
+    for (const name of ["card", "ink", "soft", "rule", "accent", "bad", "doubt", "read", "write", "fault", "other", "lost", "bar-read", "bar-write"]) ink[name] = style.getPropertyValue(`--${name}`).trim();
+    ink.rank = [ink.read, ink.write, ink.doubt, ink.other, ink.bad, ink.lost, ink.ink];
     ink.kind = (kind) => [ink.fault, ink.bad, ink.doubt, ink.accent][this.kinds.indexOf(kind) % 4];
     this.ink = ink;
     if (this.width) this.whole(this.strip.getContext("2d"));
@@ -49,6 +49,7 @@ class Painter {
   wholeUs(x) { return ((x - GUTTER) / (this.width - GUTTER)) * this.t.last; }
 
   draw() {
+    if (this.width <= GUTTER) return; // on paper the timeline is not there
     const pen = this.canvas.getContext("2d"), { rows } = this.view;
     pen.clearRect(0, 0, this.width, this.height);
     pen.font = "12px system-ui, sans-serif";
@@ -178,8 +179,8 @@ class Painter {
     pen.fillRect(x0, y, Math.min(2, wide), high);
     if (outcome !== "i") pen.fillRect(x1 - Math.min(2, wide), y, Math.min(2, wide), high);
     if (outcome === "f") pen.strokeRect(x0 + 0.5, y + 0.5, wide - 1, high - 1);
-    if (t.stale.has(i)) {
-      pen.fillStyle = ink.bad;
+    if (t.stale.has(i) || t.lost.has(i)) {
+      pen.fillStyle = t.lost.has(i) ? ink.lost : ink.bad;
       pen.fillRect(x0, y + high - 3, wide, 3);
     }
     const left = Math.max(x0, GUTTER) + 5, room = Math.min(x1, this.width) - left - 4;

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.report.survival import BACK, LOST, PARTLY, UNREAD
 from harness.report.text import cut
 
 if TYPE_CHECKING:
     from harness.report.freshness import Freshness
+    from harness.report.survival import Survival
 
 PROMISES = {
     "linearizable": "the store behaves as if there were one copy: once a write is acknowledged or a value was read, no later read returns something older",
@@ -66,6 +68,7 @@ GLOSSARY = {
     "witness": "an order of all operations that a single copy could have produced, respecting real time: the proof of a valid verdict",
     "stale read": "a read that returned a value although a newer one had been acknowledged before the read began",
     "staleness in versions": "how many newer acknowledged values there were when a stale read began",
+    "lost write": "a write that was acknowledged although each read of its key at the end is surely older",
     "N, R, W": "each key lives on N nodes; a read waits for R of them, a write for W",
     "partition": "some nodes cannot reach others, while clients can reach all",
     "bite": "a fault bit when it measurably did something: packets were dropped, a process was gone, a clock was off",
@@ -104,6 +107,21 @@ def freshness(found: Freshness) -> str:
         return f"{told} So it is predicted: no read that begins after an acknowledgement misses it."
     fresh = f"{percent(found.curve.stale(found.client_ms))} of reads that begin at once miss the write, and 99.9 % are fresh after {number(max(0.0, found.curve.fresh_after_ms(0.999) - found.client_ms))} ms"
     return f"{told} Predicted: {fresh}. The prediction lies within the interval of {len(found.parts) - found.outside} of {len(found.parts)} parts."
+
+
+def survived(found: Survival) -> str:
+    """What became of the acknowledged writes."""
+    counts = found.counts
+    total, read = counts.total(), counts.total() - counts[UNREAD]
+    lead = f"{plural(total, 'write')} {'was' if total == 1 else 'were'} acknowledged, and {number(found.returned)} of them returned by some read."
+    if not read:
+        return f"{lead} None was looked for at the end: no read of its key succeeded after the faults were over and all its writes acknowledged."
+    told = f"At the end {number(read)} were looked for: "
+    told += f"{number(counts[LOST])} of them were lost" if counts[LOST] else "none of them was lost"
+    told += f", {number(counts[PARTLY])} were not met by all reads" if counts[PARTLY] else ""
+    told += f"; {number(counts[BACK])} had been missed by a read on the way and came back" if counts[BACK] else ""  # fmt: skip
+    doubtful, refused = (f" Of {plural(all_of, 'write')} {what}, {number(seen)} {'was' if seen == 1 else 'were'} returned by some read." if all_of else "" for (all_of, seen), what in ((found.doubtful, "of unknown outcome"), (found.refused, "that surely failed")))  # fmt: skip
+    return f"{lead} {told}.{doubtful}{refused}"
 
 
 def finding(plan: Mapping[str, Any], results: Mapping[str, Any]) -> str:
