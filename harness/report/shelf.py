@@ -10,7 +10,6 @@ without results is *running* while its history grows, and *unfinished* after tha
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tomllib
@@ -19,14 +18,19 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from harness.report import words
 from harness.report.page import embedded, render
 from harness.report.study import configuration
 
+READ: Final = ("plan.toml", "results.json", "environment.json")
+PLAN, RESULTS, ENVIRONMENT = READ
 DEPTH_MAX: Final = 4
 QUIET_S: Final = 15.0  # without a new line a run is no longer running
 ROWS_MAX: Final = 500
 SORTS: Final = {"": "newest first", "when": "oldest first", "name": "name", "outcome": "outcome", "workload": "workload", "-ops": "most operations"}  # fmt: skip
+Stamp = tuple[tuple[int, int] | None, ...]
 FILTERS: Final = ("outcome", "claim", "workload", "fault", "version")
 
 
@@ -48,21 +52,72 @@ class Entry(NamedTuple):
     why: str
 
 
+class Claimed(msgspec.Struct):
+    """Of a claim in `results.json`, what the list tells."""
+
+    verdict: str
+
+
+class Judged(msgspec.Struct):
+    """Of `results.json`, what the list tells; the rest, which is most of it, is passed over unread."""
+
+    outcome: str
+    reason: str | None = ""
+    world: str | None = None
+    claims: dict[str, Claimed] = {}
+    stats: Any = None
+
+
 def folders(root: Path) -> Iterator[Path]:
     """The run folders, links not followed."""
-    for place, inner, files in os.walk(root, followlinks=False):
-        here = Path(place)
-        if "plan.toml" in files and here != root and not (here / "plan.toml").is_symlink():
-            inner.clear()
-            yield here
-        elif len(here.relative_to(root).parts) >= DEPTH_MAX:
-            inner.clear()
+    places = [(os.fspath(root), 0)]
+    while places:
+        place, depth = places.pop()
+        try:
+            with os.scandir(place) as found:
+                here = list(found)
+        except OSError:  # it has gone, or is not for us to read
+            continue
+        if depth and any(each.name == PLAN and not each.is_symlink() for each in here):
+            yield Path(place)
+        elif depth < DEPTH_MAX:
+            places += [(each.path, depth + 1) for each in here if each.is_dir(follow_symlinks=False)]
+
+
+class Catalogue:
+    """The runs under a place. Of a run that is over, files that are as they were are not read again."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[Path, tuple[Stamp, Entry]] = {}
+
+    def entries(self, now_s: float) -> list[Entry]:
+        """All runs; the newest first."""
+        known, found = self._known, dict[Path, tuple[Stamp, Entry]]()
+        for folder in folders(self._root):
+            stamp = stamp_of(folder)
+            before = known.get(folder)
+            over = stamp[READ.index(RESULTS)] is not None
+            found[folder] = before if before and over and before[0] == stamp else (stamp, entry(self._root, folder, now_s))  # fmt: skip
+        self._known = found
+        return sorted((each for _, each in found.values()), key=lambda each: (each.when, each.path), reverse=True)  # fmt: skip
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """Of each file that the list reads, when it was written and how long it is; None where there is none."""
+    found = list[tuple[int, int] | None]()
+    for name in READ:
+        try:
+            status = os.lstat(f"{folder}/{name}")
+            found.append((status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append(None)
+    return tuple(found)
 
 
 def entries(root: Path, now_s: float) -> list[Entry]:
-    """All runs; the newest first."""
-    found = [entry(root, folder, now_s) for folder in folders(root)]
-    return sorted(found, key=lambda each: (each.when, each.path), reverse=True)
+    """All runs, each read now."""
+    return Catalogue(root).entries(now_s)
 
 
 def entry(root: Path, folder: Path, now_s: float) -> Entry:
@@ -70,24 +125,24 @@ def entry(root: Path, folder: Path, now_s: float) -> Entry:
     path = folder.relative_to(root).as_posix()
     try:
         return told(path, folder, now_s)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         return Entry(path, folder.parent.name, began(folder), "–", "–", "–", "–", "unreadable", {}, (), "–", 0, str(error))  # fmt: skip
 
 
 def told(path: str, folder: Path, now_s: float) -> Entry:
     """One run that can be read."""
-    plan = tomllib.loads((folder / "plan.toml").read_text(encoding="utf-8"))
-    environment = loaded(folder / "environment.json")
-    results = loaded(folder / "results.json")
-    claims = {str(name): str(each["verdict"]) for name, each in results.get("claims", {}).items()}
+    plan = tomllib.loads((folder / PLAN).read_text(encoding="utf-8"))
+    environment = loaded(folder / ENVIRONMENT)
+    results = judged(folder / RESULTS)
+    claims = {name: each.verdict for name, each in results.claims.items()} if results else {}
     asked = [*plan.get("faults", ()), *plan.get("strokes", ())]
     return Entry(
         path, str(plan.get("name", folder.parent.name)), began(folder), str(plan.get("seed", "–")), configuration(plan),
-        str(results.get("world") or environment.get("world") or "–"), str(plan.get("workload", "–")),
-        str(results["outcome"]) if results else standing(folder, now_s),
+        str((results and results.world) or environment.get("world") or "–"), str(plan.get("workload", "–")),
+        results.outcome if results else standing(folder, now_s),
         claims or {str(name): "unknown" for name in plan.get("claims", ())},
         tuple(dict.fromkeys(str(fault["kind"]) for fault in asked)),
-        str(environment.get("versions", {}).get("quorate", "–")), words.count_ops(results) if results else 0, str(results.get("reason", "")),
+        str(environment.get("versions", {}).get("quorate", "–")), words.count_ops({"stats": results.stats}) if results else 0, (results.reason if results else "") or "",
     )  # fmt: skip
 
 
@@ -101,10 +156,17 @@ def loaded(path: Path) -> dict[str, Any]:
     """An object of a file; empty without the file, or if it is a link."""
     if not path.exists() or path.is_symlink():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = msgspec.json.decode(path.read_bytes())
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} holds no object")
     return found
+
+
+def judged(path: Path) -> Judged | None:
+    """The results, if the run came to them."""
+    if not path.exists() or path.is_symlink():
+        return None
+    return msgspec.json.decode(path.read_bytes(), type=Judged)
 
 
 def standing(folder: Path, now_s: float) -> str:

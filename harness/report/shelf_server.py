@@ -29,7 +29,7 @@ from checkers.jsonl import HistoryError
 from harness.plan import PlanError
 from harness.report.folder import read_folder
 from harness.report.page import contents, embedded, render
-from harness.report.shelf import entries, list_html, quoted, standing
+from harness.report.shelf import Catalogue, list_html, quoted, standing
 
 PIECE: Final = 1 << 18
 LIVE_S: Final = 5  # between two looks at a run that goes on
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
             head, _, rest = url.path.removeprefix("/").partition("/")
             if not head:
                 query = dict(parse_qsl(url.query, max_num_fields=20))
-                self.page(list_html(self.server.root, entries(self.server.root, time.time()), query))
+                self.page(list_html(self.server.root, self.server.catalogue.entries(time.time()), query))
             elif head == "run":
                 self.run(rest)
             elif head == "zip" and rest.endswith(".zip"):
@@ -227,6 +227,7 @@ class Shelf(ThreadingHTTPServer):
 
     def __init__(self, root: Path, host: str, port: int) -> None:
         self.root = root
+        self.catalogue = Catalogue(root)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.names = {host.lower(), "localhost", "127.0.0.1", "::1"}
         super().__init__((host, port), Handler)

@@ -7,19 +7,21 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from checkers.jsonl import encode_op
 from harness.cli import status_of
 from harness.report import write_report
-from harness.report.shelf import chosen, entries, offered
+from harness.report.shelf import Catalogue, chosen, entries, offered
 from harness.report.shelf_server import Shelf
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -116,6 +118,40 @@ def test_filters_offer_what_there_is(place: Path) -> None:
     assert found["workload"] == ["register", "session", "–"]
     assert found["fault"] == ["kill"]
     assert chosen(entries(place, 1e10), {"fault": "pause"}) == []
+
+
+@pytest.fixture
+def own(place: Path, tmp_path: Path) -> Path:
+    """The same runs, to be changed."""
+    return Path(shutil.copytree(place, tmp_path / "runs", symlinks=True))
+
+
+def test_what_has_not_changed_is_not_read_again(own: Path) -> None:
+    catalogue = Catalogue(own)
+    first = catalogue.entries(1e10)
+    results = own / "quorum" / "20260101T000000.000-7" / "results.json"
+    text, status = results.read_text(), results.stat()
+    results.write_text(" " * len(text))
+    os.utime(results, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert catalogue.entries(1e10) == first  # the same time and length: taken for the same
+    results.write_text(text.replace('"outcome": "invalid"', '"outcome": "valid"'))
+    changed = {run.path: run.outcome for run in catalogue.entries(1e10)}
+    assert changed["quorum/20260101T000000.000-7"] == "valid"
+    shutil.rmtree(results.parent)
+    assert len(catalogue.entries(1e10)) == len(first) - 1
+
+
+def test_a_folder_that_may_not_be_read_hides_no_other(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, scandir = entries(own, 1e10), os.scandir
+
+    def refused(path: str) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(path)
+        return scandir(path)
+
+    (own / "locked").mkdir()
+    monkeypatch.setattr(os, "scandir", refused)
+    assert entries(own, 1e10) == whole
 
 
 def test_a_run_whose_history_grows_is_running(place: Path) -> None:
