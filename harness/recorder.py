@@ -14,12 +14,15 @@ machine, and is not done.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from checkers.jsonl import encode_op
 from checkers.op import Op
+
+TICK_S: Final = 0.1  # of real time, between two calls of `tell`
 
 
 class Sink(Protocol):
@@ -63,6 +66,28 @@ class MemorySink:
 
     def close(self) -> None:
         """Nothing to do."""
+
+
+class WatchedSink:
+    """A sink that tells somebody how far the run is, now and then."""
+
+    def __init__(self, sink: Sink, tell: Callable[[int], None]) -> None:
+        self._sink, self._tell = sink, tell
+        self._lines = 0
+        self._last = 0.0
+
+    def write(self, lines: bytes) -> None:
+        """Pass on."""
+        self._sink.write(lines)
+        self._lines += lines.count(b"\n")
+        now = time.monotonic()
+        if now - self._last >= TICK_S:
+            self._last = now
+            self._tell(self._lines)
+
+    def close(self) -> None:
+        """Pass on."""
+        self._sink.close()
 
 
 class Recorder:

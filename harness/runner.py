@@ -17,7 +17,7 @@ What is judged is the file that was written, not what was in memory.
 from __future__ import annotations
 
 import asyncio
-import time
+import json
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,8 +52,10 @@ from harness.plan import Plan, PlanError, dump_plan, repeat_command
 from harness.plan_claims import FILE as CLAIMS
 from harness.plan_claims import Documented, dump_claims
 from harness.plan_options import PRIMARIES
-from harness.recorder import FileSink, Recorder, Sink
+from harness.recorder import FileSink, Recorder, Sink, WatchedSink
 from harness.results import results_of
+from harness.rings import FILE as RING
+from harness.rings import told
 from harness.system import (
     SimulatedSystem,
     SystemFault,
@@ -63,6 +65,7 @@ from harness.system import (
 )
 from harness.workload import Workload, find_workload, refuse_unknown
 from harness.worlds import World, WorldError
+from harness.worlds.rings import Rings, rings_of
 from harness.worlds.serving import serves
 from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.guard import guarded
@@ -76,7 +79,6 @@ Progress = Callable[[float, int, Sequence[str]], None]
 
 SETTLE_S_MAX: Final = 20.0
 SETTLE_POLL_S: Final = 0.05
-TICK_S: Final = 0.1  # of real time, between two calls of Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +91,19 @@ class RunOutcome:
     interrupted: bool  # by Ctrl-C
 
 
-class WatchedSink:
-    """A sink that tells somebody how far the run is, now and then."""
-
-    def __init__(self, sink: Sink, tell: Callable[[int], None]) -> None:
-        self._sink, self._tell = sink, tell
-        self._lines = 0
-        self._last = 0.0
-
-    def write(self, lines: bytes) -> None:
-        """Pass on."""
-        self._sink.write(lines)
-        self._lines += lines.count(b"\n")
-        now = time.monotonic()
-        if now - self._last >= TICK_S:
-            self._last = now
-            self._tell(self._lines)
-
-    def close(self) -> None:
-        """Pass on."""
-        self._sink.close()
-
-
 class Story:
     """One run: its parts, and the steps that need a loop."""
 
     def __init__(
-        self, plan: Plan, world: str, *, fail_fast: bool = False, streams: Streams | None = None
+        self,
+        plan: Plan,
+        world: str,
+        *,
+        fail_fast: bool = False,
+        streams: Streams | None = None,
+        tells: bool = False,
     ) -> None:
-        self.plan = plan
+        self.plan, self.tells = plan, tells
         self.streams = streams or streams_of(plan.seed, plan.tape)
         if fail_fast and not LEVELS.keys() & set(plan.claims):
             raise PlanError(
@@ -142,6 +128,7 @@ class Story:
         self.logs: dict[str, str] = {}
         self.nemesis: NemesisClient | None = None
         self.world: World | None = None
+        self.rings: Rings | None = None
         self.start_s = 0.0  # the loop's time at the zero of the history
         self.began: float | str | None = None  # the same as the logs of the nodes tell the time
 
@@ -170,7 +157,7 @@ class Story:
 
     def see(self, record: Op) -> None:
         """A record of the history, for those who watch."""
-        for watcher in (self.watch, self.heat):
+        for watcher in (self.watch, self.heat, self.rings):
             if watcher is not None:
                 watcher.see(record)
 
@@ -193,6 +180,10 @@ class Story:
         assert self.world is not None
         return self.workload.client(await self.world.dial(node))
 
+    def now_ns(self) -> int:
+        """The time of the history."""
+        return round((asyncio.get_running_loop().time() - self.start_s) * 1e9)
+
     async def late(self) -> list[str]:
         """The nodes that do not serve, after they had `SETTLE_S_MAX` to come back."""
         assert self.world is not None
@@ -209,14 +200,18 @@ class Story:
     async def play(self, world: World, history: Sink, faults: Callable[[bytes], None]) -> None:
         """Steps 3 to 7."""
         self.world = world
-        recorder = Recorder(history, watch=self.see if self.watch or self.heat else None)
+        self.rings = rings_of(world, self.workload.key_name) if self.tells else None
+        recorder = Recorder(history, watch=self.see if self.watch or self.heat or self.rings else None)
+        loop = asyncio.get_running_loop()
+        asking: asyncio.Task[None] | None = None
         try:
             await world.up()
-            loop = asyncio.get_running_loop()
             self.start_s = loop.time()
+            if self.rings and self.kind != "sim":
+                asking = loop.create_task(self.rings.ask(self.now_ns))
             self.began = self.start_s if self.kind == "sim" else datetime.now(UTC).isoformat()
             self.nemesis = NemesisClient(
-                world, now_ns=lambda: round((loop.time() - self.start_s) * 1e9), write=faults, ready=self.late,
+                world, now_ns=self.now_ns, write=faults, ready=self.late,
                 shifts_clocks="clock" in self.plan.fault_kinds, hot_key=self.hot_key,
             )  # fmt: skip
             await interpret(
@@ -226,6 +221,8 @@ class Story:
             )  # fmt: skip
             self.doubts += self.nemesis.problems
         finally:
+            if asking is not None:
+                asking.cancel()
             try:
                 recorder.close()
                 if self.nemesis is not None:
@@ -267,7 +264,7 @@ def run(
     if tape and world != "sim":
         raise PlanError(f"a tape holds the draws of a simulated run; in the world {world!r} leave --tape out")
     recorded = RecordedStreams(streams_of(plan.seed, plan.tape)) if tape else None
-    story = Story(plan, world, fail_fast=fail_fast, streams=recorded)
+    story = Story(plan, world, fail_fast=fail_fast, streams=recorded, tells=True)
     make_world = world_maker(story, inventory)
     folder = runs.create(out, plan.name, plan.seed)
     runs.write_text(folder / "plan.toml", dump_plan(plan))
@@ -291,6 +288,9 @@ def run(
     if recorded is not None:
         runs.write_bytes(folder / TAPE, written(recorded.draws, dump_plan(plan)))
     runs.write_logs(folder, story.logs)
+    runs.write_text(
+        folder / RING, json.dumps(told(story.rings.log if story.rings else None, plan.system)) + "\n"
+    )
     runs.write_json(folder / "environment.json", {**known, **story.environment, "began": story.began})
     verdict, results = judge_folder(story, folder, command, documented)
     if failure is not None and not isinstance(failure, KeyboardInterrupt):

@@ -183,6 +183,29 @@ class ElasticSystem(SystemUnderTest, Protocol):
         """The members as this node knows them, None if it is none itself."""
 
 
+class Ring(NamedTuple):
+    """Who holds what, as one node knows it. `lists` has for each partition of the keys its preference list, and `wanted` the one that it goes to while a `change` goes on."""
+
+    epoch: int
+    members: tuple[str, ...]
+    lists: tuple[tuple[str, ...], ...]
+    wanted: tuple[tuple[str, ...], ...] = ()
+    change: str = ""  # "join n6"
+
+
+class RingedSystem(SystemUnderTest, Protocol):
+    """A system that tells which nodes hold a key. `ring` is for hosts, `simulated_ring` for the simulator."""
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of a key: its place in `Ring.lists`."""
+
+    async def ring(self, channel: Channel) -> Ring | None:
+        """What this node knows; None if it is no member."""
+
+    def simulated_ring(self, node: Any) -> Ring | None:
+        """The same of a simulated node, without a message."""
+
+
 class LedSystem(SystemUnderTest, Protocol):
     """A system in which some nodes matter more to a key than others."""
 

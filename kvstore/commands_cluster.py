@@ -1,6 +1,7 @@
 """KV.CLUSTER: the ring, and its changes. Any member takes them; one change is under way at a time.
 
     KV.CLUSTER STATUS                                     members, who is heard, the change under way
+    KV.CLUSTER RING                                       the owner of each partition, now and as wanted
     KV.CLUSTER JOIN name host:port [RACK r] [WEIGHT w]    take a node in that was started with `joining = true`
     KV.CLUSTER LEAVE name                                 give its partitions to the others; stop it when it is no member
     KV.CLUSTER REPLACE lost [name host:port]              a node whose data is gone: by another, or by itself, empty; a replacement
@@ -50,10 +51,12 @@ CHANGE_TIMEOUT_MS = 5_000.0
 
 @command("KV.CLUSTER", 2, 0)
 def kv_cluster(node: Node, session: Session, args: Args) -> Value | Later:
-    """KV.CLUSTER STATUS | JOIN | LEAVE | REPLACE | REBALANCE | ABORT | PLAN | SNAPSHOT."""
+    """KV.CLUSTER STATUS | RING | JOIN | LEAVE | REPLACE | REBALANCE | ABORT | PLAN | SNAPSHOT."""
     word = args[1].upper()
     if word == b"STATUS" and len(args) == 2:
         return _status(node)
+    if word == b"RING" and len(args) == 2:
+        return _ring(node)
     if word == b"PLAN" and len(args) > 2:
         return _plan(node, _alteration(node, args[2].upper(), args[3:]))
     if word == b"SNAPSHOT" and len(args) == 3:
@@ -100,7 +103,7 @@ def _alteration(node: Node, word: bytes, args: Args) -> Alter:
         return aborted
     raise RefusalError(
         "BADARG",
-        "KV.CLUSTER does STATUS, JOIN name host:port [RACK r] [WEIGHT w], LEAVE name, REPLACE lost [name host:port], "
+        "KV.CLUSTER does STATUS, RING, JOIN name host:port [RACK r] [WEIGHT w], LEAVE name, REPLACE lost [name host:port], "
         "REBALANCE, ABORT, PLAN with one of these, and SNAPSHOT name",
     )
 
@@ -169,6 +172,19 @@ def _status(node: Node) -> Value:
         "gone": [name.encode() for name in document.gone],
         "change": _change(document),
         "nodes": nodes,
+    }
+
+
+def _ring(node: Node) -> Value:
+    document = node.view.document
+    owners, wanted, members = ([name.encode() for name in names] for names in (document.owners, document.wanted, document.names))  # fmt: skip
+    return {
+        "epoch": document.epoch,
+        "stranger": int(not node.view.joined or not node.ready),
+        "change": node.view.under_way.encode(),
+        "members": list[Value](members),
+        "owners": list[Value](owners),
+        "wanted": list[Value](wanted),
     }
 
 

@@ -92,6 +92,15 @@ class View:
         """Whether a change of the ring is under way."""
         return self.document.change is not None
 
+    @property
+    def under_way(self) -> str:
+        """`join n6`, `replace n2 by n7`, `leave n4, taken back`; nothing while nothing changes."""
+        change = self.document.change
+        if change is None:
+            return ""
+        lost = f"{change.lost} by " if change.lost and change.lost != change.node else ""
+        return f"{change.kind} {lost}{change.node}".strip() + (", taken back" if change.back else "")
+
     def preferences(self, n: int) -> tuple[tuple[str, ...], ...]:
         """For each partition every node that holds it, or is about to."""
         return tuple(self.plan(partition, n).replicas for partition in range(PARTITIONS))

@@ -65,6 +65,7 @@ EDGE = (
     "harness/runs.py",
     "harness/search/explore.py",
     "harness/worlds/hosts/",
+    "harness/worlds/rings.py",
     "harness/worlds/serving.py",
     "harness/worlds/sim/",
     "harness/nemesis/client.py",

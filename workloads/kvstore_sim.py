@@ -39,6 +39,7 @@ from kvstore.events import (
 from kvstore.node import Node
 from kvstore.points import FSYNC, points_of
 from kvstore.resp import as_parsed
+from kvstore.view import View
 
 COMMIT_MS_MIN: Final = 0.2
 COMMIT_MS_MAX: Final = 1.0
@@ -91,6 +92,11 @@ class StoreNode:
     def on_crash(self) -> int:
         """Power cut: of what is staged, a drawn prefix stays."""
         return self._engine.crash(self._env.rng)
+
+    @property
+    def view(self) -> View:
+        """The ring as it knows it."""
+        return self._node.view
 
     def state(self) -> Mapping[str, Any]:
         """What there is to know of it, for those who look into a run that stands still."""

@@ -25,17 +25,19 @@ from __future__ import annotations
 import random
 from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, Final
 
 from harness.client import Channel
 from harness.plan import PlanError
-from harness.system import Deployment, Layout, Rot, SimulatedEnv, SimulatedNode, SystemFault
+from harness.system import Deployment, Layout, Ring, Rot, SimulatedEnv, SimulatedNode, SystemFault
 from kvstore.config import DEFAULT_BUCKET, ConfigError, NodeConfig, bucket, node_config
 from kvstore.engine_memory import MemoryEngine
 from kvstore.messages import Query, QueryReply, Refused, Repair, Stale, Store, StoreReply
 from kvstore.messages_cas import Accept, Accepted, Nack, Prepare, Promise
 from kvstore.messages_causal import Applied, Apply, OtherLife
 from kvstore.points import EPOCH, FSYNC, HINT, PROMISE, READ_REPAIR, STREAM
+from kvstore.ring import PARTITIONS, partition_of, walk
 from workloads.kvstore_sim import COMMIT_MS_MAX, COMMIT_MS_MIN, StoreNode
 
 BUCKET_OPTIONS: Final = ("mode", "n", "r", "w", "read_repair", "sloppy", "type", "durability")
@@ -180,6 +182,30 @@ class KvStoreSystem:
         disk["engine"], after = copy, copy.look()
         return sum(after.get(place) != record for place, record in engine.look().items())
 
+    def partition_of(self, key: bytes) -> int:
+        """One of 256."""
+        return partition_of(key)
+
+    async def ring(self, channel: Channel) -> Ring | None:
+        """The ring as this node knows it, None if it is no member."""
+        told = _mapping(await channel.request([b"KV.CLUSTER", b"RING"], timeout_s=2.0))
+        if told.get(b"stranger") != 0:
+            return None
+        owners, wanted, members = (tuple(name.decode() for name in told[part]) for part in (b"owners", b"wanted", b"members"))  # fmt: skip
+        return self._ring(int(told[b"epoch"]), members, owners, wanted, told[b"change"].decode())
+
+    def simulated_ring(self, node: StoreNode) -> Ring | None:
+        """The ring as a simulated node knows it, None if it is no member."""
+        view = node.view
+        if not view.joined:
+            return None
+        document = view.document
+        return self._ring(document.epoch, document.names, document.owners, document.wanted, view.under_way)
+
+    def _ring(self, epoch: int, members: tuple[str, ...], owners: tuple[str, ...], wanted: tuple[str, ...], change: str) -> Ring:  # fmt: skip
+        n = self._configs[self.nodes[0]].default.n
+        return Ring(epoch, members, preferences(owners, n), preferences(wanted, n) if wanted else (), change)
+
     async def primaries(self, channel: Channel, key: bytes) -> tuple[str, ...]:
         """The first of the key's preference list."""
         where = _mapping(await channel.request([b"KV.WHERE", key], timeout_s=2.0))
@@ -211,6 +237,12 @@ class KvStoreSystem:
         config = self._configs[self.nodes[0]]
         promise = {name: getattr(config.default, name) for name in BUCKET_OPTIONS}
         return {"name": self.name, **promise, "clock": config.clock, "bugs": sorted(config.bugs), "simulated_commit_ms": [COMMIT_MS_MIN, COMMIT_MS_MAX]}  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def preferences(owners: tuple[str, ...], n: int) -> tuple[tuple[str, ...], ...]:
+    """The preference list of each partition."""
+    return tuple(walk(owners, partition, n) for partition in range(PARTITIONS))
 
 
 def _mapping(answer: Any) -> Mapping[bytes, Any]:

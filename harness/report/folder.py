@@ -27,6 +27,7 @@ from harness.plan import Plan, PlanError
 from harness.plan_claims import Documented, beside
 from harness.report.remains import judged_remains, went_on
 from harness.report.text import one_line
+from harness.rings import FILE as RING
 
 if TYPE_CHECKING:
     from harness.report.survival import Survival
@@ -130,17 +131,22 @@ class RunFiles:
 
         return survival(self.bars, self.faults, self.end_ns)
 
-    @property
+    @cached_property
     def concurrency(self) -> int:
         """How many clients there are at a time: a process p is the client p modulo this."""
         return int(self.plan.get("concurrency", Plan.__dataclass_fields__["concurrency"].default))
+
+    @cached_property
+    def nodes(self) -> list[str]:
+        """The names of the nodes, as a plan gives them."""
+        count = int(self.plan.get("nodes", Plan.__dataclass_fields__["nodes"].default))
+        return [f"n{number + 1}" for number in range(count)]
 
     def node_of(self, process: int | str) -> str:
         """The node that a process talks to: thread = process modulo concurrency, threads dealt over nodes in turn."""
         if not isinstance(process, int):
             return str(process)
-        nodes = int(self.plan.get("nodes", Plan.__dataclass_fields__["nodes"].default))
-        return f"n{process % self.concurrency % nodes + 1}"
+        return self.nodes[process % self.concurrency % len(self.nodes)]
 
     @cached_property
     def attribution(self) -> Mapping[str, Any]:
@@ -150,6 +156,15 @@ class RunFiles:
         found = read_json(path, again) if path.exists() else {}
         if found and not {"sentence", "variants"} <= found.keys():
             raise PlanError(f"{path} is not what `quorate attribute` writes; {again}")
+        return found
+
+    @cached_property
+    def ring(self) -> Mapping[str, Any]:
+        """Who held which keys (`harness.rings`); empty if it was not recorded."""
+        path = self.folder / RING
+        found = read_json(path) if path.exists() else {}
+        if found and not {"stages", "nodes", "keys"} <= found.keys():
+            raise PlanError(f"{path} is not what a run writes; run the plan again, or remove it")
         return found
 
     @cached_property

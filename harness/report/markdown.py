@@ -10,13 +10,15 @@ from html import escape
 from typing import Any
 
 from harness.intervals import wilson
-from harness.report import words
+from harness.report import clocks, placement, words
 from harness.report.folder import RunFiles
 from harness.report.freshness import freshness
 from harness.report.rows import (
     attribution_rows,
     claim_rows,
+    clock_rows,
     documented_rows,
+    error_rows,
     facts,
     fault_rows,
     freshness_rows,
@@ -87,13 +89,20 @@ def _faults(run: RunFiles) -> Iterator[str]:
         yield ""
         yield from table(("fault", "nodes", "from", "to", "bit", "evidence"), ((row["kind"], row["nodes"], row["start"], row["end"], "yes" if row["bit"] else "NO", row["evidence"]) for row in fault_rows(run)))  # fmt: skip
         yield from table(("fault", "nodes", "from", "calls meanwhile", "acknowledged", "longest silence", "recovered after"), outage_rows(run))  # fmt: skip
+        yield cell(clocks.in_words(clocks.shifts_of(run.faults, run.end_ns), run.nodes, str(run.results.get("world"))))  # fmt: skip
+        yield ""
+        yield from table(("clock of", "from", "to", "asked", "measured", "measured after"), clock_rows(run))
 
 
 def _numbers(run: RunFiles) -> Iterator[str]:
     yield "## Numbers"
     yield ""
     yield from table(("operation", "ok", "fail", "info", "p50 ms", "p95 ms", "p99 ms", "max ms"), ((row["f"], *row["cells"]) for row in outcome_rows(run.results)))  # fmt: skip
+    yield from table(("operation", "outcome", "error", "how often", "first"), error_rows(run))
     yield from table(("staleness and availability", ""), staleness_rows(run.results))
+    yield cell(placement.in_words(run))
+    yield ""
+    yield from table(("key of the finding", "partition", "from", "preference list", "going to"), placement.key_rows(run))  # fmt: skip
     if kept := run.survival:
         yield cell(words.survived(kept))
         yield ""

@@ -21,14 +21,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from harness.report import words
+from harness.report import clocks, placement, words
 from harness.report.drawing import bands, lanes
 from harness.report.folder import RunFiles, read_folder
 from harness.report.freshness import differences, freshness
 from harness.report.rows import (
     attribution_rows,
     claim_rows,
+    clock_rows,
     documented_rows,
+    error_rows,
     facts,
     fault_rows,
     freshness_rows,
@@ -140,6 +142,27 @@ def durability_parts(run: RunFiles) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def ring_parts(run: RunFiles) -> dict[str, Any]:
+    """Which nodes held what: in words, the keys of the finding, the stages, and each node's share."""
+    return {
+        "words": placement.in_words(run),
+        "of_keys": list(placement.key_rows(run)),
+        "stages": list(placement.stage_rows(run)),
+        "shares": list(placement.share_rows(run)),
+    }
+
+
+def clock_parts(run: RunFiles) -> dict[str, Any]:
+    """How far each node's clock was off: in words, as a plot and as a table."""
+    from markupsafe import Markup
+
+    from harness.report.plots import clock_plot
+
+    shifts = clocks.shifts_of(run.faults, run.end_ns)
+    told = clocks.in_words(shifts, run.nodes, str(run.results.get("world")))
+    return {"words": told, "svg": Markup(clock_plot(run)), "rows": list(clock_rows(run))}
+
+
 def contents(run: RunFiles) -> dict[str, Any]:
     """Everything the run's page shows."""
     from markupsafe import Markup
@@ -167,11 +190,14 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "faults": list(fault_rows(run)),
         "bands": Markup(bands(run.faults, run.end_ns)),
         "durability": durability_parts(run),
+        "clocks": clock_parts(run),
+        "ring": ring_parts(run),
         "fate_svg": Markup(fate_plot(run)),
         "latency_svg": Markup(latency_plot(run.bars, run.faults, run.end_ns, run.stale)),
         "rate_svg": Markup(rate_plot(run.bars, run.faults, run.end_ns)),
         "outages": list(outage_rows(run)),
         "outcomes": list(outcome_rows(results)),
+        "errors": list(error_rows(run)),
         "staleness": list(staleness_rows(results)),
         "freshness": freshness_parts(run),
         "shifts": list(shift_rows(results)),

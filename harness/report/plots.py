@@ -13,10 +13,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from checkers.stats import quantile
+from harness.report.clocks import line, shifts_of
 from harness.report.folder import Bar, RunFiles
 from harness.report.freshness import Freshness
 from harness.report.survival import LOST
 
+WINDOWS, WINDOW_LEAST = 80, 50
 SLICES, POINTS_PER_SLICE, TICKS = 150, 6, 600
 INK = {
     "#010101": "var(--ink)",
@@ -36,6 +39,8 @@ FATE_COLOURS = {
     "unknown": "#060606",
     "failed": "#080808",
 }
+LINES = ("#030303", "#040404", "#070707", "#090909", "#060606", "#080808")
+DASHES = ("-", "--", ":")
 COLOUR_OF_F = {"read": "#030303", "write": "#040404"}
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "quorate", "font.family": "sans-serif", "font.size": 9.0,
@@ -98,9 +103,22 @@ def latency_plot(
             c="#060606",
             label="info (end unknown)",
         )
+    for share, style in ((0.5, "-"), (0.99, ":")):
+        at, ms = quantiles(finished, share, floor_ms)
+        if len(at) > 1:
+            axes.plot(at, ms, color="#010101", linestyle=style, linewidth=1.1, label=f"p{share * 100:g}")
     axes.set_yscale("log")
     axes.set_ylabel("latency, ms")
     return finish(figure, axes, end_ns, "Latency of operations over time, with fault bands")
+
+
+def quantiles(finished: Sequence[Bar], share: float, floor_ms: float) -> tuple[list[float], list[float]]:
+    """A quantile over time, of those that ended ok. Windows are as short as they can be with 50 operations in each, and 80 at most."""
+    ok = [bar for bar in finished if bar.outcome == "ok"]
+    each = max(WINDOW_LEAST, -(-len(ok) // WINDOWS))
+    windows = [ok[first : first + each] for first in range(0, len(ok) - WINDOW_LEAST + 1, each)]
+    middles = [(window[0].start_ns + window[-1].start_ns) / 2e9 for window in windows]
+    return middles, [max(quantile(sorted(map(latency_ms, window)), share), floor_ms) for window in windows]
 
 
 def rate_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: int) -> str:
@@ -166,6 +184,19 @@ def fate_of(bar: Bar, stale: Collection[int], lost: Collection[int]) -> str:
     if bar.index in lost or bar.index in stale:
         return "lost" if bar.index in lost else "stale"
     return {"ok": "ok", "fail": "failed", "info": "unknown"}[bar.outcome]
+
+
+def clock_plot(run: RunFiles) -> str:
+    """The offset of each clock that was shifted, over time."""
+    shifts = shifts_of(run.faults, run.end_ns)
+    if not shifts:
+        return ""
+    figure, axes = canvas(2.1)
+    for place, node in enumerate(sorted({shift.node for shift in shifts})):
+        at, offset = line(shifts, node, run.end_ns)
+        axes.plot(at, offset, color=LINES[place % len(LINES)], linestyle=DASHES[place // len(LINES) % len(DASHES)], label=node, linewidth=1.4)  # fmt: skip
+    axes.set_ylabel("offset of the clock, ms")
+    return finish(figure, axes, run.end_ns, "Offsets of clocks over time")
 
 
 def freshness_plot(found: Freshness) -> str:

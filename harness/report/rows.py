@@ -6,10 +6,12 @@ results.json, faults.jsonl, attribution.json ─► rows ─► page.html.j2
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from harness.report import words
+from harness.report.clocks import shifts_of
 from harness.report.drawing import in_units
 from harness.report.folder import RunFiles, shortened
 from harness.report.freshness import Freshness
@@ -18,6 +20,7 @@ from harness.report.survival import FATES, LOST, PARTLY
 
 KEYS_SHOWN: Final = 20
 LOST_SHOWN: Final = 20
+ERRORS_SHOWN: Final = 15
 
 
 def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
@@ -29,6 +32,10 @@ def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
     yield "duration", f"{run.end_ns / 1e9:.1f} s"
     counts = run.results.get("faults") or {}
     yield "faults that bit", f"{counts.get('bit', 0)} of {counts.get('count', 0)}"
+    if run.results["outcome"] == "invalid":
+        needed = [str(each["without"]) for each in run.attribution.get("variants", ()) if each["verdict"] == "needed"]  # fmt: skip
+        yield "event required", words.join(needed) or ("none was found" if run.attribution else "not established")  # fmt: skip
+    yield "version", str((run.environment.get("versions") or {}).get("quorate", "–"))
 
 
 def claim_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -106,6 +113,18 @@ def outcome_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         cells = [words.number(row.get(word)) for word in ("ok", "fail", "info")]
         cells += [words.number(quantiles.get(word), 2) for word in ("p50", "p95", "p99", "max")]
         yield {"f": f, "cells": cells}
+
+
+def error_rows(run: RunFiles) -> Iterable[tuple[str, ...]]:
+    """What went wrong, the most frequent first: operation, outcome, error, how often, and the number of the first."""
+    first, counts = dict[tuple[str, str, str], int](), Counter[tuple[str, str, str]]()
+    for bar in run.bars:
+        if bar.outcome != "ok":
+            kind = (shortened(bar.f), bar.outcome, bar.error or "no reason was recorded")
+            counts[kind] += 1
+            first.setdefault(kind, bar.index)
+    for kind, count in counts.most_common(ERRORS_SHOWN):
+        yield *kind, words.number(count), str(first[kind])
 
 
 def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -188,6 +207,13 @@ def lost_rows(run: RunFiles) -> Iterable[tuple[int, str, str, str]]:
         for index in found.of(fate)[:LOST_SHOWN] if found else ():
             bar = run.by_index[index]
             yield index, bar.words, f"{(bar.end_ns or bar.start_ns) / 1e9:.3f} s", fate
+
+
+def clock_rows(run: RunFiles) -> Iterable[tuple[str, ...]]:
+    """Every shift of a clock: node, from, to, asked, measured when it began, measured when it was over."""
+    for shift in shifts_of(run.faults, run.end_ns):
+        measured, after = (f"{words.number(ms)} ms" if ms is not None else "no process" for ms in (shift.measured_ms, shift.after_ms))  # fmt: skip
+        yield shift.node, f"{shift.start_ns / 1e9:.3f} s", f"{shift.end_ns / 1e9:.3f} s", f"{words.number(shift.asked_ms)} ms{f', {shift.motion}' if shift.motion else ''}", measured, after  # fmt: skip
 
 
 def freshness_rows(found: Freshness) -> Iterable[tuple[str, ...]]:

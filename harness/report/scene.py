@@ -9,8 +9,9 @@ clients. In a history of others a process whose last operation is in doubt leave
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from checkers.history import History
 from checkers.staleness import stale_reads
 from harness.report.folder import Bar, RunFiles, pair
 from harness.report.logs import Line, kept, lines_of
+from harness.report.placement import for_timeline
 from harness.report.survival import LOST
 
 NAMED_MAX: Final = 2  # processes in the name of a lane
@@ -25,7 +27,7 @@ NAMED_MAX: Final = 2  # processes in the name of a lane
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`bars` by time of call; `lane` of each process, a place in `lanes`, which are names; `logs` of the nodes, all of them or those that matter; `lost` writes."""
+    """`bars` by time of call; `lane` of each process, a place in `lanes`, which are names; `logs` of the nodes, all of them or those that matter; `lost` writes; `placed` tells who held keys (`harness.report.placement`)."""
 
     bars: Sequence[Bar]
     core: Sequence[Bar]
@@ -37,6 +39,7 @@ class Scene:
     logs: Sequence[Line] = ()
     logs_total: int = 0
     lost: Collection[int] = ()
+    placed: Callable[[Sequence[str], int], Mapping[str, Any] | None] = lambda keys, unit_ns: None
 
 
 def scene_of_run(run: RunFiles) -> Scene:
@@ -47,7 +50,7 @@ def scene_of_run(run: RunFiles) -> Scene:
     logs = lines_of(run.folder, run.environment.get("began"))
     moments = [time for fault in run.faults for time in (fault.get("start_ns"), fault.get("end_ns")) if time is not None]  # fmt: skip
     moments += [time for bar in run.core_bars for time in (bar.start_ns, last_ns(bar))]
-    return Scene(run.bars, run.core_bars, run.stale, run.faults, run.end_ns, names, lane, kept(logs, moments), len(logs), run.survival.of(LOST) if run.survival else ())  # fmt: skip
+    return Scene(run.bars, run.core_bars, run.stale, run.faults, run.end_ns, names, lane, kept(logs, moments), len(logs), run.survival.of(LOST) if run.survival else (), partial(for_timeline, run))  # fmt: skip
 
 
 def scene_of_history(history: History, core: Collection[int], *, registers: bool) -> Scene:

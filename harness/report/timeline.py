@@ -32,17 +32,18 @@ def timeline(scene: Scene, *, ops_max: int = OPS_MAX) -> dict[str, Any]:
     core, unit_ns = [bar.index for bar in scene.core], 1000 if scene.end_ns >= FINE_NS else 1
     lost = sorted(scene.lost)
     shown = chosen(scene.bars, {*core, *lost[:LOST_KEPT]}, frozenset(scene.stale).union(lost), ops_max)
-    kept = {bar.index for bar in shown}
+    kept, ops = {bar.index for bar in shown}, columns(shown, unit_ns)
     return {
         "schema": SCHEMA,
         "unit_ns": unit_ns,
         "end": scene.end_ns // unit_ns + 1,
         "total": len(scene.bars),
         "lanes": list(scene.lanes),
-        "ops": {"lane": [scene.lane[bar.process] for bar in shown], **columns(shown, unit_ns)},
+        "ops": {"lane": [scene.lane[bar.process] for bar in shown], **ops},
         "core": [index for index in core if index in kept],
         "stale": sorted(kept.intersection(scene.stale)),
         "lost": sorted(kept.intersection(lost)),
+        "ring": scene.placed(ops["keys"], unit_ns),
         "density": density(scene.bars, scene.end_ns),
         "logs": [[line.at_ns // unit_ns, line.node, line.text] for line in scene.logs],
         "logs_total": scene.logs_total,

@@ -32,7 +32,7 @@ function readTimeline(data) {
   for (const i of lost) rank[i] = LOST;
   for (const i of proof) rank[i] = PROOF;
   const faults = data.faults.map((fault) => ({ ...fault, start: fault.start * us, end: fault.end * us }));
-  return { data, ops, count, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, lost, proof, proven, errors: new Map(ops.error), keys: ops.keys.map(visible) };
+  return { data, ops, count, unit: us, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, lost, proof, proven, errors: new Map(ops.error), keys: ops.keys.map(visible) };
 }
 
 // What a user's choice lets through, as lanes that are not empty, each a list of places in order of time.
@@ -118,11 +118,20 @@ function clock(us, span) {
 const outcomeWords = (t, i) => OUTCOME[t.ops.outcome[i]] + (t.stale.has(i) ? ", stale" : "") + (t.lost.has(i) ? ", lost" : "") + (t.proven.has(i) ? ", in the proof" : "");
 const endWords = (t, i, span) => (t.ops.outcome[i] === "i" ? "unknown" : clock(t.end[i], span));
 
+// Who held the key of an operation when it was called, and where it was going; null: not known.
+function holders(t, i) {
+  const ring = t.data.ring, partition = ring && t.ops.key[i] >= 0 ? ring.partitions[t.ops.key[i]] : -1;
+  if (partition < 0) return null;
+  const stage = ring.stages.findLast(([from]) => from * t.unit <= t.start[i]) ?? ring.stages[0];
+  const [now, goes] = stage[2][partition];
+  return `${now} (partition ${partition})${stage[1] ? `; ${stage[1]} under way${goes ? `, to ${goes}` : ""}` : ""}`;
+}
+
 // Everything that is known of an operation, as names and values.
 function facts(t, i) {
   const outcome = t.ops.outcome[i], took = clock(t.end[i] - t.start[i], t.end[i] - t.start[i]), fine = t.data.unit_ns === 1 ? 1 : 1e4;
   const during = t.faults.filter((fault) => fault.bit && fault.start <= t.end[i] && fault.end >= t.start[i]);
-  const waited = t.ops.took[i] < 0 ? "unknown: nothing was recorded" : `unknown: its client stopped waiting after ${took}`;
+  const held = holders(t, i), waited = t.ops.took[i] < 0 ? "unknown: nothing was recorded" : `unknown: its client stopped waiting after ${took}`;
   return [
     ["operation", `#${t.index[i]}: ${words(t, i)}`],
     ["client", `process ${t.ops.process[i]}, ${t.data.lanes[t.lane[i]]}`],
@@ -133,6 +142,7 @@ function facts(t, i) {
     ...(t.stale.has(i) ? [["stale", "surely: a newer value had been acknowledged before this read began"]] : []),
     ...(t.lost.has(i) ? [["lost", "it was acknowledged, and each read of its key at the end is surely older"]] : []),
     ...(t.proven.has(i) ? [["proof", "one of the operations that cannot all be true"]] : []),
+    ...(held ? [["held by", held]] : []),
     ["faults meanwhile", during.map((fault) => `${fault.kind} ${fault.nodes}`).join("; ") || "none"],
   ];
 }

@@ -22,7 +22,8 @@ from harness.report import words, write_comparison, write_report
 from harness.report.drawing import bands, lanes
 from harness.report.folder import Bar, pair, read_folder
 from harness.report.markdown import run_markdown
-from harness.report.plots import POINTS_PER_SLICE, SLICES, latency_ms, latency_plot, thin
+from harness.report.plots import POINTS_PER_SLICE, SLICES, WINDOWS, latency_ms, latency_plot, quantiles, thin
+from harness.report.rows import error_rows, facts
 
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&"
 
@@ -163,6 +164,38 @@ def test_stale_reads_stand_out_among_latencies(tmp_path: Path) -> None:
     old = next(bar.index for bar in run.bars if bar.f == "read" and bar.outcome == "ok")
     assert "stale read" in latency_plot(run.bars, run.faults, run.end_ns, {old})
     assert "stale read" not in latency_plot(run.bars, run.faults, run.end_ns)
+
+
+def test_quantiles_are_of_windows_with_operations_enough() -> None:
+    """Each second 100 operations, those of the second half slower; five more are too few for a window."""
+    bars = [Bar(at, 0, "n1", "read", 0, 1, "ok", at * 10_000_000, at * 10_000_000 + (1 if at < 5_000 else 3) * 1_000_000) for at in range(10_000)]  # fmt: skip
+    slow = [Bar(at, 0, "n1", "read", 0, 1, "fail", at * 10_000_000, at * 10_000_000 + 900_000_000) for at in range(0, 10_000, 7)]  # fmt: skip
+    at_s, ms = quantiles([*bars, *slow], 0.99, 0.5)
+    assert len(at_s) == WINDOWS
+    assert ms == [1.0] * (WINDOWS // 2) + [3.0] * (WINDOWS // 2)
+    assert at_s == sorted(at_s)
+    assert quantiles(bars[:55], 0.5, 0.5) == ([pytest.approx(0.245)], [1.0])
+    assert quantiles(bars[:49], 0.5, 0.5) == ([], [])
+
+
+def test_errors_are_counted_and_lead_to_the_first(tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=600)
+    html = write_report(folder).read_text()
+    run = read_folder(folder)
+    failed = [bar for bar in run.bars if bar.outcome == "fail" and bar.f == "write"]
+    rows = list(error_rows(run))
+    assert ("write", "fail", "not enough replicas answered", str(len(failed)), str(failed[0].index)) in rows
+    assert ("write", "info", "timed out after 1000 ms", "1", "2") in rows
+    assert f'<a href="#op-{failed[0].index}">' in html
+
+
+def test_the_event_required_stands_in_the_head(tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=50)
+    assert ("event required", "not established") in list(facts(read_folder(folder)))
+    variants = [{"without": name, "verdict": verdict, "hits": 0, "runs": 9, "chance": 0.01} for name, verdict in (("the plan", ""), ("partition", "needed"), ("kill", "helps"))]  # fmt: skip
+    (folder / "attribution.json").write_text(json.dumps({"sentence": "it needs a partition", "variants": variants}))  # fmt: skip
+    assert ("event required", "partition") in list(facts(read_folder(folder)))
+    assert "event required" not in dict(facts(read_folder(run_folders.make(tmp_path / "good", "valid", ops=50))))  # fmt: skip
 
 
 def test_an_open_call_is_info() -> None:

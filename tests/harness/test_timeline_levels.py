@@ -93,7 +93,7 @@ def test_what_is_wide_is_drawn_by_itself_and_failures_lie_on_top(page: Any) -> N
             for (const [name, value] of Object.entries({ index: 1, start: i === 2001 ? 1000000 : 1000, took: long ? 900000 : 500, lane: 0, process: 0, f: 0, key: 0, value: i })) ops[name].push(value);
             ops.outcome += long ? "i" : i === 3000 ? "f" : "o";
         }
-        const t = readTimeline({ unit_ns: 1000, end: 5100000, total: 4000, lanes: ["client 0"], ops, core: [], stale: [], lost: [], density: [[1], [0], [0]], logs: [], logs_total: 0, faults: [] });
+        const t = readTimeline({ unit_ns: 1000, end: 5100000, total: 4000, lanes: ["client 0"], ops, core: [], stale: [], lost: [], ring: null, density: [[1], [0], [0]], logs: [], logs_total: 0, faults: [] });
         const [row] = filtered(t, { client: "", key: "", f: "", outcome: "", text: "" }), level = levelFor(t, row, 5000);
         return { wide: level.wide, failed: worstIn(level, t.start[3000], 5000) - 1, fine: worstIn(level, t.start[500], 5000) - 1, empty: worstIn(level, t.start[2000] + 400000, 5000) };
     }"""

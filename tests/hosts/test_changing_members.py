@@ -60,6 +60,13 @@ def test_every_change_bites_and_the_register_stays_valid(seven: Inventory, tmp_p
         evidence = faults[kind]["evidence"]
         assert evidence["epoch_after"] > evidence["epoch_before"]
     assert faults["join"]["evidence"]["node"] in faults["join"]["evidence"]["members_after"]
+    ring = json.loads((outcome.folder / "ring.json").read_text())
+    first, last = ring["stages"][0], ring["stages"][-1]
+    assert (first["members"], first["epochs"][0]) == (["n1", "n2", "n3", "n4", "n5"], 1)
+    assert last["change"] == ""  # a quick change may lie between two looks
+    assert last["epochs"][1] >= faults["replace"]["evidence"]["epoch_after"]
+    assert faults["join"]["evidence"]["node"] in {node for stage in ring["stages"] for node in stage["members"]}  # fmt: skip
+    assert faults["join"]["evidence"]["node"] in ring["nodes"]
     round_of = faults["rolling-restart"]["evidence"]
     assert len(round_of) == 5
     for seen in round_of.values():

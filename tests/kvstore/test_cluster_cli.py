@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kvstore.config import from_toml
+from kvstore.ring import Ring
 from tests.kvstore.live import READY_S, LiveCluster, ask, free_ports, live_cluster
 from tests.polling import poll
 
@@ -55,6 +56,13 @@ def test_status_for_a_person_and_for_a_program(live: LiveCluster) -> None:
     found = json.loads(cluster("status", "--node", node_of(live), "--json").stdout)
     assert set(found["nodes"]) == {"n1", "n2", "n3"}
     assert found["change"] is None
+
+
+def test_the_ring_has_an_owner_for_every_partition(live: LiveCluster) -> None:
+    (flat,) = ask(live.ports["n2"], [b"KV.CLUSTER", b"RING"])
+    ring = dict(zip(flat[::2], flat[1::2], strict=True))
+    assert ring[b"owners"] == [owner.encode() for owner in Ring.striped(["n1", "n2", "n3"]).owners]
+    assert (ring[b"epoch"], ring[b"wanted"], ring[b"change"], ring[b"stranger"]) == (1, [], b"", 0)
 
 
 def test_a_plan_changes_nothing(live: LiveCluster) -> None:
