@@ -136,7 +136,7 @@ def durability_parts(run: RunFiles) -> dict[str, Any]:
     """What became of the acknowledged writes: in words, as a table, and those that were lost."""
     found = run.survival
     return {
-        "words": words.survived(found) if found else "Not measured: it takes a history of reads and writes of single keys in which each value is written once.",
+        "words": words.survived(found) if found else "No operation was recorded." if not run.bars else "Not measured: it takes a history of reads and writes of single keys in which each value is written once.",
         "rows": list(survival_rows(run)),
         "lost": list(lost_rows(run)),
     }  # fmt: skip

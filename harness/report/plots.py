@@ -129,16 +129,17 @@ def rate_plot(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: 
     width_s = max(end_ns, 1) / 1e9 / slices
     figure, axes = canvas(1.9)
     shade(axes, faults, end_ns)
-    for outcome, colour in (("ok", "#030303"), ("fail", "#050505"), ("info", "#060606")):
-        counts = [0] * slices
-        for bar in bars:
-            counts[min(bar.start_ns * slices // max(end_ns, 1), slices - 1)] += bar.outcome == outcome
+    colours = {"ok": "#030303", "fail": "#050505", "info": "#060606"}
+    found = {outcome: [0] * slices for outcome in colours}
+    for bar in bars:
+        found[bar.outcome][min(bar.start_ns * slices // max(end_ns, 1), slices - 1)] += 1
+    for outcome, counts in found.items():
         if any(counts):
             axes.step(
                 [width_s * (step + 0.5) for step in range(slices)],
                 [count / width_s for count in counts],
                 where="mid",
-                color=colour,
+                color=colours[outcome],
                 label=outcome,
                 linewidth=1.3,
             )

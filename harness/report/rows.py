@@ -132,14 +132,11 @@ def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     shifts = words.stats_of(results.get("atomicity"))
     stale, available = words.stats_of(results.get("staleness")), results.get("availability") or {}
     yield "reads looked at", words.number(stale.get("reads"))
-    yield (
-        "stale reads",
-        f"{words.number(stale.get('stale_reads'))} ({words.percent(stale.get('stale_fraction'))})",
-    )
-    yield (
-        "worst staleness",
-        f"{words.number(stale.get('worst_staleness_ms'))} ms, {words.plural(stale.get('worst_staleness_versions') or 0, 'version')}",
-    )
+    if not stale:
+        yield "stale reads", "not measured"
+    else:
+        yield "stale reads", f"{words.number(stale.get('stale_reads'))} ({words.percent(stale.get('stale_fraction'))})"  # fmt: skip
+        yield "worst staleness", f"{words.number(stale.get('worst_staleness_ms'))} ms, {words.plural(stale.get('worst_staleness_versions') or 0, 'version')}"  # fmt: skip
     for name, greek in (
         ("delta", "Δ: how far out of date reads were"),
         ("gamma", "Γ: how much clocks or intervals would have to give"),

@@ -24,6 +24,8 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from checkers.bespoke.calls import token
 from checkers.op import MISSING
 from harness.report.folder import Bar
@@ -69,20 +71,22 @@ def survival(bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]], end_ns: i
     if by_key is None:
         return None
     over_ns = max((ends_ns(fault, end_ns) for fault in faults), default=0)
-    fate, seen = dict[int, str](), dict[str, Counter[bool]]()
+    fate, times_ns = dict[int, str](), list[int]()
+    written_so, seen = Counter[str](), Counter[str]()  # writes by outcome; those of them that a read returned
     for writes, reads in by_key.values():
         key = Siblings(writes, reads) if siblings(writes) else Register(writes, reads)
         acknowledged = [write for write in writes.values() if write.outcome == "ok"]
         quiet_ns = max([over_ns, *(known_ns(write) for write in acknowledged)])
         last = [read for read in reads if read.start_ns > quiet_ns]
         final = [read for read in last if read.f == "final-read"] or last
+        times_ns += map(known_ns, acknowledged)
         fate.update(zip((write.index for write in acknowledged), key.fates(acknowledged, final), strict=True))
-        for value, write in writes.items():
-            seen.setdefault(write.outcome, Counter())[value in key.returned] += 1
+        written_so.update(write.outcome for write in writes.values())
+        seen.update(writes[value].outcome for value in writes.keys() & key.returned)
     if not fate:
         return None
-    ok, info, fail = (seen.get(outcome, Counter[bool]()) for outcome in ("ok", "info", "fail"))
-    return Survival(fate, ok[True], dict(near(bars, fate, faults, end_ns)), (info.total(), info[True]), (fail.total(), fail[True]))  # fmt: skip
+    doubtful, refused = ((written_so[outcome], seen[outcome]) for outcome in ("info", "fail"))
+    return Survival(fate, seen["ok"], dict(near(times_ns, list(fate.values()), faults, end_ns)), doubtful, refused)  # fmt: skip
 
 
 Writes = dict[Hashable, Bar]
@@ -112,7 +116,7 @@ def sorted_out(bars: Sequence[Bar]) -> dict[Hashable, tuple[Writes, list[Bar]]] 
 def written(bar: Bar) -> Hashable:
     """What a write wrote, without what it had seen; None if that is not known."""
     value = bar.value["value"] if is_sibling(bar) else bar.value
-    return None if value is None or value is MISSING else token(value)
+    return value if type(value) is int else None if value is None or value is MISSING else token(value)
 
 
 def is_sibling(bar: Bar) -> bool:
@@ -213,14 +217,15 @@ class Siblings:
                 yield BACK if bit & missed else KEPT
 
 
-def near(bars: Sequence[Bar], fate: Mapping[int, str], faults: Sequence[Mapping[str, Any]], end_ns: int) -> Iterator[tuple[str, tuple[int, Counter[str]]]]:  # fmt: skip
+def near(times_ns: Sequence[int], fates: Sequence[str], faults: Sequence[Mapping[str, Any]], end_ns: int) -> Iterator[tuple[str, tuple[int, Counter[str]]]]:  # fmt: skip
     """For each kind of fault that bit: how many there were, and the fates of the writes acknowledged shortly before one or while it lasted."""
-    done = sorted((known_ns(bar), bar.index) for bar in bars if bar.index in fate)
+    at_ns, what = np.array(times_ns, dtype=np.int64), np.array([FATES.index(fate) for fate in fates])
     for kind in dict.fromkeys(str(fault["kind"]) for fault in faults if fault.get("bit")):
         of_kind = [fault for fault in faults if fault.get("bit") and str(fault["kind"]) == kind]
-        reached = set[int]()
+        reached = np.zeros(len(at_ns), dtype=bool)
         for fault in of_kind:
-            low = bisect_right(done, (int(fault.get("start_ns") or 0) - BEFORE_NS, -1))
-            high = bisect_right(done, (ends_ns(fault, end_ns), math.inf))
-            reached.update(index for _, index in done[low:high])
-        yield kind, (len(of_kind), Counter(fate[index] for index in reached))
+            reached |= (at_ns >= int(fault.get("start_ns") or 0) - BEFORE_NS) & (
+                at_ns <= ends_ns(fault, end_ns)
+            )
+        counts = np.bincount(what[reached], minlength=len(FATES))
+        yield kind, (len(of_kind), Counter({fate: int(count) for fate, count in zip(FATES, counts, strict=True) if count}))  # fmt: skip

@@ -200,7 +200,7 @@ def flat(value: Any) -> str:
         return " ".join(f"{key}: {flat(inner)}" for key, inner in value.items()) or "none"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(flat(inner) for inner in value) or "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value) or "none"
 
 
 def count_ops(results: Mapping[str, Any]) -> int:

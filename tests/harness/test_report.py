@@ -23,7 +23,7 @@ from harness.report.drawing import bands, lanes
 from harness.report.folder import Bar, pair, read_folder
 from harness.report.markdown import run_markdown
 from harness.report.plots import POINTS_PER_SLICE, SLICES, WINDOWS, latency_ms, latency_plot, quantiles, thin
-from harness.report.rows import error_rows, facts
+from harness.report.rows import error_rows, facts, staleness_rows
 
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&"
 
@@ -196,6 +196,11 @@ def test_the_event_required_stands_in_the_head(tmp_path: Path) -> None:
     (folder / "attribution.json").write_text(json.dumps({"sentence": "it needs a partition", "variants": variants}))  # fmt: skip
     assert ("event required", "partition") in list(facts(read_folder(folder)))
     assert "event required" not in dict(facts(read_folder(run_folders.make(tmp_path / "good", "valid", ops=50))))  # fmt: skip
+
+
+def test_what_is_not_there_is_said() -> None:
+    assert words.evidence_words({"evidence": {"lost": "", "node": "n5"}}) == "lost none, node n5"
+    assert dict(staleness_rows({}))["stale reads"] == "not measured"
 
 
 def test_an_open_call_is_info() -> None:
