@@ -7,24 +7,25 @@ from typing import Any, Final
 from checkers import History
 from checkers.jsonl import encode_op
 from harness.cli.console import emit, out
-from harness.plan import Plan, PlanError
+from harness.plan import PlanError
 from harness.search.lamport import draw_last
 from harness.search.paused import Paused, stopped_at, stopped_before
+from harness.search.replay import Recorded
 from harness.search.trace import Message
 
 WORDS_MAX: Final = 160  # of an attribute of a node
 MESSAGES_MAX: Final = 40
 
 
-def show_paused(plan: Plan, until_s: float | None, before: int | None, *, trace: bool, json: bool) -> int:
+def show_paused(run: Recorded, until_s: float | None, before: int | None, *, trace: bool, json: bool) -> int:
     """Stop, print, go on to the end."""
     if until_s is not None and before is not None:
         raise PlanError("--until and --before both say where to stop; leave one of them out")
     if before is not None:
-        standing = stopped_before(plan, before)
+        standing = stopped_before(run.plan, before, run.tape)
     else:
         assert until_s is not None
-        standing = stopped_at(plan, until_s)
+        standing = stopped_at(run.plan, until_s, run.tape)
     with standing:
         if json:
             emit(_document(standing, until_s, before))

@@ -118,7 +118,7 @@ def replay_run(
         from harness.cli.paused import show_paused
 
         until_s = None if until is None else seconds(until)
-        return show_paused(run.plan, until_s, before, trace=trace, json=json)
+        return show_paused(run, until_s, before, trace=trace, json=json)
     found = replayed(run)
     verdict, same = found.run.verdict, run.history is not None
     if json:

@@ -32,30 +32,38 @@ from harness.worlds.sim import SimLoop
 from harness.worlds.sim.loop import SimTimeLimitError, leave_off
 from harness.worlds.sim.net import SENT
 from harness.worlds.sim.node import SimMachine
+from harness.worlds.sim.tape import Draw, PlayedStreams
 
 INSTANT_S: Final = 1e-6
 """Records of one instant are written a nanosecond apart."""
 
 
-def stopped_at(plan: Plan, until_s: float) -> Paused:
-    """The run of the plan, standing before the first event after this time. Raises PlanError, and WorldError if the world does not come up."""
-    return Paused(plan, until_s, _whole(plan))
+Tape = Mapping[str, Sequence[Draw]]
 
 
-def stopped_before(plan: Plan, record: int) -> Paused:
+def stopped_at(plan: Plan, until_s: float, tape: Tape | None = None) -> Paused:
+    """The run of the plan, from its tape if one is given, standing before the first event after this time.
+
+    Raises PlanError, TapeError if the tape does not fit, and WorldError if the world does not come up.
+    """
+    return Paused(plan, until_s, _whole(plan, tape), tape)
+
+
+def stopped_before(plan: Plan, record: int, tape: Tape | None = None) -> Paused:
     """The same, before the instant at which this record of the history is written: its `index`, the number after `#` in what checkers say."""
-    story, lines = _whole(plan)
+    story, lines = _whole(plan, tape)
     history = History.parse(lines)
     if not 0 <= record < len(history):
         raise PlanError(
             f"there is no record {record} in the run of {plan.name}, which has {len(history):,}; the first is 0"
         )
-    return Paused(plan, history.op(record).time_ns / 1e9 - INSTANT_S, (story, lines))
+    return Paused(plan, history.op(record).time_ns / 1e9 - INSTANT_S, (story, lines), tape)
 
 
-def _whole(plan: Plan) -> tuple[Story, bytes]:
+def _whole(plan: Plan, tape: Tape | None) -> tuple[Story, bytes]:
     """The run as far as it goes: one that breaks off has a place to stand, too, if its world came up."""
-    story, sink = Story(plan, "sim"), MemorySink()
+    played = _streams(tape)
+    story, sink = Story(plan, "sim", streams=played), MemorySink()
 
     def make(loop: SimLoop | None) -> World:
         assert loop is not None
@@ -64,21 +72,30 @@ def _whole(plan: Plan) -> tuple[Story, bytes]:
     try:
         perform(story, make, sink, lambda line: None)
     except WorldError:
+        if played is not None and played.problem is not None:
+            raise played.problem from None
         if story.nemesis is None:
             raise
+    else:
+        if played is not None:
+            played.finish()
     return story, bytes(sink.data)
+
+
+def _streams(tape: Tape | None) -> PlayedStreams | None:
+    return None if tape is None else PlayedStreams(tape)
 
 
 class Paused:
     """A run that stands still. `machines` are the simulated ones, by node; `failure` is what it broke off with, if it did before the time was reached."""
 
-    def __init__(self, plan: Plan, until_s: float, whole: tuple[Story, bytes]) -> None:
+    def __init__(self, plan: Plan, until_s: float, whole: tuple[Story, bytes], tape: Tape | None) -> None:
         before, self._lines = whole
         self.plan, self._origin_s = plan, before.start_s
         self.failure: WorldError | SystemFault | None = None
         self._loop = SimLoop(time_virtual_s_max=self._origin_s + until_s)
         finalize(self, self._loop.close)  # of one that is dropped as it stands
-        self._story, self._sink, self._book = Story(plan, "sim"), MemorySink(), Book()
+        self._story, self._sink, self._book = Story(plan, "sim", streams=_streams(tape)), MemorySink(), Book()
         self._world = self._story.simulated(self._loop)
         self._book.open(self._world, self._loop)
         self.machines: Mapping[str, SimMachine] = {

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from checkers import History
 from harness.cli import status_of
 from harness.plan import PlanError, dump_plan, load_plan, parse_plan
 from harness.plan_tape import CALM, Cut, calm_but, is_calm, pins_of
 from harness.runner import run
 from harness.search.finding import Target, draws_of, shows
+from harness.search.paused import stopped_at, stopped_before
 from harness.search.shrink import shrink
 from harness.search.story import story
 from harness.search.trace import traced
@@ -272,3 +274,27 @@ def test_shrinking_leaves_only_the_draws_that_matter() -> None:
         assert shows(less, INVERTED) is None
     told = story(found.plan, INVERTED, traced(found.plan), found.before, found.runs, done=True)
     assert f"- {pins[0][0]}, draw {pins[0][1]}: {pins[0][2]:g}" in told
+
+
+def test_a_run_that_stands_still_is_played_from_its_tape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The seed of the plan is not looked at: the tape is of another."""
+    plan = replace(PLAN, time_limit_s=2.0)
+    recorded = RecordedStreams(streams_of(99, {}))
+    whole = simulate_run(plan, streams=recorded)
+    assert whole.lines != simulate_run(plan).lines
+    with stopped_at(plan, 1.0, recorded.draws) as standing:
+        assert 0 < len(standing.history) < len(whole.lines)
+        assert whole.lines.startswith(standing.history)
+    with stopped_before(plan, 40, recorded.draws) as standing:
+        assert standing.upcoming == History.parse(whole.lines).op(standing.records)
+    short = {**recorded.draws, "net": recorded.draws["net"][:20]}
+    with pytest.raises(TapeError, match="stream 'net' of the tape ends after 20 draws"):
+        stopped_at(plan, 1.0, short)
+    folder = run(plan, world="sim", out=tmp_path, tape=True).folder
+    tape = folder / "tape.jsonl"
+    tape.write_bytes(written(recorded.draws, dump_plan(plan)))
+    assert status_of(["replay", str(folder), "--until", "1s", "--json"]) == 0
+    with stopped_at(plan, 1.0, recorded.draws) as standing:
+        assert json.loads(capsys.readouterr().out)["records"] == standing.records
