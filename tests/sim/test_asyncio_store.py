@@ -28,6 +28,7 @@ NEED_MORE = {
     "bitflip",
     "join",
     "leave",
+    "restore",
     "replace",
     "rolling-restart",
 }  # methods that this system does not have
