@@ -133,5 +133,10 @@ def told(error: BaseException) -> str:
 
 def is_library(filename: str) -> bool:
     """Whether code is Python's own, or an installed package's."""
-    folders = (get_path("stdlib"), get_path("purelib"), get_path("platlib"))
-    return filename.startswith(("<frozen", __file__, *folders))
+    return filename.startswith(library_folders())
+
+
+@cache
+def library_folders() -> tuple[str, ...]:
+    """What the names of their files begin with."""
+    return ("<frozen", __file__, get_path("stdlib"), get_path("purelib"), get_path("platlib"))

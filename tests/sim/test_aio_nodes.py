@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import secrets
+import socket
 import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,9 +103,9 @@ def test_the_clock_on_the_wall_can_be_shifted_and_the_monotonic_one_cannot() -> 
     async def looking(host: Host) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(2):
-            clocks.append(
-                (time.time(), time.time_ns() / 1e9, loop.time(), time.monotonic(), time.perf_counter())
-            )
+            wall = [time.time(), time.time_ns() / 1e9, datetime.now(UTC).timestamp()]
+            assert datetime.now(UTC).replace(tzinfo=None) == datetime.now()
+            clocks.append((*wall, loop.time(), time.monotonic(), time.perf_counter()))
             await asyncio.sleep(1)
 
     async def story(world: SimWorld) -> None:
@@ -112,14 +116,23 @@ def test_the_clock_on_the_wall_can_be_shifted_and_the_monotonic_one_cannot() -> 
     clocks: list[tuple[float, ...]] = []
     play(program(looking), story)
     passed = [late - early for early, late in zip(*clocks, strict=True)]
-    assert passed == pytest.approx([6, 6, 1, 1, 1], abs=0.001)
+    assert passed == pytest.approx([6, 6, 6, 1, 1, 1], abs=0.001)
 
 
 def test_chance_is_the_nodes_own_and_of_the_seed() -> None:
     async def drawing(host: Host) -> None:
         cards = list(range(20))
         random.shuffle(cards)
-        drawn.append((random.random(), random.choice("abc"), uuid.uuid4(), os.urandom(4), tuple(cards)))
+        drawn.append(
+            (
+                random.random(),
+                random.choice("abc"),
+                uuid.uuid4(),
+                os.urandom(4),
+                secrets.token_hex(8),
+                tuple(cards),
+            )
+        )
 
     drawn: list[Any] = []
     for seed in (1, 1, 2):
@@ -293,6 +306,18 @@ async def _start() -> None:
     threading.Thread(target=print).start()
 
 
+async def _file() -> None:
+    open("/etc/hostname").close()
+
+
+async def _path() -> None:
+    Path("/etc/hostname").read_text()
+
+
+async def _socket() -> None:
+    socket.create_connection(("127.0.0.1", 9))
+
+
 FORBIDDEN = [
     (_thread, "loop.run_in_executor reaches outside"),
     (_signal, "loop.add_signal_handler reaches outside"),
@@ -302,6 +327,9 @@ FORBIDDEN = [
     (_name, "there is no host 'example.com'"),
     (_tls, "loop.create_connection with ssl reaches outside"),
     (_sleep, r"calls time.sleep\(\) in a simulated run"),
+    (_file, r"calls builtins.open\(\) in a simulated run"),
+    (_path, r"calls io.open\(\) in a simulated run"),
+    (_socket, r"calls socket.socket.__init__\(\) in a simulated run"),
     (_start, r"calls threading.Thread.start\(\) in a simulated run"),
 ]
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as library
 import os
 import random
+import secrets
+import socket
+import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
+from random import gauss as drawn
+from time import time_ns as clock
 from typing import Any
 
 import pytest
@@ -31,12 +38,26 @@ LEAKS: dict[str, Callable[[], Any]] = {
     "os.urandom": lambda: os.urandom(4),
     "uuid.uuid4": lambda: uuid.uuid4(),
     "threading.Thread.start": lambda: threading.Thread(target=print).start(),
+    "time.monotonic": lambda: time.monotonic(),
+    "time.perf_counter_ns": lambda: time.perf_counter_ns(),
+    "random.seed": lambda: random.seed(1),
+    "random.Random": lambda: random.Random(),
+    "random.SystemRandom.getrandbits": lambda: random.SystemRandom().getrandbits(3),
+    "subprocess.Popen.__init__": lambda: subprocess.Popen(["true"]),
+    "socket.socket.__init__": lambda: socket.socket(),
+    "builtins.id": lambda: id(PLAN),
+    "builtins.hash": lambda: hash("a"),
+    "datetime.datetime.now": lambda: library.datetime.now(),
+    "datetime.datetime.utcnow": lambda: datetime.utcnow(),
+    "datetime.date.today": lambda: date.today(),
+    "time.time_ns under another name": lambda: clock(),
+    "random.gauss under another name": lambda: drawn(0, 1),
 }
 
 
 @pytest.mark.parametrize("call", LEAKS)
 def test_a_leak_is_named_with_its_place(call: str) -> None:
-    with guarded(), pytest.raises(LeakError, match=rf"^test_guard.py, line \d+, calls {call}\(\)"):
+    with guarded(), pytest.raises(LeakError, match=rf"^test_guard.py, line \d+, calls {call.split()[0]}\(\)"):
         LEAKS[call]()
 
 
@@ -46,6 +67,9 @@ def test_everything_is_as_before_afterwards() -> None:
         raise ZeroDivisionError
     assert [getattr(owner, name) for owner, name, _ in WATCHED] == before
     assert time.time() > 0
+    assert clock() > 0
+    assert datetime is library.datetime
+    assert "id" not in globals()
 
 
 def test_other_threads_are_left_alone() -> None:
@@ -61,6 +85,26 @@ def test_other_threads_are_left_alone() -> None:
         asked.set()
         thread.join()
     assert found
+
+
+def test_what_secrets_give_is_chance_too() -> None:
+    for ask in (secrets.token_hex, lambda: secrets.choice("ab"), lambda: secrets.randbelow(7)):
+        with guarded(), pytest.raises(LeakError, match=r"calls random.SystemRandom.\w+\(\)"):
+            ask()
+
+
+def test_what_is_the_same_in_each_process_is_no_leak(tmp_path: Path) -> None:
+    class Named:
+        def __hash__(self) -> int:
+            return hash(("a", 1))
+
+    with guarded():
+        assert {Named(): hash(7)}
+        assert datetime(2026, 1, 2) == library.datetime(2026, 1, 2)
+        assert isinstance(datetime(2026, 1, 2), datetime)
+        assert type(datetime.fromisoformat("2026-01-02")).__module__ == "datetime"
+        assert issubclass(datetime, date)
+        open(__file__).close()
 
 
 def test_a_stream_that_was_handed_in_is_no_leak() -> None:

@@ -3,13 +3,21 @@
     time.time() in a node ──► LeakError: store.py, line 41, calls time.time(): use the clock that is handed in
 
 A run must be a function of plan and seed; one such call makes it another every time. Only the thread that simulates is watched, and only while it does.
-What cannot be watched so (the order of sets, `id`, `datetime.now`) shows when the same run is made twice (`tests/sim/test_determinism.py`).
+
+    time, chance, ids     time, datetime, random, SystemRandom (and so `secrets`), Random() without a seed, urandom, uuid
+    order                 threads; id(), and hash() of what is not a number, which are others in each process
+    the outside           processes, sockets; files, for plain asyncio code
+
+What no call shows, the order of sets and addresses in a `repr`, shows when the same run is made twice (`tests/sim/test_determinism.py`).
 """
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -22,11 +30,14 @@ from types import FrameType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from harness.named import is_library
+from harness.worlds.sim.aliases import watched_where_used
 
 CLOCK: Final = "use the clock that is handed in"
 CHANCE: Final = "use the random stream that is handed in"
 ORDER: Final = "what threads do has no order that a seed decides: use tasks or timers"
 OUTSIDE: Final = "what goes on outside of the simulator is not of the seed"
+FILES: Final = "what is on this machine's disk is not of the seed: use the disk that is handed in"
+NUMBER: Final = "it is another in each process: use a number of your own"
 DRAWS: Final = (
     "random", "randrange", "randint", "choice", "choices", "shuffle", "sample", "uniform", "getrandbits", "randbytes", "gauss",
     "normalvariate", "lognormvariate", "expovariate", "betavariate", "triangular",
@@ -38,11 +49,19 @@ WATCHED: Final[tuple[tuple[Any, str, str], ...]] = (
     (os, "urandom", CHANCE),
     (uuid, "uuid1", CHANCE),
     (uuid, "uuid4", CHANCE),
+    (random, "seed", CHANCE),
+    *((random.SystemRandom, name, CHANCE) for name in ("random", "getrandbits", "randbytes")),
+    *((os, name, instead) for name, instead in (("getrandom", CHANCE), ("fork", OUTSIDE)) if hasattr(os, name)),
     (threading.Thread, "start", ORDER),
     (subprocess.Popen, "__init__", OUTSIDE),
+    (socket.socket, "__init__", OUTSIDE),
+    (io, "open", FILES),
 )  # fmt: skip
+BUILTINS: Final[Mapping[str, str]] = {"id": NUMBER, "hash": NUMBER, "open": FILES}
 OURS: Final = frozenset({"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"})
 """What the harness and Python's library ask without harm: how long something takes."""
+NODES_ONLY: Final = frozenset({"io.open", "builtins.open"})
+"""What is refused to plain asyncio code alone: other nodes have a disk at hand, and a workload may read a file."""
 
 
 class LeakError(RuntimeError):
@@ -71,13 +90,19 @@ def enter(inside: Inside | None) -> Inside | None:
 @contextmanager
 def guarded() -> Iterator[None]:
     """Watch this thread until the end of the block."""
-    mine, before = threading.get_ident(), []
+    mine, before, others = threading.get_ident(), [], {}
     for owner, name, instead in WATCHED:
         real = getattr(owner, name)
         before.append((owner, name, real))
-        setattr(owner, name, _refusing(real, owner, name, instead, mine))
+        others[id(real)] = _refusing(real, owner, name, instead, mine)
+    before.append((random.Random, "__init__", random.Random.__init__))
+    others[id(random.Random.__init__)] = _seeded(random.Random.__init__, mine)
+    given = {name: _refusing(getattr(builtins, name), builtins, name, instead, mine) for name, instead in BUILTINS.items()}  # fmt: skip
     try:
-        yield
+        for owner, name, real in before:
+            setattr(owner, name, others[id(real)])
+        with watched_where_used(others, given, lambda owner, name: _refusing(getattr(owner, name), owner, name, CLOCK, mine)):  # fmt: skip
+            yield
     finally:
         for owner, name, real in before:
             setattr(owner, name, real)
@@ -87,20 +112,38 @@ def _refusing(real: Callable[..., Any], owner: Any, name: str, instead: str, min
     whole = f"{owner.__name__}.{name}" if isinstance(owner, ModuleType) else f"{owner.__module__}.{owner.__name__}.{name}"  # fmt: skip
 
     def refused(*arguments: Any, **named: Any) -> Any:
-        if threading.get_ident() != mine:
+        if threading.get_ident() != mine or (whole in NODES_ONLY and _inside is None):
             return real(*arguments, **named)
         if _inside is not None and whole in _inside.answers:
             return _inside.answers[whole](*arguments, **named)
         caller = sys._getframe(1)
         if whole in OURS and _is_ours(caller):
             return real(*arguments, **named)
-        place = f"{Path(caller.f_code.co_filename).name}, line {caller.f_lineno}"
-        leak = LeakError(f"{place}, calls {whole}() in a simulated run, which would then not repeat itself: {instead}")  # fmt: skip
-        if _inside is not None:
-            _inside.tell(leak)
-        raise leak
+        if whole == "builtins.hash" and (
+            isinstance(arguments[0], int | float) or caller.f_code.co_name == "__hash__"
+        ):
+            return real(*arguments)
+        raise _leak(caller, whole, instead)
 
     return refused
+
+
+def _seeded(real: Callable[..., Any], mine: int) -> Callable[..., Any]:
+    def seeded(self: random.Random, *seed: Any) -> None:
+        needs_seed = not seed and not isinstance(self, random.SystemRandom)
+        if needs_seed and threading.get_ident() == mine and not _is_ours(sys._getframe(1)):
+            raise _leak(sys._getframe(1), "random.Random", CHANCE)
+        real(self, *seed)
+
+    return seeded
+
+
+def _leak(caller: FrameType, whole: str, instead: str) -> LeakError:
+    place = f"{Path(caller.f_code.co_filename).name}, line {caller.f_lineno}"
+    leak = LeakError(f"{place}, calls {whole}() in a simulated run, which would then not repeat itself: {instead}")  # fmt: skip
+    if _inside is not None:
+        _inside.tell(leak)
+    return leak
 
 
 def _is_ours(caller: FrameType) -> bool:

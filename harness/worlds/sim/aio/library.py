@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from harness.system import SimulatedEnv
@@ -37,6 +38,11 @@ class LogFile:
 def answers(env: SimulatedEnv) -> Mapping[str, Callable[..., Any]]:
     """What a program hears that asks Python's library for time or chance: the node's own."""
     rng, clock_ms = env.rng, env.clock_ms
+
+    def today(zone: tzinfo | None = None) -> datetime:
+        moment = datetime.fromtimestamp(clock_ms()[1] / 1000, zone or UTC)
+        return moment if zone else moment.replace(tzinfo=None)
+
     return {
         "time.time": lambda: clock_ms()[1] / 1000,
         "time.time_ns": lambda: round(clock_ms()[1] * 1e6),
@@ -44,7 +50,15 @@ def answers(env: SimulatedEnv) -> Mapping[str, Callable[..., Any]]:
         "time.monotonic_ns": lambda: round(clock_ms()[0] * 1e6),
         "time.perf_counter": lambda: clock_ms()[0] / 1000,
         "time.perf_counter_ns": lambda: round(clock_ms()[0] * 1e6),
+        "datetime.datetime.now": today,
+        "datetime.datetime.utcnow": today,
+        "datetime.datetime.today": today,
+        "datetime.date.today": lambda: today().date(),
         "os.urandom": rng.randbytes,
+        "os.getrandom": rng.randbytes,
+        "random.SystemRandom.random": lambda _: rng.random(),
+        "random.SystemRandom.getrandbits": lambda _, bits: rng.getrandbits(bits),
+        "random.SystemRandom.randbytes": lambda _, size: rng.randbytes(size),
         "uuid.uuid4": lambda: uuid.UUID(int=rng.getrandbits(128), version=4),
         **{f"random.{name}": getattr(rng, name) for name in DRAWS},
     }
