@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from harness.client import ChannelError
 from harness.worlds.sim import SimWorld
 from harness.worlds.sim.aio import Host
-from harness.worlds.trouble import DROP, RESET, Trouble
+from harness.worlds.trouble import CORRUPT, DROP, RESET, Trouble
 from tests.sim.programs import CALM, CLIENTS, PEERS, ask, node_of, play
 
 WILD = {"latency": "exponential", "loss": 0.2, "duplicate": 0.2, "reorder": 0.5}
 BYTES = bytes(range(256)) * 1000
 CUT = Trouble(number=1, kind=DROP, links={"n1": ("n2",), "n2": ("n1",)})
+RESETTING = Trouble(number=1, kind=RESET, links={"n2": ("n1",)})
 Client = Callable[[Host], Awaitable[None]]
 
 
@@ -137,7 +139,8 @@ def test_to_connect_across_a_partition_takes_until_the_program_gives_up() -> Non
     assert said == ["gave up", "TimeoutError", round(2.5 + 127)], "as long as Linux: 1 + 2 + 4 + … + 64 s"
 
 
-def test_a_reset_cuts_a_frame_in_two_and_both_ends_hear_of_it() -> None:
+@pytest.mark.parametrize("trouble", [RESETTING, replace(RESETTING, kind=CORRUPT, mends_checksum=True)], ids=[RESET, CORRUPT])  # fmt: skip
+def test_a_reset_cuts_a_frame_in_two_and_both_ends_hear_of_it(trouble: Trouble) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readexactly(len(BYTES))
@@ -159,7 +162,7 @@ def test_a_reset_cuts_a_frame_in_two_and_both_ends_hear_of_it() -> None:
 
     async def story(world: SimWorld) -> None:
         await asyncio.sleep(1)
-        await world.disturb(Trouble(number=1, kind=RESET, links={"n2": ("n1",)}))
+        await world.disturb(trouble)
         await asyncio.sleep(1.5)
         await world.relieve(1)
         await asyncio.sleep(10)

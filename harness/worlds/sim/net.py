@@ -21,8 +21,8 @@ from harness.plan import PlanError
 from harness.plan_options import PRIORITIES as PRIORITIES
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.priorities import Priorities
-from harness.worlds.sim.troubles import AT_WORK, DROPPED, LinkTrouble
-from harness.worlds.trouble import RESET, Touches, Trouble
+from harness.worlds.sim.troubles import AT_WORK, DROPPED, LinkTrouble, Resetting
+from harness.worlds.trouble import Touches, Trouble
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
 STREAMS: Final = ("one", "links")
@@ -185,7 +185,7 @@ class Network:
             self.watch(ARRIVED if stopped is None else CUT, src, dst, message)
         if stopped is None:
             self._deliver[dst](src, message)
-        elif stopped.trouble.kind == RESET:
+        elif isinstance(stopped, Resetting):
             for node, other in ((src, dst), (dst, src)):
                 if node in self.on_reset:
                     self.on_reset[node](other, message)
