@@ -319,7 +319,7 @@ async def _socket() -> None:
 
 
 FORBIDDEN = [
-    (_thread, "loop.run_in_executor reaches outside"),
+    (_thread, r"loop.run_in_executor reaches outside the simulator \(test_aio_nodes.py, line \d+\)"),
     (_signal, "loop.add_signal_handler reaches outside"),
     (_reader, "loop.add_reader reaches outside"),
     (_process, "loop.subprocess_exec reaches outside"),
@@ -348,6 +348,11 @@ def test_what_reaches_outside_ends_the_run_even_if_the_program_swallows_the_erro
 
     with pytest.raises(SystemFault, match=r"n1 broke off .*" + words):
         play(program(reaching), short)
+
+
+def test_a_program_that_never_listens_is_told_of() -> None:
+    with pytest.raises(WorldError, match="n1 was not ready within 10 s; it does not listen for clients"):
+        play(lambda host: asyncio.Event().wait(), short)
 
 
 def test_a_port_is_taken_once_and_is_free_when_it_is_closed() -> None:

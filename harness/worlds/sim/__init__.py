@@ -109,7 +109,8 @@ class SimWorld:
             if await self._is_ready(node):
                 return
             await asyncio.sleep(READY_POLL_S)
-        raise WorldError(f"simulated node {node} was not ready within {READY_S_MAX:g} s; see its log")
+        why = "see its log" if self._machines[node].listens else "it does not listen for clients"
+        raise WorldError(f"simulated node {node} was not ready within {READY_S_MAX:g} s; {why}")
 
     async def _is_ready(self, node: str) -> bool:
         machine = self._machines[node]

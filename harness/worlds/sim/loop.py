@@ -18,12 +18,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from heapq import heappop, heappush
+from pathlib import Path
+from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
+
+from harness.named import is_library
 
 ENDINGS_MAX: Final = 1000  # of one coroutine: each `await` within a `finally` takes another
 T = TypeVar("T")
@@ -66,10 +71,18 @@ class SimHandle(asyncio.TimerHandle):
         return self._when
 
 
+def _place() -> str:
+    """Whose code it is that asks, or has Python's library ask."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and is_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    return "" if frame is None else f" ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"
+
+
 def _forbidden(name: str) -> Callable[..., NoReturn]:
     def refuse(loop: asyncio.AbstractEventLoop, *_args: Any, **_kwargs: Any) -> NoReturn:
         error = ForbiddenInSimError(
-            f"loop.{name} reaches outside the simulator; use the world's channels, disks and clocks"
+            f"loop.{name} reaches outside the simulator{_place()}; use the world's channels, disks and clocks"
         )
         loop.call_exception_handler(
             {"exception": error, "message": f"in loop.{name}"}
