@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -80,6 +81,17 @@ def pids_of(node: Any) -> list[int]:
     """Everything that a machine of the cluster runs."""
     begun = [info.process.pid for group in node.all_processes.values() for info in group]
     return [pid for each in begun for pid in below(each)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logs_that_go() -> Iterator[None]:
+    """Ray's sockets and logs are in a folder of ours, whose name is short, as those of sockets must be."""
+    with (
+        TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("RAY_TMPDIR", folder)
+        yield
 
 
 @pytest.fixture(scope="module")
