@@ -17,6 +17,8 @@ BETWEEN_NODES: Mapping[str, Any] = {"shape": SHAPES, "targets": TARGETS}
 """Which links a fault is of: those that a partition of the shape would cut, or all of the targets."""
 LINKS: Mapping[str, Any] = {**BETWEEN_NODES, grudges.CLIENTS: grudges.WAYS}
 """The same, or in place of links between nodes those of the targets with their clients."""
+FILE = "file"
+"""The name of one of the system's files, on hosts."""
 CHECKSUM, WRONG, RIGHT = "checksum", "wrong", "right"
 """What a corrupted packet's checksum is: wrong (if the plan does not say), or right again."""
 POINT = "point"
@@ -43,7 +45,9 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "lying-fsync": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "restore": {"targets": TARGETS},
-    "bitflip": {"share": float, "targets": TARGETS},
+    "bitflip": {"share": float, "targets": TARGETS, FILE: str},
+    "truncate": {"share": float, "targets": TARGETS, FILE: str},
+    "snapshot-restore": {"targets": TARGETS},
     "join": {},
     "leave": {},
     "replace": {},
@@ -67,10 +71,13 @@ LINK_DEFAULTS: Mapping[str, Mapping[str, float]] = {
 """Faults of links other than partitions, and what their options are when a plan does not say."""
 DISK_KINDS = ("power-loss", "power-off", "disk-full", "read-only", "io-error", "slow-disk", "lying-fsync")
 """Faults for which a node on hosts needs a disk of its own."""
+FILE_KINDS = ("bitflip", "truncate", "snapshot-restore")
+"""Faults of files that the system names, on hosts."""
 LINK_KINDS = ("partition", *LINK_DEFAULTS)
 STRENGTHS: Mapping[str, Mapping[str, float]] = {
     **LINK_DEFAULTS,
     "bitflip": {"share": 0.1},
+    "truncate": {"share": 0.1},
     "slow-disk": {"stall_ms": 200.0},
 }
 """How strong a fault is that has degrees, when a plan does not say."""

@@ -16,6 +16,7 @@ import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from harness.client import Channel
@@ -132,6 +133,8 @@ class Deployment:
     requires: Callable[[Callable[[str], str]], None] = field(
         default=lambda run: None
     )  # probe a host, raise SystemFault
+    data_files: Mapping[str, str] = field(default_factory=dict)
+    """What a fault may damage: paths below `data_directory`, by the names that plans use; the first is the one meant when a plan names none."""
 
 
 class SystemUnderTest(Protocol):
@@ -218,6 +221,7 @@ class Rot(NamedTuple):
 
     left: AbstractSet[Hashable]
     met: AbstractSet[Hashable]
+    told: Mapping[str, Any] = MappingProxyType({})  # what else there is to say of it
 
 
 class RottingSystem(SystemUnderTest, Protocol):

@@ -36,6 +36,12 @@ class MemoryEngine:
         self._corrupt: set[tuple[str, bytes]] = set()
         self._met: set[tuple[str, bytes]] = set()  # of what was ever damaged, what a read met
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is committed in both."""
+        if not isinstance(other, MemoryEngine):
+            return NotImplemented
+        return (self._records, self._meta) == (other._records, other._meta)
+
     def get(self, bucket: str, key: bytes) -> Record | None:
         """The committed record, None when there is none. Raises CorruptRecord."""
         if self._corrupt and (bucket, key) in self._corrupt:

@@ -74,6 +74,7 @@ def deployment(
         data_directory=DATA,
         log_file="/var/log/quorate-store.log",
         requires=require_same_python,
+        data_files={"table": "{node}.data/store.sqlite3", "log": "{node}.data/store.sqlite3-wal"},
     )
 
 

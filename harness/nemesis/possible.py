@@ -1,41 +1,64 @@
 """What a plan asks for and its world, or its system, has no way to do: refused before anything is made.
 
-bitflip       simulated disks, and a system whose records can be damaged
-restore       simulated disks, and a system that writes copies
-point = …     a world that sees what nodes do, and a system that names its points
+bitflip           in the simulator a system whose records can be damaged; on hosts one that names its files
+truncate          hosts, and a system that names its files
+snapshot-restore  on hosts a system that names its files
+restore           simulated disks, and a system that writes copies
+file = …          hosts, and one of these
+point = …         a world that sees what nodes do, and a system that names its points
 """
 
 from __future__ import annotations
 
-from harness.nemesis.disks import Bitflip
+from harness.nemesis.files import Bitflip, Truncate
 from harness.nemesis.restoring import Restore
 from harness.plan import Plan, PlanError
-from harness.plan_options import POINT
+from harness.plan_options import FILE, FILE_KINDS, POINT
 from harness.system import SystemUnderTest
 
 
 def refuse_impossible(plan: Plan, world: str, system: SystemUnderTest | None = None) -> None:
     """Raises PlanError. `system`: once it is known."""
-    if Bitflip.kind in plan.fault_kinds:
-        _refuse_bitflips(plan, world, system)
     if Restore.kind in plan.fault_kinds:
         _refuse_copies(plan, world, system)
     options = [*(fault.options for fault in plan.faults), *(stroke.detail for stroke in plan.strokes)]
+    named = sorted({str(each[FILE]) for each in options if FILE in each})
+    asked = [kind for kind in FILE_KINDS if kind in plan.fault_kinds]
+    if asked and world == "sim":
+        _refuse_in_sim(plan, asked, named, system)
+    elif asked and system is not None:
+        _refuse_unnamed(plan, asked[0], named, system)
     for point in sorted({each[POINT] for each in options if POINT in each}):
         _refuse_point(plan, world, system, point)
 
 
-def _refuse_bitflips(plan: Plan, world: str, system: SystemUnderTest | None) -> None:
-    if world != "sim":
+def _refuse_in_sim(plan: Plan, asked: list[str], named: list[str], system: SystemUnderTest | None) -> None:
+    if Truncate.kind in asked:
         raise PlanError(
-            f"{plan.name}: the fault {Bitflip.kind} damages records on simulated disks, and the world {world} has no way to damage "
-            f"a record under a process; use --world sim, or leave the fault out"
+            f"{plan.name}: the fault {Truncate.kind} cuts off the end of a file, and a simulated disk holds records, and no files; "
+            f"use --world hosts, or leave the fault out"
         )
-    if system is not None and not hasattr(system, "damage"):
+    if named:
+        raise PlanError(
+            f"{plan.name}: {FILE} = {named[0]!r} names a file, and a simulated disk holds records, and no files; leave it out"
+        )
+    if Bitflip.kind in asked and system is not None and not hasattr(system, "damage"):
         raise PlanError(
             f"{plan.name}: the fault {Bitflip.kind} needs a system whose records can be damaged, and {system.name} has no `damage`; "
             f"leave the fault out"
         )
+
+
+def _refuse_unnamed(plan: Plan, kind: str, named: list[str], system: SystemUnderTest) -> None:
+    known = system.deployment().data_files
+    if not known:
+        raise PlanError(
+            f"{plan.name}: the fault {kind} needs a system that says which of its files may be damaged, and the deployment of {system.name} "
+            f"has no `data_files`; leave the fault out"
+        )
+    for file in named:
+        if file not in known:
+            raise PlanError(f"{plan.name}: {system.name} has no file {file!r}; it has {', '.join(known)}")
 
 
 def _refuse_copies(plan: Plan, world: str, system: SystemUnderTest | None) -> None:

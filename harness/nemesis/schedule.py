@@ -18,7 +18,7 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import CLIENTS, SHAPES, around, to_clients
 from harness.plan import FaultPlan
-from harness.plan_options import CHECKSUM, DRIFT, LINK_KINDS, POINT, PRIMARIES, STRENGTHS, STROBE
+from harness.plan_options import CHECKSUM, DRIFT, FILE, LINK_KINDS, POINT, PRIMARIES, STRENGTHS, STROBE
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -63,14 +63,14 @@ def draw_stroke(
         links = {node: sorted(sources) for node, sources in meant.items() if sources}
         return hit, {"targets": targets, **_words(options), **strength(fault), "grudge": links}
     if fault.kind != "clock":
-        return hit, {"targets": targets, **strength(fault)}
+        return hit, {"targets": targets, **_words(options), **strength(fault)}
     offsets = {node: draw_offset_ms(fault, rng) for node in hit}
     return hit, {"targets": targets, "offsets_ms": offsets, **_motion(options)}
 
 
 def _words(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan says in words of a fault of links: which way of those with clients, what becomes of a checksum."""
-    return {key: options[key] for key in (CLIENTS, CHECKSUM) if key in options}
+    """What a plan says in words: which way of links with clients, what becomes of a checksum, which file."""
+    return {key: options[key] for key in (CLIENTS, CHECKSUM, FILE) if key in options}
 
 
 def _motion(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,9 @@ FAULT_WORDS = {
     "reset": "connections that were reset",
     "rate": "slow links",
     "delay": "delayed packets",
+    "duplicate": "packets that arrived twice",
+    "reorder": "packets that were overtaken",
+    "corrupt": "corrupted packets",
     "kill": "killed and restarted nodes",
     "power-loss": "nodes that lost their power, and what they had not synced",
     "disk-full": "full disks",
@@ -49,6 +52,8 @@ FAULT_WORDS = {
     "wipe": "nodes that lost their disks",
     "restore": "nodes that were started on an old copy of their data",
     "bitflip": "damaged records on disks",
+    "truncate": "files that were cut short",
+    "snapshot-restore": "disks that went back to an older state",
     "join": "nodes that joined",
     "leave": "nodes that left",
     "replace": "nodes that died and were replaced by others",
@@ -57,7 +62,7 @@ FAULT_WORDS = {
 }
 NEVER_TESTED = (
     "operations on several keys at once",
-    "packets corrupted on their way",
+    "packets between clients and nodes that were corrupted with the right checksum",
 )
 GLOSSARY = {
     "operation": "one call of a client, from its start to its answer; its time is the whole interval between the two",

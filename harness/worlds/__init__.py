@@ -6,8 +6,7 @@ after the fact, not a repetition of what was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +17,8 @@ if (
     TYPE_CHECKING
 ):  # the client needs the checkers and their compiled core, whose absence `quorate doctor` reports
     from harness.client import Channel
-    from harness.system import Rot, SystemUnderTest
+    from harness.system import SystemUnderTest
+    from harness.worlds.files import Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,9 @@ class World(Protocol):
 
 
 class RottingWorld(World, Protocol):
-    """A world that can damage what is on a node's disk: the simulator. Its system is a `harness.system.RottingSystem`."""
+    """A world that can damage what is on its nodes' disks. `possible` says what of it."""
 
-    async def damage(self, node: str, share: float, number: int) -> AbstractSet[Hashable]:
-        """Flip a bit in a share of the records on the disk, which ones drawn for the fault of this number; which they are."""
-
-    async def rot(self, node: str) -> Rot:
-        """Look at the disk: what is damaged still, and what was met by a read."""
+    files: Files
 
 
 class CopiedWorld(World, Protocol):

@@ -1,6 +1,7 @@
 """A system of 30 lines, so that the hosts world is tested without the store: answers a word a line.
 
-PING -> PONG · TIME -> its wall clock · NOTE word -> "noted" · NOTED -> all words that were noted · REACH host port -> "yes" or why not (a new connection, half a second)
+PING -> PONG · TIME -> its wall clock · NOTE word -> "noted" · NOTED -> all words that were noted · HOLDS -> the files it has opened
+READ file -> what is in it, in hex · REACH host port -> "yes" or why not (a new connection, half a second)
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from harness.worlds.hosts import HostsWorld
 PORT = 7400
 NODES = ("n1", "n2", "n3")
 SERVER = b"""
-import asyncio, sys, time
+import asyncio, os, sys, time
 
 async def reach(host, port):
     try:
@@ -30,6 +31,7 @@ async def reach(host, port):
     except Exception as error:
         return type(error).__name__
 
+held = {name: open(f"/var/lib/quorate/tiny/{name}", "rb") for name in os.listdir("/var/lib/quorate/tiny")}
 noted = []
 
 def note(word):
@@ -40,7 +42,8 @@ async def serve(reader, writer):
     while line := await reader.readline():
         word, *rest = line.decode().split()
         answers = {"PING": lambda: "PONG", "TIME": lambda: repr(time.time()), "NOTED": lambda: " ".join(noted)}
-        answer = answers.get(word) if word != "NOTE" else lambda: note(*rest)
+        answers |= {"NOTE": lambda: note(*rest), "HOLDS": lambda: " ".join(sorted(held))}
+        answer = answers.get(word) if word != "READ" else lambda: os.pread(held[rest[0]].fileno(), 1 << 16, 0).hex()
         text = await reach(*rest) if word == "REACH" else answer() if answer else "?"
         writer.write(text.encode() + b"\\n")
         await writer.drain()
@@ -90,6 +93,7 @@ class TinySystem:
             data_directory="/var/lib/quorate/tiny",
             log_file="/var/log/tiny.log",
             requires=self._requires,
+            data_files={"notes": "notes", "log": "log"},
         )
 
     def _requires(self, run: Any) -> None:

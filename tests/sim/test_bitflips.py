@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from harness.nemesis.files import SnapshotRestore
 from harness.nemesis.possible import refuse_impossible
 from harness.plan import Plan, PlanError, parse_plan
 from harness.runner import Story, run
 from harness.simulate import SimRun, simulate_run
-from harness.system import SystemUnderTest
+from harness.system import Deployment, SystemUnderTest
+from harness.worlds import ProcessState
+from harness.worlds.files import Restored
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import CorruptRecord, Damaged, Record, Tag
 from kvstore.ring import partition_of
@@ -134,15 +140,91 @@ def test_damage_that_no_read_meets_is_no_bite() -> None:
 # ---- where it is refused -------------------------------------------------------------------------------------------
 
 
-def test_hosts_refuse_it_before_anything_is_made(tmp_path: Path) -> None:
+def of_file(file: str, kind: str = "bitflip") -> Plan:
+    (fault,) = plan_of().faults
+    return replace(plan_of(), faults=(replace(fault, kind=kind, options={**fault.options, "file": file}),))
+
+
+def test_hosts_refuse_a_file_that_the_system_does_not_name(tmp_path: Path) -> None:
     for call in (
-        lambda: Story(plan_of(), "hosts"),
-        lambda: run(plan_of(), world="hosts", out=tmp_path / "runs", inventory=tmp_path / "absent.toml"),
+        lambda: Story(of_file("tabel"), "hosts"),
+        lambda: run(
+            of_file("tabel"), world="hosts", out=tmp_path / "runs", inventory=tmp_path / "absent.toml"
+        ),
     ):
-        with pytest.raises(PlanError, match="flips: the fault bitflip damages records on simulated disks, and the world hosts"):  # fmt: skip
+        with pytest.raises(PlanError, match="flips: kvstore has no file 'tabel'; it has table, log"):
             call()
     assert not (tmp_path / "runs").exists()
-    refuse_impossible(replace(plan_of(), faults=()), "hosts")
+    Story(of_file("log"), "hosts")
+
+    class Nameless:
+        name = "nameless"
+
+        def deployment(self) -> Deployment:
+            return Deployment("/opt/n", ("n",), 1, "/var/n", "/var/log/n")
+
+    for kind in ("bitflip", "truncate", "snapshot-restore"):
+        plan = replace(plan_of(), faults=(replace(plan_of().faults[0], kind=kind, options={}),))
+        with pytest.raises(PlanError, match=f"the fault {kind} needs a system that says which of its files"):
+            refuse_impossible(plan, "hosts", cast(SystemUnderTest, Nameless()))
+
+
+def test_the_simulator_refuses_files(tmp_path: Path) -> None:
+    with pytest.raises(
+        PlanError, match="flips: file = 'table' names a file, and a simulated disk holds records"
+    ):
+        run(of_file("table"), world="sim", out=tmp_path)
+    with pytest.raises(
+        PlanError, match="the fault truncate cuts off the end of a file, and a simulated disk"
+    ):
+        run(of_file("log", "truncate"), world="sim", out=tmp_path)
+
+
+# ---- an older state ------------------------------------------------------------------------------------------------
+
+
+def restored(targets: str, more: str = "") -> SimRun:
+    text = PLAN.replace('"bitflip"\nshare = 0.5', '"snapshot-restore"').replace("START", "1")
+    return simulate_run(
+        parse_plan(text.replace("TARGETS", targets).replace("every_s = 2", "every_s = 9") + more)
+    )
+
+
+def test_an_older_state_of_a_majority_breaks_the_promise_and_of_nobody_else() -> None:
+    broken = restored("majority")
+    assert broken.results["claims"]["linearizable"]["verdict"] == "invalid"
+    (fault,) = broken.faults
+    assert (fault["bit"], fault["healed"], len(fault["nodes"])) == (True, True, 2)
+    for node in fault["nodes"]:
+        assert any("the disk is what it was before" in line for line in broken.logs[node].splitlines())
+    assert restored("majority").lines == broken.lines
+
+
+def test_a_disk_on_which_nothing_was_written_since_is_no_older_state() -> None:
+    made = MemoryEngine()
+    made.commit([Record("default", b"k", Tag(1, "a", 1), b"v")])
+    same = copy.deepcopy(made)
+    assert same == made
+    same.commit([Record("default", b"k", Tag(2, "a", 1), b"v")])
+    assert same != made
+    fault = SnapshotRestore(1, ("n1",), {})
+
+    class Idle:
+        async def keep(self, nodes: tuple[str, ...]) -> dict[str, dict[str, int]]:
+            return {node: {"disk": 1} for node in nodes}
+
+        async def restore(self, nodes: tuple[str, ...]) -> dict[str, Restored]:
+            return dict.fromkeys(nodes, Restored(False, {}))
+
+    world: Any = SimpleNamespace(files=Idle(), process=running)
+    asyncio.run(fault.start(world))
+    assert fault.bit
+    asyncio.run(fault.stop(world))
+    assert (fault.bit, fault.healed, fault.note) == (False, True, "nothing had been written since on n1")
+
+
+async def running(node: str) -> ProcessState:
+    return ProcessState(1, "running")
 
 
 def test_a_system_without_records_to_damage_is_named() -> None:

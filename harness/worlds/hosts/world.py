@@ -21,7 +21,8 @@ from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
-from harness.worlds.hosts import cable, clock, disk, lease, links, packets
+from harness.worlds.hosts import cable, clock, disk, files, lease, links, packets
+from harness.worlds.hosts.cancelling import to_its_end
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
 from harness.worlds.serving import first_asked
 from harness.worlds.trouble import Touches, Trouble
@@ -64,6 +65,7 @@ class HostsWorld:
         self._addresses: dict[str, str] = {}
         self._libraries: dict[str, str | None] = {}
         self._links = links.Links(self._each, self._addresses, RUN_DIRECTORY, self._deployment.client_port)
+        self.files = files.HostFiles(self._each, self._daemon, self._deployment, RUN_DIRECTORY)
         self._facts: dict[str, str] = {}
         self._is_down = False
         self._offset_file = f"{RUN_DIRECTORY}/clock-offset"
@@ -115,7 +117,7 @@ class HostsWorld:
         self._is_down = True
         if self._renewing is not None:
             self._renewing.cancel()
-        await _to_its_end(asyncio.get_running_loop().run_in_executor(None, self._leave))
+        await to_its_end(asyncio.get_running_loop().run_in_executor(None, self._leave))
 
     def _leave(self) -> None:
         """Clear every host, after what a cancelled step still does in its thread: it could start a process behind us."""
@@ -165,6 +167,7 @@ class HostsWorld:
             data,
             disk.image(data),
             disk.kept(data),
+            files.kept(data),
             self._deployment.log_file,
         ]
         places = [self._path(node, place) for place in places] + [RUN_DIRECTORY]
@@ -382,17 +385,3 @@ class HostsWorld:
             if isinstance(answer, BaseException):
                 raise answer
         return dict(zip(chosen, answers, strict=True))  # type: ignore[arg-type]
-
-
-async def _to_its_end(future: asyncio.Future[T]) -> T:
-    """The future's result; if we are cancelled meanwhile, CancelledError, but not before the future is done."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        future.exception()  # looked at, so that asyncio does not complain that nobody did
-        raise cancelled
-    return future.result()

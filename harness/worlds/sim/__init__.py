@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Hashable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from harness.client import ChannelError
 from harness.nemesis.grudges import CLIENTS
-from harness.system import CopiedSystem, Rot, RottingSystem, SimulatedSystem, SystemUnderTest
+from harness.system import CopiedSystem, SimulatedSystem, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.sim.channel import SimChannel, Timeouts
+from harness.worlds.sim.files import SimFiles
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import PRIORITIES, LinkedNetwork, NetOptions, Network, Watch
 from harness.worlds.sim.node import WHOLE, SimMachine
@@ -83,6 +83,7 @@ class SimWorld:
             )
             for node in self.nodes
         }
+        self.files = SimFiles(self._machines, streams, system, self._crash)
         if self._options.schedule == PRIORITIES:
             self._network.prioritise(streams)
 
@@ -274,17 +275,6 @@ class SimWorld:
     async def wipe(self, node: str) -> int:
         """Forget what is on the disk of a machine without a process."""
         return self._machines[node].wipe()
-
-    async def damage(self, node: str, share: float, number: int) -> AbstractSet[Hashable]:
-        """Flip a bit in a share of the records on the node's disk."""
-        rng = self._streams(f"damage/{number}/{node}")
-        struck = cast(RottingSystem, self.system).damage(self._machines[node].disk, share, rng)
-        self._machines[node].note(f"{len(struck)} records on the disk were damaged")
-        return struck
-
-    async def rot(self, node: str) -> Rot:
-        """What became of the damage."""
-        return cast(RottingSystem, self.system).rot(self._machines[node].disk)
 
     async def put_back(self, node: str, name: str) -> int | None:
         """Put a copy that the node has written in the place of what is on its disk."""

@@ -124,6 +124,7 @@ class SimMachine:
         self.disk: dict[str, Any] = {}
         self.disk_trouble = WHOLE
         self._kept: dict[str, Any] | None = None  # of a disk that lies: what is on it in truth
+        self._snapshot: dict[str, Any] | None = None
         self.clock_offset_ms = 0.0
         self.paused = False
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -200,6 +201,20 @@ class SimMachine:
         if kept is not None:
             self.disk, self.disk_trouble = kept, WHOLE
         return kept is not None
+
+    def keep(self) -> int:
+        """Copy the disk as it is now; how many things are on it."""
+        self._snapshot = copy.deepcopy(self.disk)
+        return len(self.disk)
+
+    def go_back(self) -> bool:
+        """The copy takes the disk's place, under no process; whether something else was there."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is None or snapshot == self.disk:
+            return False
+        self.disk = snapshot
+        self.note("the disk is what it was before")
+        return True
 
     def wipe(self) -> int:
         """Put an empty disk in; how many things were on the old one. A process that runs keeps its disk."""
