@@ -7,7 +7,6 @@ data   ─► /var/lib/quorate/store  the host's disk
 
 from __future__ import annotations
 
-import functools
 import json
 import platform
 import secrets
@@ -26,6 +25,8 @@ CLIENT_PORT: Final = 7000
 PEER_PORT: Final = 7100
 DIRECTORY: Final = "/opt/quorate-store"
 DATA: Final = "/var/lib/quorate/store"
+PASSWORD: Final = secrets.token_urlsafe(24)
+"""Of every node this process starts. Made here, for nodes are prepared in threads: a cached function may be called by two of them at once."""
 
 
 class HostChannel:
@@ -44,12 +45,6 @@ class HostChannel:
     async def close(self) -> None:
         """Close. Never raises."""
         await self._channel.close()
-
-
-@functools.cache
-def password() -> str:
-    """The password of every node this process starts."""
-    return secrets.token_urlsafe(24)
 
 
 def deployment(
@@ -87,8 +82,8 @@ def node_toml(
         "data": f"{DATA}/{node}.data",
         "client": f"{addresses[node]}:{CLIENT_PORT}",
         "peer": f"{addresses[node]}:{PEER_PORT}",
-        "password": password(),
-        "secret": password(),
+        "password": PASSWORD,
+        "secret": PASSWORD,
         "joining": node not in members,
         "replace": True,  # an emptied disk waits until the node is replaced: the fault `wipe` sees to that
         **{name: options[name] for name in ("bugs", *NODE_OPTIONS) if name in options},
@@ -119,7 +114,7 @@ def require_same_python(run: Callable[[str], str]) -> None:
 async def dial(host: str, port: int, *, timeout_s: float) -> Channel:
     """Connect and authenticate. Raises ChannelError."""
     try:
-        channel = await SocketChannel.connect(host, port, timeout_s=timeout_s, password=password())
+        channel = await SocketChannel.connect(host, port, timeout_s=timeout_s, password=PASSWORD)
     except ChannelLost as error:
         raise ChannelError(str(error), definite=error.definite) from error
     except StoreError as error:

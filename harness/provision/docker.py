@@ -8,7 +8,8 @@
 
 A daemon for each cluster costs a third of a second, and buys an end that cannot go wrong: nothing is asked of a daemon when hosts are
 removed, its processes are ended like those of any kind. No Docker that runs on the machine is used or touched.
-A container has Docker's usual rights and NET_ADMIN, for the faults on links; it cannot set the clock.
+A container has Docker's usual rights; NET_ADMIN, for the faults on links; and SYS_ADMIN with the loop devices, for a disk of its own.
+It cannot set the clock.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ TOOLS: Final = {
     "ssh-keygen": "openssh-client",
 }  # tool: the Debian package that has it
 DAEMON_TIMEOUT_S: Final = 20.0
+RIGHTS: Final = (
+    "--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+    "--device-cgroup-rule", "c 10:237 rmw", "--device-cgroup-rule", "b 7:* rmw",  # loop devices, and what gives them out
+)  # fmt: skip
 
 
 def up(
@@ -144,7 +149,7 @@ def _run(name: str, host: Host, peers: Sequence[str]) -> subprocess.Popen[str]:
     (STATE_ROOT / name / f"{host.name}.log").symlink_to(home / "log")
     disk = DISK_ROOT / name / host.name
     command = ["docker", "run", "--detach", "--name", host.name, "--hostname", host.name, "--network", "cluster",
-               "--ip", host.address, *peers, "--cap-add", "NET_ADMIN", "--volume", f"{home}:/etc/quorate",
+               "--ip", host.address, *peers, *RIGHTS, "--volume", f"{home}:/etc/quorate",
                "--volume", f"{disk}:/var/lib/quorate", IMAGE]  # fmt: skip
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_ours(name)
