@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from harness.campaign.ways import Ways
 from harness.hosted import Place, own, tried_on_hosts
 from harness.made import Made
 from harness.plan import Plan, dump_plan, load_plan
@@ -24,6 +23,7 @@ from harness.plan_toml import write_value
 from harness.results import OK, VIOLATION
 from harness.search.finding import targets
 from harness.simulate import simulate_run
+from harness.ways import Ways
 from harness.worlds import WorldError
 
 

@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 from harness.campaign.file import Campaign
 from harness.campaign.findings import Finding, Summary, finding_id, findings, summaries, verdict_of_night
 from harness.campaign.ledger import Ledger, Night, Record
-from harness.campaign.ways import Ways
 from harness.report import words
+from harness.ways import Ways
 
 SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 

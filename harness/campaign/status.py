@@ -37,11 +37,11 @@ from harness.campaign.findings import (
 )
 from harness.campaign.ledger import Night, Record
 from harness.campaign.morning import finding_json
-from harness.campaign.ways import Ways
 from harness.hosted import HOSTS, SIM
 from harness.plan import PlanError, nearest
 from harness.report import words
 from harness.results import CLASSES, CRASH, INFRASTRUCTURE
+from harness.ways import Ways
 
 OPEN = (NEW, ONGOING, RARE)
 

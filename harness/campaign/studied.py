@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness.campaign.file import Campaign, Item
 from harness.campaign.findings import Finding
 from harness.campaign.ledger import Record
-from harness.campaign.ways import Ways
 from harness.hosted import SIM
 from harness.report import words
 from harness.report.study import Found, Study, Trial, load_words
 from harness.results import OK, VIOLATION
+from harness.ways import Ways
 
 
 def study_of_campaign(campaign: Campaign, records: Iterable[Record], findings: Sequence[Finding], ways: Mapping[str, Ways], version: str) -> Study:  # fmt: skip

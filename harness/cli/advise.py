@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from harness.advice import TOLD_MAX, Choice, Statement, Wishes, choose, measured, of_quorums, of_system
 from harness.cli.console import emit, out, readable
+from harness.hosted import SIM
 from harness.matrix.grid import short
 from harness.pbs import Delays, Quorums, Visibility, predict
 from harness.plan import PlanError
@@ -137,7 +138,7 @@ def named(configuration: Mapping[str, Any]) -> str:
 
 
 def cells_of(folder: Path) -> list[Mapping[str, Any]]:
-    """The cells that `quorate matrix` left in a folder. Raises PlanError."""
+    """The simulated cells that `quorate matrix` left in a folder: times on hosts are this machine's. Raises PlanError."""
     path = folder / "cells.json"
     if not path.exists():
         raise PlanError(f"{folder} holds no matrix; make one with `quorate matrix FILE --out {folder}`")
@@ -145,5 +146,4 @@ def cells_of(folder: Path) -> list[Mapping[str, Any]]:
         found = json_text.loads(readable(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise PlanError(f"{path}: is damaged ({error}); write it again with `quorate matrix`") from None
-    cells: list[Mapping[str, Any]] = found
-    return cells
+    return [cell for cell in found if cell.get("world", SIM) == SIM]

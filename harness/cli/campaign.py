@@ -28,7 +28,6 @@ from harness.campaign.morning import (  # fmt: skip
 from harness.campaign.night import configuration_of, forget, go, todo
 from harness.campaign.page import morning_page
 from harness.campaign.prune import folded
-from harness.campaign.ways import Ways
 from harness.cli.campaign_estimate import estimate_campaign, told_before
 from harness.cli.campaign_small import make_small, smallest_of
 from harness.cli.console import STYLES, emit, out, readable, say, stoppable, waiting
@@ -40,6 +39,7 @@ from harness.pool import size_of
 from harness.results import OK
 from harness.runs import write_text
 from harness.search.shrink import Size
+from harness.ways import Ways
 
 LEDGER = "campaign.sqlite"
 

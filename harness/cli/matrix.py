@@ -5,18 +5,21 @@ from __future__ import annotations
 import json as json_text
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from harness.cli.console import BROKEN, emit, out, readable, say, waiting
+from harness.cli.console import BROKEN, emit, out, readable, say, stoppable, waiting
 from harness.cli.search import UNKNOWN, seconds
 from harness.cli.workers import workers
+from harness.hosted import cleaned
 from harness.matrix.grid import load_matrix
 from harness.matrix.measure import Measured
-from harness.matrix.merge import Row, merge_cell
+from harness.matrix.merge import Row
 from harness.matrix.page import matrix_page, summary
 from harness.matrix.sweep import Sweep
-from harness.matrix.tables import cells_of, markdown
+from harness.matrix.tables import cells_of, markdown, promised
+from harness.pool import Jobs
 from harness.runs import write_text
 
 SHOWN = (0, 1, 2, 3, 5, 6, 8, 9)  # the columns that a terminal has room for
@@ -29,26 +32,21 @@ def run_matrix(
     limit_s = seconds(budget)
     with waiting(f"reading {path.name}", quiet=json):
         sweep = Sweep(load_matrix(readable(path), seeds), folder)
-    begin_s, already = time.monotonic(), len(sweep.records)
+    if (hosted := sweep.matrix.hosted) is not None:
+        hosted.place.refuse(max(cell.plan.nodes for cell in sweep.matrix.cells if cell.plan is not None))
+    begin_s = time.monotonic()
     plans = [cell.plan for cell in sweep.matrix.cells if cell.plan is not None]
-    about = f"{sweep.matrix.name}: {len(sweep.matrix.cells)} cells"
-    with workers(jobs, ray, plans) as pool, waiting(about, quiet=json) as tick:
-
-        def tell(_: Measured) -> None:
-            made, past_s = len(sweep.records) - already, time.monotonic() - begin_s
-            left_s = (sweep.total - len(sweep.records)) * past_s / made
-            tick(len(sweep.records) / sweep.total, f"{len(sweep.records):,} of {sweep.total:,} runs, {left_s:.0f} s left")  # fmt: skip
-
+    with workers(jobs, ray, plans) as pool, cleaned(bool(sweep.todo_on_hosts())), stoppable():
         try:
-            sweep.go(pool, lambda: time.monotonic() - begin_s > limit_s, tell)
+            make(sweep, pool, lambda: time.monotonic() - begin_s > limit_s, quiet=json)
         except KeyboardInterrupt:
-            say(f"stopped; the same command goes on after run {len(sweep.records)}")
-    rows = [merge_cell(cell, sweep.of(cell)) for cell in sweep.matrix.cells]
+            say(f"stopped; the same command goes on after run {len(sweep.records) + len(sweep.hosted)}")
+    rows = sweep.rows()
     command = f"quorate matrix {shlex.quote(str(path))}" + (f" --seeds {seeds}" if seeds else "")
     written = write(sweep, rows, command)
-    missing = sweep.total - len(sweep.records)
+    missing = sweep.total - len(sweep.records) + len(sweep.todo_on_hosts())
     if json:
-        emit({"matrix": sweep.matrix.name, "runs": len(sweep.records), "missing": missing, "files": written, "cells": [row.numbers for row in rows]})  # fmt: skip
+        emit({"matrix": sweep.matrix.name, "runs": len(sweep.records) + len(sweep.hosted), "missing": missing, "files": written, "cells": [row.numbers for row in rows]})  # fmt: skip
     else:
         show(rows)
         say(
@@ -57,11 +55,31 @@ def run_matrix(
     return status_of(rows, missing)
 
 
+def make(sweep: Sweep, jobs: Jobs, stop: Callable[[], bool], *, quiet: bool) -> None:
+    """The simulated runs, then those on hosts."""
+    name, hosts = sweep.matrix.name, len(sweep.todo_on_hosts())
+    told_of(f"{name}: {len(sweep.matrix.cells)} cells", sweep.total - len(sweep.records), partial(sweep.go, jobs, stop), quiet)  # fmt: skip
+    if hosts and not stop():
+        told_of(f"{name} on hosts", hosts, partial(sweep.go_on_hosts, jobs, stop), quiet)
+
+
+def told_of(what: str, total: int, go: Callable[[Callable[[Measured], None]], None], quiet: bool) -> None:
+    """So many runs, with an estimate of what is left of them."""
+    made, begin_s = 0, time.monotonic()
+    with waiting(what, quiet=quiet) as tick:
+
+        def tell(_: Measured) -> None:
+            nonlocal made
+            made += 1
+            left_s = (total - made) * (time.monotonic() - begin_s) / made
+            tick(made / total, f"{made:,} of {total:,} runs, {left_s:.0f} s left")
+
+        go(tell)
+
+
 def write(sweep: Sweep, rows: Sequence[Row], command: str) -> dict[str, str]:
     """The files, and where they are."""
-    findings = {
-        row.cell.number: str(sweep.finding(row.cell, row.example)) for row in rows if row.example is not None
-    }
+    findings = {row.anchor: sweep.finding(row.cell, row.example) for row in rows if row.example is not None}
     files = {
         "markdown": (sweep.folder / "matrix.md", markdown(sweep.matrix, rows, command)),
         "html": (sweep.folder / "matrix.html", matrix_page(sweep.matrix, rows, findings, command)),
@@ -73,8 +91,10 @@ def write(sweep: Sweep, rows: Sequence[Row], command: str) -> dict[str, str]:
 
 
 def status_of(rows: Sequence[Row], missing: int) -> int:
-    """A matrix asks, it claims nothing: 0 if every cell has an answer, 255 after a crash, 2 if something is missing or unknown."""
-    if any(row.numbers["crashes"] for row in rows):
+    """A matrix asks: 0 if every cell has an answer, 1 if a promise of the documentation is broken, 255 after a crash or trouble with hosts, 2 if something is missing or unknown."""
+    if any(promise["broken"] for row in rows for promise in row.numbers["promises"]):
+        return 1
+    if any(row.numbers["crashes"] or row.numbers["infrastructure"] for row in rows):
         return BROKEN
     unknown = any(row.cell.plan is not None and not (row.strongest or row.weakest_refuted) for row in rows)
     return UNKNOWN if missing or unknown else 0
@@ -93,3 +113,6 @@ def show(rows: Sequence[Row]) -> None:
                 cells = cells_of(row)
                 table.add_row(*(cells[place] for place in SHOWN))
         console.print(table)
+    broken = [cells for row in rows for cells in promised([row]) if cells[-1].startswith("broken")]
+    for promise, claim, where, verdict in broken:
+        console.print(f"{verdict}: {promise}, {claim}; {where}", markup=False, soft_wrap=True)

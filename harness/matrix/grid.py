@@ -12,24 +12,35 @@ r"""A matrix: one plan, with some of its values varied along axes, under several
     [environments.partition]
     faults = [{ kind = "partition", shape = "halves", every_s = 8.0 }]
 
+    [hosts]                           some of the cells on hosts too, beside the simulator's row
+    runs = 3                          of each
+    cells = [{ "system.mode" = "quorum", environment = "partition" }]     that have all these values; left out: all cells
+    kind = "netns"                    or inventory = "lab.toml"
+
+What a `claims.toml` beside the plan promises of a cell's configuration and faults is claimed by its runs (`harness.plan_claims`).
+
 A combination that the system refuses (mode register with r = 1) is a cell too: that it cannot be configured is an answer. If every one is
 refused, the file is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+from harness.hosted import HOSTS, PLACE_KEYS, Place, place_of
 from harness.plan import Plan, PlanError, dump_plan, load_plan, nearest, parse_plan
 from harness.plan_changes import with_value
+from harness.plan_claims import Documented, beside, dump_claims, promising
 from harness.plan_toml import read_toml, write_key, write_value
 from harness.runner import Story
 
-KEYS: Final = ("name", "plan", "seeds", "axes", "environments")
+KEYS: Final = ("name", "plan", "seeds", "axes", "environments", "hosts")
+HOSTS_KEYS: Final = ("runs", "cells", *PLACE_KEYS)
+ENVIRONMENT: Final = "environment"
 ENVIRONMENT_KEYS: Final = ("faults", "sim")
 CELLS_MAX: Final = 10_000
 
@@ -43,6 +54,11 @@ class Cell:
     environment: str
     plan: Plan | None
     refused: str = ""
+
+    def is_at(self, values: Mapping[str, Any]) -> bool:
+        """Has it all these coordinates? `environment` is one of them."""
+        here = {**self.coordinates, ENVIRONMENT: self.environment}
+        return all(here[axis] == value for axis, value in values.items())
 
     @property
     def name(self) -> str:
@@ -58,6 +74,15 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """Cells, by their numbers, that are run on hosts too, and how often each."""
+
+    runs: int
+    cells: tuple[int, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Matrix:
     """What a matrix file holds. `text` is all that the cells depend on: two with the same text are the same."""
 
@@ -67,6 +92,8 @@ class Matrix:
     environments: Mapping[str, Mapping[str, Any]]
     cells: tuple[Cell, ...]
     text: str
+    hosted: Hosted | None = None
+    documented: tuple[Documented, ...] = ()
 
 
 def short(axis: str) -> str:
@@ -93,7 +120,11 @@ def load_matrix(path: Path, seeds: int | None = None) -> Matrix:
         raise PlanError(f"{source}: seeds = {count} runs of a cell show nothing; choose 1 or more")
     axes = {name: values_of(name, values, source) for name, values in section(table, "axes", source).items()}
     environments = section(table, "environments", source) or {"as planned": None}
-    cells = tuple(cells_of(base, axes, environments, source))
+    documented = beside(plan_path)
+    cells = tuple(
+        cell if cell.plan is None else replace(cell, plan=promising(cell.plan, documented))
+        for cell in cells_of(base, axes, environments, source)
+    )
     if all(cell.plan is None for cell in cells):
         raise PlanError(f"{source}: every cell is refused, the first with: {cells[0].refused}")
     return Matrix(
@@ -102,8 +133,51 @@ def load_matrix(path: Path, seeds: int | None = None) -> Matrix:
         axes=axes,
         environments={name: env or {} for name, env in environments.items()},
         cells=cells,
-        text=f"{plan_path.read_text(encoding='utf-8')}\n{write_value({k: v for k, v in table.items() if k != 'seeds'})}",
+        text=text_of(plan_path, table, documented),
+        hosted=hosted_of(table["hosts"], cells, axes, path.parent, base, source)
+        if "hosts" in table
+        else None,
+        documented=documented,
     )
+
+
+def text_of(plan_path: Path, table: Mapping[str, Any], documented: Sequence[Documented]) -> str:
+    """What the simulated runs depend on."""
+    settled = {key: value for key, value in table.items() if key not in ("seeds", "hosts")}
+    promised = f"\n{dump_claims(documented)}" if documented else ""
+    return f"{plan_path.read_text(encoding='utf-8')}\n{write_value(settled)}{promised}"
+
+
+def hosted_of(
+    table: Any, cells: Sequence[Cell], axes: Mapping[str, Any], folder: Path, base: Plan, source: str
+) -> Hosted:
+    """Which cells are run on hosts. Raises PlanError: none is, or one cannot be."""
+    where = f"{source}: [hosts]"
+    if not isinstance(table, dict):
+        raise PlanError(f"{source}: hosts is not a table; write [hosts]")
+    known(table, HOSTS_KEYS, f"{where}: unknown key")
+    runs, wanted = table.get("runs", 1), table.get("cells", [{}])
+    if type(runs) is not int or runs < 1:
+        raise PlanError(f"{where}: runs = {runs!r} is no number of runs; choose 1 or more")
+    if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
+        raise PlanError(f'{where}: cells is a list of tables, such as [{{ "system.r" = 1, environment = "calm" }}]')  # fmt: skip
+    for each in wanted:
+        known(each, (*axes, ENVIRONMENT), f"{where}: cells: unknown axis")
+    made = [cell for cell in cells if cell.plan is not None]
+    chosen = [cell for cell in made if any(map(cell.is_at, wanted))]
+    if not chosen:
+        raise PlanError(f"{where}: no cell that the system takes has the values of cells = {wanted!r}")
+    try:
+        place = place_of(table.get("kind"), table.get("inventory"), folder, base)
+    except PlanError as error:
+        raise PlanError(f"{where}: {error}") from None
+    for cell in chosen:
+        assert cell.plan is not None
+        try:
+            Story(cell.plan, HOSTS)
+        except PlanError as error:
+            raise PlanError(f"{where}: {cell.name}: {error}") from None
+    return Hosted(runs, tuple(cell.number for cell in chosen), place)
 
 
 def cells_of(

@@ -1,6 +1,6 @@
 """One run of a cell, measured: small enough to come back from another process and to be a line of a file.
 
-    plan, seed ─► simulate ─► history ─► levels, staleness, latency, availability, what was lost
+    plan, seed ─► simulate, or run on hosts ─► history ─► levels, staleness, latency, availability, what was lost
 
 Lost: a key whose last reads (after the heal) all miss an acknowledged write. A read misses a write that was acknowledged before the read's
 call, and called after the write that the read returned had been acknowledged.
@@ -9,21 +9,26 @@ call, and called after the write that the read returned had been acknowledged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from checkers import History
 from checkers.bespoke.calls import Call, calls_of
 from checkers.levels import LEVELS
 from checkers.verdict import Verdict
+from harness.hosted import HOSTS, SIM, TRIES_MAX, Place, run_on_hosts
+from harness.made import Made
 from harness.plan import Plan
-from harness.simulate import SimRun, simulate_run
+from harness.results import CRASH, INFRASTRUCTURE
+from harness.simulate import simulate_run
+from harness.worlds import WorldError
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """A run. `outcome` is the verdict of its claims, or "crash"; `levels` what each level got, UNKNOWN in place of VALID where the run
+    """A run. `outcome` is the verdict of its claims, "crash" or, on hosts, "infrastructure"; `levels` what each level got, UNKNOWN in place of VALID where the run
     itself is in doubt. Times are in ms, shares are pairs (how many, of how many).
     """
 
@@ -45,18 +50,28 @@ class Measured(msgspec.Struct, frozen=True):
     proof: str = ""  # in one sentence
     drawing: str = ""
     digest: str = ""  # of history and faults
+    claims: dict[str, str] = {}  # what each claim got
+    world: str = SIM
+    tries: int = 1  # on hosts; those before the last ended in trouble with the world
 
 
-def measure(cell: int, plan: Plan) -> Measured:
-    """Make the run. A crash of the harness or the system is a record too."""
-    try:
-        run = simulate_run(plan)
-    except Exception as error:
-        return Measured(cell, plan.seed, "crash", f"{type(error).__name__}: {error}")
-    return measured(cell, plan, run)
+def measure(cell: int, plan: Plan, place: Place | None = None, folder: Path = Path()) -> Measured:
+    """Make the run. A crash of the harness or the system is a record too. On hosts it leaves a run folder in `folder`; trouble with the world is tried again."""
+    known = Measured(cell, plan.seed, CRASH, "", world=SIM if place is None else HOSTS)
+    for tries in range(1, TRIES_MAX + 1):
+        try:
+            run = simulate_run(plan) if place is None else run_on_hosts(plan, place, folder)
+            return replace(measured(cell, plan, run), world=known.world, tries=tries)
+        except Exception as error:
+            trouble = place is not None and isinstance(error, WorldError)
+            outcome = INFRASTRUCTURE if trouble else CRASH
+            known = replace(known, outcome=outcome, reason=f"{type(error).__name__}: {error}", tries=tries)
+            if not trouble:
+                break
+    return known
 
 
-def measured(cell: int, plan: Plan, run: SimRun) -> Measured:
+def measured(cell: int, plan: Plan, run: Made) -> Measured:
     """What a run is worth."""
     results = run.results
     stale, core = results["staleness"], results["core"] or {}
@@ -83,7 +98,8 @@ def measured(cell: int, plan: Plan, run: SimRun) -> Measured:
         anomaly=core.get("anomaly") or "",
         proof=core.get("sentence", ""),
         drawing=core.get("drawing", ""),
-        digest=sha256(run.lines + run.fault_lines).hexdigest()[:32],
+        digest=run.digest,
+        claims={name: str(found["verdict"]) for name, found in results["claims"].items()},
     )
 
 

@@ -12,16 +12,19 @@ from typing import Any, Final
 
 from checkers.levels import LEVELS, maximal, minimal
 from checkers.verdict import Verdict, merge
+from harness.hosted import HOSTS, SIM
 from harness.intervals import middle, ratio, wilson
 from harness.matrix.grid import Cell
 from harness.matrix.measure import Measured
+from harness.plan_claims import Documented, spoken_of
+from harness.results import CRASH, INFRASTRUCTURE
 
 FUNCTIONS: Final = ("read", "write")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A cell and what its runs say. `numbers` is what `--json` prints of it."""
+    """A cell and what its runs in one world say. `numbers` is what `--json` prints of it."""
 
     cell: Cell
     verdicts: Mapping[str, Verdict]
@@ -29,10 +32,26 @@ class Row:
     weakest_refuted: tuple[str, ...]
     example: Measured | None  # the run with the shortest proof of the weakest level refuted
     numbers: Mapping[str, Any]
+    world: str = SIM
+
+    @property
+    def configuration(self) -> str:
+        """The cell's, and that it was on hosts."""
+        return self.cell.configuration + (" on hosts" if self.world == HOSTS else "")
+
+    @property
+    def name(self) -> str:
+        """With the environment."""
+        return f"{self.configuration}, {self.cell.environment}"
+
+    @property
+    def anchor(self) -> str:
+        """Of this row alone."""
+        return f"cell-{self.cell.number}" + ("-hosts" if self.world == HOSTS else "")
 
 
-def merge_cell(cell: Cell, runs: Sequence[Measured]) -> Row:
-    """One row."""
+def merge_cell(cell: Cell, runs: Sequence[Measured], documented: Sequence[Documented] = (), world: str = SIM) -> Row:  # fmt: skip
+    """One row. `documented`: what is promised of the system, of which the cell's configuration may be asked something."""
     judged = [run for run in runs if run.levels]
     levels = {
         level: merge(Verdict(run.levels[level]) for run in judged)
@@ -49,13 +68,17 @@ def merge_cell(cell: Cell, runs: Sequence[Measured]) -> Row:
         strongest=tuple(strongest),
         weakest_refuted=tuple(refuted),
         example=guilty[0] if guilty else None,
+        world=world,
         numbers={
             "cell": cell.number,
+            "world": world,
             "configuration": dict(cell.coordinates),
             "environment": cell.environment,
             "refused": cell.refused or None,
             "runs": len(runs),
-            "crashes": sum(run.outcome == "crash" for run in runs),
+            "crashes": sum(run.outcome == CRASH for run in runs),
+            "infrastructure": sum(run.outcome == INFRASTRUCTURE for run in runs),
+            "tried_again": sum(run.tries - 1 for run in runs if run.outcome != INFRASTRUCTURE),
             "unknown": sum(run.outcome == "unknown" for run in runs),
             "levels": {level: verdict.value for level, verdict in levels.items()},
             "violations": {level: rate_of(level, judged) for level in levels},
@@ -63,8 +86,25 @@ def merge_cell(cell: Cell, runs: Sequence[Measured]) -> Row:
             "weakest_refuted": list(refuted),
             **prices(judged),
             "example": None if not guilty else example_of(guilty[0]),
+            "promises": promises(cell, runs, documented),
         },
     )
+
+
+def promises(cell: Cell, runs: Sequence[Measured], documented: Sequence[Documented]) -> list[dict[str, Any]]:
+    """What the documentation promises of the cell, each with its verdict: broken by one run, or kept by all."""
+    found = []
+    for claim in spoken_of(cell.plan, documented) if cell.plan is not None and runs else ():
+        verdicts = [Verdict(run.claims.get(claim.name, Verdict.UNKNOWN.value)) for run in runs]
+        hits, (low, high) = (
+            verdicts.count(Verdict.INVALID),
+            wilson(verdicts.count(Verdict.INVALID), len(runs)),
+        )
+        found.append({
+            "claim": claim.name, "says": claim.says, "source": claim.source, "verdict": merge(verdicts).value,
+            "broken": hits, "low": round(low, 6), "high": round(high, 6),
+        })  # fmt: skip
+    return found
 
 
 def rate_of(level: str, runs: Sequence[Measured]) -> dict[str, Any]:

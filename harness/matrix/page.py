@@ -8,18 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.hosted import SIM
 from harness.matrix.grid import Matrix
 from harness.matrix.merge import Row
-from harness.matrix.tables import HEADER, broken, cells_of, grids, kept, percent_between, surprises, warmth
+from harness.matrix.tables import (
+    HEADER,
+    broken,
+    cells_of,
+    grids,
+    kept,
+    percent_between,
+    promised,
+    surprises,
+    warmth,
+)
 from harness.report import words
 from harness.report.page import embedded, render
 from harness.report.plots import trade_off
+from harness.ways import Ways
 
 EXAMPLES_MAX = 60
 
 
-def matrix_page(matrix: Matrix, rows: Sequence[Row], findings: Mapping[int, str], command: str) -> str:
-    """The page. `findings` maps cells to the path of the plan that shows the violation."""
+def matrix_page(matrix: Matrix, rows: Sequence[Row], findings: Mapping[str, Ways], command: str) -> str:
+    """The page. `findings` has, by the anchor of a row, how its violation is seen again."""
     from markupsafe import Markup
 
     numbers = [row.numbers for row in rows]
@@ -35,7 +47,8 @@ def matrix_page(matrix: Matrix, rows: Sequence[Row], findings: Mapping[int, str]
                 (name, [(cells_of(row), anchor(row)) for row in made if row.cell.environment == name])
                 for name in matrix.environments
             ],
-            "surprises": [row.cell.name for row in surprises(rows)],
+            "surprises": [row.name for row in surprises(rows)],
+            "promises": promised(rows),
             "examples": list(examples(made, findings)),
             "charts": [
                 (name, Markup(trade_off(points(made, name), name)))
@@ -51,18 +64,20 @@ def matrix_page(matrix: Matrix, rows: Sequence[Row], findings: Mapping[int, str]
 
 def summary(rows: Sequence[Row]) -> str:
     """How much was looked at, in one sentence."""
-    made = [row for row in rows if row.numbers["runs"]]
+    made = [row for row in rows if row.numbers["runs"] and row.world == SIM]
     runs = sum(row.numbers["runs"] for row in made)
     whole = sum(warmth(row) == 4 for row in made)
+    hosted = [row for row in rows if row.numbers["runs"] and row.world != SIM]
+    beside = f" On hosts {words.plural(sum(row.numbers['runs'] for row in hosted), 'run')} of {words.plural(len(hosted), 'cell')} beside." if hosted else ""  # fmt: skip
     return (
         f"{words.plural(runs, 'run')} of {words.plural(len(made), 'cell')}; in {whole:,} no run refuted linearizability. "
-        "Kept means: not refuted in these runs."
+        f"Kept means: not refuted in these runs.{beside}"
     )
 
 
 def anchor(row: Row) -> str:
     """The id of the cell's example, empty if it has none."""
-    return f"cell-{row.cell.number}" if row.example is not None else ""
+    return row.anchor if row.example is not None else ""
 
 
 def grid_parts(grid: Any) -> dict[str, Any]:
@@ -95,21 +110,26 @@ def points(rows: Sequence[Row], environment: str) -> list[tuple[str, float, floa
     for row in rows:
         latencies = [row.numbers["latency_ms"][f]["p99"] for f in ("read", "write")]
         stale = row.numbers["stale"]
-        if row.cell.environment == environment and None not in latencies and stale is not None:
+        if (
+            row.world == SIM
+            and row.cell.environment == environment
+            and None not in latencies
+            and stale is not None
+        ):
             found.append((row.cell.configuration, max(latencies), float(stale["share"]), warmth(row) == 4))
     return found
 
 
-def examples(rows: Sequence[Row], findings: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+def examples(rows: Sequence[Row], findings: Mapping[str, Ways]) -> Iterator[dict[str, Any]]:
     """The shortest proof of each cell that broke something."""
     for row in [row for row in rows if row.example is not None][:EXAMPLES_MAX]:
         assert row.example is not None
         yield {
             "anchor": anchor(row),
-            "name": row.cell.name,
+            "name": row.name,
             "seed": row.example.seed,
             "broken": broken(row),
             "proof": words.sentence(row.example.proof or row.example.reason),
             "drawing": row.example.drawing,
-            "plan": findings.get(row.cell.number, ""),
+            "ways": findings.get(row.anchor),
         }

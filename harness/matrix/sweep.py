@@ -4,6 +4,9 @@ cells x seeds, seed by seed: after the first round every cell has been looked at
     ──► process pool ──► runs.jsonl, in the order of the list      a line that was cut off is made again
 
 FOLDER/matrix.json   what the folder is about     FOLDER/findings/<cell>.toml   the plan of a cell's shortest violation
+
+Cells that are run on hosts too come after, each process on hosts of its own: hosts.jsonl, in whatever order, and of each run that did not come out
+well its folder, FOLDER/runs/<cell>-<seed>.
 """
 
 from __future__ import annotations
@@ -13,19 +16,31 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 
 import msgspec
 
+from checkers.verdict import Verdict
+from harness.hosted import HOSTS, SIM, Place
 from harness.matrix.grid import Cell, Matrix
 from harness.matrix.measure import Measured, measure
+from harness.matrix.merge import Row, merge_cell
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
 from harness.runs import write_text
+from harness.ways import Ways
 
 
-def work(cell: int, text: str) -> Measured:
-    """Make one run, in whichever process."""
-    return measure(cell, parse_plan(text, "the cell's plan"))
+def work(cell: int, text: str, place: Place | None = None, folder: Path = Path()) -> Measured:
+    """Make one run, in whichever process. On hosts, what it left in `folder` goes if all was well."""
+    plan = parse_plan(text, "the cell's plan")
+    if place is None:
+        return measure(cell, plan)
+    rmtree(folder, ignore_errors=True)  # of a run that was cut off
+    record = measure(cell, plan, place, folder)
+    if record.outcome == Verdict.VALID.value:
+        rmtree(folder)
+    return record
 
 
 class Sweep:
@@ -35,8 +50,10 @@ class Sweep:
         """Open or make the folder. Raises PlanError: it is of another matrix, or its file is damaged."""
         self.matrix, self.folder = matrix, folder
         self._file = folder / "runs.jsonl"
+        self._hosts_file = folder / "hosts.jsonl"
         self._bind()
         self.records = self._read()
+        self.hosted = self._read_hosts()
 
     def _bind(self) -> None:
         path = self.folder / "matrix.json"
@@ -72,6 +89,56 @@ class Sweep:
         self._file.write_bytes(b"".join(line + b"\n" for line in whole))
         return found
 
+    def _read_hosts(self) -> list[Measured]:
+        """The runs on hosts that are there; a last line that was cut off is not."""
+        if not self._hosts_file.exists():
+            return []
+        whole = self._hosts_file.read_bytes().split(b"\n")[:-1]
+        try:
+            found = [msgspec.json.decode(line, type=Measured) for line in whole]
+        except msgspec.DecodeError as error:
+            raise PlanError(f"{self._hosts_file}: has a line that is no record of a run ({error}); remove it, and go on") from None  # fmt: skip
+        self._hosts_file.write_bytes(b"".join(line + b"\n" for line in whole))
+        return found
+
+    def todo_on_hosts(self) -> list[tuple[Cell, Plan]]:
+        """The runs on hosts that are missing."""
+        hosted, made = self.matrix.hosted, {(record.cell, record.seed) for record in self.hosted}
+        if hosted is None:
+            return []
+        cells = [cell for cell in self.matrix.cells if cell.number in hosted.cells]
+        every = [(cell, replace(cell.plan, seed=cell.plan.seed + run)) for run in range(hosted.runs) for cell in cells if cell.plan is not None]  # fmt: skip
+        return [(cell, plan) for cell, plan in every if (cell.number, plan.seed) not in made]
+
+    def go_on_hosts(self, jobs: Jobs, stop: Callable[[], bool], tell: Callable[[Measured], None]) -> None:
+        """Make what is missing on hosts, as `go` does, but always on this machine."""
+        hosted, following = self.matrix.hosted, self.todo_on_hosts()
+        here = jobs if isinstance(jobs, int) else 1
+        if hosted is None or not following:
+            return
+        tasks = (
+            (
+                cell.number,
+                (cell.number, dump_plan(plan), hosted.place, self.folder_of(cell.number, plan.seed)),
+            )
+            for cell, plan in following
+        )
+        with (
+            self._hosts_file.open("ab") as file,
+            closing(in_order(work, tasks, min(here, len(following)))) as made,
+        ):
+            for _, record in made:
+                file.write(msgspec.json.encode(record) + b"\n")
+                file.flush()
+                self.hosted.append(record)
+                tell(record)
+                if stop():
+                    return
+
+    def folder_of(self, cell: int, seed: int) -> Path:
+        """Where a run on hosts leaves its folder."""
+        return self.folder / "runs" / f"{cell}-{seed}"
+
     def todo(self) -> Iterator[tuple[Cell, Plan]]:
         """Every run in its order, those that are done too."""
         for seed in range(self.matrix.seeds):
@@ -98,13 +165,28 @@ class Sweep:
                     return
 
     def of(self, cell: Cell) -> list[Measured]:
-        """The runs of a cell."""
+        """The simulated runs of a cell."""
         return [record for record in self.records if record.cell == cell.number]
 
-    def finding(self, cell: Cell, record: Measured) -> Path:
-        """Write the plan of this violation, for `quorate replay` and `quorate shrink`; where it is."""
+    def rows(self) -> list[Row]:
+        """One of each cell, and beside it one of its runs on hosts if it has such."""
+        hosted, found = self.matrix.hosted, list[Row]()
+        for cell in self.matrix.cells:
+            found.append(merge_cell(cell, self.of(cell), self.matrix.documented))
+            if hosted is not None and cell.number in hosted.cells:
+                runs = [record for record in self.hosted if record.cell == cell.number]
+                found.append(merge_cell(cell, runs, self.matrix.documented, world=HOSTS))
+        return found
+
+    def finding(self, cell: Cell, record: Measured) -> Ways:
+        """Write the plan of this violation; how it is seen again."""
         assert cell.plan is not None
-        path = self.folder / "findings" / f"{cell.number}.toml"
-        name = f"{self.matrix.name}-cell-{cell.number}"
-        write_text(path, dump_plan(replace(cell.plan, seed=record.seed, name=name)))
-        return path
+        own = f"{cell.number}" if record.world == SIM else f"{cell.number}-{record.world}"
+        path = self.folder / "findings" / f"{own}.toml"
+        write_text(
+            path, dump_plan(replace(cell.plan, seed=record.seed, name=f"{self.matrix.name}-cell-{own}"))
+        )
+        if record.world == SIM or self.matrix.hosted is None:
+            return Ways(str(path))
+        left = self.folder_of(cell.number, record.seed) / cell.plan.name / "latest"
+        return Ways(str(path), cell.plan.nodes, self.matrix.hosted.place, str(left))

@@ -2,6 +2,7 @@
 
 grid       one for each environment and each value of the outer axes; rows and columns are the two last axes
 markdown   all of it, as `docs/configurations.md` shows it
+promises   what the documentation promises, and in which cells it was broken
 surprises  configurations whose quorums meet (R + W > N) and that are not linearizable all the same, with an example
 """
 
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from checkers.levels import LEVELS
 from checkers.verdict import Verdict
+from harness.hosted import SIM
 from harness.intervals import clean_bound
 from harness.matrix.grid import Matrix, short
 from harness.matrix.merge import Row
@@ -41,7 +43,7 @@ def grids(matrix: Matrix, rows: Sequence[Row]) -> Iterator[Grid]:
     axes = list(matrix.axes)
     outer, inner = axes[:-2], axes[-2:]
     groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
+    for row in [row for row in rows if row.world == SIM]:
         place = (row.cell.environment, *(row.cell.coordinates[axis] for axis in outer))
         groups.setdefault(place, []).append(row)
     down, across = (inner[0], inner[1]) if len(inner) == 2 else ("", *inner) if inner else ("", "")
@@ -109,7 +111,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
     worst = f"{words.number(numbers['stale_ms_max'])} ms, {words.plural(numbers['stale_versions_max'], 'version')}"
     under = numbers["available_under_faults"]
     return (
-        row.cell.configuration,
+        row.configuration,
         kept(row),
         broken(row),
         percent_between(stale),
@@ -147,11 +149,17 @@ def _quorums_meet(row: Row) -> bool:
 def markdown(matrix: Matrix, rows: Sequence[Row], command: str) -> str:
     """The whole matrix as a page of Markdown."""
     runs = max((row.numbers["runs"] for row in rows), default=0)
-    return "\n".join([*_head(matrix, rows, runs, command), *_surprising(rows), *_tables(rows), *_refused(rows)]) + "\n"  # fmt: skip
+    return "\n".join([*_head(matrix, rows, runs, command), *_surprising(rows), *_promised(rows), *_tables(rows), *_refused(rows)]) + "\n"  # fmt: skip
 
 
 def _head(matrix: Matrix, rows: Sequence[Row], runs: int, command: str) -> Iterator[str]:
-    made = sum(row.cell.plan is not None for row in rows)
+    made = sum(row.cell.plan is not None and row.world == SIM for row in rows)
+    on_hosts = any(row.world != SIM for row in rows)
+    hosted = (
+        "; of rows *on hosts* in the time of this machine, and no run there is the same again"
+        if on_hosts
+        else ""
+    )
     yield f"# {matrix.name}"
     yield ""
     yield f"{made} configurations and environments, up to {words.plural(runs, 'run')} each. Written by `{command}`; do not edit."
@@ -159,7 +167,7 @@ def _head(matrix: Matrix, rows: Sequence[Row], runs: int, command: str) -> Itera
     yield (
         f"*Kept* means: not refuted in these runs. {words.plural(runs, 'run')} without a violation leave a rate of violations of up to "
         f"{100 * clean_bound(runs):.2g} % of runs possible (95 %). Intervals in brackets are 95 %, from how the runs differ. Latencies are medians "
-        "over the runs of each run's quantile, in the simulator's time. *Lost keys*: the last reads missed an acknowledged write."
+        f"over the runs of each run's quantile, in the simulator's time{hosted}. *Lost keys*: the last reads missed an acknowledged write."
     )
     yield ""
 
@@ -168,12 +176,12 @@ def _surprising(rows: Sequence[Row]) -> Iterator[str]:
     found = surprises(rows)
     if not found:
         return
-    names = dict.fromkeys(row.cell.name for row in found)
+    names = dict.fromkeys(row.name for row in found)
     yield "## R + W > N is not linearizability"
     yield ""
     yield (
         f"In {words.plural(len(names), 'cell')} every read quorum meets every write quorum, and reads still went back in time or missed an "
-        f"acknowledged write. An example ({found[0].cell.name}, seed {found[0].example.seed if found[0].example else '–'}):"
+        f"acknowledged write. An example ({found[0].name}, seed {found[0].example.seed if found[0].example else '–'}):"
     )
     yield ""
     assert found[0].example is not None
@@ -182,6 +190,36 @@ def _surprising(rows: Sequence[Row]) -> Iterator[str]:
     yield from ("```text", found[0].example.drawing, "```", "")
     yield "All of them: " + "; ".join(names) + "."
     yield ""
+
+
+def promised(rows: Sequence[Row]) -> list[tuple[str, str, str, str]]:
+    """(promise, claim, where, verdict) of each promise and row that was asked, broken ones first."""
+    found = [(each, row) for row in rows for each in row.numbers["promises"]]
+    found.sort(key=lambda pair: pair[0]["verdict"] != Verdict.INVALID.value)
+    return [
+        (f"“{each['says']}” ({each['source']})", str(each["claim"]), row.name, verdict_told(each, row))
+        for each, row in found
+    ]  # fmt: skip
+
+
+def verdict_told(promise: Mapping[str, Any], row: Row) -> str:
+    """`broken in 3 of 20 runs`, `kept in 20 runs`, `unknown`."""
+    runs = row.numbers["runs"]
+    if promise["broken"]:
+        return f"broken in {promise['broken']} of {runs} runs"
+    return f"kept in {words.plural(runs, 'run')}" if promise["verdict"] == Verdict.VALID.value else "unknown"
+
+
+def _promised(rows: Sequence[Row]) -> Iterator[str]:
+    if found := promised(rows):
+        yield from (
+            "## What the documentation promises",
+            "",
+            "| promise | claim | where | verdict |",
+            "|---|---|---|---|",
+        )
+        yield from (f"| {' | '.join(cells)} |" for cells in found)
+        yield ""
 
 
 def _tables(rows: Sequence[Row]) -> Iterator[str]:

@@ -28,9 +28,9 @@ from harness.campaign.findings import (
 from harness.campaign.ledger import Night, Record
 from harness.campaign.morning import Morning, changed_between, github_lines, junit, markdown, sarif
 from harness.campaign.page import morning_page
-from harness.campaign.ways import Ways
 from harness.intervals import wilson
 from harness.plan import load_plan
+from harness.ways import Ways
 
 TODAY = "2026-11-25"
 PLAN = load_plan(Path(__file__).parents[2] / "examples" / "register.toml")

@@ -19,8 +19,8 @@ from harness.campaign.status import (
     standing,
     status_of_nights,
 )
-from harness.campaign.ways import Ways
 from harness.plan import PlanError, load_plan
+from harness.ways import Ways
 
 TODAY = "2026-11-25"
 PLAN = load_plan(Path(__file__).parents[2] / "examples" / "register.toml")

@@ -145,7 +145,7 @@ def test_the_weak_cell_is_convicted_and_the_strong_one_is_not(tmp_path: Path) ->
     assert (warmth(strong), warmth(by_name["mode=register r=1, calm"])) == (4, -1)
     assert weak.example is not None
     again = measure(
-        weak.cell.number, load_plan(sweep.finding(weak.cell, weak.example))
+        weak.cell.number, load_plan(sweep.finding(weak.cell, weak.example).plan)
     )  # the plan of the example shows the same
     assert (again.proof, again.digest) == (weak.example.proof, weak.example.digest)
 
