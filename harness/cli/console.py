@@ -105,9 +105,17 @@ def waiting(text: str, *, quiet: bool = False) -> Iterator[Ticker]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the SIGHUP of a closed terminal are answered at once; they are KeyboardInterrupt, which waits for what is under way."""
+    """Ctrl-C, SIGTERM and the SIGHUP of a closed terminal are answered at once; the first is KeyboardInterrupt, which waits for what is under way."""
+    stopping = False
 
     def stop(*_: object) -> None:
+        nonlocal stopping
+        if stopping:
+            say(
+                "stopping already; `kill -9` ends it at once, and hosts it has made go when the same command is run again"
+            )
+            return
+        stopping = True
         say("stopping: what is under way comes to its end first")
         raise KeyboardInterrupt
 
