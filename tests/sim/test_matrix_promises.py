@@ -106,8 +106,8 @@ def test_what_it_says_wrong_of_hosts_is_told(before: str, after: str, says: str,
 
 
 def test_a_cell_that_hosts_cannot_run_is_named(tmp_path: Path) -> None:
-    text = MATRIX.replace('kind = "partition", shape = "halves"', 'kind = "bitflip"')
-    with pytest.raises(PlanError, match=r"\[hosts\]: mode=eventual r=1, partition: .*bitflip"):
+    text = MATRIX.replace('kind = "partition", shape = "halves"', 'kind = "kill", point = "fsync"')
+    with pytest.raises(PlanError, match=r"\[hosts\]: mode=eventual r=1, partition: .*point"):
         load_matrix(files(tmp_path, text + HOSTS))
 
 
