@@ -101,6 +101,13 @@ def stale_reads(history: History, *, threads: int | None = None) -> list[int]:
     return sorted(at)
 
 
+def versions_behind(history: History, *, threads: int | None = None) -> list[int]:
+    """Of each read that was definitely stale, by how many acknowledged versions; ascending."""
+    behind = array("I")
+    behind.frombytes(history.columns.staleness(threads or 0)[2])
+    return sorted(behind)
+
+
 def staleness(history: History, *, threads: int | None = None) -> Result:
     """Numbers in `stats`; VALID only says that they could be measured."""
     reads, _, packed_versions, packed_ages, skipped = history.columns.staleness(threads or 0)

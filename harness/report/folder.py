@@ -22,7 +22,7 @@ import msgspec
 
 from checkers.history import History
 from checkers.op import MISSING, Op, Type
-from checkers.staleness import stale_reads
+from checkers.staleness import stale_reads, versions_behind
 from harness.plan import Plan, PlanError
 from harness.plan_claims import Documented, beside
 from harness.report.remains import judged_remains, went_on
@@ -123,6 +123,11 @@ class RunFiles:
         if self.history is None or not self.results.get("staleness"):
             return frozenset()
         return frozenset(stale_reads(self.history))
+
+    @cached_property
+    def behind(self) -> list[int]:
+        """By how many versions each of these reads was too old, ascending."""
+        return versions_behind(self.history) if self.history is not None and self.stale else []
 
     @cached_property
     def survival(self) -> Survival | None:

@@ -15,6 +15,7 @@ from harness.report.folder import RunFiles
 from harness.report.freshness import freshness
 from harness.report.rows import (
     attribution_rows,
+    behind_rows,
     claim_rows,
     clock_rows,
     documented_rows,
@@ -103,6 +104,7 @@ def _numbers(run: RunFiles) -> Iterator[str]:
     yield cell(placement.in_words(run))
     yield ""
     yield from table(("key of the finding", "partition", "from", "preference list", "going to"), placement.key_rows(run))  # fmt: skip
+    yield from table(("versions behind", "stale reads", "share"), behind_rows(run))
     if kept := run.survival:
         yield cell(words.survived(kept))
         yield ""

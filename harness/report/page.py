@@ -27,6 +27,7 @@ from harness.report.folder import RunFiles, read_folder
 from harness.report.freshness import differences, freshness
 from harness.report.rows import (
     attribution_rows,
+    behind_rows,
     claim_rows,
     clock_rows,
     documented_rows,
@@ -200,6 +201,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "errors": list(error_rows(run)),
         "staleness": list(staleness_rows(results)),
         "freshness": freshness_parts(run),
+        "behind": list(behind_rows(run)),
         "shifts": list(shift_rows(results)),
         "command": results.get("command", ""),
         "plan_text": run.plan_text,

@@ -6,6 +6,7 @@ results.json, faults.jsonl, attribution.json ─► rows ─► page.html.j2
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -144,6 +145,17 @@ def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield greek, shift_words(shifts, name)
     yield "acknowledged over the whole run", words.percent(available.get("overall"))
     yield "acknowledged while a fault was active", words.percent(available.get("under_faults"))
+
+
+def behind_rows(run: RunFiles) -> Iterable[tuple[str, str, str]]:
+    """How many reads were so many acknowledged versions behind, in classes that double; and their share of the stale ones."""
+    behind, low = run.behind, 1
+    while behind and low <= behind[-1]:
+        high = max(low, 2 * low - 2)  # 1, 2, 3 to 4, 5 to 8, 9 to 16 …
+        count = bisect_right(behind, high) - bisect_right(behind, low - 1)
+        if count:
+            yield str(low) if low == high else f"{low} to {high}", words.number(count), words.percent(count / len(behind))  # fmt: skip
+        low = high + 1
 
 
 def shift_words(stats: Mapping[str, Any], name: str) -> str:

@@ -16,14 +16,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import run_folders
 
-from checkers.op import Op
+from checkers.jsonl import encode_op
+from checkers.op import Op, Type
 from harness.plan import PlanError
 from harness.report import words, write_comparison, write_report
 from harness.report.drawing import bands, lanes
 from harness.report.folder import Bar, pair, read_folder
 from harness.report.markdown import run_markdown
 from harness.report.plots import POINTS_PER_SLICE, SLICES, WINDOWS, latency_ms, latency_plot, quantiles, thin
-from harness.report.rows import error_rows, facts, staleness_rows
+from harness.report.rows import behind_rows, error_rows, facts, staleness_rows
 
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&"
 
@@ -196,6 +197,25 @@ def test_the_event_required_stands_in_the_head(tmp_path: Path) -> None:
     (folder / "attribution.json").write_text(json.dumps({"sentence": "it needs a partition", "variants": variants}))  # fmt: skip
     assert ("event required", "partition") in list(facts(read_folder(folder)))
     assert "event required" not in dict(facts(read_folder(run_folders.make(tmp_path / "good", "valid", ops=50))))  # fmt: skip
+
+
+def test_stale_reads_are_counted_by_versions(tmp_path: Path) -> None:
+    """After k acknowledged writes a read returns the value of none: k versions behind."""
+    folder = run_folders.make(tmp_path / "run", "valid", ops=5)
+    ops = list[Op]()
+    for key, behind in enumerate((1, 1, 2, 3, 4, 5, 8, 9)):
+        for version in range(behind):
+            start = run_folders.call(len(ops), 10 * len(ops), 0, "write", key, version)
+            ops += [
+                start,
+                Op(len(ops) + 1, start.time_ns + run_folders.MS, 0, Type.OK, "write", key, version),
+            ]
+        start = run_folders.call(len(ops), 10 * len(ops), 0, "read", key)
+        ops += [start, Op(len(ops) + 1, start.time_ns + run_folders.MS, 0, Type.OK, "read", key, None)]
+    (folder / "history.jsonl").write_bytes(b"".join(map(encode_op, ops)))
+    rows = list(behind_rows(read_folder(folder)))
+    assert rows == [("1", "2", "25.0 %"), ("2", "1", "12.5 %"), ("3 to 4", "2", "25.0 %"), ("5 to 8", "2", "25.0 %"), ("9 to 16", "1", "12.5 %")]  # fmt: skip
+    assert "How many versions behind were stale reads?" in write_report(folder).read_text()
 
 
 def test_what_is_not_there_is_said() -> None:
