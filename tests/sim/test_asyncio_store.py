@@ -19,19 +19,12 @@ from harness.search.paused import stopped_at
 from harness.search.shrink import Size, shrink
 from harness.search.trace import traced
 from harness.simulate import simulate_run
+from tests.sim.test_primary_backup import NEED_MORE, TAKE_BACK
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "asyncio_store"
 MENDED = load_plan(FOLDER / "plan.toml")
 EARLY = replace(MENDED, system_options={"early": True})
-NEED_MORE = {
-    "bitflip",
-    "join",
-    "leave",
-    "restore",
-    "replace",
-    "rolling-restart",
-}  # methods that this system does not have
 STALE = Target("regular", "stale-read")
 
 
@@ -50,7 +43,7 @@ def test_every_other_fault_reaches_it(kind: str) -> None:
     fault = FaultPlan(kind=kind, start_s=0.5, every_s=2.0, for_s=1.6, options={"targets": "one"})
     run = simulate_run(replace(MENDED, faults=(fault,), time_limit_s=4.0, op_timeout_ms=100.0))
     assert run.results["faults"]["by_kind"][kind]["bit"] >= 1
-    assert kind in ("wipe", "lying-fsync") or run.verdict.value == "valid", run.results["reason"]
+    assert kind in TAKE_BACK or run.verdict.value == "valid", run.results["reason"]
 
 
 def test_the_bug_is_convicted_with_a_small_story_and_its_message_is_drawn() -> None:
