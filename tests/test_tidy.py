@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,6 +186,16 @@ def test_imports_go_one_way() -> None:
         for path in python_files()
     }
     assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest cannot collect the second."""
+    names = Counter(
+        path.name
+        for path in tracked(".py")
+        if name_of(path).startswith("tests/") and path.name.startswith("test_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_pure_files_do_no_io() -> None:

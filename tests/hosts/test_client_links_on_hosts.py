@@ -155,6 +155,7 @@ workload = "register"
 claims = ["linearizable"]
 seed = 7
 nodes = 3
+concurrency = 60
 time_limit_s = 6
 [system]
 name = "kvstore"

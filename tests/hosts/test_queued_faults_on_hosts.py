@@ -87,12 +87,17 @@ def under(five: Inventory, kind: str, *, stream: bool = True, **asked: float) ->
     return got, told["n1->n2"]
 
 
+def counted(told: Touch, hit: int) -> bool:
+    """Whether so many of the 200 datagrams are said to have been hit; a packet of a stream that has ended may be on the link too, and be hit or not."""
+    return 0 <= told.hit - hit <= told.seen - 200
+
+
 def test_datagrams_are_doubled_and_a_stream_is_not(five: Inventory) -> None:
     got, told = under(five, DUPLICATE, share=0.3)
     counts = Counter(got)
     assert set(counts) == set(SENT)
     assert set(counts.values()) == {1, 2}
-    assert told == Touch(200, len(got) - 200)
+    assert counted(told, len(got) - 200)
     assert 20 < told.hit < 120
 
 
@@ -100,7 +105,7 @@ def test_datagrams_are_overtaken_and_a_stream_is_in_order(five: Inventory) -> No
     got, told = under(five, REORDER, share=0.2, delay_ms=15.0)
     assert sorted(got) == SENT, "none is lost"
     overtaken = [each for place, each in enumerate(got) if any(other > each for other in got[:place])]
-    assert told.seen == 200
+    assert told.seen >= 200
     assert told.hit >= len(overtaken) > 10  # one that is held may also pass another that is
 
 
@@ -108,8 +113,8 @@ def test_with_a_wrong_checksum_the_kernel_drops_what_is_corrupt(five: Inventory)
     before = refused_by_checksum(five)
     got, told = under(five, CORRUPT, share=0.3)
     assert set(got) < set(SENT)
-    assert told == Touch(200, 200 - len(got))
-    assert refused_by_checksum(five) - before == told.hit
+    assert counted(told, 200 - len(got))
+    assert refused_by_checksum(five) - before == 200 - len(got)
 
 
 def test_with_the_right_checksum_a_flipped_bit_reaches_the_program(five: Inventory) -> None:
@@ -121,7 +126,7 @@ def test_with_the_right_checksum_a_flipped_bit_reaches_the_program(five: Invento
         if one != other
     ]
     assert set(flipped) == {1}
-    assert told == Touch(200, len(flipped))
+    assert counted(told, len(flipped))
     assert refused_by_checksum(five) == before
 
 
