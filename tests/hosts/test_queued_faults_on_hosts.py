@@ -6,6 +6,7 @@ import ast
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.hosts.tiny import in_world, on
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 SENT = [b"%03d" % number for number in range(200)]
 LOG = "/tmp/queued"
+LOSSY = 0.1  # of the packets of a stream: with more, TCP may wait for minutes
+STREAM_TIMEOUT_S = 60.0
 RECEIVE = (
     "import socket; s = socket.socket(2, 2); s.bind(('0.0.0.0', 9)); s.settimeout(2); print('on', flush=True); got = []\n"
     "try:\n while 1: got.append(s.recv(9))\n"
@@ -55,7 +58,8 @@ def datagrams(five: Inventory) -> list[bytes]:
 def stream_is_whole(five: Inventory) -> bool:
     """Whether a megabyte over TCP from n1 is at n2 what it was."""
     begun(five, "n2", TAKE)
-    return on(five, "n1", f'python3 -c "{STREAM.replace("PEER", address(five, "n2"))}"').strip() == "True"
+    send = f'python3 -c "{STREAM.replace("PEER", address(five, "n2"))}"'
+    return on(five, "n1", send, timeout_s=STREAM_TIMEOUT_S).strip() == "True"
 
 
 def refused_by_checksum(five: Inventory) -> int:
@@ -75,7 +79,7 @@ def under(five: Inventory, kind: str, *, stream: bool = True, **asked: float) ->
         seen.append((got, await world.relieve(1)))
         assert await asyncio.to_thread(datagrams, five) == SENT
         if stream:
-            await world.disturb(trouble)
+            await world.disturb(replace(trouble, share=LOSSY) if kind == CORRUPT else trouble)
             assert await asyncio.to_thread(stream_is_whole, five)
             assert (await world.relieve(1))["n1->n2"].hit > 0
         await world.mend()

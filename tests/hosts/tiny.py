@@ -139,10 +139,10 @@ def in_world(five: Inventory, story: Callable[[HostsWorld], Awaitable[None]], **
     asyncio.run(whole())
 
 
-def on(five: Inventory, node: str, script: str) -> str:
+def on(five: Inventory, node: str, script: str, timeout_s: float = 15.0) -> str:
     """What a script says on a host."""
     connection = Connection(next(host for host in five.hosts if host.name == node))
     try:
-        return connection.shell(script, check=False).stdout
+        return connection.shell(script, check=False, timeout_s=timeout_s).stdout
     finally:
         connection.close()
