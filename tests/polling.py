@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
 
@@ -19,3 +21,14 @@ def poll(
     while not condition():
         assert time.monotonic() < give_up, told()
         time.sleep(pause_s)
+
+
+async def until(condition: Callable[[], Any], *, wait_s: float, told: Callable[[], Any] = lambda: "", pause_s: float = 0.1) -> None:  # fmt: skip
+    """`poll` for those in a loop, which goes on meanwhile; a condition may be awaitable, too."""
+    give_up = time.monotonic() + wait_s
+    while True:
+        holds = condition()
+        if await holds if isawaitable(holds) else holds:
+            return
+        assert time.monotonic() < give_up, told()
+        await asyncio.sleep(pause_s)

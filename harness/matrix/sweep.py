@@ -12,11 +12,12 @@ well its folder, FOLDER/runs/<cell>-<seed>.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
+from typing import BinaryIO
 
 import msgspec
 
@@ -127,13 +128,7 @@ class Sweep:
             self._hosts_file.open("ab") as file,
             closing(in_order(work, tasks, min(here, len(following)))) as made,
         ):
-            for _, record in made:
-                file.write(msgspec.json.encode(record) + b"\n")
-                file.flush()
-                self.hosted.append(record)
-                tell(record)
-                if stop():
-                    return
+            _take((record for _, record in made), file, self.hosted, stop, tell)
 
     def folder_of(self, cell: int, seed: int) -> Path:
         """Where a run on hosts leaves its folder."""
@@ -156,13 +151,7 @@ class Sweep:
         following = list(self.todo())[len(self.records) :]
         tasks = ((cell.number, (cell.number, dump_plan(plan))) for cell, plan in following)
         with self._file.open("ab") as file, closing(in_order(work, tasks, jobs)) as made:
-            for _, record in made:
-                file.write(msgspec.json.encode(record) + b"\n")
-                file.flush()
-                self.records.append(record)
-                tell(record)
-                if stop():
-                    return
+            _take((record for _, record in made), file, self.records, stop, tell)
 
     def of(self, cell: Cell) -> list[Measured]:
         """The simulated runs of a cell."""
@@ -190,3 +179,16 @@ class Sweep:
             return Ways(str(path))
         left = self.folder_of(cell.number, record.seed) / cell.plan.name / "latest"
         return Ways(str(path), cell.plan.nodes, self.matrix.hosted.place, str(left))
+
+
+def _take(
+    made: Iterable[Measured], file: BinaryIO, records: list[Measured], stop: Callable[[], bool], tell: Callable[[Measured], None]
+) -> None:  # fmt: skip
+    """Write down and tell what comes, until `stop()` says so after a run."""
+    for record in made:
+        file.write(msgspec.json.encode(record) + b"\n")
+        file.flush()
+        records.append(record)
+        tell(record)
+        if stop():
+            return

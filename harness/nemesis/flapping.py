@@ -11,13 +11,12 @@ partition, which the lease ends. A link that flaps makes failure detectors and n
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from contextlib import suppress
 from typing import Final
 
 from harness.nemesis.grudges import names
 from harness.nemesis.links import LinkFault
+from harness.nemesis.rhythm import Rhythm
 from harness.worlds import World
 from harness.worlds.trouble import Touches
 
@@ -28,27 +27,21 @@ class Flapping(LinkFault):
     """The links go down and up, again and again. What was seen in each down is summed up."""
 
     kind = "flapping"
-    _task: asyncio.Task[None] | None = None
+    _rhythm: Rhythm | None = None
 
     async def start(self, world: World) -> None:
         """The links go down for the first time."""
         self.evidence = {"downs": 0, "downs_that_dropped": 0, "dropped": {}}
         await super().start(world)
-        self._over = asyncio.Event()
-        self._task = asyncio.create_task(self._flap(world))
+        self._rhythm = Rhythm(lambda rhythm: self._flap(world, rhythm))
 
-    async def _flap(self, world: World) -> None:
+    async def _flap(self, world: World, rhythm: Rhythm) -> None:
         """Up and down until it is over; never broken off within a change of the world."""
-        while not await self._is_over_within(self.option("down_ms")):
+        while not await rhythm.is_over_within(self.option("down_ms") / 1000):
             self._count(await world.relieve(self.number))
-            if await self._is_over_within(self.option("up_ms")):
+            if await rhythm.is_over_within(self.option("up_ms") / 1000):
                 return
             await super().start(world)
-
-    async def _is_over_within(self, time_ms: float) -> bool:
-        with suppress(TimeoutError):
-            return await asyncio.wait_for(self._over.wait(), time_ms / 1000)
-        return False
 
     def _count(self, touches: Touches) -> None:
         dropped = {link: touch.hit for link, touch in touches.items() if touch.hit}
@@ -59,9 +52,8 @@ class Flapping(LinkFault):
     async def stop(self, world: World) -> None:
         """Leave the links up. Raises WorldError, also one that ended the flapping before."""
         try:
-            if self._task is not None:
-                self._over.set()
-                await self._task
+            if self._rhythm is not None:
+                await self._rhythm.end()
         finally:
             self._count(await world.relieve(self.number))
         self.healed = True
@@ -71,5 +63,5 @@ class Flapping(LinkFault):
 
     def abandon(self) -> None:
         """End the task where it is."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._rhythm is not None:
+            self._rhythm.abandon()

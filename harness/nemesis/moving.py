@@ -12,12 +12,11 @@ leaves is an offset, which the lease ends. Every so often the clocks are measure
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, ClockShift, Fault
+from harness.nemesis.rhythm import Rhythm
 from harness.plan_options import DRIFT, STROBE
 from harness.worlds import World
 
@@ -35,7 +34,7 @@ def clock(number: int, nodes: tuple[str, ...], detail: Mapping[str, Any]) -> Fau
 class MovingClock(ClockShift):
     """Wall clocks of some nodes move. `seen` in the evidence: the share of the offset they were put to, and where they were, now and then."""
 
-    _task: asyncio.Task[None] | None = None
+    _rhythm: Rhythm | None = None
 
     async def start(self, world: World) -> None:
         """The clocks begin to move."""
@@ -43,23 +42,20 @@ class MovingClock(ClockShift):
             node: {"asked_ms": asked, "seen": []} for node, asked in self.detail["offsets_ms"].items()
         }
         self._moves, self._due = 0, 0.5
-        self._over = asyncio.Event()
-        self._task = asyncio.create_task(self._move(world))
+        self._rhythm = Rhythm(lambda rhythm: self._move(world, rhythm))
 
-    async def _move(self, world: World) -> None:
+    async def _move(self, world: World, rhythm: Rhythm) -> None:
         """From step to step until it is over, or a drift is complete; never broken off within a change of the world."""
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
         step_s = STEP_S if DRIFT in self.detail else self.detail[STROBE] / 1000
         while True:
-            share = self._share(loop.time() - began_s)
+            share = self._share(rhythm.passed_s)
             for node, asked in self.detail["offsets_ms"].items():
                 await world.set_clock(node, round(share * asked, 3))
             self._moves += 1
             if self._is_to_be_looked_at(share):
                 await self._look(world, share)
             is_complete = DRIFT in self.detail and share >= 1
-            if is_complete or await self._is_over_within(step_s):
+            if is_complete or await rhythm.is_over_within(step_s):
                 return
 
     def _share(self, passed_s: float) -> float:
@@ -83,17 +79,11 @@ class MovingClock(ClockShift):
                 measured = await world.clock_offset_ms(node)
                 self.evidence[node]["seen"].append([round(share, 3), round(measured, 1)])
 
-    async def _is_over_within(self, time_s: float) -> bool:
-        with suppress(TimeoutError):
-            return await asyncio.wait_for(self._over.wait(), time_s)
-        return False
-
     async def stop(self, world: World) -> None:
         """Set them right and measure. Raises WorldError, also one that ended the moving before."""
         try:
-            if self._task is not None:
-                self._over.set()
-                await self._task
+            if self._rhythm is not None:
+                await self._rhythm.end()
         finally:
             await super().stop(world)
         if DRIFT not in self.detail and self._moves < JUMPS_MIN:
@@ -111,5 +101,5 @@ class MovingClock(ClockShift):
 
     def abandon(self) -> None:
         """End the task where it is."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._rhythm is not None:
+            self._rhythm.abandon()

@@ -10,6 +10,7 @@ So which run a number means does not depend on how many processes there are, and
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -32,7 +33,7 @@ class Watcher(Protocol):
         """What was seen, once the run is over; its times count from `start_s` of the loop."""
 
 
-class Generations:
+class Generations(ABC):
     """A search whose runs are changes of earlier ones. Subclasses say what is kept of a run, and how a child is made."""
 
     name = ""
@@ -60,10 +61,10 @@ class Generations:
             self._plans[number] = child or replace(self._plan, seed=self._plan.seed + number)
         return self._plans[number]
 
+    @abstractmethod
     def keep(self, number: int, ops: int, seen: Sequence[int]) -> tuple[int, ...]:
         """Take note of a run; what is kept of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def child(self, before: int, rng: random.Random) -> Plan | None:
         """A change of a run with a number below `before`; None: the run is to have a new seed."""
-        raise NotImplementedError

@@ -21,6 +21,7 @@ from harness.runner import run
 from harness.worlds.hosts import HostsWorld, packets
 from harness.worlds.trouble import DELAY, DROP, RESET, Touch, Trouble
 from tests.hosts.tiny import NODES, PORT, in_world, on
+from tests.polling import until
 
 PATIENCE_S = 60.0
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
@@ -40,10 +41,10 @@ async def noted(five: Inventory) -> str:
 
 
 async def until_noted(five: Inventory, words: str) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while await noted(five) != words:
-        assert time.monotonic() < give_up
-        await asyncio.sleep(0.1)
+    async def is_noted() -> bool:
+        return await noted(five) == words
+
+    await until(is_noted, wait_s=PATIENCE_S)
 
 
 async def note(world: HostsWorld, word: bytes, node: str = "n1") -> str:
@@ -134,10 +135,7 @@ def test_they_end_with_the_lease_and_leave_other_rules_alone(five: Inventory) ->
         there = left(five)
         assert f"-A INPUT -j {packets.CHAIN}-7-{REQUESTS}" in there
         assert f"-A OUTPUT -j {packets.CHAIN}-8-{ANSWERS}" in there
-        give_up = time.monotonic() + PATIENCE_S
-        while left(five):
-            assert time.monotonic() < give_up
-            await asyncio.sleep(0.2)
+        await until(lambda: not left(five), wait_s=PATIENCE_S)
         assert "2 rules are removed" in on(five, "n1", "cat /run/quorate-node/healed")
         assert "-A OUTPUT -d 192.0.2.9/32 -j DROP" in on(five, "n1", "iptables -w -S")
         assert await world.relieve(7) == {f"{CLIENTS}->n1": Touch(0, 0), f"n1->{CLIENTS}": Touch(0, 0)}

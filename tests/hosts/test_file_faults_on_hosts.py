@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from harness.runner import run
 from harness.worlds.hosts import HostsWorld
 from harness.worlds.serving import serves
 from tests.hosts.tiny import in_world, on
+from tests.polling import until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
@@ -45,10 +44,7 @@ def sha256(five: Inventory, path: str = NOTES) -> str:
 
 async def served(world: HostsWorld) -> None:
     """Until the process that was started has opened its files, which it does before it listens."""
-    give_up = time.monotonic() + 30
-    while not await serves(world, "n1"):
-        assert time.monotonic() < give_up
-        await asyncio.sleep(0.05)
+    await until(lambda: serves(world, "n1"), wait_s=30.0)
 
 
 async def ask(world: HostsWorld, *words: bytes) -> str:

@@ -21,7 +21,7 @@ from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, packets
 from harness.worlds.hosts.world import RUN_DIRECTORY
 from harness.worlds.trouble import DROP, Trouble
-from tests.polling import poll
+from tests.polling import poll, until
 from workloads.kvstore_system import KvStoreSystem
 
 pytestmark = [pytest.mark.slow, pytest.mark.hosts]
@@ -143,11 +143,9 @@ def test_a_lease_that_lapsed_is_no_quiet_end_of_a_fault(five: Inventory) -> None
             assert world._renewing is not None
             world._renewing.cancel()
             await world.disturb(Trouble(number=1, kind=DROP, links={"n1": frozenset({"n2"})}))
-            while faults(five)["cut"]:
-                await asyncio.sleep(0.2)
+            await until(lambda: not faults(five)["cut"], wait_s=60.0)
             world._renewing = asyncio.create_task(world._renew())
-            while not world._lapsed:
-                await asyncio.sleep(0.1)
+            await until(lambda: world._lapsed, wait_s=60.0)
             with pytest.raises(WorldError, match=r"the lease of n1.* lapsed"):
                 await world.mend()
         finally:

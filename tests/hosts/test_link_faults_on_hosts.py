@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, packets
 from harness.worlds.trouble import DELAY, DROP, RATE, RESET, Touch, Trouble
 from tests.hosts.tiny import NODES, PORT, in_world, on
+from tests.polling import until
 
 PATIENCE_S = 60.0
 DATAGRAMS = 200  # as many as a socket holds when its program is late
@@ -187,10 +187,7 @@ def test_troubles_end_with_the_lease(five: Inventory) -> None:
             await world.disturb(both_ways(number, kind, share=0.3, rate_kbit=1000.0, delay_ms=1.0))
         there = left(five, "n1")
         assert all(word in there for word in (f"{packets.CHAIN}-7", "REJECT", "tbf", "NFQUEUE", "daemon.py"))
-        give_up = time.monotonic() + PATIENCE_S
-        while left(five, "n1") or left(five, "n2"):
-            assert time.monotonic() < give_up
-            await asyncio.sleep(0.2)
+        await until(lambda: not (left(five, "n1") or left(five, "n2")), wait_s=PATIENCE_S)
         said = on(five, "n1", "cat /run/quorate-node/healed")
         assert "2 rules are removed" in said, "of the table filter"
         assert "packets are delayed no more" in said

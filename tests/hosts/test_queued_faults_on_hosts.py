@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from harness.worlds.hosts import HostsWorld
 from harness.worlds.trouble import CORRUPT, DUPLICATE, REORDER, Touch, Touches, Trouble
 from tests.hosts.test_link_faults_on_hosts import PATIENCE_S, address, left
 from tests.hosts.tiny import in_world, on
+from tests.polling import until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 SENT = [b"%03d" % number for number in range(200)]
@@ -142,10 +142,7 @@ def test_they_end_with_the_lease(five: Inventory) -> None:
             links = {"n2": frozenset({"n1"})}
             await world.disturb(Trouble(number=number, kind=kind, links=links, share=0.3, delay_ms=5.0))
         assert left(five, "n2").count("NFQUEUE") == left(five, "n2").count("daemon.py") == 3
-        give_up = time.monotonic() + PATIENCE_S
-        while left(five, "n2"):
-            assert time.monotonic() < give_up
-            await asyncio.sleep(0.2)
+        await until(lambda: not left(five, "n2"), wait_s=PATIENCE_S)
         said = on(five, "n2", "cat /run/quorate-node/healed")
         assert all(f"packets are {what} no more" in said for what in ("doubled", "reordered", "corrupted"))
         assert await asyncio.to_thread(datagrams, five) == SENT

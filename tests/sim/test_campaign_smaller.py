@@ -13,29 +13,9 @@ from harness.campaign.smaller import make_smaller
 from harness.cli import status_of
 from harness.plan import dump_plan, load_plan, parse_plan
 from harness.simulate import simulate_run
+from tests.small_plans import stale
 
-PLAN = """
-name = "base"
-workload = "register"
-claims = ["linearizable"]
-nodes = 3
-concurrency = 4
-rate = 60
-time_limit_s = 2
-op_timeout_ms = 300
-[system]
-name = "kvstore"
-n = 3
-mode = "eventual"
-[options]
-keys = 1
-ops_per_key = 100000
-[[faults]]
-kind = "partition"
-start_s = 0.5
-every_s = 2.0
-for_s = 1.0
-"""
+PLAN = stale("linearizable")
 FILE = 'name = "small"\nSHRINK\n[[items]]\nname = "wrong"\nplan = "plan.toml"\nruns = 1\n'
 
 

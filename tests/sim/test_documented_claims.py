@@ -12,29 +12,9 @@ from harness.campaign.file import load_campaign
 from harness.cli import status_of
 from harness.plan import PlanError, dump_plan, parse_plan
 from harness.plan_claims import parse_claims, promising
+from tests.small_plans import stale
 
-PLAN = """
-name = "base"
-workload = "register"
-claims = ["integrity"]
-nodes = 3
-concurrency = 4
-rate = 60
-time_limit_s = 2
-op_timeout_ms = 300
-[system]
-name = "kvstore"
-n = 3
-mode = "eventual"
-[options]
-keys = 1
-ops_per_key = 100000
-[[faults]]
-kind = "partition"
-start_s = 0.5
-every_s = 2.0
-for_s = 1.0
-"""
+PLAN = stale("integrity")
 CLAIMS = """
 [[claims]]
 says = "a read returns the last write"

@@ -16,23 +16,9 @@ from harness.matrix.merge import merge_cell
 from harness.matrix.page import matrix_page
 from harness.matrix.tables import grids, markdown, promised
 from harness.plan import PlanError
+from tests.small_plans import calm
 
-PLAN = """
-name = "base"
-workload = "register"
-claims = ["integrity"]
-nodes = 3
-concurrency = 4
-rate = 60
-time_limit_s = 2
-op_timeout_ms = 300
-[system]
-name = "kvstore"
-n = 3
-[options]
-keys = 1
-ops_per_key = 100000
-"""
+PLAN = calm("integrity")
 MATRIX = """
 name = "small"
 plan = "plan.toml"

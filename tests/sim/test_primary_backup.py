@@ -12,58 +12,33 @@ from pathlib import Path
 import pytest
 
 from harness.cli import status_of
-from harness.plan import FAULT_OPTIONS, FaultPlan, Plan, load_plan
-from harness.search.finding import Target, targets
-from harness.search.lamport import draw
+from harness.plan import FAULT_OPTIONS, Plan, load_plan
+from harness.search.finding import Target
 from harness.search.paused import stopped_at, stopped_before
-from harness.search.shrink import Size, shrink
-from harness.search.trace import traced
 from harness.simulate import simulate_run
+from tests.sim.kept_claims import NEED_MORE, bug_has_a_small_story, fault_reaches, seeds_keep_the_claim
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "primary_backup"
 MENDED = load_plan(FOLDER / "plan.toml")
 EARLY = replace(MENDED, system_options={"early": True})
-NEED_MORE = {
-    "bitflip",
-    "join",
-    "leave",
-    "restore",
-    "replace",
-    "rolling-restart",
-    "truncate",  # a file, of which a simulated disk has none
-}  # methods that this system does not have
-TAKE_BACK = ("wipe", "lying-fsync", "snapshot-restore")  # what was promised; nothing could keep it then
 STALE = Target("regular", "stale-read")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(1, 41, 10))
 def test_no_seed_of_the_mended_version_breaks_its_claim(first: int) -> None:
-    for seed in range(first, first + 10):
-        run = simulate_run(MENDED, seed)
-        assert run.verdict.value == "valid", f"seed {seed}: {run.results['reason']}"
-        bit = {kind: counts["bit"] for kind, counts in run.results["faults"]["by_kind"].items()}
-        assert min(bit[kind] for kind in ("partition", "kill", "pause")) >= 1, "a fault tried nothing"
+    seeds_keep_the_claim(MENDED, range(first, first + 10))
 
 
 @pytest.mark.parametrize("kind", sorted(FAULT_OPTIONS.keys() - NEED_MORE))
 def test_every_other_fault_reaches_it(kind: str) -> None:
-    fault = FaultPlan(kind=kind, start_s=0.5, every_s=2.0, for_s=1.6, options={"targets": "one"})
-    run = simulate_run(replace(MENDED, faults=(fault,), time_limit_s=4.0, op_timeout_ms=100.0))
-    assert run.results["faults"]["by_kind"][kind]["bit"] >= 1
-    assert kind in TAKE_BACK or run.verdict.value == "valid", run.results["reason"]
+    fault_reaches(MENDED, kind)
 
 
 def test_the_bug_is_convicted_with_a_small_story() -> None:
-    plan = replace(EARLY, time_limit_s=3.0)
-    assert STALE in targets(simulate_run(plan))
-    found = shrink(plan, STALE, out_of_time=lambda: False)
-    size = Size.of(found.plan)
-    assert (size.nodes, size.ops, size.faults) <= (2, 2, 1), "a write, a read, and a partition between"
-    drawing = draw(found.plan, traced(found.plan))
-    assert re.search(r"o-+x .*Row\(key=b'register-\d+', version=1, value=b'\d+'\), cut", drawing), drawing
-    assert "* ok None" in drawing
+    cut = r"Row\(key=b'register-\d+', version=1, value=b'\d+'\)"
+    bug_has_a_small_story(replace(EARLY, time_limit_s=3.0), STALE, cut)
 
 
 def test_the_page_shows_the_node_and_the_verdict_as_they_are() -> None:
