@@ -75,7 +75,7 @@ GLOSSARY = {
     "staleness in versions": "how many newer acknowledged values there were when a stale read began",
     "lost write": "a write that was acknowledged although each read of its key at the end is surely older",
     "N, R, W": "each key lives on N nodes; a read waits for R of them, a write for W",
-    "partition": "some nodes cannot reach others, while clients can reach all",
+    "partition": "some nodes cannot reach others; clients can, unless it is their links that are cut",
     "bite": "a fault bit when it measurably did something: packets were dropped, a process was gone, a clock was off",
     **PROMISES,
 }

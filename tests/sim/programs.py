@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from harness.worlds.sim import SimLoop, SimWorld
-from harness.worlds.sim.aio import AioNode, AsyncioSystem
+from harness.worlds.sim.aio import AioNode, AsyncioSystem, Host
 from harness.worlds.sim.aio.node import Make
 from harness.worlds.sim.guard import guarded
 
@@ -46,3 +47,24 @@ async def ask(world: SimWorld, *words: bytes, node: str = "n1", timeout_s: float
         return await channel.request(words, timeout_s=timeout_s)
     finally:
         await channel.close()
+
+
+async def pong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(100):
+        writer.write(b"+PONG\r\n")
+
+
+def program(body: Callable[[Host], Awaitable[None]]) -> Any:
+    """Serves clients, then does something on n1."""
+
+    async def main(host: Host) -> None:
+        await asyncio.start_server(pong, port=CLIENTS)
+        if host.name == "n1":
+            await body(host)
+        await asyncio.Event().wait()
+
+    return main
+
+
+async def short(world: SimWorld) -> None:
+    await asyncio.sleep(1)
