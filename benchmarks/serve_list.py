@@ -3,7 +3,8 @@
     python benchmarks/serve_list.py [runs ...]      by default 5,000
 
 The folders are real ones in all that the list reads: a simulated run is made once, and its plan, results and environment are copied under other names
-and seeds. "First" is the first list after the server began, which reads every file; the others are the best of three.
+and seeds. "First" is the first list after the server began, which shows the newest runs and says how far it has read; "whole" is when a list was
+whole, asked for again at once, and the processor time of this process until then. The others are the best of three.
 """
 
 from __future__ import annotations
@@ -36,12 +37,22 @@ def shelf_of(root: Path, runs: int) -> None:
             (folder / name).write_text(text.replace("seed = 1\n", f"seed = {number}\n"))
 
 
-def asked(port: int, query: str) -> float:
-    """How long it takes to be answered, in seconds."""
+def asked(port: int, query: str) -> tuple[float, bool]:
+    """How long it takes to be answered, in seconds; is the list whole?"""
     begin = time.perf_counter()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/{query}") as answer:
         answer.read()
-    return time.perf_counter() - begin
+        return time.perf_counter() - begin, "Refresh" not in answer.headers
+
+
+def read_whole(port: int) -> str:
+    """The first list, and those after it until all is read."""
+    begun_s, processor_s = time.perf_counter(), time.process_time()
+    first_s, whole = asked(port, "")
+    while not whole:
+        whole = asked(port, "")[1]
+    whole_s, processor_s = time.perf_counter() - begun_s, time.process_time() - processor_s
+    return f"first {first_s:.2f} s, whole {whole_s:.2f} s ({processor_s:.2f} s of processor)"
 
 
 def main() -> None:
@@ -51,9 +62,9 @@ def main() -> None:
             server = Shelf(Path(place), "127.0.0.1", 0)
             port = server.server_address[1]
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            print(f"{runs:,} runs: first {asked(port, ''):.2f} s", end="")
+            print(f"{runs:,} runs: {read_whole(port)}", end="")
             for name, query in QUERIES.items():
-                print(f", {name} {min(asked(port, query) for _ in range(3)):.2f} s", end="")
+                print(f", {name} {min(asked(port, query)[0] for _ in range(3)):.2f} s", end="")
             print()
             server.shutdown()
             server.server_close()

@@ -28,7 +28,7 @@ def matrix(
     """Try every configuration of a matrix in every environment, and show which guarantee each kept and what it costs.
 
     Writes matrix.html, matrix.md (to paste into a design document), cells.json, and for each cell that broke something the plan of the
-    shortest example. Goes on where it was stopped. With [hosts] in the file some cells are run on hosts too. Exit status: 0 when every cell has an
+    shortest example. Goes on where it was stopped. With \\[hosts] in the file some cells are run on hosts too. Exit status: 0 when every cell has an
     answer, 1 when a promise of claims.toml is broken, 2 when runs are missing or nothing could be said of a cell, 255 when a run crashed or hosts
     gave trouble.
 

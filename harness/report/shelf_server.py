@@ -33,6 +33,8 @@ from harness.report.shelf import Catalogue, list_html, quoted, standing
 
 PIECE: Final = 1 << 18
 LIVE_S: Final = 5  # between two looks at a run that goes on
+PATIENCE_S: Final = 0.7  # of a list, before it is shown as far as it was read
+AGAIN_S: Final = 1  # until such a list goes on
 TYPES: Final = {".html": "text/html; charset=utf-8", ".json": "application/json"}
 
 
@@ -112,8 +114,7 @@ class Handler(BaseHTTPRequestHandler):
             url = urlsplit(self.path)
             head, _, rest = url.path.removeprefix("/").partition("/")
             if not head:
-                query = dict(parse_qsl(url.query, max_num_fields=20))
-                self.page(list_html(self.server.root, self.server.catalogue.entries(time.time()), query))
+                self.overview(dict(parse_qsl(url.query, max_num_fields=20)))
             elif head == "run":
                 self.run(rest)
             elif head == "zip" and rest.endswith(".zip"):
@@ -138,6 +139,11 @@ class Handler(BaseHTTPRequestHandler):
         name = urlsplit(f"//{self.headers.get('Host', '')}").hostname
         if name not in self.server.names:
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
+
+    def overview(self, query: dict[str, str]) -> None:
+        """What is known of the runs by now; asked for again by itself until that is all of them."""
+        looked = self.server.catalogue.look(time.time(), PATIENCE_S)
+        self.page(list_html(self.server.root, looked, query), {} if looked.whole else {"Refresh": str(AGAIN_S)})  # fmt: skip
 
     def run(self, rest: str) -> None:
         """A page or a file of a run."""
@@ -165,7 +171,9 @@ class Handler(BaseHTTPRequestHandler):
         """The page of a run that has none, of what it has written so far; nothing is kept."""
         if any((Path(at) / name).is_symlink() for at, inner, names in os.walk(folder) for name in (*inner, *names)):  # fmt: skip
             raise Refused(HTTPStatus.NOT_FOUND, "it has no page, and none is made of links")
-        lives = not (folder / "results.json").exists() and standing(folder, time.time()) == "running"
+        lives = (
+            not (folder / "results.json").exists() and standing(os.fspath(folder), time.time()) == "running"
+        )
         try:
             html = render("page.html.j2", contents(read_folder(folder)))
         except (KeyError, TypeError, AttributeError) as error:

@@ -18,7 +18,7 @@ from browsers import MARKS, opened
 from harness.cli import status_of
 from harness.plan_claims import Documented, dump_claims
 from harness.report import write_report
-from harness.report.shelf import entries, list_html
+from harness.report.shelf import Catalogue, list_html
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")  # fmt: skip
 pytestmark = MARKS
@@ -50,8 +50,8 @@ def a_check(folder: Path) -> None:
 
 def a_shelf(folder: Path) -> None:
     run_folders.make(folder / "runs" / "a" / "20260101T000000.000-7", ops=50)
-    every = entries(folder / "runs", 0.0)
-    (folder / "report.html").write_text(list_html(folder / "runs", every, {"q": "quorum"}))
+    looked = Catalogue(folder / "runs").look(0.0, 0.0)._replace(folders=2)
+    (folder / "report.html").write_text(list_html(folder / "runs", looked, {"q": "quorum"}))
 
 
 PAGES = {

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ import pytest
 
 from checkers.jsonl import encode_op
 from harness.cli import status_of
-from harness.report import write_report
-from harness.report.shelf import Catalogue, chosen, entries, offered
+from harness.report import shelf_server, write_report
+from harness.report.shelf import Catalogue, Entry, Looked, chosen, list_html, offered, planned
 from harness.report.shelf_server import Shelf
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -66,6 +67,11 @@ def shelf(place: Path) -> Iterator[Shelf]:
         yield server
         server.shutdown()
         thread.join()
+
+
+def entries(root: Path, now_s: float) -> Sequence[Entry]:
+    """All runs, each read now."""
+    return Catalogue(root).look(now_s, float("inf")).runs
 
 
 def ask(shelf: Shelf, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, dict[str, str], bytes]:  # fmt: skip
@@ -128,17 +134,66 @@ def own(place: Path, tmp_path: Path) -> Path:
 
 def test_what_has_not_changed_is_not_read_again(own: Path) -> None:
     catalogue = Catalogue(own)
-    first = catalogue.entries(1e10)
+    first = catalogue.look(1e10, 60.0).runs
     results = own / "quorum" / "20260101T000000.000-7" / "results.json"
     text, status = results.read_text(), results.stat()
     results.write_text(" " * len(text))
     os.utime(results, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert catalogue.entries(1e10) == first  # the same time and length: taken for the same
+    assert catalogue.look(1e10, 60.0).runs == first  # the same time and length: taken for the same
     results.write_text(text.replace('"outcome": "invalid"', '"outcome": "valid"'))
-    changed = {run.path: run.outcome for run in catalogue.entries(1e10)}
+    changed = {run.path: run.outcome for run in catalogue.look(1e10, 60.0).runs}
     assert changed["quorum/20260101T000000.000-7"] == "valid"
     shutil.rmtree(results.parent)
-    assert len(catalogue.entries(1e10)) == len(first) - 1
+    assert len(catalogue.look(1e10, 60.0).runs) == len(first) - 1
+
+
+def test_a_long_look_shows_the_newest_and_says_how_far_it_came(own: Path) -> None:
+    """Each reading of the clock is a second later, so that a look without patience reads one folder."""
+    now_s = count()
+    catalogue = Catalogue(own, lambda: float(next(now_s)))
+    first = catalogue.look(1e10, 1.0)
+    assert ([run.outcome for run in first.runs], first.read, first.folders, first.whole) == (["unreadable"], 1, 4, False)  # fmt: skip
+    page = list_html(own, first, {"outcome": "valid"})
+    assert "1 of 4 folders are read so far" in page
+    assert "0 of 1 that are read" in page
+    second = catalogue.look(1e10, 2.0)
+    assert ([run.outcome for run in second.runs], second.whole) == (["unreadable", "unfinished", "valid"], False)  # fmt: skip
+    assert (third := catalogue.look(1e10, 9.0)).whole
+    assert third.runs == entries(own, 1e10)
+    assert "so far" not in list_html(own, third, {})
+    shutil.rmtree(own / "other")
+    assert catalogue.look(1e10, 0.0) == Looked(
+        [*third.runs[2:]], 1, 2
+    )  # looked at anew: what has gone is not shown
+
+
+def test_the_list_asks_again_until_it_is_whole(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf_server, "PATIENCE_S", 0.0)
+    with Shelf(own, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        answers = [ask(server, "/?sort=name") for _ in range(4)]
+        server.shutdown()
+        thread.join()
+    assert [answer[1].get("Refresh") for answer in answers] == ["1", "1", "1", None]
+    assert [b"folders are read so far" in answer[2] for answer in answers] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "seed"),
+    [
+        ('name = "a"\nseed = 12\nnodes = 5\n', "12"),
+        ("seed = 12\n\n[options]\nseed = 3\n", "12"),
+        ('name = "a"\n\n[options]\nseed = 3\n', "–"),
+        ('note = """\nseed = 3\n"""\nseed = 4\n', "4"),
+        ("note = '''\nseed = 3\n'''\n", "–"),
+        ('seed = "x"\n', "x"),
+    ],
+)
+def test_the_seed_of_a_plan_is_the_one_on_top(text: str, seed: str) -> None:
+    for _ in range(2):
+        assert planned(text).seed == seed
+    assert planned(text.replace("= 12", "= 13")).seed == seed.replace("12", "13")
 
 
 def test_a_folder_that_may_not_be_read_hides_no_other(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
