@@ -11,12 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from checkers.history import History
 from checkers.op import MISSING, Type
 from checkers.verdict import Result
 
 WAYS_MAX: Final = 4  # deepest orders that are told
 OPEN_MAX: Final = 8  # open operations that are told of each
+CORE_MAX: Final = 12  # operations of a core that the search goes over again
+STATES_MAX: Final = 10_000
+REGISTER: Final = ("read", "write", "cas")
 
 
 def dead_ends(history: History, result: Result) -> list[str]:
@@ -37,6 +42,28 @@ def dead_ends(history: History, result: Result) -> list[str]:
     if len(ways) > WAYS_MAX:
         told.append(f"and {len(ways) - WAYS_MAX} more orders that end in the same way")
     return told
+
+
+def gone_over(history: History, result: Result) -> Result:
+    """A core of a register that the zones found, with what the search says of it alone; any other result as it is."""
+    from checkers.search import Budget, check_model
+
+    certificate = result.certificate
+    if certificate is None or certificate.kind != "core" or len(certificate.ops) > CORE_MAX:
+        return result
+    calls = [history.op(index) for index in certificate.ops]
+    if result.checker != "linearizable" or any(call.f not in REGISTER for call in calls):
+        return result
+    ends = [end for index in certificate.ops if (end := history.completion(index)) is not None]
+    records = sorted([*calls, *ends], key=lambda record: record.index)
+    alone = History.from_ops(replace(record, index=-1) for record in records)
+    found = check_model(alone, "cas-register", budget=Budget(None, 64.0, STATES_MAX, 1))
+    bad = next((part for part in found.parts.values() if part.stats.get("stuck")), None)
+    if bad is None:
+        return result
+    ways = [{"state": way["state"], "ops": [records[at].index for at in way["ops"]]} for way in bad.stats["stuck"]]  # fmt: skip
+    about = {"model": "cas-register", "stuck": ways, "blocking": records[bad.stats["blocking"]].index}
+    return Result(result.checker, result.verdict, result.reason, result.anomaly, bad.key, certificate, about)
 
 
 def named(history: History, index: int) -> str:

@@ -17,11 +17,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from checkers import History
+from checkers.dead_ends import dead_ends, gone_over
 from checkers.explain import draw_core
 from checkers.jsonl import encode_op
 from checkers.levels import LEVELS, Judgement, judge
 from checkers.models import check
 from checkers.op import Type
+from checkers.order import told
 from checkers.staleness import atomicity, staleness
 from checkers.stats import availability, stats
 from checkers.verdict import Result, Verdict
@@ -180,7 +182,7 @@ def worst(results: Mapping[str, Result]) -> Result | None:
 
 
 def core_of(history: History, result: Result) -> dict[str, Any] | None:
-    """The core as data: the records of its operations, a drawing, and the sentence that proves it."""
+    """The core as data: the records of its operations, a drawing, the sentence that proves it, its circle, and where every order ends."""
     if result.certificate is None or result.certificate.kind != "core":
         return None
     records = []
@@ -195,4 +197,7 @@ def core_of(history: History, result: Result) -> dict[str, Any] | None:
         "drawing": draw_core(history, result),
         "sentence": result.reason,
         "anomaly": result.anomaly,
+        "checker": result.checker,
+        "edges": [{**edge.as_json(), "told": told(history, edge)} for edge in result.certificate.edges],
+        "dead_ends": dead_ends(history, gone_over(history, result)),
     }

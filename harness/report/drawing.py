@@ -3,6 +3,7 @@
     client 3 → n1   |==== write 3 = 17 ====|
     client 5 → n2          |== write 3 = 18 ==▒▒▒░░░░   nothing is known of its end
     client 4 → n4                                  |= read 3 → 17 =|
+    3 holds 17             ╞═════════════════════╡                    zones, if there are (checkers/zones.py)
 
 Colours are CSS classes of the page, so that the same drawing serves light, dark and print. Each bar is focusable and
 carries its full record as a title; the drawing as a whole has a text alternative.
@@ -11,11 +12,13 @@ carries its full record as a title; the drawing as a whole has a text alternativ
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from harness.report.folder import Bar
+from checkers.zones import Zone
+from harness.report.folder import Bar, shortened
 
 WIDTH, LABEL, ROW, AXIS = 960, 150, 38, 30
 BESIDE_MAX = 56  # characters beside a bar: they are room enough though all be wide
@@ -41,63 +44,135 @@ def axis(low: float, high: float, top: float, height: float) -> str:
     return "".join(parts)
 
 
-def lanes(bars: Sequence[Bar], *, ident: str, alternative: str) -> str:
-    """The core in lanes, one for each client. `alternative` is read out in place of the picture."""
+def lanes(bars: Sequence[Bar], *, ident: str, alternative: str, zones: Sequence[Zone] = ()) -> str:
+    """The core in lanes, one for each client; below them two zones that cannot both be. `alternative` is read out in place of the picture."""
     if not bars:
         return ""
-    order = list(dict.fromkeys((bar.process, bar.node) for bar in sorted(bars, key=lambda bar: bar.start_ns)))
     low = min(bar.start_ns for bar in bars)
     known = max(max(bar.end_ns or bar.start_ns for bar in bars), max(bar.start_ns for bar in bars) + 1)
     margin = (known - low) * (0.12 if any(bar.end_ns is None for bar in bars) else 0.02)
     high = known + math.ceil(margin)  # a whole number: times since 1970 are too large for fractions
     scale = (WIDTH - LABEL - 20) / (high - low)
-    height = len(order) * ROW + AXIS + 10
+    rows = list(rows_of(bars, low, scale))
+    height = (len(rows) + len(zones)) * ROW + AXIS + 10
     parts = [
         f'<svg class="lanes" viewBox="0 0 {WIDTH} {height}" role="group" aria-labelledby="{ident}-t">',
         f'<title id="{ident}-t">{escape(alternative)}</title>',
         f'<defs><linearGradient id="{ident}-fade"><stop offset="0" class="stop-a"/><stop offset="1" class="stop-b"/></linearGradient></defs>',
         axis(low, high, 4, height),
     ]
-    for row, (process, node) in enumerate(order):
+    for row, (name, spans) in enumerate(rows):
         y = row * ROW + 8
-        parts.append(
-            f'<text class="lane" x="0" y="{y + 17}">client {escape(str(process))}{escape(f" → {node}" if node else "")}</text>'
-        )
+        parts.append(f'<text class="lane" x="0" y="{y + 17}">{escape(name)}</text>')
         parts.append(f'<line class="base" x1="{LABEL}" x2="{WIDTH - 20}" y1="{y + 13}" y2="{y + 13}"/>')
-        for bar in bars:
-            if (bar.process, bar.node) == (process, node):
-                parts.append(one_bar(bar, LABEL + (bar.start_ns - low) * scale, y, low, high, scale, ident))
+        parts += [one_bar(span, y, high - low, ident) for span in spans]
+    parts += zone_rows(zones, len(rows) * ROW + 8, low, high, scale)
     return "".join([*parts, "</svg>"])
 
 
-def one_bar(bar: Bar, x: float, y: float, low: float, high: float, scale: float, ident: str) -> str:
-    """A bar [call, return] with its words, inside where they fit and beside where they do not."""
-    end = WIDTH - 20 if bar.end_ns is None else LABEL + (bar.end_ns - low) * scale
-    width = max(end - x, 4)
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A bar from `x` to `end`, and where its words stand."""
+
+    bar: Bar
+    x: float
+    end: float
+    label: str
+    text_x: float
+    anchor: str
+    inside: bool
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """From where to where there is ink."""
+        width = len(self.label) * CHARACTER
+        first = self.text_x - (width if self.anchor == "end" else 0)
+        return min(self.x, first), max(self.end, first + width)
+
+
+def span_of(bar: Bar, low: float, scale: float) -> Span:
+    """Words stand inside where they fit, and beside where they do not."""
+    x = LABEL + (bar.start_ns - low) * scale
+    end = max(WIDTH - 20 if bar.end_ns is None else LABEL + (bar.end_ns - low) * scale, x + 4)
+    label = f"#{bar.index} {bar.words}"
+    if len(label) * CHARACTER + 10 <= end - x:
+        return Span(bar, x, end, label, x + 6, "start", inside=True)
+    return Span(bar, x, end, *beside(label, x, end), inside=False)
+
+
+def rows_of(bars: Sequence[Bar], low: float, scale: float) -> Iterator[tuple[str, list[Span]]]:
+    """The lanes of the clients in order of their first calls, by name. Where words would run into each other, a lane has further rows."""
+    clients: dict[tuple[int | str, str], list[list[Span]]] = {}
+    for bar in sorted(bars, key=lambda bar: bar.start_ns):
+        rows = clients.setdefault((bar.process, bar.node), [])
+        span = span_of(bar, low, scale)
+        free = (row for row in rows if all(other.reach[1] + 4 <= span.reach[0] or span.reach[1] + 4 <= other.reach[0] for other in row))  # fmt: skip
+        row = next(free, None)
+        if row is None:
+            rows.append([span])
+        else:
+            row.append(span)
+    for (process, node), rows in clients.items():
+        for place, row in enumerate(rows):
+            yield "" if place else f"client {process}{f' → {node}' if node else ''}", row
+
+
+def zone_rows(zones: Sequence[Zone], top: float, low: float, high: float, scale: float) -> list[str]:
+    """A row for each zone, dotted lines up to the ends of the operations that set it, and what cannot be in red across both."""
+    if not zones:
+        return []
+
+    def at(ns: float) -> float:
+        return LABEL + (min(max(ns, low), high) - low) * scale
+
+    parts = []
+    for row, zone in enumerate(zones):
+        y, (start, end) = top + row * ROW, map(at, zone.span_ns)
+        value = held(zone)
+        name = f"surely {value}" if zone.forward else f"{value} at some instant"
+        told = f"{name}, {when(zone.span_ns[0], high - low)} to {when(zone.span_ns[1], high - low)}"
+        label, x, anchor = (name, start + 6, "start") if len(name) * CHARACTER + 12 <= end - start else beside(name, start, end)  # fmt: skip
+        parts += [f'<line class="guide" x1="{x_of:.1f}" x2="{x_of:.1f}" y1="8" y2="{y + 26}"/>' for x_of in (start, end)]  # fmt: skip
+        parts.append(
+            f'<text class="lane" x="0" y="{y + 17}">the value, if one copy</text>'
+            f'<g class="zone {"forward" if zone.forward else "backward"}" tabindex="0" role="img" aria-label="{escape(told, quote=True)}"><title>{escape(told)}</title>'
+            f'<rect x="{start:.1f}" y="{y + 3}" width="{max(end - start, 3):.1f}" height="20"/>'
+            f'<text class="out" x="{x:.1f}" y="{y + 17}" text-anchor="{anchor}">{escape(label)}</text></g>'
+        )
+    start, end = (at(pick(spans)) for pick, spans in ((max, [zone.span_ns[0] for zone in zones]), (min, [zone.span_ns[1] for zone in zones])))  # fmt: skip
+    return [*parts, f'<rect class="clash" x="{start - 1:.1f}" y="{top}" width="{max(end - start, 1) + 2:.1f}" height="{len(zones) * ROW - 12}"/>']  # fmt: skip
+
+
+def held(zone: Zone) -> str:
+    """The value of a zone, or its chain of values."""
+    return ", then ".join("nothing" if value is None else shortened(value) for value in zone.values)
+
+
+def when(ns: float, span_ns: float) -> str:
+    """A time for the axis; of what was before the history, in words."""
+    return "the beginning" if math.isinf(ns) and ns < 0 else "for ever" if math.isinf(ns) else in_units(ns, span_ns)  # fmt: skip
+
+
+def one_bar(span: Span, y: float, over_ns: float, ident: str) -> str:
+    """A bar [call, return] with its words; `over_ns` says how finely times are told."""
+    bar, x, end = span.bar, span.x, span.end
     kind = "read" if bar.f == "read" else "write"
-    span = high - low
     until = (
-        "nobody knows when it ended" if bar.end_ns is None else f"returned at {in_units(bar.end_ns, span)}"
+        "nobody knows when it ended" if bar.end_ns is None else f"returned at {in_units(bar.end_ns, over_ns)}"
     )
-    full = f"operation {bar.index}: client {bar.process}{f' on {bar.node}' if bar.node else ''}, {bar.words}, {bar.outcome}; called at {in_units(bar.start_ns, span)}, {until}"
+    full = f"operation {bar.index}: client {bar.process}{f' on {bar.node}' if bar.node else ''}, {bar.words}, {bar.outcome}; called at {in_units(bar.start_ns, over_ns)}, {until}"
     full += f" ({bar.error})" if bar.error else ""
     fill = f' style="fill:url(#{ident}-fade)"' if bar.end_ns is None else ""
-    label = f"#{bar.index} {bar.words}"
-    if len(label) * CHARACTER + 10 <= width:
-        text_x, anchor, style = x + 6, "start", "in"
-    else:
-        label, text_x, anchor = beside(label, x, end)
-        style = "out"
     mark = (
         ""
         if bar.end_ns is None
-        else f'<line class="edge" x1="{x + width:.1f}" x2="{x + width:.1f}" y1="{y}" y2="{y + 26}"/>'
+        else f'<line class="edge" x1="{end:.1f}" x2="{end:.1f}" y1="{y}" y2="{y + 26}"/>'
     )
     return (
         f'<g class="bar {kind} {escape(bar.outcome)}" tabindex="0" role="img" aria-label="{escape(full, quote=True)}"><title>{escape(full)}</title>'
-        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="26" rx="2"{fill}/>'
+        f'<rect x="{x:.1f}" y="{y}" width="{end - x:.1f}" height="26" rx="2"{fill}/>'
         f'<line class="edge" x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + 26}"/>{mark}'
-        f'<text class="{style}" x="{text_x:.1f}" y="{y + 17}" text-anchor="{anchor}">{escape(label)}</text></g>'
+        f'<text class="{"in" if span.inside else "out"}" x="{span.text_x:.1f}" y="{y + 17}" text-anchor="{span.anchor}">{escape(span.label)}</text></g>'
     )
 
 

@@ -1,7 +1,7 @@
 """From a run folder to `report.html`, one file that needs no network.
 
     RunFiles ─► words (sentences) ─┐
-             ─► drawing (lanes, bands) ─┼─► page.html.j2 ─► report.html
+             ─► proof, drawing ─────────┼─► page.html.j2 ─► report.html
              ─► plots (latency, rate) ──┤
              ─► timeline (data, still) ─┘
 
@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.report import clocks, placement, words
-from harness.report.drawing import bands, lanes
+from harness.report.drawing import bands
 from harness.report.folder import RunFiles, read_folder
 from harness.report.freshness import differences, freshness
+from harness.report.proof import core_parts
 from harness.report.rows import (
     attribution_rows,
     behind_rows,
@@ -228,21 +229,3 @@ def embedded(value: Any) -> Any:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def core_parts(run: RunFiles) -> dict[str, Any] | None:
-    """The proof, or None when nothing is refuted."""
-    from markupsafe import Markup
-
-    core = run.results.get("core")
-    if not core:
-        return None
-    bars = run.core_bars
-    sentence = words.sentence(core.get("sentence") or run.results.get("reason") or "")
-    return {
-        "title": words.impossible(len(bars)),
-        "sentence": sentence,
-        "svg": Markup(lanes(bars, ident="core", alternative=f"{len(bars)} operations in lanes. {sentence}")),
-        "drawing": core.get("drawing", ""),
-        "json": "\n".join(json.dumps(cut(op), ensure_ascii=False) for op in core["ops"]),
-    }

@@ -9,9 +9,9 @@ from typing import Any
 
 from checkers.jsonl import encode_op
 from harness.report import words
-from harness.report.drawing import lanes
 from harness.report.folder import pair
 from harness.report.page import TIMELINE, embedded, render, scripts, timeline_parts
+from harness.report.proof import why
 from harness.report.scene import scene_of_history
 
 BARS_MAX = 60
@@ -56,13 +56,12 @@ def timeline_of(rows: Sequence[Mapping[str, Any]], *, registers: bool) -> dict[s
 
 def row_parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     """One history in words and lanes."""
-    from markupsafe import Markup
-
     bars = pair(list(row["core"]), lambda process: "")
     reason = str(row["explanation"][0])
     reason = words.sentence(reason) if row["judged"] else reason  # which begins with the name of the file
     drawn = bars if len(bars) <= BARS_MAX else []
-    svg = lanes(drawn, ident=f"row-{number}", alternative=f"{len(drawn)} operations in lanes. {reason}")
+    told = f"{len(drawn)} operations in lanes. {reason}"
+    core = {"checker": row["result"]["checker"], "edges": (row["result"]["certificate"] or {}).get("edges")}
     return {
         **{name: row[name] for name in ("name", "verdict", "judged", "drawing")},
         "word": row["verdict"] if row["judged"] else "not judged",
@@ -73,7 +72,7 @@ def row_parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
         "anomaly": row["result"]["anomaly"] or "–",
         "reason": reason,
         "explanation": [words.sentence(str(sentence)) for sentence in row["explanation"][1:]],
-        "svg": Markup(svg),
+        "why": why(drawn, core, ident=f"row-{number}", alternative=told) if drawn else None,
         "json": "\n".join(encode_op(op).decode().strip() for op in row["core"]),
         "count": words.plural(len(bars), "operation"),
         "numbers": list(numbers(row["result"]["stats"])),

@@ -156,7 +156,7 @@ def results(
         "stats": {"by_f": {"read": {"ok": 301, "fail": 9, "info": 0}, "write": {"ok": 288, "fail": 11, "info": 1}}},
         "latency_ms": {"read": {"p50": 2.7, "p95": 12.0, "p99": 31.0, "max": 57.0}, "write": {"p50": 2.8, "p95": 12.5, "p99": 33.0, "max": 61.0}},
         "availability": {"overall": 0.967, "under_faults": 0.83}, "faults": {"count": 3, "bit": 2, "kinds": ["partition", "kill"]},
-        "core": {"ops": [json.loads(encode_op(op)) for op in core or core_ops()], "drawing": "A: |--w 17--|\nB:        |--r 18--|", "sentence": sentence} if outcome == "invalid" else None,
+        "core": {"ops": [json.loads(encode_op(op)) for op in core or core_ops()], "drawing": "A: |--w 17--|\nB:        |--r 18--|", "sentence": sentence, "checker": "linearizable", "edges": [], "dead_ends": []} if outcome == "invalid" else None,
         "command": "quorate run examples/quorum.toml --world sim --seed 7",
     }  # fmt: skip
 
