@@ -25,6 +25,8 @@ POINT = "point"
 """The name of a point of the system that a node has to come to before the fault begins."""
 DRIFT, STROBE = "drift_s", "strobe_ms"
 """How clocks move that do not jump once."""
+HOW, SIGNAL, FREEZER = "how", "signal", "freezer"
+"""By what a process is paused: SIGSTOP (if the plan does not say), or the freezer of its control group."""
 OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": LINKS,
     "loss": {**LINKS, "share": float},
@@ -52,7 +54,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "leave": {},
     "replace": {},
     "rolling-restart": {},
-    "pause": {"targets": TARGETS},
+    "pause": {"targets": TARGETS, HOW: (SIGNAL, FREEZER)},
     "clock": {"offset_ms": float, DRIFT: float, STROBE: float, "targets": TARGETS},
 }
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {

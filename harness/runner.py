@@ -46,7 +46,7 @@ from harness.generator import (
 from harness.interpreter import interpret
 from harness.nemesis.aim import Heat
 from harness.nemesis.client import HEAL, NemesisClient
-from harness.nemesis.possible import refuse_impossible
+from harness.nemesis.possible import controllers, details, refuse_impossible
 from harness.nemesis.schedule import nemesis_ops, timetable
 from harness.plan import Plan, PlanError, dump_plan, repeat_command
 from harness.plan_claims import FILE as CLAIMS
@@ -139,9 +139,7 @@ class Story:
 
     def is_aimed(self) -> bool:
         """Whether some fault is aimed at primaries. Raises PlanError if nobody can tell who they are."""
-        plan = self.plan
-        details = [*(fault.options for fault in plan.faults), *(stroke.detail for stroke in plan.strokes)]
-        if not any(detail.get("targets") == PRIMARIES for detail in details):
+        if not any(detail.get("targets") == PRIMARIES for detail in details(self.plan)):
             return False
         if not hasattr(self.system, "primaries") or self.workload.key_name is None:
             what = self.system.name if not hasattr(self.system, "primaries") else self.workload.name
@@ -358,7 +356,12 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
     if lease_s < 3:
         raise PlanError(f"[hosts] lease_s = {lease_s:g} is too short to be renewed in time; choose 3 or more")
     return lambda _: HostsWorld(
-        story.system, hosts, shift_clocks=shift_clocks, lease_s=lease_s, faults=plan.fault_kinds
+        story.system,
+        hosts,
+        shift_clocks=shift_clocks,
+        lease_s=lease_s,
+        faults=plan.fault_kinds,
+        grouped=controllers(plan),
     )
 
 

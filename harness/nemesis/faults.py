@@ -8,6 +8,7 @@ power-loss  kill, lose what is not synced  the process is gone, and so is someth
 power-off   the link goes, then as power-loss  as power-loss, and packets were dropped  as kill
 wipe        kill, empty the disk   the process is gone, and so is what was kept  as kill
 pause       SIGSTOP, SIGCONT       the process was seen stopped           it is seen running
+  freezer   its group is frozen    the same, and it had no processor time  the same
 clock       shift wall clocks      the offset measured is the one asked   the offset measured is none
 """
 
@@ -17,7 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from harness.worlds import World
+from harness.plan_options import FREEZER, HOW, SIGNAL
+from harness.worlds import ProcessState, World
 
 CLOCK_TOLERANCE_MS: Final = 25.0
 
@@ -145,21 +147,28 @@ class Wipe(Kill):
 
 
 class Pause(Fault):
-    """The process is stopped where it is, and goes on at the end."""
+    """The process is stopped where it is, and goes on at the end. A signal stops one process; the freezer stops its group, and nothing in it can tell."""
 
     kind = "pause"
+    _paused: dict[str, ProcessState]
+
+    @property
+    def how(self) -> str:
+        """By what."""
+        return str(self.detail.get(HOW, SIGNAL))
 
     async def start(self, world: World) -> None:
         """Stop those that run."""
-        bites = {}
+        bites, self._paused = {}, {}
         for node in self.nodes:
             before = await world.process(node)
             if before.state != "running":
                 self.evidence[node] = {"state": f"{before.state} already"}
                 continue
-            await world.pause(node)
+            await world.pause(node, self.how)
             after = await world.process(node)
             self.evidence[node] = {"pid": after.pid, "state": after.state}
+            self._paused[node] = after
             bites[node] = after.state == "stopped" and after.pid == before.pid
         self.judge(bites, "the process was not stopped" if bites else "no process was running")
 
@@ -167,11 +176,18 @@ class Pause(Fault):
         """Let those go on that are still the same process."""
         self.healed = True
         for node in self.nodes:
-            if (await world.process(node)).state == "stopped":
+            before = await world.process(node)
+            if before.state == "stopped":
                 await world.resume(node)
             now = await world.process(node)
-            self.evidence.setdefault(node, {})["state_after"] = now.state
+            found = self.evidence.setdefault(node, {})
+            if before == self._paused.get(node):
+                found["ran_ms"] = round(before.ran_ms - self._paused[node].ran_ms, 1)
+            found["state_after"] = now.state
             self.healed &= now.state != "stopped"
+        if self.bit and self.how == FREEZER:
+            stood = {node: self.evidence[node].get("ran_ms", 0.0) == 0 for node in self._paused}
+            self.judge(stood, "it had processor time while it was frozen")
 
 
 class ClockShift(Fault):

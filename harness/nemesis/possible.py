@@ -10,10 +10,13 @@ point = …         a world that sees what nodes do, and a system that names its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.nemesis.files import Bitflip, Truncate
 from harness.nemesis.restoring import Restore
 from harness.plan import Plan, PlanError
-from harness.plan_options import FILE, FILE_KINDS, POINT
+from harness.plan_options import FILE, FILE_KINDS, FREEZER, HOW, POINT
 from harness.system import SystemUnderTest
 
 
@@ -21,7 +24,7 @@ def refuse_impossible(plan: Plan, world: str, system: SystemUnderTest | None = N
     """Raises PlanError. `system`: once it is known."""
     if Restore.kind in plan.fault_kinds:
         _refuse_copies(plan, world, system)
-    options = [*(fault.options for fault in plan.faults), *(stroke.detail for stroke in plan.strokes)]
+    options = details(plan)
     named = sorted({str(each[FILE]) for each in options if FILE in each})
     asked = [kind for kind in FILE_KINDS if kind in plan.fault_kinds]
     if asked and world == "sim":
@@ -30,6 +33,16 @@ def refuse_impossible(plan: Plan, world: str, system: SystemUnderTest | None = N
         _refuse_unnamed(plan, asked[0], named, system)
     for point in sorted({each[POINT] for each in options if POINT in each}):
         _refuse_point(plan, world, system, point)
+
+
+def details(plan: Plan) -> list[Mapping[str, Any]]:
+    """What the faults of a plan say, each of them, however they are written."""
+    return [*(fault.options for fault in plan.faults), *(stroke.detail for stroke in plan.strokes)]
+
+
+def controllers(plan: Plan) -> tuple[str, ...]:
+    """The controllers of which each host needs a control group of the system's own, for the faults of the plan."""
+    return (FREEZER,) if any(each.get(HOW) == FREEZER for each in details(plan)) else ()
 
 
 def _refuse_in_sim(plan: Plan, asked: list[str], named: list[str], system: SystemUnderTest | None) -> None:

@@ -110,6 +110,7 @@ def down(name: str, *, log: Callable[[str], None] = lambda text: None) -> None:
     script = STATE_ROOT / name / "init.sh"
     removed: set[str] = set()
     deadline = time.monotonic() + DOWN_TIMEOUT_S
+    _thaw(name)
     while found := namespaces(name):  # again, if the last `ip` of a maker just killed has added one
         kill_nodes((NETNS_ROOT / namespace for namespace in found), script)
         ip([f"netns del {namespace}" for namespace in found], force=True)
@@ -127,8 +128,16 @@ def down(name: str, *, log: Callable[[str], None] = lambda text: None) -> None:
     log(f"cluster {name}: {len(removed)} namespaces removed")
 
 
+def _thaw(name: str) -> None:
+    """What a pause has frozen there dies only once it is thawed."""
+    for top in cgroups(name):
+        for state in top.rglob("freezer.state"):
+            with contextlib.suppress(OSError):  # it has gone meanwhile
+                state.write_text("THAWED")
+
+
 def _remove_cgroups(name: str, deadline: float) -> None:
-    """Those of containers stay when their maker is killed. The kernel lets go of one a moment after its last process."""
+    """They stay when their maker is killed. The kernel lets go of one a moment after its last process."""
     for top in cgroups(name):
         for folder in sorted((path for path in (top, *top.rglob("*/"))), key=lambda path: -len(path.parts)):
             while folder.exists():
@@ -241,9 +250,12 @@ def ip(lines: Sequence[str], *, namespace: str | None = None, force: bool = Fals
         )
 
 
-def launch(namespace: str, command: Sequence[str], log: Path, *, rights: Sequence[str] = ()) -> None:
-    """Start a program in a namespace of the cluster, apart from our own process, so that it outlives us."""
-    words = ["setsid", "--fork", *rights, "nsenter", f"--net={NETNS_ROOT / namespace}", *command]
+def launch(
+    namespace: str, command: Sequence[str], log: Path, *, rights: Sequence[str] = (), group: Path | None = None
+) -> None:  # fmt: skip
+    """Start a program in a namespace of the cluster, apart from our own process, so that it outlives us; in a control group, if there is one."""
+    join = ["sh", "-c", 'echo 0 >"$0" && exec "$@"', f"{group}/cgroup.procs"] if group is not None else []
+    words = ["setsid", "--fork", *join, *rights, "nsenter", f"--net={NETNS_ROOT / namespace}", *command]
     with open(log, "ab") as file:
         subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd="/", check=True, timeout=10, env=PLAIN

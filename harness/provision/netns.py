@@ -1,19 +1,21 @@
 """Local hosts from network namespaces: each with its own sshd, key, address, hostname and files. Needs root.
 
 A namespace for each host, joined by a cable to the switch that every kind has (local.py), and in it one process tree that
-sees an overlay of this machine's root (netns_init.py). Up in half a second: the kind that tests use.
+sees an overlay of this machine's root (netns_init.py). It is in a control group of its own from birth, and sees no other: there faults freeze
+the system alone. Up in half a second: the kind that tests use.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from harness.provision import local
 from harness.provision.inventory import Host, Inventory
 from harness.provision.local import down, ip
 from harness.provision.netns_init import DROPPED, SCRIPT
-from harness.provision.state import DISK_ROOT, STATE_ROOT, namespace_prefix
+from harness.provision.state import CGROUP_ROOT, DISK_ROOT, STATE_ROOT, name_of_cgroup, namespace_prefix
 
 __all__ = ["TOOLS", "down", "up"]
 
@@ -67,10 +69,24 @@ def _start(name: str, node: str) -> None:
         "--pid",
         "--uts",
         "--ipc",
+        "--cgroup",
         "--fork",
         "--kill-child",
         "--propagation",
         "private",
     ]
     init = ["sh", str(state / "init.sh"), str(state), str(DISK_ROOT / name), node]
-    local.launch(namespace_prefix(name) + node, [*apart, *init], state / f"{node}.log", rights=rights)
+    group = _group(name, node)
+    local.launch(
+        namespace_prefix(name) + node, [*apart, *init], state / f"{node}.log", rights=rights, group=group
+    )
+
+
+def _group(name: str, node: str) -> Path | None:
+    """A control group of the freezer for the node, and so for all below it; None where the machine has none of version 1."""
+    freezer = CGROUP_ROOT / "freezer"
+    if not (freezer / "cgroup.procs").exists():
+        return None
+    group = freezer / name_of_cgroup(name) / node
+    group.mkdir(parents=True)
+    return group

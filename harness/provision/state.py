@@ -6,7 +6,7 @@
                        /<node>.log     what its init and sshd said
     /var/lib/quorate/hosts/<name>/     the nodes' data directories, on the real disk, so that fsync is real
 
-A cluster is its name: every namespace is called `quorate.<name>.<node>`, the control group of its containers `quorate.<name>`, so
+A cluster is its name: every namespace is called `quorate.<name>.<node>`, the control group of its hosts `quorate.<name>`, so
 it can be found and removed with no file left at all.
 """
 
@@ -65,7 +65,7 @@ def namespace_prefix(name: str) -> str:
 
 
 def name_of_cgroup(name: str) -> str:
-    """The control group, at the top of each hierarchy, that all containers of the cluster are in."""
+    """The control group, in each hierarchy that a kind uses, that all of the cluster's hosts are in."""
     return f"quorate.{name}"
 
 
@@ -77,7 +77,7 @@ def namespaces(name: str) -> list[str]:
 
 
 def cgroups(name: str) -> list[Path]:
-    """The control groups that exist now of the cluster's containers, one in each hierarchy."""
+    """The control groups that exist now of the cluster's hosts, one in each hierarchy."""
     return sorted(
         place
         for place in (CGROUP_ROOT / name_of_cgroup(name), *CGROUP_ROOT.glob(f"*/{name_of_cgroup(name)}"))

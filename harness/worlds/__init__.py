@@ -7,9 +7,10 @@ after the fact, not a repetition of what was asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.plan_options import SIGNAL
 from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.trouble import Touches, Trouble
 
@@ -23,10 +24,11 @@ if (
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """The system's process on a node. `state`: "running", "stopped" (paused) or "gone"."""
+    """The system's process on a node. `state`: "running", "stopped" (paused) or "gone". `ran_ms`: the processor time it has had, where that can be told."""
 
     pid: int | None
     state: str
+    ran_ms: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,11 @@ class World(Protocol):
     async def start(self, node: str) -> None:
         """Start the system on the node if it does not run, and wait until the process is there."""
 
-    async def pause(self, node: str) -> None:
-        """SIGSTOP."""
+    async def pause(self, node: str, how: str = SIGNAL) -> None:
+        """SIGSTOP, or the freezer of its control group; in the simulator there is one way."""
 
     async def resume(self, node: str) -> None:
-        """SIGCONT."""
+        """Let it go on, however it was paused."""
 
     async def process(self, node: str) -> ProcessState:
         """Look at the process, in the world, now."""

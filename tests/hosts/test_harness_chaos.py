@@ -67,6 +67,7 @@ FAULTS = (
     ("clock", 'targets = "all"\noffset_ms = 300\ndrift_s = 2', 2.0, 3.0),
     ("loss", 'targets = "one"\nclients = "both"\nshare = 0.5', 2.5, 4.0),
     ("pause", 'targets = "one"', 3.0, 1.0),
+    ("pause", 'targets = "minority"\nhow = "freezer"', 4.1, 1.2),
     ("power-loss", 'targets = "all"', 4.5, 0.3),
     ("slow-disk", 'targets = "one"', 5.5, 1.0),
 )
@@ -84,6 +85,7 @@ find /run /var/lib/quorate -not -path '/run/netns*'
 sed -E 's/^[0-9]+ [0-9]+ //' /proc/self/mountinfo
 ps -eo stat=,args= | grep -v -e '^Z' -e '^[^ ]* *ps -eo' -e '^[^ ]* *grep' -e '^[^ ]* *sh -c'
 losetup -l -n -O BACK-MAJ:MIN | grep -c "$(mountpoint -d /var/lib/quorate)"
+find /sys/fs/cgroup -name {SPACE}
 {RULES}
 """
 """All that could be left, in words of the system's own tools."""
@@ -94,6 +96,7 @@ for node in {" ".join(NODES)}; do
 done
 ps -eo stat=,args= | grep -E '^[Tt]|delay-[0-9]|disk-slow' | grep -v grep
 losetup -l -n -O BACK-MAJ:MIN | grep "$(mountpoint -d /var/lib/quorate)"
+grep -x FROZEN /sys/fs/cgroup/freezer/{SPACE}/*/quorate-*/freezer.state
 for pid in $(pgrep -f '^sh .*init.sh'); do cat "/proc/$pid/root"/run/quorate-node/clock-offset 2>/dev/null; done | grep -v -F +0.000000
 true
 """

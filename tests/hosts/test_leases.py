@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,11 +15,12 @@ import pytest
 
 from harness.control import Connection
 from harness.plan import PlanError, parse_plan
+from harness.plan_options import FREEZER
 from harness.provision import find_inventory
 from harness.provision.inventory import Inventory
 from harness.runner import Story, world_maker
 from harness.worlds import WorldError
-from harness.worlds.hosts import HostsWorld, packets
+from harness.worlds.hosts import HostsWorld, groups, packets
 from harness.worlds.hosts.world import RUN_DIRECTORY
 from harness.worlds.trouble import DROP, Trouble
 from tests.polling import poll, until
@@ -67,6 +69,13 @@ start_s = 0.7
 every_s = 290.0
 for_s = 280.0
 [[faults]]
+kind = "pause"
+targets = "all"
+how = "freezer"
+start_s = 0.9
+every_s = 290.0
+for_s = 280.0
+[[faults]]
 kind = "clock"
 targets = "one"
 offset_ms = 400.0
@@ -85,10 +94,10 @@ def on(inventory: Inventory, place: int, script: str) -> str:
 
 
 def faults(inventory: Inventory) -> dict[str, int]:
-    """How many hosts have rules of ours, slow links, packets that are delayed, a stopped process, a shifted clock."""
+    """How many hosts have rules of ours, slow links, packets that are delayed, a stopped process, a frozen one, a shifted clock."""
     state = f"sed 's/.*) //' /proc/$(cat {RUN_DIRECTORY}/pid)/stat 2>/dev/null | cut -c1"
     network = f"tc qdisc show | grep -c tbf; iptables -w -t mangle -S | grep -c NFQUEUE; pgrep -fc {RUN_DIRECTORY}/queue-[0-9]"
-    script = f"{network}; iptables -w -S | grep -c -e '-j {packets.CHAIN}$'; echo; {state}; cat {RUN_DIRECTORY}/clock-offset 2>/dev/null"
+    script = f"{network}; iptables -w -S | grep -c -e '-j {packets.CHAIN}$'; echo; {state}; cat {groups.place(FREEZER)}/{groups.STATE}; cat {RUN_DIRECTORY}/clock-offset 2>/dev/null"
     told = [on(inventory, place, script).split() for place in range(3)]
     return {
         "slow": sum(each[0] != "0" for each in told),
@@ -96,6 +105,7 @@ def faults(inventory: Inventory) -> dict[str, int]:
         "delayed": sum(each[2] != "0" for each in told),
         "cut": sum(each[3] != "0" for each in told),
         "stopped": sum("T" in each[4:] for each in told),
+        "frozen": sum("FROZEN" in each[4:] for each in told),
         "shifted": sum(any(word[0] in "+-" and float(word) for word in each[4:]) for each in told),
     }
 
@@ -119,7 +129,8 @@ def test_hosts_heal_themselves_after_the_harness_was_killed(five: Inventory, tmp
         assert "rules are removed" in said
         assert "the rate limit of eth0 is removed" in said
         assert "packets are delayed no more" in said
-        assert "goes on" in said
+        assert re.search(r"process \d+ goes on", said)
+        assert "what was frozen goes on" in said
         assert "s is taken back" in said
         assert on(five, 0, "iptables -w -S") == others
         history = next(tmp_path.glob("leased/*/history.jsonl"))
@@ -164,19 +175,21 @@ def test_heal_removes_what_is_there_and_says_what_it_was(five: Inventory) -> Non
         return found
 
     async def story() -> None:
-        world = HostsWorld(KvStoreSystem({"n": 3}, ("n1", "n2", "n3")), five)
+        world = HostsWorld(KvStoreSystem({"n": 3}, ("n1", "n2", "n3")), five, grouped=(FREEZER,))
         try:
             await world.up()
             await world.disturb(Trouble(number=1, kind=DROP, links={"n1": frozenset({"n2", "n3"})}))
             await world.pause("n2")
             await world.set_clock("n3", 400.0)
+            await world.pause("n3", FREEZER)
             first, second = await asyncio.to_thread(healed), await asyncio.to_thread(healed)
             lines = [line for each in first.values() for line in each]
             assert "2 rules are removed" in lines
-            assert any(line.endswith("goes on") for line in lines)
+            assert any(line.startswith("process ") and line.endswith("goes on") for line in lines)
+            assert first["n3"][0] == "what was frozen goes on"
             assert "the clock offset +0.400000 s is taken back" in lines
             assert not any(second.values())
-            assert (await world.process("n2")).state == "running"
+            assert [(await world.process(node)).state for node in ("n2", "n3")] == ["running", "running"]
             assert abs(await world.clock_offset_ms("n3")) < 25
         finally:
             await world.down()

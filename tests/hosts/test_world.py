@@ -151,7 +151,7 @@ def test_pause_stops_the_process_and_resume_lets_it_answer(five: Inventory) -> N
         fresh = await world.dial("n1")
         assert await fresh.request([b"PING"], timeout_s=5.0) == "PONG"
         await world.kill("n1")
-        with pytest.raises(WorldError, match="no process to send SIGSTOP"):
+        with pytest.raises(WorldError, match="there is no process to be paused"):
             await world.pause("n1")
 
     in_world(five, story)

@@ -28,9 +28,10 @@ class Shrugging:
         self.dropped: dict[str, int] = {}
         self.keeping: set[str] = set()  # disks that lose nothing
         self.full = {"a", "b"} - immune
+        self.ran_ms = {"a": 30.0, "b": 30.0}
 
     async def process(self, node: str) -> ProcessState:
-        return ProcessState(None if self.state[node] == "gone" else 7, self.state[node])
+        return ProcessState(None if self.state[node] == "gone" else 7, self.state[node], self.ran_ms[node])
 
     async def kill(self, node: str) -> None:
         if node not in self.immune:
@@ -56,9 +57,12 @@ class Shrugging:
     def probe(self, node: str, trouble: DiskTrouble) -> Probe:
         return Probe("", 1.0) if node in self.immune else Probe(REFUSALS[trouble.kind], trouble.stall_ms)
 
-    async def pause(self, node: str) -> None:
+    async def pause(self, node: str, how: str) -> None:
         if node not in self.immune:
             self.state[node] = "stopped"
+
+    async def resume(self, node: str) -> None:
+        self.state[node] = "running"
 
     async def set_clock(self, node: str, offset_ms: float) -> None:
         if node not in self.immune:
@@ -112,6 +116,19 @@ def test_a_node_to_which_nobody_spoke_was_not_seen_to_be_off() -> None:
     asyncio.run(fault.stop(world))
     assert (fault.bit, fault.note) == (False, "nobody spoke to it while it was off on b")
     assert (fault.evidence["a"]["dropped"], fault.evidence["b"]["dropped"]) == (3, 0)
+
+
+@pytest.mark.parametrize(("how", "bit"), [("freezer", False), ("signal", True)])
+def test_what_had_processor_time_was_not_frozen(how: str, bit: bool) -> None:
+    """The other threads of a process may end what they are at after SIGSTOP has reached the first; a freezer has them all before it says so."""
+    fault = KINDS["pause"](1, ("a", "b"), {"how": how})
+    world: Any = Shrugging(set(), set())
+    asyncio.run(fault.start(world))
+    world.ran_ms["b"] += 10
+    asyncio.run(fault.stop(world))
+    assert (fault.bit, fault.healed) == (bit, True)
+    assert fault.note == ("" if bit else "it had processor time while it was frozen on b")
+    assert (fault.evidence["a"]["ran_ms"], fault.evidence["b"]["ran_ms"]) == (0, 10)
 
 
 def test_a_wipe_bit_if_every_disk_had_something_on_it() -> None:

@@ -17,11 +17,13 @@ from typing import Final
 
 from harness.control import Connection, ControlError
 from harness.worlds import ProcessState
+from harness.worlds.hosts.groups import STATE
 
 MARK: Final = "QUORATE_PID_FILE"
 GONE: Final = ProcessState(None, "gone")
 POLL_S: Final = 0.02
 LOG_BYTES_MAX: Final = 4_000_000
+MS_OF_TICK: Final = 10.0  # USER_HZ is 100 for every program
 BORN: Final = "sed 's/.*) //' /proc/{pid}/stat 2>/dev/null | cut -d' ' -f20"
 """Shell: the tick of the uptime in which a process began."""
 
@@ -37,33 +39,38 @@ def found(pid_file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A process as /proc showed it. `born` is its start time in ticks since boot; `letter` its state in ps's terms."""
+    """A process as /proc showed it. `born` is its start time in ticks since boot; `letter` its state in ps's terms; `ran_ms` the processor time it has had."""
 
     pid: int
     born: int
     letter: str
+    ran_ms: float = 0.0
+    frozen: bool = False
 
     @property
     def state(self) -> ProcessState:
         """In the words of the World protocol."""
-        return ProcessState(self.pid, "stopped" if self.letter in "Tt" else "running")
+        stands = self.frozen or self.letter in "Tt"
+        return ProcessState(self.pid, "stopped" if stands else "running", self.ran_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """One node's process: how it is started and where its traces are. Paths are on the host."""
+    """One node's process: how it is started and where its traces are. Paths are on the host. `freezer`: the control group it is born in, if any."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
     pid_file: str
     log_file: str
+    freezer: str = ""
 
     def start(self, connection: Connection, *, timeout_s: float = 5.0) -> int:
         """Start it in a session of its own and return its pid. Raises ControlError with its last words if it is gone."""
         variables = [f"{name}={value}" for name, value in {**self.environment, MARK: self.pid_file}.items()]
         born, pid_file = shlex.quote(f"{self.pid_file}.born"), shlex.quote(self.pid_file)
-        inner = f'{BORN.format(pid="$$")} >{born}; echo $$ >{pid_file}; exec env "$@"'
+        join = f"{self._thaw()} && echo $$ >{self.freezer}/cgroup.procs || exit 1; " if self.freezer else ""
+        inner = f'{join}{BORN.format(pid="$$")} >{born}; echo $$ >{pid_file}; exec env "$@"'
         words = shlex.join(["sh", "-c", inner, "sh", *variables, *self.command])
         log = shlex.quote(self.log_file)
         connection.shell(
@@ -86,7 +93,8 @@ class Daemon:
             f"{found(shlex.quote(self.pid_file))}\n"
             '[ -n "$pid" ] || exit 0\n'
             f"grep -qaF {MARK}= /proc/$pid/cmdline && exit 0\n"  # not the command yet, but what starts it
-            "cat /proc/$pid/stat 2>/dev/null || true"
+            "cat /proc/$pid/stat 2>/dev/null || exit 0\n"
+            + (f"cat {self.freezer}/{STATE}" if self.freezer else "")
         ).stdout
         return parse_stat(stat)
 
@@ -100,10 +108,23 @@ class Daemon:
                 f"{connection.host.label}: refusing to signal pid {seen.pid}: it is not a node's process."
             )
         born = f"born=$({BORN.format(pid=seen.pid)})"
+        thaw = (
+            f"\n{self._thaw()}" if self.freezer and name in ("KILL", "CONT") else ""
+        )  # after it: nothing of it runs in between
         connection.shell(
-            f'{born}; [ "x$born" = x{seen.born} ] || exit 0; kill -{name} {seen.pid} 2>/dev/null || true'
+            f'{born}; [ "x$born" = x{seen.born} ] || exit 0; kill -{name} {seen.pid} 2>/dev/null || true{thaw}'
         )
         return seen
+
+    def freeze(self, connection: Connection) -> Seen | None:
+        """Freeze the group it was born in; returns the process, None if it is gone. It may take a moment: see `wait_state`."""
+        seen = self.look(connection)
+        if seen is not None:
+            connection.shell(f"echo FROZEN >{self.freezer}/{STATE}")
+        return seen
+
+    def _thaw(self) -> str:
+        return f"echo THAWED >{self.freezer}/{STATE}"
 
     def stop(self, connection: Connection, *, timeout_s: float = 5.0) -> None:
         """SIGKILL, then wait until it is gone. Nothing to do if it is not there."""
@@ -155,12 +176,13 @@ class Daemon:
 
 
 def parse_stat(stat: str) -> Seen | None:
-    """Read /proc/<pid>/stat. The program's name, in brackets, may itself hold blanks and brackets. None for a zombie."""
+    """Read /proc/<pid>/stat, and what its freezer says behind it. The program's name, in brackets, may itself hold blanks and brackets. None for a zombie."""
     head, _, tail = stat.rpartition(")")
     columns = tail.split()
     if not head or len(columns) < 20 or columns[0] in ("Z", "X"):
         return None
-    return Seen(int(head.split()[0]), int(columns[19]), columns[0])
+    ran_ms = (int(columns[11]) + int(columns[12])) * MS_OF_TICK
+    return Seen(int(head.split()[0]), int(columns[19]), columns[0], ran_ms, columns[-1] == "FROZEN")
 
 
 def listeners(connection: Connection, port: int) -> list[str]:

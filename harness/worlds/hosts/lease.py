@@ -1,7 +1,8 @@
 """Leases: a host heals itself when nobody renews its faults any more, so that a harness that died leaves no damage behind.
 
     harness ── every fifth of the lease ──► lease file: "until this uptime"
-    watchdog on the host, a shell, every second: past it?  ─► our troubles on links end, the process goes on, its clock offset is none;
+    watchdog on the host, a shell, every second: past it?  ─► our troubles on links end, the process goes on (also one that is
+                                                              frozen: the watchdog is not in its group), its clock offset is none;
                                                               it says so in a file and ends
     `quorate hosts heal` does the same at once, and prints what it found
 
@@ -15,7 +16,7 @@ import shlex
 from typing import Final
 
 from harness.control import Connection
-from harness.worlds.hosts import disk, links
+from harness.worlds.hosts import disk, groups, links
 from harness.worlds.hosts.daemon import found
 
 LEASE_S: Final = 20.0
@@ -45,7 +46,7 @@ done 2>/dev/null
 def heal_script(directory: str) -> str:
     """The shell that removes every fault of ours on a host and prints what it found."""
     own = HEAL.format(directory=shlex.quote(directory), found=found(f"{shlex.quote(directory)}/pid"))
-    return own + links.heal_script(directory) + disk.heal_script(directory)
+    return groups.HEAL + own + links.heal_script(directory) + disk.heal_script(directory)
 
 
 def begin(connection: Connection, directory: str, lease_s: float) -> None:

@@ -17,11 +17,12 @@ from typing import Any, Final, TypeVar
 
 from harness.client import Channel
 from harness.control import Connection, Control, ControlError
+from harness.plan_options import FREEZER, SIGNAL
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
-from harness.worlds.hosts import cable, clock, disk, files, lease, links, packets
+from harness.worlds.hosts import cable, clock, disk, files, groups, lease, leavings, links, packets
 from harness.worlds.hosts.cancelling import to_its_end
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
 from harness.worlds.serving import first_asked
@@ -37,7 +38,8 @@ DIAL_TIMEOUT_S: Final = 2.0
 class HostsWorld:
     """A system on hosts. `log` gets a line for each command. `shift_clocks`: preload libfaketime where it is found.
 
-    `faults` are the kinds that will be asked for: a host that cannot do one is refused before anything is installed.
+    `faults` are the kinds that will be asked for, `grouped` the controllers that they need a control group of: a host that cannot do one is
+    refused before anything is installed.
     """
 
     kind = "hosts"
@@ -50,6 +52,7 @@ class HostsWorld:
         log: Callable[[str], None] = lambda text: None,
         shift_clocks: bool = True,
         faults: Collection[str] = (),
+        grouped: Collection[str] = (),
         lease_s: float = lease.LEASE_S,
     ) -> None:
         self._lease_s = lease_s
@@ -61,7 +64,7 @@ class HostsWorld:
         self._hosts = dict(zip(self.nodes, inventory.first(len(self.nodes)), strict=True))
         self._control = Control(self._hosts, trace=log)
         self._deployment: Deployment = system.deployment()
-        self._shift_clocks, self._faults = shift_clocks, faults
+        self._shift_clocks, self._faults, self._grouped = shift_clocks, faults, grouped
         self._addresses: dict[str, str] = {}
         self._libraries: dict[str, str | None] = {}
         self._links = links.Links(self._each, self._addresses, RUN_DIRECTORY, self._deployment.client_port)
@@ -137,6 +140,7 @@ class HostsWorld:
         self._clear(node, connection)
         peer = next((other for name, other in self._addresses.items() if name != node), packets.NOBODY)
         links.check(connection, RUN_DIRECTORY, self._faults, peer)
+        groups.prepare(connection, self._grouped)
         port = self._deployment.client_port
         if listeners(connection, port):
             raise WorldError(
@@ -158,23 +162,7 @@ class HostsWorld:
 
     def _clear(self, node: str, connection: Connection) -> None:
         """Stop what runs, remove our rules and files. Also after a crash of an earlier run."""
-        disk.drop(connection, RUN_DIRECTORY)  # first: nothing that writes on a frozen disk can be killed
-        self._daemon(node).stop(connection)
-        links.heal(connection, RUN_DIRECTORY)
-        data = self._deployment.data_directory
-        places = [
-            self._deployment.directory,
-            data,
-            disk.image(data),
-            disk.kept(data),
-            files.kept(data),
-            self._deployment.log_file,
-        ]
-        places = [self._path(node, place) for place in places] + [RUN_DIRECTORY]
-        for place in places:
-            assert place.count("/") >= 2, f"refusing to remove {place}"
-            assert ".." not in place, f"refusing to remove {place}"
-        connection.shell(f"rm -rf {shlex.join(places)}")
+        leavings.clear(connection, node, self._deployment, self._daemon(node), RUN_DIRECTORY)
 
     def _daemon(self, node: str) -> Daemon:
         library = self._libraries.get(node)
@@ -185,6 +173,7 @@ class HostsWorld:
             directory=self._path(node, self._deployment.directory),
             pid_file=f"{RUN_DIRECTORY}/pid",
             log_file=self._path(node, self._deployment.log_file),
+            freezer=groups.place(groups.FREEZER) if groups.FREEZER in self._grouped else "",
         )
 
     def _path(self, node: str, text: str) -> str:
@@ -305,22 +294,28 @@ class HostsWorld:
 
         await self._on(node, begin)
 
-    async def pause(self, node: str) -> None:
-        """SIGSTOP, and wait until the kernel says stopped. Raises WorldError if the process is gone."""
-        await self._signal(node, "STOP", "stopped")
+    async def pause(self, node: str, how: str = SIGNAL) -> None:
+        """SIGSTOP or the freezer, and wait until the kernel says stopped. Raises WorldError if the process is gone."""
+
+        def halt(connection: Connection) -> None:
+            daemon = self._daemon(node)
+            halted = daemon.freeze(connection) if how == FREEZER else daemon.signal(connection, "STOP")
+            if halted is None:
+                raise ControlError(f"{self._hosts[node].label}: there is no process to be paused.")
+            daemon.wait_state(connection, "stopped")
+
+        await self._on(node, halt)
 
     async def resume(self, node: str) -> None:
-        """SIGCONT, and wait until the kernel says otherwise."""
-        await self._signal(node, "CONT", "running")
+        """SIGCONT, and no freezer; wait until the kernel says otherwise."""
 
-    async def _signal(self, node: str, name: str, state: str) -> None:
-        def send(connection: Connection) -> None:
+        def let_go(connection: Connection) -> None:
             daemon = self._daemon(node)
-            if daemon.signal(connection, name) is None:
-                raise ControlError(f"{self._hosts[node].label}: there is no process to send SIG{name} to.")
-            daemon.wait_state(connection, state)
+            if daemon.signal(connection, "CONT") is None:
+                raise ControlError(f"{self._hosts[node].label}: there is no process to go on.")
+            daemon.wait_state(connection, "running")
 
-        await self._on(node, send)
+        await self._on(node, let_go)
 
     async def process(self, node: str) -> ProcessState:
         """The process as /proc on the host shows it now."""

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from harness.client import ChannelError
 from harness.nemesis.grudges import CLIENTS
+from harness.plan_options import SIGNAL
 from harness.system import CopiedSystem, SimulatedSystem, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
@@ -287,8 +288,8 @@ class SimWorld:
         """Start the process if there is none."""
         self._machines[node].start()
 
-    async def pause(self, node: str) -> None:
-        """Stop the process where it is."""
+    async def pause(self, node: str, how: str = SIGNAL) -> None:
+        """Stop the process where it is, which looks the same whatever stops it."""
         self._machines[node].pause()
 
     async def resume(self, node: str) -> None:

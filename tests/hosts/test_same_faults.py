@@ -1,0 +1,134 @@
+"""One story of faults, told in both worlds with the same words: what a fault does to the store, and that it is over afterwards.
+
+The story knows the World protocol and the store's own client, and nothing of either world.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from harness.client import NO_ANSWER, Channel, ChannelError
+from harness.nemesis.client import KINDS
+from harness.plan_options import DISK_KINDS
+from harness.provision.inventory import Inventory
+from harness.worlds import World
+from harness.worlds.hosts import HostsWorld
+from harness.worlds.hosts.groups import FREEZER
+from harness.worlds.sim import SimLoop, SimWorld
+from kvstore.client import StoreClient, StoreError
+from workloads.kvstore_system import KvStoreSystem
+
+PATIENCE_S = 30.0
+NODES = ("n1", "n2", "n3")
+OPTIONS = {"mode": "register", "n": 3}
+ALONE = {"grudge": {"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}}
+
+
+async def says(world: World, node: str, value: bytes = b"", timeout_s: float = 2.0) -> bytes | None:
+    """What a node reads, or what it has written, on a connection of its own. Raises ChannelError, StoreError."""
+    client = StoreClient(await world.dial(node), timeout_s=timeout_s)
+    try:
+        if not value:
+            return await client.get(b"key")
+        await client.put(b"key", value)
+        return value
+    finally:
+        await client.close()
+
+
+async def silent(world: World, channel: Channel) -> None:
+    """It says nothing."""
+    with pytest.raises(ChannelError) as caught:
+        await channel.request([b"PING"], timeout_s=0.4)
+    assert not caught.value.definite
+
+
+async def refused(world: World, channel: Channel) -> None:
+    """Nobody is there."""
+    with pytest.raises(ChannelError) as caught:
+        await world.dial("n1")
+    assert caught.value.definite
+
+
+async def alone(world: World, channel: Channel) -> None:
+    """It is asked and has no majority; the others have one."""
+    with pytest.raises((ChannelError, StoreError)):
+        await says(world, "n1", b"of one alone", timeout_s=0.5)
+    assert await says(world, "n2", b"of two") == b"of two"
+
+
+async def ended(world: World, channel: Channel) -> None:
+    """It ends when its disk takes no write."""
+    with pytest.raises((ChannelError, StoreError)):
+        await says(world, "n1", b"on a full disk")
+    while (await world.process("n1")).state != "gone":
+        await asyncio.sleep(0.02)
+
+
+Seen = Callable[[World, Channel], Awaitable[None]]
+FAULTS: tuple[tuple[str, Mapping[str, Any], Seen], ...] = (
+    ("pause", {}, silent),
+    ("pause", {"how": "freezer"}, silent),
+    ("kill", {}, refused),
+    ("partition", ALONE, alone),
+    ("power-loss", {}, refused),
+    ("disk-full", {}, ended),
+)
+
+
+async def story(world: World) -> None:
+    """Every fault in turn, on n1, to which a client is connected."""
+    for number, (kind, detail, seen) in enumerate(FAULTS, 1):
+        channel = await world.dial("n1")
+        assert await channel.request([b"PING"], timeout_s=2.0)
+        fault = KINDS[kind](number, ("n1",), detail)
+        await fault.start(world)
+        await asyncio.wait_for(seen(world, channel), PATIENCE_S)
+        assert await says(world, "n2", b"meanwhile") == b"meanwhile", "two of three go on"
+        await fault.stop(world)
+        await channel.close()
+        assert (fault.bit, fault.healed) == (True, True), (kind, detail, fault)
+        await asyncio.wait_for(served(world), PATIENCE_S)
+
+
+async def served(world: World) -> None:
+    """A node that has just begun again may need a moment."""
+    while True:
+        with suppress(*NO_ANSWER, StoreError):
+            assert await says(world, "n1") == b"meanwhile"
+            return
+        await asyncio.sleep(0.02)
+
+
+def test_in_the_simulator() -> None:
+    loop = SimLoop()
+
+    async def whole() -> None:
+        world = SimWorld(KvStoreSystem(OPTIONS, NODES), {}, 1, loop=loop)
+        await world.up()
+        await story(world)
+
+    try:
+        loop.run_until_complete(whole())
+    finally:
+        loop.close()
+
+
+@pytest.mark.hosts
+@pytest.mark.slow
+def test_on_hosts(five: Inventory) -> None:
+    async def whole() -> None:
+        system = KvStoreSystem(OPTIONS, NODES)
+        world = HostsWorld(system, five, faults=("partition", *DISK_KINDS), grouped=(FREEZER,))
+        try:
+            await world.up()
+            await story(world)
+        finally:
+            await world.down()
+
+    asyncio.run(whole())
