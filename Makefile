@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUST   := $(wildcard checkers/core/src/*.rs checkers/core/src/*/*.rs) checkers/core/Cargo.toml checkers/core/Cargo.lock
 
+unexport PYTHONDONTWRITEBYTECODE  # each file is compiled once, not anew in each of a thousand processes
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick kinds chaos check format nightly wheel-test mutants configurations bench clean
 

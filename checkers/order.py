@@ -8,12 +8,14 @@ The core finds the circle; here it becomes a networkx DiGraph of operations with
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from checkers.history import History
 from checkers.op import Op, Type
 from checkers.verdict import Certificate, Edge, Result, Verdict
+
+if TYPE_CHECKING:  # slow to load, and no verdict needs it
+    import networkx as nx
 
 INITIAL = "initial value"
 SESSION, READS, CONFLICT = "session order", "reads-from", "conflict"
@@ -68,6 +70,8 @@ def involved(edges: Iterable[Edge]) -> tuple[int, ...]:
 
 def graph(history: History, result: Result) -> nx.DiGraph[int | str]:
     """The circle as a graph: nodes are calls (`label`, `process`), edges have `name` and `because`. Empty without one."""
+    import networkx as nx
+
     drawn: nx.DiGraph[int | str] = nx.DiGraph()
     for edge in result.certificate.edges if result.certificate is not None else ():
         for node in (edge.before, edge.after):
