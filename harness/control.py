@@ -69,7 +69,7 @@ class Connection:
     ) -> CommandResult:
         """Run a script with the host's `sh`, as root if the inventory says sudo. The caller quotes."""
         command = f"sudo -n sh -c {shlex.quote(script)}" if self.host.sudo else script
-        began = time.monotonic()
+        began, timeout_s = time.monotonic(), timeout_s * self.host.slowness
         channel = self._session(timeout_s)
         try:
             channel.exec_command(command)
@@ -140,7 +140,9 @@ class Connection:
             try:
                 if transport is None:
                     raise paramiko.SSHException("the connection is closed")
-                channel = transport.open_session(timeout=min(timeout_s, CONNECT_TIMEOUT_S))
+                channel = transport.open_session(
+                    timeout=min(timeout_s, CONNECT_TIMEOUT_S * self.host.slowness)
+                )
                 channel.settimeout(timeout_s)
                 return channel
             except (paramiko.SSHException, OSError, EOFError) as error:
@@ -153,7 +155,7 @@ class Connection:
 
     @contextlib.contextmanager
     def _sftp(self, timeout_s: float) -> Iterator[paramiko.SFTPClient]:
-        channel = self._session(timeout_s)
+        channel = self._session(timeout_s * self.host.slowness)
         try:
             channel.invoke_subsystem("sftp")
             yield paramiko.SFTPClient(channel)
@@ -240,15 +242,15 @@ def _connect(host: Host) -> paramiko.SSHClient:
         raise FileNotFoundError(f"there is no known_hosts file {known}")
     client.load_host_keys(str(known))
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    connection = socket.create_connection((host.address, host.port), CONNECT_TIMEOUT_S)
+    limit_s = CONNECT_TIMEOUT_S * host.slowness
+    connection = socket.create_connection((host.address, host.port), limit_s)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.connect(
             host.address, port=host.port, username=host.user, sock=connection,
             key_filename=str(Path(host.key).expanduser()) if host.key else None,
             allow_agent=not host.key, look_for_keys=not host.key,
-            timeout=CONNECT_TIMEOUT_S, banner_timeout=CONNECT_TIMEOUT_S, auth_timeout=CONNECT_TIMEOUT_S,
-            channel_timeout=CONNECT_TIMEOUT_S,
+            timeout=limit_s, banner_timeout=limit_s, auth_timeout=limit_s, channel_timeout=limit_s,
         )  # fmt: skip
     except BaseException:
         client.close()

@@ -186,7 +186,7 @@ class Story:
         """The nodes that do not serve, after they had `SETTLE_S_MAX` to come back."""
         assert self.world is not None
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + SETTLE_S_MAX
+        deadline = loop.time() + SETTLE_S_MAX * self.world.slowness
         left = list(self.world.nodes)
         while left and loop.time() < deadline:
             if await serves(self.world, left[0]):

@@ -64,7 +64,7 @@ def _fill(
     state: Path, name: str, count: int, network: ipaddress.IPv4Network, tree: Path, log: Callable[[str], None]
 ) -> Inventory:
     """All of it, the inventory last."""
-    hosts = local.hosts_of(state, count, network, owns_clock=False)
+    hosts = local.hosts_of(state, count, network)
     local.write_files(state, name, hosts)
     for host in hosts:
         write_home(state / host.name, local.files_of(state, host))

@@ -36,7 +36,8 @@ class Host:
     """One host that answers SSH. `address` is an IPv4 address or a name; peers reach the host by it too.
 
     `sudo`: commands need `sudo -n` to be root. `owns_clock`: its wall clock is its own and no other host shares it
-    (true for a machine, false for a network namespace). `key` "" means: ask the SSH agent.
+    (true for a machine, false for a network namespace). `slowness`: time limits and leases are so many times longer than elsewhere (10.0 for a
+    machine that is emulated). `key` "" means: ask the SSH agent.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Host:
     known_hosts: str = "~/.ssh/known_hosts"
     sudo: bool = False
     owns_clock: bool = False
+    slowness: float = 1.0
 
     @property
     def label(self) -> str:
@@ -147,7 +149,7 @@ def _host(where: str, row: Mapping[str, Any]) -> Host:
         "key": str,
         "known_hosts": str,
     }
-    expected |= {"sudo": bool, "owns_clock": bool}
+    expected |= {"sudo": bool, "owns_clock": bool, "slowness": float}
     for name, value in row.items():
         if name not in expected:
             raise InventoryError(f"{where}: unknown setting {name!r}; there are: {', '.join(expected)}.")
@@ -160,6 +162,8 @@ def _host(where: str, row: Mapping[str, Any]) -> Host:
             raise InventoryError(
                 f"{where}: {name} {row[name]!r} is not usable (an IPv4 address or a plain name is)."
             )
+    if not 1 <= row.get("slowness", 1.0) <= 100:
+        raise InventoryError(f"{where}: slowness is from 1.0 to 100.0, not {row['slowness']}.")
     if not 1 <= row.get("port", 22) <= 65535:
         raise InventoryError(f"{where}: port {row['port']} is not between 1 and 65535.")
     return Host(**row)

@@ -73,6 +73,7 @@ def up(
     *,
     timeout_s: float,
     owns_clock: bool = False,
+    slowness: float = 1.0,
     ready: Callable[[Sequence[Host]], None] = lambda hosts: None,
     log: Callable[[str], None],
 ) -> Inventory:
@@ -84,7 +85,7 @@ def up(
     if not 1 <= count <= HOSTS_MAX:
         raise PlanError(f"{count} hosts cannot be made: ask for 1 to {HOSTS_MAX}.")
     subnet = claim(kind, name, count)
-    hosts = hosts_of(STATE_ROOT / name, count, subnet, owns_clock=owns_clock)
+    hosts = hosts_of(STATE_ROOT / name, count, subnet, owns_clock=owns_clock, slowness=slowness)
     try:
         write_files(STATE_ROOT / name, name, hosts)
         for host in hosts:
@@ -168,7 +169,9 @@ def require_root() -> None:
         raise WorldError("local hosts need root, because they are network namespaces: run it with sudo.")
 
 
-def hosts_of(state: Path, count: int, subnet: ipaddress.IPv4Network, *, owns_clock: bool) -> tuple[Host, ...]:
+def hosts_of(
+    state: Path, count: int, subnet: ipaddress.IPv4Network, *, owns_clock: bool = False, slowness: float = 1.0
+) -> tuple[Host, ...]:  # fmt: skip
     """The hosts n1, n2, … of a subnet, whose keys are in this directory."""
     return tuple(
         Host(
@@ -177,6 +180,7 @@ def hosts_of(state: Path, count: int, subnet: ipaddress.IPv4Network, *, owns_clo
             key=str(state / "id_ed25519"),
             known_hosts=str(state / "known_hosts"),
             owns_clock=owns_clock,
+            slowness=slowness,
         )
         for number in range(1, count + 1)
     )

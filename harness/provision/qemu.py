@@ -8,7 +8,8 @@
 
 Emulation (TCG) makes programs some ten to forty times slower than they are, and works everywhere. KVM is not used: that /dev/kvm can be
 opened does not say that a stock kernel boots on it. A machine's disk is as durable as a disk: what its kernel has written there outlives
-the machine's kernel. `cache=unsafe` spares the real disk, which no fault of ours cuts off.
+the machine's kernel. `cache=unsafe` spares the real disk, which no fault of ours cuts off. A kernel looks whether its timer ticks, and gives up on one
+that is starved while it boots: so `no_timer_check`.
 Reference: qemu-system-x86_64(1), "Direct Linux Boot".
 """
 
@@ -45,6 +46,7 @@ KERNEL: Final = "linux-image-cloud-amd64"
 MEMORY_MB: Final = 256  # of a machine
 PROCESS_MB: Final = 320  # and of its QEMU
 DISK: Final = "1500M"
+SLOWNESS: Final = 10.0
 MACHINE: Final = (
     "-accel tcg,tb-size=64 -cpu max -machine q35 -smp 1 -nodefaults -no-user-config -display none -monitor none "
     "-device virtio-rng-pci -device virtio-blk-pci,drive=disk -device virtio-net-pci,netdev=net,romfile=,mac="
@@ -52,7 +54,7 @@ MACHINE: Final = (
 
 
 def up(
-    name: str, count: int, *, timeout_s: float = 180.0, log: Callable[[str], None] = lambda text: None
+    name: str, count: int, *, timeout_s: float = 600.0, log: Callable[[str], None] = lambda text: None
 ) -> Inventory:  # fmt: skip
     """Make `count` hosts n1, n2, … and return once each answers SSH. Raises PlanError, WorldError as `local.up` says."""
     local.require(TOOLS, "qemu")
@@ -68,7 +70,15 @@ def up(
             _boot(name, host, subnet, switch, image)
 
     return local.up(
-        "qemu", name, count, start, timeout_s=timeout_s, owns_clock=True, ready=_set_clocks, log=log
+        "qemu",
+        name,
+        count,
+        start,
+        timeout_s=timeout_s,
+        owns_clock=True,
+        slowness=SLOWNESS,
+        ready=_set_clocks,
+        log=log,
     )
 
 
@@ -102,7 +112,7 @@ def _boot(name: str, host: Host, subnet: ipaddress.IPv4Network, switch: str, ima
     number = ipaddress.IPv4Address(host.address).packed
     mac = f"52:54:00:{number[1]:02x}:{number[2]:02x}:{number[3]:02x}"
     command = ["qemu-system-x86_64", *f"{MACHINE}{mac}".split(), "-m", str(MEMORY_MB), "-chardev", f"file,id=console,path={state}/{host.name}.log,append=on", "-serial", "chardev:console",
-               "-kernel", f"{image}/kernel", "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1 net.ifnames=0",
+               "-kernel", f"{image}/kernel", "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1 no_timer_check net.ifnames=0",
                "-drive", f"file={disk},if=none,id=disk,format=qcow2,cache=unsafe",
                "-netdev", f"tap,id=net,ifname={host.name},script=no,downscript=no"]  # fmt: skip
     local.launch(switch, command, state / f"{host.name}.log")

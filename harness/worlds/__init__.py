@@ -49,6 +49,7 @@ class World(Protocol):
     kind: str  # "sim" | "hosts"
     nodes: tuple[str, ...]
     system: SystemUnderTest
+    slowness: float  # how many times longer than elsewhere its nodes may take to come up and to answer
 
     async def up(self) -> None:
         """Install, start and wait until every node is ready."""

@@ -19,8 +19,8 @@ class Asked:
 
     name = "toy"
 
-    def __init__(self, answer: Callable[[], Awaitable[bool]]) -> None:
-        self.system, self.answer, self.open = self, answer, 0
+    def __init__(self, answer: Callable[[], Awaitable[bool]], slowness: float = 1.0) -> None:
+        self.system, self.answer, self.open, self.slowness = self, answer, 0, slowness
 
     async def dial(self, node: str) -> Any:
         self.open += 1
@@ -64,6 +64,12 @@ def test_what_is_no_answer(answer: Callable[[], Awaitable[bool]], expected: bool
     assert loop.run_until_complete(serves(world, "n1")) is expected
     assert loop.time() - begun_s == pytest.approx(after_s)
     assert world.open == 0
+
+
+def test_machines_that_are_slow_have_more_time() -> None:
+    loop = SimLoop()
+    assert not loop.run_until_complete(serves(Asked(for_ever, slowness=3.0), "n1"))
+    assert loop.time() == pytest.approx(3 * PATIENCE_S)
 
 
 def test_a_mistake_in_asking_is_not_taken_for_silence() -> None:

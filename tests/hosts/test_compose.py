@@ -36,7 +36,7 @@ needs_compose = pytest.mark.skipif(
 @needs_compose
 def test_compose_reads_five_hosts_with_their_addresses(tmp_path: Path) -> None:
     subnet = ipaddress.IPv4Network(compose.SUBNET)
-    hosts = local.hosts_of(tmp_path, 5, subnet, owns_clock=False)
+    hosts = local.hosts_of(tmp_path, 5, subnet)
     (tmp_path / "docker-compose.yml").write_text(compose.compose_file(hosts, subnet))
     (tmp_path / "image").mkdir()
     done = subprocess.run(["docker-compose", "config"], cwd=tmp_path, capture_output=True, text=True)

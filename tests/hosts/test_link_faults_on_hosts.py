@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.nemesis.flapping import Flapping
 from harness.plan import parse_plan
 from harness.provision import find_inventory
 from harness.provision.inventory import Inventory
@@ -177,6 +178,28 @@ def left(five: Inventory, node: str) -> str:
     look = "iptables -w -S; iptables -w -t mangle -S; tc qdisc show; pgrep -af [q]ueue-[0-9]/daemon"
     words = (packets.CHAIN, "htb", "tbf", "daemon.py")
     return "".join(line for line in on(five, node, look).splitlines(True) if any(word in line for word in words))  # fmt: skip
+
+
+def test_links_that_flap_are_down_and_up_and_down(five: Inventory) -> None:
+    """A program on n1 tries to reach n2 all the while: each try takes half a second at most."""
+    look = f"import socket; socket.create_connection(('{address(five, 'n2')}', {PORT}), 0.5)"
+    detail = {"grudge": {"n2": ["n1"]}, "down_ms": 4000.0, "up_ms": 4000.0}
+
+    async def is_reached() -> bool:
+        return "Error" not in await asyncio.to_thread(on, five, "n1", f'python3 -c "{look}" 2>&1')
+
+    async def story(world: HostsWorld) -> None:
+        fault = Flapping(1, ("n2",), detail)
+        assert await is_reached()
+        await fault.start(world)
+        for expected in (False, True, False, True):
+            while await is_reached() is not expected:
+                pass
+        await fault.stop(world)
+        assert await is_reached()
+        assert (fault.bit, fault.healed) == (True, True), fault
+
+    in_world(five, story)
 
 
 def test_troubles_end_with_the_lease(five: Inventory) -> None:

@@ -23,9 +23,10 @@ from harness.worlds.sim import SimLoop, SimWorld
 from kvstore.client import StoreClient, StoreError
 from workloads.kvstore_system import KvStoreSystem
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 NODES = ("n1", "n2", "n3")
 OPTIONS = {"mode": "register", "n": 3}
+DELAY_MS, OFFSET_MS = 100.0, 600_000.0
 ALONE = {"grudge": {"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}}
 
 
@@ -70,12 +71,30 @@ async def ended(world: World, channel: Channel) -> None:
         await asyncio.sleep(0.02)
 
 
+async def late(world: World, channel: Channel) -> None:
+    """A write waits for others, over links that are long."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    await says(world, "n1", b"late", timeout_s=10.0)
+    assert loop.time() - began_s >= 2 * DELAY_MS / 1000, "there and back"
+
+
+async def of_another_time(world: World, channel: Channel) -> None:
+    """The node itself tells the time, and the others do."""
+    told_s = [
+        float((await (await world.dial(node)).request([b"TIME"], timeout_s=5.0))[0]) for node in ("n1", "n2")
+    ]
+    assert told_s[0] - told_s[1] == pytest.approx(OFFSET_MS / 1000, abs=60)
+
+
 Seen = Callable[[World, Channel], Awaitable[None]]
 FAULTS: tuple[tuple[str, Mapping[str, Any], Seen], ...] = (
     ("pause", {}, silent),
     ("pause", {"how": "freezer"}, silent),
     ("kill", {}, refused),
     ("partition", ALONE, alone),
+    ("delay", {**ALONE, "delay_ms": DELAY_MS}, late),
+    ("clock", {"offsets_ms": {"n1": OFFSET_MS}}, of_another_time),
     ("power-loss", {}, refused),
     ("disk-full", {}, ended),
 )
@@ -97,10 +116,10 @@ async def story(world: World) -> None:
 
 
 async def served(world: World) -> None:
-    """A node that has just begun again may need a moment."""
+    """A node that has just begun again may need a moment. (What it reads may be a write that was in doubt.)"""
     while True:
         with suppress(*NO_ANSWER, StoreError):
-            assert await says(world, "n1") == b"meanwhile"
+            await says(world, "n1", b"after")
             return
         await asyncio.sleep(0.02)
 
@@ -124,7 +143,7 @@ def test_in_the_simulator() -> None:
 def test_on_hosts(five: Inventory) -> None:
     async def whole() -> None:
         system = KvStoreSystem(OPTIONS, NODES)
-        world = HostsWorld(system, five, faults=("partition", *DISK_KINDS), grouped=(FREEZER,))
+        world = HostsWorld(system, five, faults=("partition", "delay", *DISK_KINDS), grouped=(FREEZER,))
         try:
             await world.up()
             await story(world)

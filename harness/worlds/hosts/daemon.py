@@ -78,7 +78,7 @@ class Daemon:
             f"mkdir -p {shlex.quote(self.log_file.rpartition('/')[0])}\n"
             f"setsid {words} >>{log} 2>&1 </dev/null &"
         )
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s * connection.host.slowness
         while (seen := self.look(connection)) is None:
             if time.monotonic() > deadline:
                 raise ControlError(
@@ -129,7 +129,7 @@ class Daemon:
     def stop(self, connection: Connection, *, timeout_s: float = 5.0) -> None:
         """SIGKILL, then wait until it is gone. Nothing to do if it is not there."""
         killed = self.signal(connection, "KILL")
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s * connection.host.slowness
         while killed is not None and (seen := self.look(connection)) is not None and seen.pid == killed.pid:
             if time.monotonic() > deadline:
                 raise ControlError(
@@ -140,7 +140,7 @@ class Daemon:
     def terminate(self, connection: Connection, *, timeout_s: float = 15.0) -> None:
         """SIGTERM, then wait until it has ended by itself. Raises ControlError when it has not in time."""
         told = self.signal(connection, "TERM")
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s * connection.host.slowness
         while told is not None and (seen := self.look(connection)) is not None and seen.pid == told.pid:
             if time.monotonic() > deadline:
                 raise ControlError(
@@ -151,7 +151,7 @@ class Daemon:
 
     def wait_state(self, connection: Connection, state: str, *, timeout_s: float = 5.0) -> None:
         """Wait until the process is in this state ("running", "stopped"). Raises ControlError."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s * connection.host.slowness
         while True:
             seen = self.look(connection)
             found = seen.state.state if seen is not None else "gone"

@@ -16,7 +16,7 @@ import shlex
 from typing import Final
 
 from harness.control import Connection
-from harness.worlds.hosts import disk, groups, links
+from harness.worlds.hosts import disk, groups, links, own_clock
 from harness.worlds.hosts.daemon import found
 
 LEASE_S: Final = 20.0
@@ -46,7 +46,13 @@ done 2>/dev/null
 def heal_script(directory: str) -> str:
     """The shell that removes every fault of ours on a host and prints what it found."""
     own = HEAL.format(directory=shlex.quote(directory), found=found(f"{shlex.quote(directory)}/pid"))
-    return groups.HEAL + own + links.heal_script(directory) + disk.heal_script(directory)
+    return (
+        groups.HEAL
+        + own
+        + own_clock.heal_script(directory)
+        + links.heal_script(directory)
+        + disk.heal_script(directory)
+    )
 
 
 def begin(connection: Connection, directory: str, lease_s: float) -> None:

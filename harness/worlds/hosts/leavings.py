@@ -1,6 +1,6 @@
 """What a run leaves on a host, and taking it away: also what a run left that was killed.
 
-    thaw groups ─► unmount the disk ─► kill the process ─► rules, programs that hold packets ─► control groups ─► files
+    thaw groups ─► unmount the disk ─► kill the process ─► rules, programs that hold packets ─► control groups ─► the clock ─► files
 
 In this order: what is frozen does not die, what writes on a frozen disk does not die, and a group goes when nobody is in it.
 """
@@ -11,7 +11,7 @@ import shlex
 
 from harness.control import Connection
 from harness.system import Deployment
-from harness.worlds.hosts import disk, files, groups, links
+from harness.worlds.hosts import disk, files, groups, links, own_clock
 from harness.worlds.hosts.daemon import Daemon
 
 
@@ -24,6 +24,7 @@ def clear(
     daemon.stop(connection)
     links.heal(connection, directory)
     groups.drop(connection)
+    own_clock.heal(connection, directory)
     data = deployment.data_directory
     beside = (disk.image(data), disk.kept(data), files.kept(data))
     own = (deployment.directory, data, *beside, deployment.log_file)

@@ -78,7 +78,7 @@ def begin(connection: Connection, directory: str, slot: int, trouble: Trouble) -
     connection.upload(Path(queue_daemon.__file__).read_bytes(), f"{program.directory}/daemon.py")
     connection.shell(f"rm -f {place}/counts; echo {WORDS[trouble.kind]} >{place}/act")
     program.start(connection)
-    give_up = time.monotonic() + START_TIMEOUT_S
+    give_up = time.monotonic() + START_TIMEOUT_S * connection.host.slowness
     while counts(connection, program) is None:
         if program.look(connection) is None or time.monotonic() > give_up:
             words = program.last_words(connection)

@@ -22,7 +22,7 @@ from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
 from harness.worlds.disk_trouble import DiskTrouble, Probe
-from harness.worlds.hosts import cable, clock, disk, files, groups, lease, leavings, links, packets
+from harness.worlds.hosts import cable, clock, disk, files, groups, lease, leavings, links, own_clock, packets
 from harness.worlds.hosts.cancelling import to_its_end
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
 from harness.worlds.serving import first_asked
@@ -30,8 +30,7 @@ from harness.worlds.trouble import Touches, Trouble
 
 T = TypeVar("T")
 RUN_DIRECTORY: Final = "/run/quorate-node"  # pid file and clock offset
-READY_TIMEOUT_S: Final = 20.0
-READY_TIMEOUT_QEMU_S: Final = 300.0  # emulated machines are slow; a process that has ended is not waited for
+READY_TIMEOUT_S: Final = 20.0  # a process that has ended is not waited for
 DIAL_TIMEOUT_S: Final = 2.0
 
 
@@ -55,13 +54,13 @@ class HostsWorld:
         grouped: Collection[str] = (),
         lease_s: float = lease.LEASE_S,
     ) -> None:
-        self._lease_s = lease_s
-        self._ready_timeout_s = READY_TIMEOUT_QEMU_S if inventory.kind == "qemu" else READY_TIMEOUT_S
         self._lapsed: set[str] = set()  # hosts that healed themselves, for nobody renewed their lease in time
         self._renewing: asyncio.Task[None] | None = None
         self.nodes = tuple(system.nodes)
         self.system, self._inventory, self._log = system, inventory, log
         self._hosts = dict(zip(self.nodes, inventory.first(len(self.nodes)), strict=True))
+        self.slowness = max(host.slowness for host in self._hosts.values())
+        self._ready_timeout_s, self._lease_s = READY_TIMEOUT_S * self.slowness, lease_s * self.slowness
         self._control = Control(self._hosts, trace=log)
         self._deployment: Deployment = system.deployment()
         self._shift_clocks, self._faults, self._grouped = shift_clocks, faults, grouped
@@ -147,10 +146,13 @@ class HostsWorld:
                 f"{self._hosts[node].label}: port {port} is in use by another program; "
                 f"see `ss -ltnp sport = :{port}` there and stop it."
             )
-        self._libraries[node] = clock.find_library(connection) if self._shift_clocks else None
+        faked = self._shift_clocks and not self._hosts[node].owns_clock
+        self._libraries[node] = clock.find_library(connection) if faked else None
         directory = shlex.quote(self._path(node, self._deployment.directory))
         data = shlex.quote(self._data(node))
         connection.shell(f"mkdir -p {directory} {data} {RUN_DIRECTORY}")
+        if self._owns(node):
+            own_clock.begin(connection, RUN_DIRECTORY)
         disk.prepare(connection, RUN_DIRECTORY, self._data(node), self._faults)
         if bundle:
             archive = f"{RUN_DIRECTORY}/bundle.tar.gz"
@@ -202,7 +204,9 @@ class HostsWorld:
     async def dial(self, node: str) -> Channel:
         """A new client connection. Raises ChannelError."""
         address = self._addresses.get(node, self._hosts[node].address)
-        return await self.system.dial(address, self._deployment.client_port, timeout_s=DIAL_TIMEOUT_S)
+        return await self.system.dial(
+            address, self._deployment.client_port, timeout_s=DIAL_TIMEOUT_S * self.slowness
+        )
 
     # ---- troubles on links ---------------------------------------------------------------------------------------
 
@@ -324,16 +328,27 @@ class HostsWorld:
 
     # ---- clocks --------------------------------------------------------------------------------------------------
 
+    def _owns(self, node: str) -> bool:
+        """Whether the fault clock sets the host's own clock."""
+        return self._shift_clocks and self._hosts[node].owns_clock
+
     async def set_clock(self, node: str, offset_ms: float) -> None:
-        """Shift the wall clock the process sees. Raises WorldError where libfaketime is missing or was not preloaded."""
+        """Shift the wall clock: the host's if it has one of its own, else what the process sees. Raises WorldError where neither can be."""
+        if self._owns(node):
+            await self._on(
+                node, lambda connection: own_clock.set_offset(connection, RUN_DIRECTORY, offset_ms)
+            )
+            return
         if self._libraries.get(node) is None:
             raise WorldError(clock.refusal(self._hosts[node].label, wanted=self._shift_clocks))
         await self._on(node, lambda connection: clock.set_offset(connection, self._offset_file, offset_ms))
 
     async def clock_offset_ms(self, node: str) -> float:
-        """The offset, measured with the settings of the living process. Raises WorldError if there is none."""
+        """The offset, measured with the settings of the living process, or on the host whose clock it is. Raises WorldError if there is none."""
 
         def measure(connection: Connection) -> float:
+            if self._owns(node):
+                return own_clock.measure_ms(connection, RUN_DIRECTORY)
             seen = self._daemon(node).look(connection)
             return clock.measure_ms(connection, None if seen is None else seen.pid)
 

@@ -48,6 +48,7 @@ class SimWorld:
     """`harness.worlds.World` in the simulator. Make it on the loop on which it will run. It draws from `streams`, by default the seed's."""
 
     kind = "sim"
+    slowness = 1.0
 
     def __init__(
         self,
