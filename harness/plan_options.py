@@ -27,6 +27,8 @@ DRIFT, STROBE = "drift_s", "strobe_ms"
 """How clocks move that do not jump once."""
 HOW, SIGNAL, FREEZER = "how", "signal", "freezer"
 """By what a process is paused: SIGSTOP (if the plan does not say), or the freezer of its control group."""
+CPU = "cpu"
+"""The controller of processor time."""
 OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": LINKS,
     "loss": {**LINKS, "share": float},
@@ -55,6 +57,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "replace": {},
     "rolling-restart": {},
     "pause": {"targets": TARGETS, HOW: (SIGNAL, FREEZER)},
+    "cpu-pressure": {"share": float, "targets": TARGETS},
     "clock": {"offset_ms": float, DRIFT: float, STROBE: float, "targets": TARGETS},
 }
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -81,10 +84,11 @@ STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "bitflip": {"share": 0.1},
     "truncate": {"share": 0.1},
     "slow-disk": {"stall_ms": 200.0},
+    "cpu-pressure": {"share": 0.1},
 }
 """How strong a fault is that has degrees, when a plan does not say."""
 RANGES: Mapping[str, tuple[float, float, str]] = {
-    "share": (0.001, 1.0, "a share of the packets, or records"),
+    "share": (0.001, 1.0, "a share of the packets, of the records, or of a processor"),
     "down_ms": (50.0, 600_000.0, "milliseconds"),
     "up_ms": (50.0, 600_000.0, "milliseconds"),
     "rate_kbit": (8.0, 1_000_000.0, "kilobits a second"),

@@ -18,7 +18,7 @@ import msgspec
 
 from checkers.op import Op, Type
 from harness.client import NO_ANSWER
-from harness.nemesis import disks, faults, files, links, members, moving
+from harness.nemesis import disks, faults, files, links, members, moving, pressure
 from harness.nemesis.aim import aimed, at_point, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
@@ -32,6 +32,7 @@ KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
     **links.KINDS,
     **disks.KINDS,
     **files.KINDS,
+    **pressure.KINDS,
     Flapping.kind: Flapping,
     Restore.kind: Restore,
     **members.KINDS,

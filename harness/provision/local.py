@@ -255,10 +255,14 @@ def ip(lines: Sequence[str], *, namespace: str | None = None, force: bool = Fals
 
 
 def launch(
-    namespace: str, command: Sequence[str], log: Path, *, rights: Sequence[str] = (), group: Path | None = None
+    namespace: str, command: Sequence[str], log: Path, *, rights: Sequence[str] = (), groups: Sequence[Path] = ()
 ) -> None:  # fmt: skip
-    """Start a program in a namespace of the cluster, apart from our own process, so that it outlives us; in a control group, if there is one."""
-    join = ["sh", "-c", 'echo 0 >"$0" && exec "$@"', f"{group}/cgroup.procs"] if group is not None else []
+    """Start a program in a namespace of the cluster, apart from our own process, so that it outlives us; in these control groups."""
+    join = [
+        word
+        for group in groups
+        for word in ("sh", "-c", 'echo 0 >"$0" && exec "$@"', f"{group}/cgroup.procs")
+    ]
     words = ["setsid", "--fork", *join, *rights, "nsenter", f"--net={NETNS_ROOT / namespace}", *command]
     with open(log, "ab") as file:
         subprocess.run(

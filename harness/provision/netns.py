@@ -19,6 +19,7 @@ from harness.provision.state import CGROUP_ROOT, DISK_ROOT, STATE_ROOT, name_of_
 
 __all__ = ["TOOLS", "down", "up"]
 
+CONTROLLERS = ("freezer", "cpu")
 TOOLS = {
     "ip": "iproute2",
     "iptables": "iptables",
@@ -76,17 +77,19 @@ def _start(name: str, node: str) -> None:
         "private",
     ]
     init = ["sh", str(state / "init.sh"), str(state), str(DISK_ROOT / name), node]
-    group = _group(name, node)
     local.launch(
-        namespace_prefix(name) + node, [*apart, *init], state / f"{node}.log", rights=rights, group=group
+        namespace_prefix(name) + node,
+        [*apart, *init],
+        state / f"{node}.log",
+        rights=rights,
+        groups=_groups(name, node),
     )
 
 
-def _group(name: str, node: str) -> Path | None:
-    """A control group of the freezer for the node, and so for all below it; None where the machine has none of version 1."""
-    freezer = CGROUP_ROOT / "freezer"
-    if not (freezer / "cgroup.procs").exists():
-        return None
-    group = freezer / name_of_cgroup(name) / node
-    group.mkdir(parents=True)
-    return group
+def _groups(name: str, node: str) -> list[Path]:
+    """Control groups for the node, and so for all below it; none of what the machine has not in version 1."""
+    found = [CGROUP_ROOT / controller for controller in CONTROLLERS]
+    groups = [place / name_of_cgroup(name) / node for place in found if (place / "cgroup.procs").exists()]
+    for group in groups:
+        group.mkdir(parents=True)
+    return groups

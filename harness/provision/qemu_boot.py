@@ -34,8 +34,10 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /sys/fs/cgroup
-mkdir /sys/fs/cgroup/freezer
-mount -t cgroup -o freezer freezer /sys/fs/cgroup/freezer
+for controller in freezer cpu; do
+  mkdir /sys/fs/cgroup/$controller
+  mount -t cgroup -o $controller $controller /sys/fs/cgroup/$controller
+done
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mkdir -p /dev/pts /dev/shm /run/sshd /run/lock /var/lib/quorate

@@ -58,6 +58,7 @@ FAULT_WORDS = {
     "leave": "nodes that left",
     "replace": "nodes that died and were replaced by others",
     "pause": "paused nodes",
+    "cpu-pressure": "nodes with little processor time",
     "clock": "shifted clocks",
 }
 NEVER_TESTED = (

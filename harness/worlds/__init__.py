@@ -102,6 +102,12 @@ class World(Protocol):
     async def resume(self, node: str) -> None:
         """Let it go on, however it was paused."""
 
+    async def throttle(self, nodes: Sequence[str], share: float) -> None:
+        """Of a processor the system there, and all it starts, gets this share only."""
+
+    async def unthrottle(self, nodes: Sequence[str]) -> Mapping[str, float]:
+        """It gets what it asks for, verified; for how long it had to wait meanwhile, in milliseconds."""
+
     async def process(self, node: str) -> ProcessState:
         """Look at the process, in the world, now."""
 

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from harness.worlds.hosts.queue_daemon import (
     TCP,
     UDP,
+    Delay,
+    Packet,
+    Queue,
     attributes_in,
     mend_checksum,
     message,
@@ -77,3 +80,19 @@ def test_packets_are_read_out_of_what_netlink_says() -> None:
     found = packets_in(there + other + there)
     assert [(each.number, each.data, each.source) for each in found] == [(41, data, "10.0.0.1")] * 2
     assert attributes_in(there[20:])[10] == data
+
+
+def test_what_is_let_go_before_it_is_due_was_not_late() -> None:
+    """The end of a delay lets everything go: packets that had just come made the average less than what was asked for, and the fault one that did not bite."""
+    kernel, netlink = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with kernel, netlink:
+        queue, data = Queue(netlink, 7150), bytes(packet(UDP, b"abc"))
+        Delay(queue, "0", "0").take(Packet(1, data))
+        act = Delay(queue, "600000", "0")
+        act.take(Packet(2, data))
+        queue.let_go(act, float("inf"))
+        (_, touched, held_s) = queue.counts["10.0.0.1"]
+        assert touched == 1
+        assert held_s < 600
+        verdicts = [attributes_in(kernel.recv(1000)[20:])[2] for _ in (1, 2)]
+        assert [struct.unpack(">II", each) for each in verdicts] == [(1, 1), (1, 2)], "both are let through"

@@ -14,11 +14,10 @@ import pytest
 
 from harness.client import NO_ANSWER, Channel, ChannelError
 from harness.nemesis.client import KINDS
-from harness.plan_options import DISK_KINDS
+from harness.plan_options import CPU, DISK_KINDS, FREEZER
 from harness.provision.inventory import Inventory
 from harness.worlds import World
 from harness.worlds.hosts import HostsWorld
-from harness.worlds.hosts.groups import FREEZER
 from harness.worlds.sim import SimLoop, SimWorld
 from kvstore.client import StoreClient, StoreError
 from workloads.kvstore_system import KvStoreSystem
@@ -79,6 +78,15 @@ async def late(world: World, channel: Channel) -> None:
     assert loop.time() - began_s >= 2 * DELAY_MS / 1000, "there and back"
 
 
+async def slow(world: World, channel: Channel) -> None:
+    """It is asked more than its share of a processor can answer at once."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for _ in range(200):
+        await channel.request([b"PING"], timeout_s=10.0)
+    assert loop.time() - began_s > 0.3
+
+
 async def of_another_time(world: World, channel: Channel) -> None:
     """The node itself tells the time, and the others do."""
     told_s = [
@@ -94,6 +102,7 @@ FAULTS: tuple[tuple[str, Mapping[str, Any], Seen], ...] = (
     ("kill", {}, refused),
     ("partition", ALONE, alone),
     ("delay", {**ALONE, "delay_ms": DELAY_MS}, late),
+    ("cpu-pressure", {"share": 0.02}, slow),
     ("clock", {"offsets_ms": {"n1": OFFSET_MS}}, of_another_time),
     ("power-loss", {}, refused),
     ("disk-full", {}, ended),
@@ -143,7 +152,7 @@ def test_in_the_simulator() -> None:
 def test_on_hosts(five: Inventory) -> None:
     async def whole() -> None:
         system = KvStoreSystem(OPTIONS, NODES)
-        world = HostsWorld(system, five, faults=("partition", "delay", *DISK_KINDS), grouped=(FREEZER,))
+        world = HostsWorld(system, five, faults=("partition", "delay", *DISK_KINDS), grouped=(FREEZER, CPU))
         try:
             await world.up()
             await story(world)

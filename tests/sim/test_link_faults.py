@@ -140,7 +140,11 @@ def test_flapping_that_dropped_in_one_down_only_did_not_bite() -> None:
 @pytest.mark.parametrize(
     ("kind", "option", "says"),
     [
-        ("loss", "share = 0", "share is a share of the packets, or records, from 0.001 to 1, not 0"),
+        (
+            "loss",
+            "share = 0",
+            "share is a share of the packets, of the records, or of a processor, from 0.001 to 1, not 0",
+        ),
         ("loss", "share = 1.5", "share is a share of the packets"),
         ("flapping", "down_ms = 5", "down_ms is milliseconds, from 50 to 600000, not 5"),
         ("loss", "down_ms = 500", "unknown key 'down_ms'"),

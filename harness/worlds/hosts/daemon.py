@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.control import Connection, ControlError
+from harness.plan_options import FREEZER
 from harness.worlds import ProcessState
-from harness.worlds.hosts.groups import STATE
+from harness.worlds.hosts.groups import STATE, place
 
 MARK: Final = "QUORATE_PID_FILE"
 GONE: Final = ProcessState(None, "gone")
@@ -56,20 +57,29 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """One node's process: how it is started and where its traces are. Paths are on the host. `freezer`: the control group it is born in, if any."""
+    """One node's process: how it is started and where its traces are. Paths are on the host. `groups`: where the control groups are that it is born in."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
     pid_file: str
     log_file: str
-    freezer: str = ""
+    groups: tuple[str, ...] = ()
+
+    @property
+    def freezer(self) -> str:
+        """The group of the freezer, if it is in one."""
+        return next((group for group in self.groups if group == place(FREEZER)), "")
 
     def start(self, connection: Connection, *, timeout_s: float = 5.0) -> int:
         """Start it in a session of its own and return its pid. Raises ControlError with its last words if it is gone."""
         variables = [f"{name}={value}" for name, value in {**self.environment, MARK: self.pid_file}.items()]
         born, pid_file = shlex.quote(f"{self.pid_file}.born"), shlex.quote(self.pid_file)
-        join = f"{self._thaw()} && echo $$ >{self.freezer}/cgroup.procs || exit 1; " if self.freezer else ""
+        steps = [
+            *([self._thaw()] if self.freezer else []),
+            *(f"echo $$ >{group}/cgroup.procs" for group in self.groups),
+        ]
+        join = "".join(f"{step} || exit 1; " for step in steps)
         inner = f'{join}{BORN.format(pid="$$")} >{born}; echo $$ >{pid_file}; exec env "$@"'
         words = shlex.join(["sh", "-c", inner, "sh", *variables, *self.command])
         log = shlex.quote(self.log_file)
@@ -116,12 +126,20 @@ class Daemon:
         )
         return seen
 
-    def freeze(self, connection: Connection) -> Seen | None:
-        """Freeze the group it was born in; returns the process, None if it is gone. It may take a moment: see `wait_state`."""
-        seen = self.look(connection)
-        if seen is not None:
+    def pause(self, connection: Connection, how: str) -> None:
+        """Stop it by a signal, or by the freezer of its group. Raises ControlError if it is gone."""
+        seen = self.look(connection) if how == FREEZER else self.signal(connection, "STOP")
+        if seen is None:
+            raise ControlError(f"{connection.host.label}: there is no process to be paused.")
+        if how == FREEZER:
             connection.shell(f"echo FROZEN >{self.freezer}/{STATE}")
-        return seen
+        self.wait_state(connection, "stopped")
+
+    def resume(self, connection: Connection) -> None:
+        """Let it go on, however it was paused. Raises ControlError if it is gone."""
+        if self.signal(connection, "CONT") is None:
+            raise ControlError(f"{connection.host.label}: there is no process to go on.")
+        self.wait_state(connection, "running")
 
     def _thaw(self) -> str:
         return f"echo THAWED >{self.freezer}/{STATE}"

@@ -1,4 +1,4 @@
-"""Control groups of the system's process on a host, for the faults that act on a group: the freezer.
+"""Control groups of the system's process on a host, for the faults that act on a group: the freezer, and processor time.
 
     hierarchy of the machine         what the host sees of it at /run/quorate-group/freezer
     freezer: /                       (nothing)
@@ -19,12 +19,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.control import Connection, ControlError
+from harness.plan_options import CPU, FREEZER
 from harness.worlds.hosts.packets import LEFT, REMEDY
 
 TOP: Final = "/run/quorate-group"
-FREEZER: Final = "freezer"
-CONTROLLERS: Final = (FREEZER,)
+CONTROLLERS: Final = (FREEZER, CPU)
 STATE: Final = "freezer.state"
+QUOTA: Final = "cpu.cfs_quota_us"
+PERIOD_US: Final = 100_000
+QUOTA_US_MIN: Final = 1_000  # of the kernel
 
 PREPARE: Final = r"""
 line=$(grep -E '^[0-9]+:([^:]*,)?{controller}(,[^:]*)?:' /proc/self/cgroup) || {{ echo "no control groups (version 1) of the {controller} are in use there"; exit 1; }}
@@ -46,12 +49,16 @@ for place in {places}; do
   esac
   [ -z "$root" ] || umount $place
 done
+rm -f {top}/waited
 if [ -d {top} ]; then rmdir {places} {top} 2>/dev/null; fi
 true
 """
 HEAL: Final = f"""
 if [ -e {TOP}/{FREEZER}/{STATE} ] && ! grep -qx THAWED {TOP}/{FREEZER}/{STATE}; then
   echo THAWED >{TOP}/{FREEZER}/{STATE} && echo "what was frozen goes on"
+fi
+if [ -e {TOP}/{CPU}/{QUOTA} ] && ! grep -qx -e -1 {TOP}/{CPU}/{QUOTA}; then
+  echo -1 >{TOP}/{CPU}/{QUOTA} && echo "the processor is whole again"
 fi
 """
 """Shell that ends what is done to the groups, and prints what it found."""
@@ -87,5 +94,25 @@ def prepare(connection: Connection, controllers: Iterable[str]) -> None:
             )
 
 
-ASKED: Final = {FREEZER: 'pause with how = "freezer"'}
+def throttle(connection: Connection, share: float) -> None:
+    """Who is in the group gets this share of a processor, in each tenth of a second. What it has waited so far is noted."""
+    quota_us, group = max(QUOTA_US_MIN, round(share * PERIOD_US)), place(CPU)
+    connection.shell(
+        f"set -e\nsed -n 's/^throttled_time //p' {group}/cpu.stat >{TOP}/waited\n"
+        f"echo {PERIOD_US} >{group}/cpu.cfs_period_us\necho {quota_us} >{group}/{QUOTA}"
+    )
+
+
+def unthrottle(connection: Connection) -> float:
+    """It gets what it asks for, verified; for how long it had to wait since `throttle`, in milliseconds."""
+    group = place(CPU)
+    told = connection.shell(
+        f"echo -1 >{group}/{QUOTA}; cat {group}/{QUOTA} {TOP}/waited; sed -n 's/^throttled_time //p' {group}/cpu.stat"
+    ).stdout.split()
+    if len(told) != 3 or told[0] != "-1":
+        raise ControlError(f"{connection.host.label}: the quota of processor time is {LEFT}; {REMEDY}.")
+    return (int(told[2]) - int(told[1])) / 1e6
+
+
+ASKED: Final = {FREEZER: 'pause with how = "freezer"', CPU: "cpu-pressure"}
 """What a plan says to get a fault by this controller."""

@@ -144,10 +144,11 @@ class Queue:
     def let_go(self, act: Act, until: float) -> None:
         """Those that are due by then."""
         while self._heap and self._heap[0][0] <= until:
-            _, number, since, source = heapq.heappop(self._heap)
+            due, number, since, source = heapq.heappop(self._heap)
             self.accept(number)
-            hit = act.was_touched(number)
-            self.count(source, hit, time.monotonic() - since if hit else 0.0)
+            now = time.monotonic()
+            hit = act.was_touched(number, is_due=due <= now)
+            self.count(source, hit, now - since if hit else 0.0)
 
 
 class Act:
@@ -170,9 +171,9 @@ class Act:
         """Do it to this packet and let it go; False, and nothing is done, where it cannot be."""
         raise NotImplementedError
 
-    def was_touched(self, number: int) -> bool:
-        """Whether a packet that was held and is let go has been touched."""
-        return True
+    def was_touched(self, number: int, *, is_due: bool) -> bool:
+        """Whether a packet that was held and is let go has been touched; at the end of all one may not be due yet, and was not held for as long as asked."""
+        return is_due
 
 
 class Delay(Act):
@@ -207,7 +208,7 @@ class Reorder(Act):
             self._passed |= held
             held.clear()
 
-    def was_touched(self, number: int) -> bool:
+    def was_touched(self, number: int, *, is_due: bool) -> bool:
         """Whether another has passed it."""
         for held in self._held.values():
             held.discard(number)

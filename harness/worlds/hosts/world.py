@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from harness.client import Channel
-from harness.control import Connection, Control, ControlError
-from harness.plan_options import FREEZER, SIGNAL
+from harness.control import Connection, Control
+from harness.plan_options import SIGNAL
 from harness.provision.inventory import Inventory
 from harness.system import Deployment, SystemFault, SystemUnderTest
 from harness.worlds import PowerCut, ProcessState, WorldError
@@ -175,7 +175,7 @@ class HostsWorld:
             directory=self._path(node, self._deployment.directory),
             pid_file=f"{RUN_DIRECTORY}/pid",
             log_file=self._path(node, self._deployment.log_file),
-            freezer=groups.place(groups.FREEZER) if groups.FREEZER in self._grouped else "",
+            groups=tuple(map(groups.place, self._grouped)),
         )
 
     def _path(self, node: str, text: str) -> str:
@@ -300,26 +300,19 @@ class HostsWorld:
 
     async def pause(self, node: str, how: str = SIGNAL) -> None:
         """SIGSTOP or the freezer, and wait until the kernel says stopped. Raises WorldError if the process is gone."""
-
-        def halt(connection: Connection) -> None:
-            daemon = self._daemon(node)
-            halted = daemon.freeze(connection) if how == FREEZER else daemon.signal(connection, "STOP")
-            if halted is None:
-                raise ControlError(f"{self._hosts[node].label}: there is no process to be paused.")
-            daemon.wait_state(connection, "stopped")
-
-        await self._on(node, halt)
+        await self._on(node, lambda connection: self._daemon(node).pause(connection, how))
 
     async def resume(self, node: str) -> None:
         """SIGCONT, and no freezer; wait until the kernel says otherwise."""
+        await self._on(node, lambda connection: self._daemon(node).resume(connection))
 
-        def let_go(connection: Connection) -> None:
-            daemon = self._daemon(node)
-            if daemon.signal(connection, "CONT") is None:
-                raise ControlError(f"{self._hosts[node].label}: there is no process to go on.")
-            daemon.wait_state(connection, "running")
+    async def throttle(self, nodes: Sequence[str], share: float) -> None:
+        """A quota for the control group of the system."""
+        await self._each(lambda node, connection: groups.throttle(connection, share), tuple(nodes))
 
-        await self._on(node, let_go)
+    async def unthrottle(self, nodes: Sequence[str]) -> Mapping[str, float]:
+        """No quota, verified; for how long it had to wait, as the kernel counts."""
+        return await self._each(lambda node, connection: groups.unthrottle(connection), tuple(nodes))
 
     async def process(self, node: str) -> ProcessState:
         """The process as /proc on the host shows it now."""

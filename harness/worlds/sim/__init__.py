@@ -297,6 +297,15 @@ class SimWorld:
         """Let it go on."""
         self._machines[node].resume()
 
+    async def throttle(self, nodes: Sequence[str], share: float) -> None:
+        """In each tenth of a second they run for this share of it."""
+        for node in nodes:
+            self._machines[node].quota.begin(share)
+
+    async def unthrottle(self, nodes: Sequence[str]) -> Mapping[str, float]:
+        """They run all the time; for how long something waited."""
+        return {node: 1000 * self._machines[node].quota.end() for node in nodes}
+
     async def process(self, node: str) -> ProcessState:
         """The process as it is now."""
         machine = self._machines[node]

@@ -21,6 +21,7 @@ from harness.system import KernelNode, SimulatedNode, SimulatedSystem
 from harness.worlds.disk_trouble import LYING, REFUSALS, DiskTrouble
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.net import Network
+from harness.worlds.sim.quota import Quota
 
 PID_FIRST = 1000
 WHOLE = DiskTrouble("")
@@ -59,7 +60,7 @@ class Incarnation:
     def _run(self, call: Callable[..., None], args: tuple[Any, ...]) -> None:
         if not self.alive:
             return
-        if self._machine.paused:
+        if self._machine.stands:
             self._machine.held.append((call, args))
         else:
             call(*args)
@@ -127,6 +128,7 @@ class SimMachine:
         self._snapshot: dict[str, Any] | None = None
         self.clock_offset_ms = 0.0
         self.paused = False
+        self.quota = Quota(loop, self.go_on)
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.lines: list[str] = []
         self.pid: int | None = None
@@ -231,16 +233,27 @@ class SimMachine:
             self.paused = True
             self.note("stopped")
 
+    @property
+    def stands(self) -> bool:
+        """Whether nothing runs in the process now: it is paused, or has had its share of the processor."""
+        return self.paused or self.quota.used_up
+
     def resume(self) -> None:
-        """Run what was held, in order."""
-        if not self.paused:
-            return
-        self.paused = False
-        self.note("continued")
+        """Let it go on."""
+        if self.paused:
+            self.paused = False
+            self.note("continued")
+            self.go_on()
+
+    def go_on(self) -> bool:
+        """Run what was held, in order, unless something else holds it. Whether there was something."""
+        if self.stands:
+            return False
         held, self.held = self.held, []
         with self._ending_the_run():
             for call, args in held:
                 call(*args)
+        return bool(held)
 
     @contextmanager
     def _ending_the_run(self) -> Iterator[None]:
@@ -251,7 +264,7 @@ class SimMachine:
             self.loop.call_exception_handler({"exception": error})
 
     def _call(self, call: Callable[..., None], *args: Any) -> None:
-        if self.paused:
+        if self.stands:
             self.held.append((call, args))
         else:
             call(*args)
@@ -265,7 +278,7 @@ class SimMachine:
                 answer = self._refusal(message)
                 if answer is not None:
                     self.network.send(self.name, src, answer)
-        elif self.paused and self._kernel is None:
+        elif self.stands and self._kernel is None:
             self.held.append((process.on_message, (src, message)))
         else:
             process.on_message(src, message)
