@@ -121,7 +121,11 @@ async def story(world: World) -> None:
         await fault.stop(world)
         await channel.close()
         assert (fault.bit, fault.healed) == (True, True), (kind, detail, fault)
-        await asyncio.wait_for(served(world), PATIENCE_S)
+        try:
+            await asyncio.wait_for(served(world), PATIENCE_S)
+        except TimeoutError:
+            state, log = (await world.process("n1")).state, (await world.logs())["n1"]
+            raise AssertionError((kind, detail, fault, state, log[-2000:])) from None
 
 
 async def served(world: World) -> None:
