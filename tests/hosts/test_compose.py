@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -122,6 +123,15 @@ def test_a_plan_is_valid_on_hosts_that_compose_has_started(tmp_path: Path) -> No
         results = json.loads(there(QUORATE, *command))
         assert results["outcome"] == "valid", results["reason"]
         assert all(counts["bit"] == counts["count"] > 0 for counts in results["faults"]["by_kind"].values())
+        frozen = (
+            (tmp_path / "plan.toml").read_text().replace('kind = "pause"', 'kind = "pause"\nhow = "freezer"')
+        )
+        (tmp_path / "plan.toml").write_text(frozen)
+        said = there("sh", "-c", f"{shlex.join([QUORATE, *command])} 2>&1; echo $?").splitlines()
+        assert said[-1] == "255"
+        assert 'cannot do the fault pause with how = "freezer": mount: ' in said[-2], (
+            "it may not mount anything"
+        )
         there("docker-compose", "-f", file, "down")
         assert there("docker", "ps", "--all", "--format", "{{.Names}}").split() == ["n1"], "the cluster's own"
     finally:
