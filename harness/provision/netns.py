@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness.provision import local
@@ -87,9 +88,11 @@ def _start(name: str, node: str) -> None:
 
 
 def _groups(name: str, node: str) -> list[Path]:
-    """Control groups for the node, and so for all below it; none of what the machine has not in version 1."""
-    found = [CGROUP_ROOT / controller for controller in CONTROLLERS]
-    groups = [place / name_of_cgroup(name) / node for place in found if (place / "cgroup.procs").exists()]
-    for group in groups:
-        group.mkdir(parents=True)
+    """Control groups for the node, and so for all below it; none of what the machine has not in version 1, or lets nobody add to."""
+    groups = []
+    for place in (CGROUP_ROOT / controller for controller in CONTROLLERS):
+        group = place / name_of_cgroup(name) / node
+        with suppress(OSError):
+            group.mkdir(parents=(place / "cgroup.procs").exists())
+            groups.append(group)
     return groups

@@ -160,3 +160,17 @@ def test_pid_1_and_ourselves_are_never_killed() -> None:
         processes.in_namespaces([Path("/proc/self/ns/net"), Path("/proc/1/ns/net"), Path("/nonexistent")])
         == []
     )
+
+
+def test_a_machine_without_such_control_groups_has_hosts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netns, "CGROUP_ROOT", tmp_path)
+    (tmp_path / "freezer").mkdir()
+    (tmp_path / "freezer" / "cgroup.procs").touch()
+    (tmp_path / "freezer" / "quorate.closed").touch()  # nothing can be added there
+    assert netns._groups("closed", "n1") == []
+    assert netns._groups("open", "n1") == [tmp_path / "freezer" / "quorate.open" / "n1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["freezer"], (
+        "a controller that is not there is not made"
+    )
