@@ -63,6 +63,17 @@ def test_a_command_that_hangs_is_given_up(first: Connection) -> None:
     assert first.run("echo", "still here").stdout == "still here\n"
 
 
+def test_a_host_that_is_slow_has_more_time(five: Inventory) -> None:
+    slow = Connection(dataclasses.replace(five.hosts[0], slowness=3.0))
+    try:
+        with pytest.raises(ControlError, match=r"gave no answer to `sleep 60` within 0.6 s"):
+            slow.run("sleep", "60", timeout_s=0.2)
+        slow.upload(b"in time", "/tmp/slow", timeout_s=5.0)
+        assert slow.download("/tmp/slow") == b"in time"
+    finally:
+        slow.close()
+
+
 def test_a_lost_connection_is_opened_again(first: Connection) -> None:
     first.run("true")
     assert first._client is not None

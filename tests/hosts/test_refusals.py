@@ -74,6 +74,14 @@ def test_a_host_that_refuses_ssh(tmp_path: Path) -> None:
         ("cluster = ", "is not valid TOML"),
         ("", "names no host: add a [[hosts]] table"),
         ('[[hosts]]\nname = "n1"\naddress = "127.0.0.1"\nsudo = "yes"', "host 1: sudo must be of type bool"),
+        (
+            'slowness = 10\n[[hosts]]\nname = "n1"\naddress = "127.0.0.1"',
+            "host 1: slowness must be of type float",
+        ),
+        (
+            'slowness = 0.5\n[[hosts]]\nname = "n1"\naddress = "127.0.0.1"',
+            "host 1: slowness is from 1.0 to 100.0, not 0.5",
+        ),
         ('[[hosts]]\nname = "n1"\naddress = "127.0.0.1"', "the plan wants 3 nodes"),
     ],
 )
