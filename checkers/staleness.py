@@ -108,6 +108,13 @@ def versions_behind(history: History, *, threads: int | None = None) -> list[int
     return sorted(behind)
 
 
+def ages_ns(history: History, *, threads: int | None = None) -> list[int]:
+    """Of each read that was definitely stale, for how long the first write that it missed had been acknowledged when it began; ascending."""
+    ages = array("q")
+    ages.frombytes(history.columns.staleness(threads or 0)[3])
+    return sorted(ages)
+
+
 def staleness(history: History, *, threads: int | None = None) -> Result:
     """Numbers in `stats`; VALID only says that they could be measured."""
     reads, _, packed_versions, packed_ages, skipped = history.columns.staleness(threads or 0)

@@ -12,8 +12,10 @@ import json
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,8 @@ from typing import Any, Final
 from harness.plan import PlanError
 
 DEPENDENCIES: Final = ("quorate", "hiredis", "jinja2", "matplotlib", "msgspec", "paramiko", "uvloop")
+
+NAMED: Final = re.compile(r"\d{8}T\d{6}\.\d{3}-\d+(\.\d+)?")  # the folder of a run, as `create` makes it
 
 
 def create(out: Path, name: str, seed: int, now: datetime | None = None) -> Path:
@@ -83,8 +87,34 @@ def write_logs(folder: Path, logs: Mapping[str, str]) -> None:
         write_text(place / "system.log", text)
 
 
+@cache
+def commit_of(top: Path) -> dict[str, Any]:
+    """The commit that a source tree is at, and whether it was changed since (`dirty`); nothing if it is no checkout of its own, or there is no git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(top), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != top.resolve():
+            return {}
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def before(folder: Path) -> Path | None:
+    """The run of the same name before this one that came to its end."""
+    folder = folder.resolve()
+    if not NAMED.fullmatch(folder.name):
+        return None
+    others = (path for path in folder.parent.iterdir() if NAMED.fullmatch(path.name) and path.name < folder.name)  # fmt: skip
+    return max((path for path in others if (path / "results.json").exists()), default=None)
+
+
 def environment() -> dict[str, Any]:
-    """Versions of what took part in a run on this side."""
+    """Versions of what took part in a run on this side; `code` is the commit of this source tree, if it is one."""
     versions = {}
     for package in DEPENDENCIES:
         try:
@@ -97,6 +127,7 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "versions": versions,
+        "code": commit_of(Path(__file__).parent.parent),
     }
 
 

@@ -22,7 +22,7 @@ import msgspec
 
 from checkers.history import History
 from checkers.op import MISSING, Op, Type
-from checkers.staleness import stale_reads, versions_behind
+from checkers.staleness import ages_ns, stale_reads, versions_behind
 from harness.plan import Plan, PlanError
 from harness.plan_claims import Documented, beside
 from harness.report.remains import judged_remains, went_on
@@ -128,6 +128,11 @@ class RunFiles:
     def behind(self) -> list[int]:
         """By how many versions each of these reads was too old, ascending."""
         return versions_behind(self.history) if self.history is not None and self.stale else []
+
+    @cached_property
+    def ages_ns(self) -> list[int]:
+        """For how long what each of these reads missed had been acknowledged, ascending."""
+        return ages_ns(self.history) if self.history is not None and self.stale else []
 
     @cached_property
     def survival(self) -> Survival | None:

@@ -212,11 +212,12 @@ def comparison_markdown(found: Mapping[str, Any]) -> str:
     lines += ["", *table(("guarantee", "before", "after", ""), ((each["name"], each["before"], each["after"], each["became"]) for each in found["guarantees"]))]  # fmt: skip
     lines += table(
         ("number", "before", "after", ""),
-        ((each["name"], _shown(each["name"], each["before"]), _shown(each["name"], each["after"]), "differs" if each["certain"] else "") for each in found["numbers"]),
+        ((each["name"], measured(each["name"], each["before"]), measured(each["name"], each["after"]), "differs" if each["certain"] else "") for each in found["numbers"]),
     )  # fmt: skip
     lines += ["*Differs*: the 95 % intervals of the two shares lie apart. Latencies of single runs have no interval.", ""]  # fmt: skip
     return "\n".join(lines)
 
 
-def _shown(name: str, value: Any) -> str:
+def measured(name: str, value: Any) -> str:
+    """A number of `compared` for a person."""
     return words.number(float(value), 2) if name.endswith("ms") else words.percent(value)

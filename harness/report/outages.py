@@ -22,6 +22,8 @@ from typing import Any, Final
 from harness.report.folder import Bar
 
 IN_A_ROW: Final = 20
+SILENCE_NS: Final = 100_000_000
+SILENCES_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,23 @@ def silence_ns(answers: Sequence[int], low: int, high: int) -> int:
     """The longest time between low and high without an answer."""
     inside = answers[bisect_left(answers, low) : bisect_left(answers, high)]
     return max((after - before for before, after in itertools.pairwise([low, *inside, high])), default=0)
+
+
+def silences(
+    bars: Sequence[Bar], faults: Sequence[Mapping[str, Any]]
+) -> list[tuple[int, int, tuple[str, ...]]]:
+    """The longest times in which a call was waiting and none was acknowledged: from, to, and the faults that bit meanwhile; the longest first. `bars` by time of call."""
+    answers = sorted(bar.end_ns for bar in bars if bar.outcome == "ok" and bar.end_ns is not None)
+    starts = [bar.start_ns for bar in bars]
+    waiting_ns = list(itertools.accumulate((bar.end_ns or bar.given_up_ns or bar.start_ns for bar in bars), max))  # fmt: skip
+    found = []
+    for low, high in itertools.pairwise([*starts[:1], *answers]) if answers else ():
+        first = bisect_left(starts, low)  # called after the last answer; some call before may still wait
+        began = low if first and waiting_ns[first - 1] > low else starts[min(first, len(starts) - 1)]
+        if high - began >= SILENCE_NS:
+            kinds = (str(fault["kind"]) for fault in faults if any(lasts_at(fault, at) for at in (began, high - 1)) or (began <= int(fault.get("start_ns") or 0) < high and fault.get("bit")))  # fmt: skip
+            found.append((began, high, tuple(dict.fromkeys(kinds))))
+    return sorted(found, key=lambda each: (each[0] - each[1], each[0]))[:SILENCES_SHOWN]
 
 
 def lasts_at(fault: Mapping[str, Any], time_ns: int) -> bool:

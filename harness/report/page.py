@@ -21,13 +21,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from harness.report import clocks, placement, words
+from harness.report import clocks, evidence, placement, words
 from harness.report.drawing import bands
 from harness.report.folder import RunFiles, read_folder
 from harness.report.freshness import differences, freshness
 from harness.report.proof import core_parts
 from harness.report.rows import (
+    age_rows,
     attribution_rows,
+    behind_classes,
     behind_rows,
     claim_rows,
     clock_rows,
@@ -40,6 +42,7 @@ from harness.report.rows import (
     outage_rows,
     outcome_rows,
     shift_rows,
+    silence_rows,
     staleness_rows,
     survival_rows,
 )
@@ -49,6 +52,8 @@ from harness.report.text import cut, visible
 from harness.report.timeline import timeline
 
 TIMELINE = ("timeline_data.js", "timeline_levels.js", "timeline_draw.js", "timeline.js")
+SCRIPTS = (*TIMELINE, "copy.js")
+SECTIONS = {"claims": "claims", "core": "proof", "needs": "what it needs", "timeline": "timeline", "scope": "scope", "faults": "faults", "durability": "durability", "clocks": "clocks", "ring": "ring", "time": "latency", "staleness": "staleness", "since": "the run before", "repeat": "repeat it", "glossary": "words"}  # fmt: skip
 
 
 def write_report(folder: Path) -> Path:
@@ -166,10 +171,17 @@ def clock_parts(run: RunFiles) -> dict[str, Any]:
 
 
 def contents(run: RunFiles) -> dict[str, Any]:
-    """Everything the run's page shows."""
+    """Everything the run's page shows, and links to its sections."""
+    parts = parts_of(run)
+    absent = {name for name, part in (("core", "core"), ("needs", "attribution"), ("since", "since")) if not parts[part]}  # fmt: skip
+    return {**parts, "sections": [(name, title) for name, title in SECTIONS.items() if name not in absent]}
+
+
+def parts_of(run: RunFiles) -> dict[str, Any]:
+    """What each section shows."""
     from markupsafe import Markup
 
-    from harness.report.plots import fate_plot, latency_plot, rate_plot
+    from harness.report.plots import fate_plot, latency_plot, rate_plot, staleness_plot
 
     results = run.results
     return {
@@ -186,7 +198,7 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "core": core_parts(run),
         "attribution": attribution_parts(run),
         "timeline": timeline_parts(scene_of_run(run)),
-        **scripts(*TIMELINE),
+        **scripts(*SCRIPTS),
         "tested": words.tested(run.plan, results, run.faults),
         "not_tested": words.not_tested(results, run.faults),
         "faults": list(fault_rows(run)),
@@ -198,13 +210,21 @@ def contents(run: RunFiles) -> dict[str, Any]:
         "latency_svg": Markup(latency_plot(run.bars, run.faults, run.end_ns, run.stale)),
         "rate_svg": Markup(rate_plot(run.bars, run.faults, run.end_ns)),
         "outages": list(outage_rows(run)),
+        "silences": list(silence_rows(run)),
         "outcomes": list(outcome_rows(results)),
         "errors": list(error_rows(run)),
         "staleness": list(staleness_rows(results)),
         "freshness": freshness_parts(run),
         "behind": list(behind_rows(run)),
+        "ages": list(age_rows(run)),
+        "behind_svg": Markup(staleness_plot(list(behind_classes(run.behind)), run.ages_ns)),
         "shifts": list(shift_rows(results)),
         "command": results.get("command", ""),
+        "repeats": words.repeats(results),
+        "again": evidence.judge_again(run),
+        "sums": list(evidence.sums(run.folder)),
+        "node_logs": list(evidence.log_rows(run.folder)),
+        "since": evidence.since(run),
         "plan_text": run.plan_text,
         "environment": [(key, words.flat(value)) for key, value in run.environment.items()],
         "data": embedded(

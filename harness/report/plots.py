@@ -21,6 +21,7 @@ from harness.report.survival import LOST
 
 WINDOWS, WINDOW_LEAST = 80, 50
 SLICES, POINTS_PER_SLICE, TICKS = 150, 6, 600
+ECDF_STEPS = 300
 INK = {
     "#010101": "var(--ink)",
     "#020202": "var(--rule)",
@@ -200,6 +201,31 @@ def clock_plot(run: RunFiles) -> str:
     return finish(figure, axes, run.end_ns, "Offsets of clocks over time")
 
 
+def staleness_plot(behind: Sequence[tuple[str, int]], ages_ns: Sequence[int]) -> str:
+    """Stale reads two ways: how many were so many versions behind, in classes, and which share was at most so much time behind (an ECDF)."""
+    if not ages_ns:
+        return ""
+    figure, (left, right) = canvas(2.6, columns=2)
+    names, counts = [name for name, _ in behind], [count for _, count in behind]
+    left.bar(range(len(names)), counts, color="#050505", width=0.7)
+    left.set_xticks(range(len(names)), names)
+    left.set_ylabel("stale reads")
+    left.set_xlabel("acknowledged versions behind (k)")
+    steps = ecdf(ages_ns)
+    right.step([steps[0][0], *(ms for ms, _ in steps)], [0.0, *(share for _, share in steps)], where="post", color="#050505", linewidth=1.4)  # fmt: skip
+    right.set_xscale("log")
+    right.xaxis.set_major_formatter("{x:g}")
+    right.set_ylim(0, 102)
+    right.set_ylabel("stale reads, %")
+    return written(figure, right, "at most so many ms behind (Δ)", f"How stale {len(ages_ns):,} reads were of those that were: by versions behind, and by time behind")  # fmt: skip
+
+
+def ecdf(ages_ns: Sequence[int]) -> list[tuple[float, float]]:
+    """(ms, % that are at most that), ascending, with no more steps than are seen; what took no time stands at a microsecond."""
+    places = sorted({round(step * (len(ages_ns) - 1) / ECDF_STEPS) for step in range(ECDF_STEPS + 1)})
+    return [(max(ages_ns[place] / 1e6, 0.001), 100 * (place + 1) / len(ages_ns)) for place in places]
+
+
 def freshness_plot(found: Freshness) -> str:
     """Share of stale reads by how long after the acknowledgement they began: measured with intervals, and the curve of PBS."""
     middles = [max(part.middle_ms, 0.01) for part in found.parts]
@@ -222,19 +248,20 @@ def freshness_plot(found: Freshness) -> str:
     return written(figure, axes, "ms from the acknowledgement of the write to the call of the read", "Freshness of reads by the time since the last write was acknowledged")  # fmt: skip
 
 
-def canvas(height: float) -> tuple[Any, Any]:
-    """An empty figure in our style, made without the global state of pyplot."""
+def canvas(height: float, columns: int = 1) -> tuple[Any, Any]:
+    """An empty figure in our style, made without the global state of pyplot; of several columns a list of axes."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
         figure = Figure(figsize=(9.6, height), layout="constrained")
         figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
-        axes.patch.set_alpha(0)
-        axes.grid(axis="y", linewidth=0.5)
-        axes.set_axisbelow(True)
-    return figure, axes
+        every = [figure.add_subplot(1, columns, place + 1) for place in range(columns)]
+        for axes in every:
+            axes.patch.set_alpha(0)
+            axes.grid(axis="y", linewidth=0.5)
+            axes.set_axisbelow(True)
+    return figure, every if columns > 1 else every[0]
 
 
 def shade(axes: Any, faults: Sequence[Mapping[str, Any]], end_ns: int) -> None:

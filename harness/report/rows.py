@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from checkers.stats import quantile
 from harness.report import words
 from harness.report.clocks import shifts_of
 from harness.report.drawing import in_units
 from harness.report.folder import RunFiles, shortened
 from harness.report.freshness import Freshness
-from harness.report.outages import outages
+from harness.report.outages import outages, silences
 from harness.report.survival import FATES, LOST, PARTLY
 
 KEYS_SHOWN: Final = 20
 LOST_SHOWN: Final = 20
 ERRORS_SHOWN: Final = 15
+SUBJECT: Final = ("name", "mode")  # what words.subject tells
+SHARES: Final = (0.1, 0.5, 0.9, 0.99, 1.0)
 
 
 def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
@@ -36,7 +39,34 @@ def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
     if run.results["outcome"] == "invalid":
         needed = [str(each["without"]) for each in run.attribution.get("variants", ()) if each["verdict"] == "needed"]  # fmt: skip
         yield "event required", words.join(needed) or ("none was found" if run.attribution else "not established")  # fmt: skip
-    yield "version", str((run.environment.get("versions") or {}).get("quorate", "–"))
+        if (hits := shown_again(run.attribution)) is not None:
+            yield "reproduces", f"{hits[0]} of {hits[1]} runs"
+    if settings := settings_of(run.environment.get("system")):
+        yield "settings", settings
+    yield "version", version_of(run.environment)
+
+
+def version_of(environment: Mapping[str, Any]) -> str:
+    """Of this program, with the commit it was at, if it is known."""
+    version, code = (
+        str((environment.get("versions") or {}).get("quorate", "–")),
+        environment.get("code") or {},
+    )
+    return f"{version}, commit {code['commit'][:12]}{', changed since (dirty)' if code.get('dirty') else ''}" if code.get("commit") else version  # fmt: skip
+
+
+def settings_of(system: Any) -> str:
+    """How the system was set, as far as one line tells: its simple settings, by name."""
+    told = system.items() if isinstance(system, Mapping) else ()
+    simple = [(name, value) for name, value in told if name not in SUBJECT and value not in ("", None) and not isinstance(value, list | Mapping)]  # fmt: skip
+    said = ((name, ("yes" if value else "no") if isinstance(value, bool) else words.flat(value)) for name, value in simple)  # fmt: skip
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said)
+
+
+def shown_again(attribution: Mapping[str, Any]) -> tuple[int, int] | None:
+    """How many of how many runs of the plan as it is showed the violation, if that was tried."""
+    whole = next((each for each in attribution.get("variants", ()) if not each["verdict"]), None)
+    return (whole["hits"], whole["runs"]) if whole else None
 
 
 def claim_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -106,6 +136,12 @@ def outage_rows(run: RunFiles) -> Iterable[tuple[str, ...]]:
         )
 
 
+def silence_rows(run: RunFiles) -> Iterable[tuple[str, ...]]:
+    """The longest times without any acknowledgement."""
+    for low, high, kinds in silences(run.bars, run.faults):
+        yield in_units(low, 2e9), in_units(high, 2e9), f"{words.number((high - low) / 1e6)} ms", words.join(kinds) or "no fault"  # fmt: skip
+
+
 def outcome_rows(results: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Counts and latency quantiles, one row for each function."""
     counts, latency = words.counts_by_f(results), results.get("latency_ms") or {}
@@ -147,15 +183,30 @@ def staleness_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "acknowledged while a fault was active", words.percent(available.get("under_faults"))
 
 
-def behind_rows(run: RunFiles) -> Iterable[tuple[str, str, str]]:
-    """How many reads were so many acknowledged versions behind, in classes that double; and their share of the stale ones."""
-    behind, low = run.behind, 1
+def behind_classes(behind: Sequence[int]) -> Iterable[tuple[str, int]]:
+    """How many were so many acknowledged versions behind, in classes that double; `behind` ascending."""
+    low = 1
     while behind and low <= behind[-1]:
         high = max(low, 2 * low - 2)  # 1, 2, 3 to 4, 5 to 8, 9 to 16 …
         count = bisect_right(behind, high) - bisect_right(behind, low - 1)
         if count:
-            yield str(low) if low == high else f"{low} to {high}", words.number(count), words.percent(count / len(behind))  # fmt: skip
+            yield str(low) if low == high else f"{low} to {high}", count
         low = high + 1
+
+
+def behind_rows(run: RunFiles) -> Iterable[tuple[str, str, str]]:
+    """The same of the stale reads of a run, with their share of all stale ones."""
+    for name, count in behind_classes(run.behind):
+        yield name, words.number(count), words.percent(count / len(run.behind))
+
+
+def age_rows(run: RunFiles) -> Iterable[tuple[str, str]]:
+    """Quantiles of the time by which stale reads were behind."""
+    for share in SHARES if run.ages_ns else ():
+        yield (
+            "all" if share == 1 else f"{100 * share:g} %",
+            f"{words.number(quantile(run.ages_ns, share) / 1e6)} ms",
+        )
 
 
 def shift_words(stats: Mapping[str, Any], name: str) -> str:

@@ -2,12 +2,13 @@
 //
 //     keys, buttons, wheel ──► view {from, to, selected}  ──► Painter draws   (timeline_draw.js)
 //     client, key, type …  ──► filtered() ──► view.rows   ──► status line, facts, table
+//     lanes by …           ─┘
 //
 // A canvas says nothing to a screen reader: what is selected is told in a status line, and a table lists what is in view.
 // The data is the element "timeline-data" (timeline_data.js). Nothing is loaded, nothing leaves the page.
 "use strict";
 
-const ROWS_MAX = 200, LISTED = 100;
+const ROWS_MAX = 200, LISTED = 100, FILTERS = ["client", "key", "f", "outcome", "text"];
 
 function startTimeline(t) {
   const el = (name) => document.getElementById(`tl-${name}`);
@@ -53,10 +54,13 @@ function startTimeline(t) {
     show(low - margin, high + margin);
   }
   function filter() {
-    const found = filtered(t, Object.fromEntries(["client", "key", "f", "outcome", "text"].map((name) => [name, el(name).value])));
+    const found = filtered(t, Object.fromEntries(["by", ...FILTERS].map((name) => [name, el(name).value])));
     const matching = found.reduce((sum, row) => sum + row.ops.length, 0), hidden = found.length - ROWS_MAX;
     view.rows = found.slice(0, ROWS_MAX);
-    el("count").textContent = `${matching.toLocaleString("en")} of ${t.count.toLocaleString("en")} operations match${hidden > 0 ? `; ${hidden} more clients are not drawn: choose one by its name` : ""}`;
+    t.row.fill(-1);
+    view.rows.forEach((row, number) => { for (const i of row.ops) t.row[i] = number; });
+    canvas.setAttribute("aria-label", `Operations by ${el("by").value} over time`);
+    el("count").textContent = `${matching.toLocaleString("en")} of ${t.count.toLocaleString("en")} operations match${hidden > 0 ? `; ${hidden} more rows are not drawn: choose a client or a key` : ""}`;
     resize();
   }
 
@@ -81,7 +85,7 @@ function startTimeline(t) {
   function tellLogs(i) { // what the nodes wrote around an operation; its own node stands out
     el("logs").hidden = i < 0 || !t.data.logs_total;
     if (el("logs").hidden) return;
-    const near = logsNear(t, i, LISTED), own = t.data.lanes[t.lane[i]].split(" → ")[1];
+    const near = logsNear(t, i, LISTED), own = i < 0 ? "" : t.nodes[t.lane[i]];
     const left = t.data.logs.length < t.data.logs_total ? ` The page keeps ${t.data.logs.length.toLocaleString("en")} of ${t.data.logs_total.toLocaleString("en")} lines, those nearest to the proof and to the ends of faults.` : "";
     const more = near.all > LISTED ? `${near.all} lines, the nearest ${LISTED} are shown.` : near.all === 1 ? "1 line." : `${near.all} lines.`;
     el("log-rows").closest(".scroll").hidden = !near.all;
@@ -116,14 +120,14 @@ function startTimeline(t) {
   // ---- what can be done, by key and by button -------------------------------------------------------------------------
 
   const first = () => select(inView(t, view.rows, view.from, view.to, 1).first[0] ?? -1);
-  function beside(step) { // the operation before or after of the same client
-    const row = view.selected < 0 ? -1 : painter.rowOf(view.selected);
+  function beside(step) { // the operation before or after in the same row
+    const row = view.selected < 0 ? -1 : t.row[view.selected];
     const list = row < 0 ? [] : view.rows[row].ops, at = list.indexOf(view.selected);
     if (at < 0) first();
     else select(list[Math.min(Math.max(at + step, 0), list.length - 1)]);
   }
-  function across(step) { // the operation of the client above or below that begins nearest
-    const row = view.selected < 0 ? -1 : painter.rowOf(view.selected);
+  function across(step) { // the operation in the row above or below that begins nearest
+    const row = view.selected < 0 ? -1 : t.row[view.selected];
     if (row < 0) return first();
     const list = view.rows[Math.min(Math.max(row + step, 0), view.rows.length - 1)].ops;
     const far = (i) => Math.abs(t.start[i] - t.start[view.selected]);
@@ -135,6 +139,12 @@ function startTimeline(t) {
     if (next === undefined) el("said").textContent = "There is no further operation that failed, timed out, was stale or was lost.";
     else select(next);
   }
+  function regroup() { // lanes by the next of client, node, key
+    const by = el("by"), choices = [...by.options].filter((option) => !option.disabled);
+    by.value = choices[(choices.findIndex((option) => option.value === by.value) + 1) % choices.length].value;
+    filter();
+    el("said").textContent = `Lanes by ${by.value}.`;
+  }
   function goTo(places) {
     if (!places.length) return;
     showAround(places);
@@ -143,9 +153,9 @@ function startTimeline(t) {
   const ACTS = {
     in: () => zoom(0.5), out: () => zoom(2), earlier: () => pan(-0.25), later: () => pan(0.25), whole: () => show(0, t.last),
     proof: () => goTo(t.proof), previous: () => trouble(-1), next: () => trouble(1), near: () => goTo(view.selected < 0 ? [] : [view.selected]),
-    left: () => beside(-1), right: () => beside(1), up: () => across(-1), down: () => across(1), first, none: () => select(-1),
+    left: () => beside(-1), right: () => beside(1), up: () => across(-1), down: () => across(1), first, none: () => select(-1), lanes: regroup,
   };
-  const KEYS = { "+": "in", "=": "in", "-": "out", ",": "earlier", ".": "later", 0: "whole", p: "proof", e: "next", E: "previous", Escape: "none", ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", Home: "first", Enter: "near" };
+  const KEYS = { "+": "in", "=": "in", "-": "out", ",": "earlier", ".": "later", 0: "whole", p: "proof", e: "next", E: "previous", l: "lanes", Escape: "none", ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", Home: "first", Enter: "near" };
   canvas.addEventListener("keydown", (event) => {
     const act = KEYS[event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -208,9 +218,10 @@ function startTimeline(t) {
   offer("client", t.data.lanes, t.data.lanes.map((_, n) => n));
   offer("key", keys, keys);
   offer("f", t.ops.functions, t.ops.functions);
-  for (const name of ["client", "key", "f", "outcome", "text"]) el(name).addEventListener("input", filter);
+  for (const name of ["by", ...FILTERS]) el(name).addEventListener("input", filter);
+  el("by").namedItem("tl-by-node").disabled = !t.nodes.some(Boolean);
   el("clear").onclick = () => {
-    for (const name of ["client", "key", "f", "outcome", "text"]) el(name).value = "";
+    for (const name of FILTERS) el(name).value = "";
     filter();
   };
   el("table").addEventListener("toggle", tell);

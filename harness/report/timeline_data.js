@@ -3,6 +3,7 @@
 //     place        0     1     2     3                   rank: how grave it is; the gravest of many that fall on one
 //     start       120   470   488   …    in microseconds         pixel gives it its colour
 //     end         930  2570   …          or when its client gave up, or the end of the run
+//     row           0     1     0           of those that are drawn now; -1: it is not
 //
 // harness/report/timeline.py writes what is read here. Nothing here knows of the page, but for the texts it will show.
 "use strict";
@@ -32,10 +33,16 @@ function readTimeline(data) {
   for (const i of lost) rank[i] = LOST;
   for (const i of proof) rank[i] = PROOF;
   const faults = data.faults.map((fault) => ({ ...fault, start: fault.start * us, end: fault.end * us }));
-  return { data, ops, count, unit: us, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, lost, proof, proven, errors: new Map(ops.error), keys: ops.keys.map(visible) };
+  const nodes = data.lanes.map((name) => name.split(" → ")[1] ?? ""); // of each lane of a client
+  return { data, ops, count, nodes, row: new Int32Array(count).fill(-1), unit: us, faults, last, least: Math.min(20 * us, last), start, end, index, lane, rank, place, stale, lost, proof, proven, errors: new Map(ops.error), keys: ops.keys.map(visible) };
 }
 
-// What a user's choice lets through, as lanes that are not empty, each a list of places in order of time.
+// What a user's choice lets through, in rows that are not empty, each a list of places in order of time. A client has one row; a node or a key
+// has as many as there are operations at a time, for in a row none may hide another.
+//
+//     n1   ▬▬▬▬▬   ▬▬▬ ▬▬▬▬▬▬       each operation in the first row that is free when it is called
+//            ▬▬▬▬▬▬▬  ▬▬
+//     n2   ▬▬▬  ▬▬▬▬▬▬
 function filtered(t, wanted) {
   const key = wanted.key === "" ? null : t.ops.keys.indexOf(wanted.key);
   const f = wanted.f === "" ? null : t.ops.functions.indexOf(wanted.f);
@@ -44,14 +51,34 @@ function filtered(t, wanted) {
     "": () => true, stale: (i) => t.stale.has(i), lost: (i) => t.lost.has(i), proof: (i) => t.proven.has(i),
     o: (i) => t.ops.outcome[i] === "o", f: (i) => t.ops.outcome[i] === "f", i: (i) => t.ops.outcome[i] === "i",
   }[wanted.outcome];
-  const lanes = t.data.lanes.map((name) => ({ name, ops: [], levels: new Map() })); // levels: timeline_levels.js
+  const by = wanted.by ?? "client", { of, order, name } = LANES[by](t), lanes = new Map(order.map((each) => [each, []]));
   for (let i = 0; i < t.count; i++) {
     if (wanted.client !== "" && t.lane[i] !== +wanted.client) continue;
     if ((key !== null && t.ops.key[i] !== key) || (f !== null && t.ops.f[i] !== f) || !lets(i)) continue;
     if (text && !`#${t.index[i]} ${words(t, i)} ${errorOf(t, i)}`.toLowerCase().includes(text)) continue;
-    lanes[t.lane[i]].ops.push(i);
+    lanes.get(of(i)).push(i);
   }
-  return lanes.filter((row) => row.ops.length);
+  const used = [...lanes].filter(([, ops]) => ops.length);
+  return by === "client" ? used.map(([each, ops]) => ({ name: name(each), ops, levels: new Map() })) : used.flatMap(([each, ops]) => stacked(t, name(each), ops)); // levels: timeline_levels.js
+}
+
+// The lane of an operation, the lanes from top to bottom, and their names. Keys of the proof stand first.
+const natural = (texts) => texts.map((text, n) => [text, n]).sort((a, b) => a[0].localeCompare(b[0], "en", { numeric: true })).map(([, n]) => n);
+const LANES = {
+  client: (t) => ({ of: (i) => t.lane[i], order: t.data.lanes.map((_, n) => n), name: (n) => t.data.lanes[n] }),
+  node: (t) => ({ of: (i) => t.nodes[t.lane[i]], order: [...new Set(t.nodes)].sort((a, b) => a.localeCompare(b, "en", { numeric: true })), name: (node) => node }),
+  key: (t) => ({ of: (i) => t.ops.key[i], order: [...new Set([...t.proof.map((i) => t.ops.key[i]), ...natural(t.ops.keys), -1])], name: (n) => (n < 0 ? "no key" : `key ${t.keys[n]}`) }),
+};
+
+function stacked(t, name, ops) {
+  const rows = [];
+  for (const i of ops) {
+    let row = rows.find((each) => each.until <= t.start[i]);
+    if (!row) rows.push(row = { name: rows.length ? "" : name, begins: !rows.length, ops: [], levels: new Map() });
+    row.ops.push(i);
+    row.until = t.end[i];
+  }
+  return rows;
 }
 
 // The first place in a lane whose start is not before this time.

@@ -60,8 +60,14 @@ class Painter {
     pen.fillStyle = this.ink.card; // what reaches over the left edge of the view
     pen.fillRect(0, this.top, GUTTER - 1, this.height);
     pen.fillStyle = this.ink.soft;
-    const every = Math.ceil(13 / this.rowHeight); // names do not run into each other
-    rows.forEach((row, number) => number % every || pen.fillText(row.name, 0, this.top + number * this.rowHeight + this.barHeight / 2, GUTTER - 8));
+    let named = -Infinity; // names do not run into each other
+    rows.forEach((row, number) => {
+      const y = this.top + number * this.rowHeight;
+      if (row.begins && number) pen.fillRect(GUTTER, y - 1.5, this.width - GUTTER, 0.5);
+      if (!row.name || y - named < 13) return;
+      pen.fillText(row.name, 0, y + this.barHeight / 2, GUTTER - 8);
+      named = y;
+    });
     if (!rows.length) pen.fillText("No operation matches the filter.", GUTTER + 8, this.top + 14);
     this.outlines(pen);
     this.here(this.overview.getContext("2d"));
@@ -190,13 +196,11 @@ class Painter {
     if (text) pen.fillText(text, left, y + high / 2 + 0.5);
   }
 
-  rowOf(i) { return this.view.rows.findIndex((row) => row.name === this.t.data.lanes[this.t.lane[i]]); }
-
   // The proof in one colour, with a pointer in the axis so that it is found at any zoom, and the selection in another.
   outlines(pen) {
     const { t, ink, view } = this;
     for (const i of [...t.proof, view.selected]) {
-      const number = i >= 0 ? this.rowOf(i) : -1;
+      const number = i >= 0 ? t.row[i] : -1;
       if (number < 0 || t.end[i] < view.from || t.start[i] > view.to) continue;
       const x = Math.max(this.xOf(t.start[i]), GUTTER), wide = Math.max(Math.min(this.xOf(t.end[i]), this.width) - x, 2);
       const y = this.top + number * this.rowHeight, chosen = i === view.selected;

@@ -188,6 +188,13 @@ def not_tested(results: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) 
     return [*lines, "a run can prove that a claim is broken; it cannot prove that it always holds"]
 
 
+def repeats(results: Mapping[str, Any]) -> str:
+    """What comes of running it again."""
+    if results.get("world") == "sim":
+        return "In the simulator this gives the same history, byte for byte."
+    return "On hosts the faults and the load are the same each time; the timing is not, so a violation may not show."
+
+
 def evidence_words(fault: Mapping[str, Any]) -> str:
     """The evidence of a fault as one line."""
     evidence = fault.get("evidence")

@@ -24,7 +24,7 @@ from harness.report.drawing import bands, lanes
 from harness.report.folder import Bar, pair, read_folder
 from harness.report.markdown import run_markdown
 from harness.report.plots import POINTS_PER_SLICE, SLICES, WINDOWS, latency_ms, latency_plot, quantiles, thin
-from harness.report.rows import behind_rows, error_rows, facts, staleness_rows
+from harness.report.rows import age_rows, behind_rows, error_rows, facts, staleness_rows
 
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&"
 
@@ -215,7 +215,10 @@ def test_stale_reads_are_counted_by_versions(tmp_path: Path) -> None:
     (folder / "history.jsonl").write_bytes(b"".join(map(encode_op, ops)))
     rows = list(behind_rows(read_folder(folder)))
     assert rows == [("1", "2", "25.0 %"), ("2", "1", "12.5 %"), ("3 to 4", "2", "25.0 %"), ("5 to 8", "2", "25.0 %"), ("9 to 16", "1", "12.5 %")]  # fmt: skip
-    assert "How many versions behind were stale reads?" in write_report(folder).read_text()
+    run = read_folder(folder)
+    assert [round(ns / 1e6) for ns in run.ages_ns] == [19, 19, 39, 59, 79, 99, 159, 179]
+    assert list(age_rows(run)) == [("10 %", "19.0 ms"), ("50 %", "59.0 ms"), ("90 %", "179.0 ms"), ("99 %", "179.0 ms"), ("all", "179.0 ms")]  # fmt: skip
+    assert "How stale were stale reads?" in write_report(folder).read_text()
 
 
 def test_what_is_not_there_is_said() -> None:

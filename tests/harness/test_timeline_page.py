@@ -165,6 +165,74 @@ def test_filters(page: Any, run: RunFiles) -> None:
     assert view(page)[2] == 0
 
 
+def drawn_rows(page: Any) -> list[dict[str, Any]]:
+    """What the painter was given, made anew: the name of each row and its operations, and whether two of a row overlap."""
+    return list(page.evaluate("""() => {
+        const t = readTimeline(JSON.parse(document.getElementById("timeline-data").textContent));
+        const wanted = Object.fromEntries(["by", ...FILTERS].map((name) => [name, document.getElementById("tl-" + name).value]));
+        return filtered(t, wanted).map((row) => ({
+            name: row.name,
+            numbers: row.ops.map((i) => t.index[i]),
+            overlap: row.ops.some((i, n) => n && t.start[i] < t.end[row.ops[n - 1]]),
+        }));
+    }"""))  # fmt: skip
+
+
+def test_lanes_are_of_clients_nodes_or_keys(page: Any, run: RunFiles) -> None:
+    assert len(drawn_rows(page)) == 10
+    by_node = dict[str, list[int]]()
+    for each in run.bars:
+        by_node.setdefault(each.node, []).append(each.index)
+    press(page, "l")
+    assert said(page) == "Lanes by node."
+    assert page.get_attribute("#tl-canvas", "aria-label") == "Operations by node over time"
+    rows = drawn_rows(page)
+    assert [row["name"] for row in rows if row["name"]] == ["n1", "n2", "n3", "n4", "n5"]
+    assert not any(row["overlap"] for row in rows)
+    found, name = dict[str, list[int]](), ""
+    for row in rows:
+        name = row["name"] or name
+        found.setdefault(name, []).extend(row["numbers"])
+    assert {node: sorted(numbers) for node, numbers in found.items()} == {node: sorted(numbers) for node, numbers in by_node.items()}  # fmt: skip
+    page.select_option("#tl-by", "key")
+    rows = drawn_rows(page)
+    assert [row["name"] for row in rows if row["name"]] == [
+        "key 3",
+        "key 0",
+        "key 1",
+        "key 2",
+        "key 4",
+    ]  # the proof's first
+    assert not any(row["overlap"] for row in rows)
+    assert sum(len(row["numbers"]) for row in rows) == matching(page) == len(run.bars)
+
+
+def test_lanes_of_keys_can_be_searched_and_walked_through(page: Any) -> None:
+    page.select_option("#tl-by", "key")
+    page.select_option("#tl-outcome", "proof")
+    assert matching(page) == 4
+    assert colours(page, "bad") > 100
+    press(page, "Home")
+    assert "operation #0: write 3 = 17" in said(page)
+    press(page, "ArrowRight")
+    assert "operation #2: write 3 = 18" in said(page)
+    press(page, "ArrowDown", "ArrowRight")  # what goes on beside it is in the row below
+    assert "operation #5: read 3 → 17" in said(page)
+    press(page, "l")
+    assert said(page) == "Lanes by client."
+    page.click("#tl-clear")
+    assert page.input_value("#tl-by") == "client"
+
+
+def test_the_proof_can_be_copied(page: Any, run: RunFiles) -> None:
+    page.click("#core summary:has-text('JSON')")
+    page.click("[data-copy=core-json]")
+    settled(page)
+    assert page.inner_text("#core details [role=status]") in ("Copied.", "Selected; copy it with Ctrl+C.")
+    taken = [json.loads(line) for line in page.evaluate("() => getSelection().toString()").splitlines()]
+    assert [op["index"] for op in taken] == [op["index"] for op in run.results["core"]["ops"]]
+
+
 def test_the_mouse_zooms_drags_and_selects(page: Any) -> None:
     press(page, "0")
     box = page.locator("#tl-canvas").bounding_box()
