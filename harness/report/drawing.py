@@ -19,6 +19,7 @@ from typing import Any
 
 from checkers.zones import Zone
 from harness.report.folder import Bar, shortened
+from harness.report.text import one_line
 
 WIDTH, LABEL, ROW, AXIS = 960, 150, 38, 30
 BESIDE_MAX = 56  # characters beside a bar: they are room enough though all be wide
@@ -145,7 +146,7 @@ def zone_rows(zones: Sequence[Zone], top: float, low: float, high: float, scale:
 
 def held(zone: Zone) -> str:
     """The value of a zone, or its chain of values."""
-    return ", then ".join("nothing" if value is None else shortened(value) for value in zone.values)
+    return ", then ".join("nothing" if value is None else one_line(shortened(value)) for value in zone.values)
 
 
 def when(ns: float, span_ns: float) -> str:
