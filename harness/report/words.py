@@ -140,6 +140,9 @@ def finding(plan: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         ]
         core = results.get("core") or {}
         proof = core.get("sentence") or results.get("reason") or "see the claims below"
+        if core.get("edges"):  # its sentence has a clause for each edge; it stands with the proof
+            count = sum(op["type"] == "invoke" for op in core["ops"])
+            proof = f"{core['anomaly']}: by what was read, operations would have to come before themselves, as {plural(count, 'operation')} prove"
         return f"{who} broke its claim to be {join(broken) or 'correct'}: {strip(proof)}."
     if results["outcome"] == "valid":
         faults = f" and {plural(bit, 'fault')} that bit" if bit else ", with no faults"

@@ -20,6 +20,7 @@ from harness.report.circle import NODES_MAX, Node, circle, ring
 from harness.report.drawing import rows_of
 from harness.report.folder import Bar, pair
 from harness.report.proof import why
+from harness.report.words import finding
 from harness.results import core_of, judge_claims, worst
 
 STALE = "A: |--w 1--|                  |--r 1--|\nB:             |--w 2--|\nC:                                         |--r 2--|\n"
@@ -73,6 +74,14 @@ def test_two_paths_are_closed_to_a_circle() -> None:
     assert parts["circle"].count(">session order<") == 3
     assert parts["circle"].count(">reads-from<") == 2
     assert parts["steps"][-1].endswith("returned what #2 write x = 2 had replaced, so it must come before it; that closes the circle.")  # fmt: skip
+
+
+def test_a_circle_is_told_in_one_short_sentence_at_the_top() -> None:
+    history = parse_drawing(CAUSAL)
+    claims = judge_claims(history, ["causal"])[1]
+    core, verdicts = core_of(history, claims["causal"]), {name: result.as_json() for name, result in claims.items()}  # fmt: skip
+    told = finding({"system": {"name": "kvstore"}}, {"outcome": "invalid", "claims": verdicts, "core": core})
+    assert told == "kvstore broke its claim to be causal: write-co-read: by what was read, operations would have to come before themselves, as 5 operations prove."  # fmt: skip
 
 
 def test_the_value_before_any_write_closes_a_circle() -> None:
