@@ -32,7 +32,7 @@ def a_run(folder: Path) -> None:
     results = json.loads((folder / "results.json").read_text())
     results["core"]["drawing"] += f" {'- ' * 200}"  # wider than the page
     edges = [{"before": before, "after": after, "name": "session order", "because": [3]} for before, after in ((0, 2), (2, 0))]  # fmt: skip
-    (folder / "results.json").write_text(json.dumps({**results, "core": {**results["core"], "edges": edges, "dead_ends": ["so", "and so"]}}))  # fmt: skip
+    (folder / "results.json").write_text(json.dumps({**results, "core": {**results["core"], "anomaly": "a-circle", "edges": edges, "dead_ends": ["so", "and so"]}}))  # fmt: skip
     write_report(folder)
 
 
