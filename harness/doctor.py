@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness.paper import browser
 from harness.provision import docker, qemu, vagrant
 from harness.provision.local import SYSTEM_PATH
 from harness.provision.netns import TOOLS
@@ -49,7 +50,15 @@ def diagnose(
     clusters: Sequence[Cluster] | None = None,
 ) -> list[Finding]:
     """Look at everything. Changes nothing that lasts."""
-    findings = [_python(), _core(), *_tools(path), *_other_kinds(path), _faketime(files), _redis(path)]
+    findings = [
+        _python(),
+        _core(),
+        *_tools(path),
+        *_other_kinds(path),
+        _faketime(files),
+        _redis(path),
+        _browser(path),
+    ]
     root = _root(os.geteuid() if user is None else user)
     findings.append(root)
     if root.ok:
@@ -106,6 +115,15 @@ def _redis(path: str) -> Finding:
     return Finding(
         "redis-cli, for trying the store by hand", found is not None, detail, MEND_TOOLS, needed=False
     )
+
+
+def _browser(path: str) -> Finding:
+    found = browser(path)
+    detail = (
+        found
+        or "not found: `quorate report --format pdf` cannot print; any browser prints report.html by hand"
+    )
+    return Finding("Chromium, to print reports to PDF", found is not None, detail, "scripts/system-packages browser", needed=False)  # fmt: skip
 
 
 TRIALS: Final = {

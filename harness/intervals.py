@@ -3,15 +3,18 @@
     k of n runs broke a claim          Wilson's score interval of the rate; for k = 0 the exact upper bound, about 3/n ("rule of three")
     stale reads of all reads, by run   ratio estimate with the variance *between runs*: the reads of a run are no independent draws
     quantile of few numbers            nearest rank
+    quantile of many numbers           order statistics: how many of n draws lie below it is binomial
+    change from one number to another  MOVER: the distances from each to the ends of its interval, added as squares
 
-References: Wilson 1927; Hanley & Lippman-Hand, JAMA 1983; Cochran, Sampling Techniques, 3rd ed., ch. 6.
+References: Wilson 1927; Hanley & Lippman-Hand, JAMA 1983; Cochran, Sampling Techniques, 3rd ed., ch. 6; Newcombe, Stat. Med. 1998 (method 10) and Zou &
+Donner, Stat. Med. 2008 for changes; Hahn & Meeker, Statistical Intervals, 1991, ch. 5 for quantiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, lgamma, sqrt
-from typing import Final
+from math import ceil, exp, floor, lgamma, sqrt
+from typing import Final, NamedTuple
 
 Z95: Final = 1.959963984540054
 T95: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -66,6 +69,35 @@ def ratio(parts: Sequence[tuple[int, int]]) -> tuple[float, float, float] | None
     error = sqrt(squares * len(used) / (len(used) - 1)) / total
     half = student(len(used) - 1) * error
     return share, max(0.0, share - half), min(1.0, share + half)
+
+
+class Estimate(NamedTuple):
+    """A number, and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share_of(hits: int, trials: int) -> Estimate:
+    """A share as if each trial were an independent draw. `trials` is not 0."""
+    return Estimate(hits / trials, *wilson(hits, trials))
+
+
+def quantile_of(ordered: Sequence[float], share: float) -> Estimate:
+    """The nearest-rank quantile of an ordered, non-empty sequence, as if each were an independent draw."""
+    trials = len(ordered)
+    half = Z95 * sqrt(trials * share * (1 - share))
+    low, high = max(0, floor(trials * share - half) - 1), min(trials - 1, ceil(trials * share + half))
+    return Estimate(ordered[max(0, ceil(trials * share) - 1)], ordered[low], ordered[high])
+
+
+def change(old: Estimate, new: Estimate) -> Estimate:
+    """How much more the new one is, if the two are independent."""
+    by = new.value - old.value
+    less = sqrt((new.value - new.low) ** 2 + (old.high - old.value) ** 2)
+    more = sqrt((new.high - new.value) ** 2 + (old.value - old.low) ** 2)
+    return Estimate(by, by - less, by + more)
 
 
 def middle(values: Sequence[float]) -> float | None:

@@ -55,6 +55,7 @@ EDGE = (
     "harness/doctor",
     "harness/hosted.py",
     "harness/interpreter.py",
+    "harness/paper.py",
     "harness/plan",
     "harness/pool.py",
     "harness/provision/",

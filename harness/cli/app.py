@@ -213,18 +213,18 @@ def report(
         Path | None, typer.Argument(help="Another, to be compared with the first.", metavar="OTHER")
     ] = None,
     form: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
-            help="html writes the page and prints its path; md and json print the report.",
+            help="html and pdf write a page and print its path; md and json print the report. By default html, and of two runs md. A pdf needs Chromium.",
             metavar="FORM",
         ),
-    ] = "html",
+    ] = None,
     json: Json = False,
 ) -> int:
     """Write the report of a run again, or print it as Markdown or JSON; with two runs, say what is new, gone and different.
 
-    Of two runs the exit status is 1 if a guarantee is newly broken in the second.
+    A page of two runs is comparison.html in the folder of the second. The exit status is 1 then if a guarantee is newly broken in the second.
 
     Examples:
 
@@ -234,7 +234,7 @@ def report(
     """
     from harness.cli.report import report_run
 
-    return report_run(run, other, "json" if json and other is not None else form, json=json)
+    return report_run(run, other, form, json=json)
 
 
 @app.command()
@@ -354,7 +354,7 @@ def hosts_heal(
 ) -> int:
     """Remove every fault of ours from hosts: dropped packets, a stopped process, a shifted clock. Says what it found.
 
-    A harness that died leaves none for long: each host heals itself when its lease ends ([hosts] lease_s, 20 s).
+    A harness that died leaves none for long: each host heals itself when its lease ends (\\[hosts] lease_s, 20 s).
     """
     from harness.cli.hosts import heal
 

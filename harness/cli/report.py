@@ -1,26 +1,31 @@
-"""`quorate report`: the page of a run, the same as Markdown or JSON, and two runs side by side."""
+"""`quorate report`: the page of a run, the same as PDF, Markdown or JSON, and two runs side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness import runs
 from harness.cli.console import emit
+from harness.paper import print_page
 from harness.plan import PlanError
 from harness.report import write_report
+from harness.report.comparison import versus_html
 from harness.report.folder import read_folder
-from harness.report.markdown import compared, comparison_markdown, run_markdown
+from harness.report.markdown import run_markdown
+from harness.report.versus import compared, comparison_markdown
 
-FORMS = ("html", "md", "json")
+FORMS = ("html", "md", "json", "pdf")
 
 
-def report_run(run: Path, other: Path | None, form: str, *, json: bool) -> int:
+def report_run(run: Path, other: Path | None, form: str | None, *, json: bool) -> int:
     """Write or print; the exit status is 0, or of two runs 1 if a guarantee is newly broken."""
-    if form not in FORMS:
+    if form is not None and form not in FORMS:
         raise PlanError(f"there is no form {form!r}; use one of {', '.join(FORMS)}")
     if other is not None:
         found = compared(read_folder(runs.find(run)), read_folder(runs.find(other)))
-        emit(found) if form == "json" else print(comparison_markdown(found), end="")
+        show_two(found, runs.find(other), form or ("json" if json else "md"), json=json)
         return int(any(each["became"] == "newly broken" for each in found["guarantees"]))
     if form == "md":
         print(run_markdown(read_folder(run)), end="")
@@ -28,5 +33,22 @@ def report_run(run: Path, other: Path | None, form: str, *, json: bool) -> int:
         emit(read_folder(run).results)
     else:
         path = write_report(run)
-        emit({"report": str(path)}) if json else print(path)
+        tell(print_page(path, path.with_suffix(".pdf")) if form == "pdf" else path, json=json)
     return 0
+
+
+def show_two(found: Mapping[str, Any], folder: Path, form: str, *, json: bool) -> None:
+    """Two runs; a page of them goes into the folder of the second."""
+    if form == "md":
+        print(comparison_markdown(found), end="")
+    elif form == "json":
+        emit(found)
+    else:
+        path = folder / "comparison.html"
+        runs.write_text(path, versus_html(found))
+        tell(print_page(path, path.with_suffix(".pdf")) if form == "pdf" else path, json=json)
+
+
+def tell(path: Path, *, json: bool) -> None:
+    """What was written."""
+    emit({"report": str(path)}) if json else print(path)

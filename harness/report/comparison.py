@@ -1,4 +1,4 @@
-"""One page for several configurations side by side: the table, and the proof of each violation."""
+"""One page for several configurations side by side: the table, and the proof of each violation. And one for two runs (`versus`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.report import words
+from harness.report import versus, words
 from harness.report.drawing import lanes
 from harness.report.folder import Bar
 from harness.report.page import embedded, render
@@ -64,3 +64,19 @@ def staleness_words(row: Mapping[str, Any]) -> str:
         return "–"
     versions = words.plural(row.get("worst_staleness_versions") or 0, "version")
     return f"{words.number(row['worst_staleness_ms'])} ms, {versions}"
+
+
+def versus_html(found: Mapping[str, Any]) -> str:
+    """`compared` of two runs as a page."""
+    parts = {
+        "title": versus.title(found),
+        "runs": found["runs"],
+        "changes": found["plan_changes"],
+        "note": versus.NOTE,
+        "news": versus.news(found),
+    }
+    tables = [
+        ("What was claimed, and what was seen", versus.GUARANTEES, versus.guarantee_rows(found)),
+        ("Numbers", versus.NUMBERS, versus.number_rows(found)),
+    ]
+    return render("versus.html.j2", {**parts, "tables": tables, "data": embedded(dict(found))})

@@ -22,8 +22,8 @@ from harness import runs
 from harness.plan import PlanError, claim_parts
 from harness.report import words
 from harness.report.folder import RunFiles, read_folder, shortened
-from harness.report.markdown import compared, measured
 from harness.report.text import one_line
+from harness.report.versus import compared, measured
 
 FILES: Final = ("plan.toml", "claims.toml", "history.jsonl", "faults.jsonl", "results.json", "environment.json", "ring.json", "tape.jsonl")  # fmt: skip
 BAD: Final = re.compile(r"\b(error|fatal|panic(?:ked)?|exception|traceback|critical|assert(?:ion)?|corrupt(?:ed)?|segfault|out of memory)\b", re.IGNORECASE)  # fmt: skip
@@ -65,7 +65,7 @@ def since(run: RunFiles) -> dict[str, Any] | None:
     if earlier is None:
         return None
     try:
-        found = compared(read_folder(earlier), run)
+        found = compared(read_folder(earlier), run, histories=False)
     except PlanError:
         return None
     moved = [each for each in found["guarantees"] if each["became"] != "same"]

@@ -1,15 +1,14 @@
-"""A run as Markdown, to paste into a ticket or a design document; and two runs side by side: what is new, what is gone, what costs more.
+"""A run as Markdown, to paste into a ticket or a design document.
 
 The same sentences as on the page (`words`); values of the system under test are put into code spans, in which they mean nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from harness.intervals import wilson
 from harness.report import clocks, placement, words
 from harness.report.folder import RunFiles
 from harness.report.freshness import freshness
@@ -145,79 +144,3 @@ def table(header: Sequence[str], rows: Any) -> Iterator[str]:
         yield "|" + "---|" * len(header)
         yield from (f"| {row} |" for row in made)
         yield ""
-
-
-def compared(before: RunFiles, after: RunFiles) -> dict[str, Any]:
-    """Of two runs: each guarantee's verdicts and what became of it, and the numbers with their change."""
-    levels = [{**run.results.get("levels", {}), **run.results.get("claims", {})} for run in (before, after)]
-    names = list(dict.fromkeys((*levels[0], *levels[1])))
-    verdicts = {name: tuple(level.get(name, {}).get("verdict", "not judged") for level in levels) for name in names}  # fmt: skip
-    return {
-        "runs": [{"name": run.results["name"], "seed": run.results["seed"], "world": run.results.get("world"), "folder": str(run.folder)} for run in (before, after)],
-        "plan_changes": list(_plan_changes(before.plan, after.plan)),
-        "guarantees": [{"name": name, "before": old, "after": new, "became": became(old, new)} for name, (old, new) in verdicts.items()],
-        "numbers": [{"name": name, "before": old, "after": new, "certain": certain} for name, old, new, certain in _measures(before.results, after.results)],
-    }  # fmt: skip
-
-
-def became(old: str, new: str) -> str:
-    """What became of a violation."""
-    if old == new:
-        return "still broken" if new == "invalid" else "same"
-    return "newly broken" if new == "invalid" else "mended" if (old, new) == ("invalid", "valid") else "changed"  # fmt: skip
-
-
-def _plan_changes(old: Mapping[str, Any], new: Mapping[str, Any], at: str = "") -> Iterator[str]:
-    for key in dict.fromkeys((*old, *new)):
-        one, other = old.get(key), new.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from _plan_changes(one, other, f"{at}{key}.")
-        elif one != other:
-            yield f"{at}{key}: {one!r} became {other!r}"
-
-
-def _measures(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any, bool]]:
-    """(name, before, after, is the difference more than chance); shares have intervals, latencies of one run have none."""
-    stale = [words.stats_of(results.get("staleness")) for results in (old, new)]
-    if all(each.get("reads") for each in stale):
-        parts = [(int(each.get("stale_reads") or 0), int(each["reads"])) for each in stale]
-        yield "stale reads", share(parts[0]), share(parts[1]), apart(parts[0], parts[1])
-    counts = [words.counts_by_f(results) for results in (old, new)]
-    done = [(sum(row["ok"] for row in each.values()), sum(sum(row.values()) for row in each.values())) for each in counts]  # fmt: skip
-    if all(total for _, total in done):
-        yield "operations that succeeded", share(done[0]), share(done[1]), apart(done[0], done[1])
-    latency = [results.get("latency_ms") or {} for results in (old, new)]
-    for f in sorted(latency[0].keys() & latency[1].keys()):
-        for quantile in ("p50", "p99"):
-            yield f"{f} {quantile} ms", latency[0][f][quantile], latency[1][f][quantile], False
-
-
-def share(part: tuple[int, int]) -> float:
-    """How many of how many, as a share."""
-    return part[0] / part[1]
-
-
-def apart(old: tuple[int, int], new: tuple[int, int]) -> bool:
-    """Do the 95 % intervals of the two shares not overlap?"""
-    low, high = wilson(*old)
-    other_low, other_high = wilson(*new)
-    return high < other_low or other_high < low
-
-
-def comparison_markdown(found: Mapping[str, Any]) -> str:
-    """`compared` for a person."""
-    before, after = (f"{run['name']}, seed {run['seed']}, {run['world']}" for run in found["runs"])
-    lines = [f"# {cell(before)} against {cell(after)}", ""]
-    lines += [f"- {cell(line)}" for line in found["plan_changes"]] or ["The plans are the same."]
-    lines += ["", *table(("guarantee", "before", "after", ""), ((each["name"], each["before"], each["after"], each["became"]) for each in found["guarantees"]))]  # fmt: skip
-    lines += table(
-        ("number", "before", "after", ""),
-        ((each["name"], measured(each["name"], each["before"]), measured(each["name"], each["after"]), "differs" if each["certain"] else "") for each in found["numbers"]),
-    )  # fmt: skip
-    lines += ["*Differs*: the 95 % intervals of the two shares lie apart. Latencies of single runs have no interval.", ""]  # fmt: skip
-    return "\n".join(lines)
-
-
-def measured(name: str, value: Any) -> str:
-    """A number of `compared` for a person."""
-    return words.number(float(value), 2) if name.endswith("ms") else words.percent(value)

@@ -1,4 +1,4 @@
-"""The report as text, and two runs side by side. What the system under test put into its values must stay text."""
+"""The report as text. What the system under test put into its values must stay text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from checkers.levels import LEVELS
 from harness.cli import status_of
 from harness.report.folder import read_folder
-from harness.report.markdown import apart, became, cell, compared, fenced, run_markdown
+from harness.report.markdown import cell, fenced, run_markdown
 from harness.report.words import PROMISES
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -72,33 +72,6 @@ def test_a_fence_is_longer_than_any_in_it() -> None:
     assert fenced("````\nx")[0] == "`````text"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "what"),
-    [("valid", "invalid", "newly broken"), ("unknown", "invalid", "newly broken"), ("invalid", "valid", "mended"), ("invalid", "unknown", "changed"), ("invalid", "invalid", "still broken"), ("valid", "valid", "same")],
-)  # fmt: skip
-def test_what_became_of_a_guarantee(old: str, new: str, what: str) -> None:
-    assert became(old, new) == what
-
-
-def test_shares_differ_where_their_intervals_lie_apart() -> None:
-    assert apart((0, 1000), (20, 1000))
-    assert not apart((0, 10), (1, 10))
-    assert apart((500, 1000), (600, 1000))
-
-
-def test_two_runs_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good, bad = valid_run(tmp_path), invalid_run(tmp_path)
-    found = compared(read_folder(good), read_folder(bad))
-    states = {each["name"]: each["became"] for each in found["guarantees"]}
-    assert states["linearizable"] == "newly broken"
-    assert status_of(["report", str(good), str(bad)]) == 1
-    assert "newly broken" in capsys.readouterr().out
-    assert status_of(["report", str(bad), str(good), "--json"]) == 0
-    back = json.loads(capsys.readouterr().out)
-    assert {each["name"]: each["became"] for each in back["guarantees"]}["linearizable"] == "mended"
-    assert compared(read_folder(good), read_folder(good))["plan_changes"] == []
-
-
 def test_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(invalid_run(tmp_path))
     assert status_of(["report", folder, "--format", "json"]) == 0
@@ -106,4 +79,6 @@ def test_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["report", folder, "--format", "md"]) == 0
     assert capsys.readouterr().out.startswith("# INVALID")
     assert status_of(["report", folder, "--format", "doc"]) == 254
-    assert "there is no form 'doc'; use one of html, md, json" in " ".join(capsys.readouterr().err.split())
+    assert "there is no form 'doc'; use one of html, md, json, pdf" in " ".join(
+        capsys.readouterr().err.split()
+    )
