@@ -32,7 +32,7 @@ from checkers.history import History
 from checkers.integrity import check_integrity
 from checkers.linearizable import check_object
 from checkers.regular import check_regular, check_safe
-from checkers.sequential import check_sequential
+from checkers.sequential import check_sequential, implied_sequential
 from checkers.sessions import CHECKS
 from checkers.shrink import Clock
 from checkers.verdict import Result, Verdict
@@ -81,10 +81,9 @@ def judge(history: History, claims: Iterable[str] = (), *, clock: Clock | None =
     for claim in claims:
         if claim not in LEVELS:
             raise ValueError(f"the claim {claim!r} is unknown; use one of {', '.join(LEVELS)}")
-    timed: dict[str, Callable[[History], Result]] = {
-        "linearizable": partial(check_object, model="register", clock=clock)
-    }
-    results = {level: check(history) for level, check in {**LEVELS, **timed}.items()}
+    atomic = check_object(history, model="register", clock=clock)
+    known = {"linearizable": atomic, "sequential": implied_sequential(history, atomic)}
+    results = {level: known.get(level) or check(history) for level, check in LEVELS.items()}
     verdicts = {level: result.verdict for level, result in results.items()}
     return Judgement(
         results, {claim: results[claim] for claim in claims}, maximal(verdicts), minimal(verdicts)

@@ -58,6 +58,27 @@ def check_sequential(
     )
 
 
+def implied_sequential(history: History, atomic: Result) -> Result | None:
+    """VALID, without a search, if the history is linearizable: points in time make one order of the orders of all keys. Else None.
+
+    None as well if an operation is none of a register's; if a compare-and-set failed, which says more than the witness has; and where a
+    process begins an operation at the very instant at which its last one ended, if just that decides.
+    """
+    witness = atomic.certificate
+    if atomic.verdict is not Verdict.VALID or witness is None:
+        return None
+    packed = history.columns.interleaved(array("I", witness.ops).tobytes())
+    if packed is None:
+        return None
+    order = array("I")
+    order.frombytes(packed)
+    reason = (
+        f"{len(order)} operations have one order that respects real time, and so keeps each process's own"
+    )
+    stats = {"ops": len(order), "path": "linearizable"}
+    return Result("sequential", Verdict.VALID, reason, certificate=Certificate("witness", order), stats=stats)
+
+
 def _result(history: History, said: dict[str, Any]) -> Result:
     names = ("observations", "sessions", "states")
     stats = {"ops": said["size"], **{name: said[name] for name in names}, "path": "search"}

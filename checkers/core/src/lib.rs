@@ -10,6 +10,7 @@ mod exact;
 mod fuzz;
 mod gamma;
 mod guarantees;
+mod interleave;
 mod intern;
 mod jsonl;
 mod judge;
@@ -297,6 +298,16 @@ impl PyColumns {
     ) -> PyResult<sequential::said::Said> {
         let budget = judge::Budget::new(deadline_ms, memory_bytes, states_max, 0, false);
         sequential::said::judge(py, &self.0, budget)
+    }
+
+    /// One order of all calls (u32) out of an order for each key; None if it breaks a process's own.
+    fn interleaved<'py>(&self, py: Python<'py>, witness: &[u8]) -> Option<Bound<'py, PyBytes>> {
+        let parts = witness.chunks_exact(4);
+        let calls: Vec<u32> = parts
+            .map(|part| u32::from_ne_bytes([part[0], part[1], part[2], part[3]]))
+            .collect();
+        let order = py.detach(|| interleave::interleave(&self.0, &calls))?;
+        Some(bytes(py, &order, u32::to_ne_bytes))
     }
 
     /// Per key: id, whether it could be measured, Delta and Gamma in ns (None: no shift is enough), scores of values (i64), values.
