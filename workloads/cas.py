@@ -147,10 +147,8 @@ class CounterClient(KeyClient):
         """See the head of this file."""
         if op.f == "read":
             return int(await self._store.get(key) or 0)
-        rid = b"%d-%d" % (
-            op.index,
-            op.time_ns,
-        )  # not of the client: it connects anew, and begins to count again
+        # A key remembers 64 clients, each by its last request; the number is of the run, for a client that connects anew would begin to count again.
+        rid = f"{op.process}:{op.index}".encode()
         share_ms = b"%d" % max(1000 * self._timeout_s / (TRIES + 1), 1)
         command = (b"KV.INCR", key, b"%d" % op.value, b"RID", rid, b"TIMEOUT", share_ms)
         doubt: StoreError | None = None

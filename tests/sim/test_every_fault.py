@@ -68,6 +68,17 @@ def test_a_client_that_connects_anew_uses_no_request_id_again() -> None:
     assert run.faults[0]["bit"]
 
 
+@pytest.mark.parametrize("seed", [5, 7])
+def test_many_adds_between_two_tries_of_one_are_all_counted_once(seed: int) -> None:
+    """On a network this fast a key saw more than 64 request ids between two tries: with one of its own for each add, the first was forgotten."""
+    fast = {"latency": "constant", "latency_ms": 0.205, "loss": 0.05, "duplicate": 0.0, "reorder": 0.1}
+    base = load_plan(EXAMPLES / "counter.toml")
+    one = replace(base, nodes=3, concurrency=3, rate=0.0, time_limit_s=1.0, op_timeout_ms=400.0, faults=(), sim=fast)  # fmt: skip
+    run = simulate_run(replace(one, options={"keys": 1, "ops_per_key": 10000}), seed)
+    assert run.results["claims"]["counter-exact"]["verdict"] == "valid"
+    assert run.results["stats"]["stats"]["by_f"]["add"]["ok"] > 300
+
+
 @pytest.mark.slow
 def test_a_replacement_ends_though_its_last_word_on_a_key_is_outbid_and_a_replica_dead() -> None:
     """Streams waited a minute for the dead one (seed 2), so that the replacement was still on its way when its own disk was lost."""
