@@ -13,7 +13,7 @@ Reference: Klees et al., "Evaluating fuzz testing", 2018 (many trials; time to a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
@@ -75,20 +75,27 @@ def sweeps(
     runs: int,
     cpu_s_max: float,
     jobs: int,
+    wanted: Callable[[Name], bool] = lambda name: True,
 ) -> Generator[tuple[Name, Sweep], None, None]:
-    """Every (plan, twin) under every strategy, once from the first seed, then all of them once more from the next, …"""
+    """Every (plan, twin) under every strategy, once from the first seed, then all of them once more from the next, …; those that are wanted."""
     tasks = (
         ((plan.name, strategy, repeat), (_from(plan, repeat), _from(twin, repeat), strategy, runs, cpu_s_max))
         for repeat in range(repeats)
         for plan, twin in pairs
         for strategy in strategies
+        if wanted((plan.name, strategy, repeat))
     )
     with closing(in_order(sweep, tasks, jobs)) as made:
         yield from made
 
 
 def _from(plan: Plan, repeat: int) -> str:
-    return dump_plan(replace(plan, seed=plan.seed + repeat * APART))
+    return dump_plan(replace(plan, seed=first_seed(plan, repeat)))
+
+
+def first_seed(plan: Plan, repeat: int) -> int:
+    """The seed that a sweep of the plan begins with."""
+    return plan.seed + repeat * APART
 
 
 def cell(made: Iterable[Sweep]) -> str:

@@ -157,14 +157,17 @@ def test_sweeps_are_the_same_whatever_the_number_of_processes() -> None:
 
     pairs = [(plan, without_bug(plan)) for plan in plans]
 
-    def counts(jobs: int) -> list[tuple[object, int]]:
-        made = sweeps(pairs, ["seeds"], repeats=2, runs=20, cpu_s_max=1e9, jobs=jobs)
+    def counts(jobs: int, first: int = 0) -> list[tuple[object, int]]:
+        made = sweeps(
+            pairs, ["seeds"], repeats=2, runs=20, cpu_s_max=1e9, jobs=jobs, wanted=lambda name: name[2] >= first
+        )  # fmt: skip
         return [(name, each.runs) for name, each in made]
 
     one = counts(1)
     assert [name for name, _ in one][:2] == [(plan.name, "seeds", 0) for plan in plans]
     assert len(one) == 4
     assert counts(2) == one
+    assert counts(1, first=1) == one[2:], "gone on with"
 
 
 @pytest.mark.parametrize(
