@@ -24,7 +24,7 @@ Written by `benchmarks/seeded_bugs.py --page`; not by hand.
 
 Each mistake of `kvstore.bugs` that has a plan in `examples/bugs`, under each strategy of `search.md`: simulated runs and processor time until the checker that is
 meant to convict it does, and the same run without the mistake is clean. A cell is the median and the 90th percentile of its sweeps, by the estimator
-of Kaplan and Meier; `>` where the sweeps ended before so many had found. The first seeds of two sweeps of a cell lie 100,000 apart.
+of Kaplan and Meier; `>` where the sweeps ended before so many had found; a dash where the strategy cannot be used on the plan. The first seeds of two sweeps of a cell lie 100,000 apart.
 """
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "quorate", "font.family": "sans-serif", "font.size": 8.5,
@@ -50,7 +50,8 @@ class Page:
 
     def made(self) -> Iterator[str]:
         """How many sweeps there are, how long they were, and of which code."""
-        of_cell = [len(one) for each in self.strategies for one in cells(self.kept, self.bugs, each).values()]
+        columns = [cells(self.kept, self.bugs, each) for each in self.strategies]
+        of_cell = [len(one) for column in columns for one in column.values() if one]
         limits = sorted({(each.limits.cpu_s, each.limits.runs) for each in self.kept.values()})
         ends = ", or ".join(f"{cpu_s:g} s of processor time or {runs} runs" for cpu_s, runs in limits)
         versions = ", ".join(f"`{each}`" for each in sorted({each.version for each in self.kept.values()}))

@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.plan import Plan, dump_plan, parse_plan
+from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import in_order
 from harness.search.explore import Record, run_one
 from harness.search.steering import steering
@@ -77,13 +77,13 @@ def sweeps(
     jobs: int,
     wanted: Callable[[Name], bool] = lambda name: True,
 ) -> Generator[tuple[Name, Sweep], None, None]:
-    """Every (plan, twin) under every strategy, once from the first seed, then all of them once more from the next, …; those that are wanted."""
+    """Every (plan, twin) under every strategy, once from the first seed, then all of them once more from the next, …; those that are wanted and can be made."""
     tasks = (
         ((plan.name, strategy, repeat), (_from(plan, repeat), _from(twin, repeat), strategy, runs, cpu_s_max))
         for repeat in range(repeats)
         for plan, twin in pairs
         for strategy in strategies
-        if wanted((plan.name, strategy, repeat))
+        if fits(plan, strategy) and wanted((plan.name, strategy, repeat))
     )
     with closing(in_order(sweep, tasks, jobs)) as made:
         yield from made
@@ -91,6 +91,15 @@ def sweeps(
 
 def _from(plan: Plan, repeat: int) -> str:
     return dump_plan(replace(plan, seed=first_seed(plan, repeat)))
+
+
+def fits(plan: Plan, strategy: str) -> bool:
+    """Whether the strategy can be used on the plan: one that aims faults needs faults that it can aim."""
+    try:
+        steering(strategy, plan).plan(0)
+    except PlanError:
+        return False
+    return True
 
 
 def first_seed(plan: Plan, repeat: int) -> int:

@@ -48,10 +48,13 @@ def cells(kept: Mapping[Name, Kept], bugs: Collection[str], strategy: str) -> di
     return found
 
 
-def shown(times: Sequence[Time], share: Fraction, digits: int) -> str:
+def cell(times: Sequence[Time], digits: int) -> str:
+    """The median and the 90th percentile; a dash of nothing."""
+    return " / ".join(_shown(times, share, digits) for share in (MEDIAN, P90)) if times else "–"
+
+
+def _shown(times: Sequence[Time], share: Fraction, digits: int) -> str:
     """The time by which this share is found, or more than the longest that was tried."""
-    if not times:
-        return "–"
     at = quantile(times, share)
     return f"{at:.{digits}f}" if at is not None else f">{max(each for each, _ in times):.{digits}f}"
 
@@ -63,9 +66,8 @@ def rows(kept: Mapping[Name, Kept], bugs: Mapping[str, str], strategies: Sequenc
     yield "|" + "---|" * (3 + len(strategies))
     columns = [cells(kept, bugs, each) for each in strategies]
     for bug, checker in bugs.items():
-        counts = sorted({len(column[bug]) for column in columns})
-        of_bug = [times_of(column[bug], measure) for column in columns]
-        words = [f"{shown(times, MEDIAN, digits)} / {shown(times, P90, digits)}" for times in of_bug]
+        counts = sorted({len(column[bug]) for column in columns if column[bug]}) or [0]
+        words = [cell(times_of(column[bug], measure), digits) for column in columns]
         yield f"| `{bug}` | {checker} | {'–'.join(map(str, counts[:: max(1, len(counts) - 1)]))} | {' | '.join(words)} |"
 
 

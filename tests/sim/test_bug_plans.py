@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.plan import Plan, dump_plan, load_plan
-from harness.search.detection import Sweep, cell, sweep, sweeps
+from harness.search.detection import Sweep, cell, fits, sweep, sweeps
 from harness.search.explore import run_one
 from harness.search.strategies import STRATEGIES
 from kvstore.bugs import TABLE
@@ -149,6 +149,12 @@ def test_a_crash_is_no_conviction() -> None:
     impossible = dump_plan(replace(plan_of("register.read_no_writeback"), nodes=2))
     made = sweep(impossible, impossible, "seeds", 3, 1e9)
     assert (made.runs, made.broken, made.crashes) == (3, (), 3)
+
+
+def test_a_strategy_is_tried_only_on_plans_it_can_be_used_on() -> None:
+    plan = plan_of("join.no_epoch_reject")
+    assert [fits(plan, strategy) for strategy in ("seeds", "pct", "lineage")] == [True, True, False]
+    assert list(sweeps([(plan, plan)], ["lineage"], repeats=3, runs=1, cpu_s_max=1.0, jobs=1)) == []
 
 
 @pytest.mark.slow
