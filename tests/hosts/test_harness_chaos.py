@@ -32,16 +32,23 @@ from checkers.op import Type
 from harness.report.remains import UNFINISHED
 from tests.harness.test_report import Page
 from tests.hosts.alone import machine
+from tests.hosts.conftest import unique
 from tests.polling import poll
 
-pytestmark = [pytest.mark.hosts, pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [
+    pytest.mark.hosts,
+    pytest.mark.slow,
+    pytest.mark.chaos,
+    pytest.mark.xdist_group("chaos"),  # control groups are the machine's, in whatever namespaces
+]
 
 QUORATE = str(Path(sys.executable).parent / "quorate")
 KILLS = int(os.environ.get("QUORATE_CHAOS", "3"))
 PATIENCE_S = 120.0
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 NODES = ("n1", "n2", "n3")
-SPACE = "quorate.chaos"
+CLUSTER = unique("chaos")
+SPACE = f"quorate.{CLUSTER}"
 ENDS = {"up": (0,), "run": (0, 2), "down": (0,)}  # 2: on a busy machine some fault may not have bitten
 WHOLE = ("valid, the run was over", "unknown, the run was over")
 TOO_LITTLE = "to judge in its place; run the plan again"
@@ -128,9 +135,9 @@ class Session:
         (folder / "plan.toml").write_text(plan_text())
         (folder / "tmp").mkdir()
         self.steps = {
-            "up": ["hosts", "up", "-n", "3", "--name", "chaos"],
-            "run": ["run", str(folder / "plan.toml"), "--world", "hosts", "--cluster", "chaos", "--out", str(folder)],
-            "down": ["hosts", "down", "--name", "chaos"],
+            "up": ["hosts", "up", "-n", "3", "--name", CLUSTER],
+            "run": ["run", str(folder / "plan.toml"), "--world", "hosts", "--cluster", CLUSTER, "--out", str(folder)],
+            "down": ["hosts", "down", "--name", CLUSTER],
         }  # fmt: skip
         self.took_s: dict[str, float] = {}
         self.shell("ip netns add first; ip netns del first", check=True)  # `ip` makes a mount, once
@@ -248,7 +255,7 @@ def test_a_harness_that_is_killed_leaves_nothing(session: Session, whole_s: floa
         assert session.rules_of_n2() == session.on_host
     outcomes = [judged(session, folder) for folder in session.runs()]
     assert step in ("up", "run") or set(outcomes) <= set(WHOLE), outcomes
-    done = session.quorate("hosts", "down", "--name", "chaos")
+    done = session.quorate("hosts", "down", "--name", CLUSTER)
     assert done.returncode == 0, done.stderr
     assert session.left() == []
     assert list((session.folder / "tmp").iterdir()) == []
@@ -260,7 +267,7 @@ def heal(session: Session, *, killed: bool) -> None:
     before = session.shell(ON_HOSTS)
     assert killed or before == ""
     told["faults were there still, before `hosts heal`"] += bool(before)
-    done = session.quorate("hosts", "heal", "--name", "chaos", "--json")
+    done = session.quorate("hosts", "heal", "--name", CLUSTER, "--json")
     assert done.returncode == 0, done.stderr
     healed = json.loads(done.stdout)
     assert healed["left"] == []
