@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.plan import FaultPlan, Plan
+from harness.search.strategies import swarm
 from harness.simulate import simulate_run
 
 SEEDS_TO_FIND = 40
@@ -65,3 +66,22 @@ def test_the_bug_is_convicted_and_its_twin_is_clean(bug: str) -> None:
             assert seen["anomaly"] in anomalies
             return
     pytest.fail(f"{bug} was not found in {SEEDS_TO_FIND} seeds")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [HANDED, JOINED], ids=["handed", "joined"])
+def test_what_no_hint_brings_anti_entropy_does(plan: Plan) -> None:
+    """A message lost to a replica that seems alive leaves no hint: of such variations some diverge, and none if trees are compared too."""
+    hard = [swarm(replace(plan, system_options={**plan.system_options, "bugs": []}), number) for number in range(6)]  # fmt: skip
+    alone = [verdict(each) for each in hard]
+    assert "invalid" in alone, "all are too easy"
+    compared = [
+        replace(each, system_options={**each.system_options, "anti_entropy_ms": 300.0}) for each in hard
+    ]
+    assert {verdict(each) for each in compared} == {"valid"}
+
+
+def verdict(plan: Plan) -> str:
+    """The one claim's."""
+    run = simulate_run(plan)
+    return str(run.results["claims"][plan.claims[0]]["verdict"])
