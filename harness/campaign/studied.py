@@ -72,7 +72,8 @@ def found_of(each: Finding, ways: Ways | None) -> Found:
     """A finding of the nights."""
     hits, runs = (sum(counts[at] for counts in each.hits.values()) for at in (0, 1))
     state = f"{each.state}, accepted" if each.accepted else each.state
-    needs = f"quorate attribute {shlex.quote(ways.plan)}" if ways is not None and ways.place is None else ""
+    explained = "" if ways is None else ways.plan if ways.place is None else ways.folder
+    needs = f"quorate attribute {shlex.quote(explained)}" if explained else ""
     return Found(
         each.claim, each.anomaly, each.configuration, each.example.sentence or each.example.reason, each.example.drawing, (),
         hits, runs, "", "", None, ways.again if ways is not None else "", needs, state,

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.app import Json, Out, Ray
 from harness.cli.app import app as app
+from harness.plan import PlanError
 
 
 @app.command()
@@ -143,18 +144,34 @@ def attribute(
         str | None,
         typer.Option(help="The claim whose violation is meant; by default the first that is broken."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of each variant.")] = 40,
+    seeds: Annotated[int, typer.Option(help="Runs of each variant, in the simulator.")] = 40,
     jobs: Annotated[int, typer.Option(help="Processes that run at the same time; 0: one for each core.")] = 0,
+    world: Annotated[
+        str | None, typer.Option(help="sim or hosts: where it is run again; by default where the run was.")
+    ] = None,
+    times: Annotated[int, typer.Option(help="Runs of each variant, on hosts; 5 or more.")] = 10,
+    cluster: Annotated[str | None, typer.Option(help="The cluster, on hosts.")] = None,
+    inventory: Annotated[
+        Path | None, typer.Option(help="Hosts that quorate did not make.", metavar="FILE")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Say which faults a violation needs: run the plan without one of them at a time, and compare how often it shows.
 
+    In the simulator under many seeds; of a run on hosts on hosts, again and again with its own seed, one run after the other.
+
     Exit status: 1, as of any violation; 2 if the run shows none.
 
-    Example:
+    Examples:
 
       quorate attribute examples/monotonic_skewed.toml --seeds 20
-    """
-    from harness.cli.attribute import attribute_run
 
-    return attribute_run(run, claim, seeds, jobs, json=json)
+      sudo quorate attribute runs/eventual/latest --world hosts --times 5
+    """
+    from harness.cli.attribute import attribute_in_simulator, attribute_on_hosts, world_of
+
+    if world_of(run, world) == "hosts":
+        return attribute_on_hosts(run, claim, times, cluster, inventory, json=json)
+    if cluster is not None or inventory is not None:
+        raise PlanError("--cluster and --inventory go with --world hosts; add it, or leave them out")
+    return attribute_in_simulator(run, claim, seeds, jobs, json=json)

@@ -13,7 +13,8 @@ from harness.report import clocks, placement, words
 from harness.report.folder import RunFiles
 from harness.report.freshness import freshness
 from harness.report.rows import (
-    attribution_rows,
+    attribution_notes,
+    attribution_table,
     behind_rows,
     claim_rows,
     clock_rows,
@@ -62,12 +63,15 @@ def _proof(run: RunFiles) -> Iterator[str]:
 
 
 def _needs(run: RunFiles) -> Iterator[str]:
-    if run.attribution:
+    if found := run.attribution:
         yield "## What the violation needs"
         yield ""
-        yield cell(words.sentence(run.attribution["sentence"]))
+        yield cell(words.sentence(found["sentence"]))
         yield ""
-        yield from table(("the plan", "runs that show it", "chance", "verdict"), attribution_rows(run))
+        yield from table(("the plan", "runs that show it", "95 % interval", "chance", "verdict"), attribution_table(found))  # fmt: skip
+        yield from (f"- {cell(words.sentence(note))}" for note in attribution_notes(found))
+        yield cell(words.attributed(found))
+        yield ""
 
 
 def _missing(run: RunFiles) -> Iterator[str]:

@@ -28,7 +28,8 @@ from harness.report.freshness import differences, freshness
 from harness.report.proof import core_parts
 from harness.report.rows import (
     age_rows,
-    attribution_rows,
+    attribution_notes,
+    attribution_table,
     behind_classes,
     behind_rows,
     claim_rows,
@@ -114,11 +115,11 @@ def timeline_parts(scene: Scene) -> dict[str, Any]:
 
 def attribution_parts(run: RunFiles) -> dict[str, Any] | None:
     """Which faults the violation needs, if that was tried; how to try it, where it can be; None where nothing is broken."""
-    if run.attribution:
-        return {"sentence": words.sentence(run.attribution["sentence"]), "rows": list(attribution_rows(run)), "command": ""}  # fmt: skip
-    if run.results["outcome"] != "invalid" or run.results.get("world") != "sim":
+    if found := run.attribution:
+        return {"sentence": words.sentence(found["sentence"]), "how": words.attributed(found), "rows": list(attribution_table(found)), "notes": list(attribution_notes(found)), "command": ""}  # fmt: skip
+    if run.results["outcome"] != "invalid" or run.results.get("world") not in ("sim", "hosts"):
         return None
-    return {"sentence": "", "rows": [], "command": f"quorate attribute {shlex.quote(str(run.folder))}"}
+    return {"sentence": words.unattributed(run.results), "how": "", "rows": [], "notes": [], "command": f"quorate attribute {shlex.quote(str(run.folder))}"}  # fmt: skip
 
 
 def freshness_parts(run: RunFiles) -> dict[str, Any] | None:

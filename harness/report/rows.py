@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from checkers.stats import quantile
+from harness.intervals import wilson
 from harness.report import words
 from harness.report.clocks import shifts_of
 from harness.report.drawing import in_units
@@ -37,13 +38,20 @@ def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
     counts = run.results.get("faults") or {}
     yield "faults that bit", f"{counts.get('bit', 0)} of {counts.get('count', 0)}"
     if run.results["outcome"] == "invalid":
-        needed = [str(each["without"]) for each in run.attribution.get("variants", ()) if each["verdict"] == "needed"]  # fmt: skip
-        yield "event required", words.join(needed) or ("none was found" if run.attribution else "not established")  # fmt: skip
+        yield "event required", event_required(run.attribution)
         if (hits := shown_again(run.attribution)) is not None:
             yield "reproduces", f"{hits[0]} of {hits[1]} runs"
     if settings := settings_of(run.environment.get("system")):
         yield "settings", settings
     yield "version", version_of(run.environment)
+
+
+def event_required(attribution: Mapping[str, Any]) -> str:
+    """Without what the violation never showed; that it is not known where nobody tried, or too few runs could be counted."""
+    verdicts = {str(each["without"]): each["verdict"] for each in attribution.get("variants", ())}
+    needed = [name for name, verdict in verdicts.items() if verdict == "needed"]
+    known = verdicts and "undecided" not in verdicts.values()
+    return words.join(needed) or ("none was found" if known else "not established")
 
 
 def version_of(environment: Mapping[str, Any]) -> str:
@@ -241,13 +249,30 @@ def shift_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
         yield shortened(name), delta, gamma
 
 
-def attribution_rows(run: RunFiles) -> Iterable[tuple[str, str, str, str]]:
-    """The plan as it is, then without one thing at a time."""
-    for each in run.attribution["variants"]:
+def attribution_table(found: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str, str]]:
+    """The plan as it is, then without one thing at a time: runs that show it, the interval of their share, chance, verdict."""
+    for each in found["variants"]:
         verdict = each["verdict"]
         name = f"without {each['without']}" if verdict else each["without"]
         chance = words.chance(each["chance"]) if verdict else ""
-        yield name, f"{each['hits']} of {each['runs']}", chance, verdict
+        low, high = wilson(each["hits"], each["runs"])
+        yield (
+            name,
+            f"{each['hits']} of {each['runs']}",
+            f"{100 * low:.0f} to {100 * high:.0f} %",
+            chance,
+            verdict,
+        )
+
+
+def attribution_notes(found: Mapping[str, Any]) -> Iterable[str]:
+    """What the counts of the table do not tell: other violations of the claim, and runs that were left out."""
+    for each in found["variants"]:
+        name = f"without {each['without']}" if each["verdict"] else "of the plan as it is"
+        if others := each.get("others"):
+            yield f"{words.plural(others, 'run')} {name} broke the claim in another way; the table counts {'it' if others == 1 else 'them'} as not showing this one"
+        if left := each.get("uncounted"):
+            yield f"{words.plural(left, 'run')} {name} {'does' if left == 1 else 'do'} not count: no verdict on the claim, or a kind of fault never bit"
 
 
 def survival_rows(run: RunFiles) -> Iterable[tuple[str, ...]]:

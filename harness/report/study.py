@@ -186,7 +186,7 @@ def found_of(key: tuple[str, str, str], shown: Sequence[RunFiles], files: Sequen
     return Found(
         claim, anomaly, where, str(best.results["claims"][claim]["reason"]), str(core.get("drawing", "")) if bars else "", bars,
         len(shown), len(asked), needs, told, meanwhile(bars, best.faults) if bars else None, str(best.results.get("command", "")),
-        f"quorate attribute {shlex.quote(str(best.folder))}" if best.results.get("world") == "sim" else "",
+        f"quorate attribute {shlex.quote(str(best.folder))}" if best.results.get("world") in ("sim", "hosts") else "",
     )  # fmt: skip
 
 
@@ -207,9 +207,9 @@ def needed(attribution: Mapping[str, Any]) -> tuple[str, str]:
         return "", ""
     verdicts = {str(each["without"]): str(each["verdict"]) for each in attribution["variants"]}
     told = words.sentence(str(attribution["sentence"]))
-    if UNDECIDED in verdicts.values():
-        return "", told
     needs = [name for name, verdict in verdicts.items() if verdict == NEEDED]
+    if UNDECIDED in verdicts.values() and not needs:
+        return "", told
     return words.join(needs) or "none of those that were left out", told
 
 

@@ -115,6 +115,25 @@ def freshness(found: Freshness) -> str:
     return f"{told} Predicted: {fresh}. The prediction lies within the interval of {len(found.parts) - found.outside} of {len(found.parts)} parts."
 
 
+def attributed(found: Mapping[str, Any]) -> str:
+    """How the table of what a violation needs came about, and what its words mean."""
+    where = f"{found['cluster']}, {found['kind']}" if found.get("cluster") else "not known"
+    how = (
+        f"Each line is the plan run again and again on hosts ({where}) with seed {found['seed']}: the same load and the same faults at the same times, without one thing, the lines in turn. On hosts no run is the same again, so only rates are compared, and of other seeds they say nothing."
+        if found.get("world") == "hosts"
+        else "Each line is the plan run again under the same seeds, without one thing."
+    )
+    return f"{how} Chance: how likely so few runs would show it if that thing did not matter (Fisher's exact test). Needed: none shows it without, and that is no chance; helps: clearly fewer do; undecided: too few runs to say."
+
+
+def unattributed(results: Mapping[str, Any]) -> str:
+    """That nobody has tried yet, before the command that does."""
+    told = "It is not known which faults it needs. This command leaves out one at a time"
+    if results.get("world") == "hosts":
+        told += ", again and again on hosts that are up, compares how often it shows"
+    return f"{told}, and puts what it finds here:"
+
+
 def survived(found: Survival) -> str:
     """What became of the acknowledged writes."""
     counts = found.counts

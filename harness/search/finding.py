@@ -8,8 +8,9 @@ A smaller plan that breaks the claim in another way is another finding: it does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from checkers.op import MISSING
 from harness.made import Made
@@ -37,7 +38,12 @@ class Target:
 
 def targets(run: Made) -> list[Target]:
     """The claims that a run broke, as the plan names them."""
-    claims = run.results["claims"].items()
+    return broken_in(run.results)
+
+
+def broken_in(results: Mapping[str, Any]) -> list[Target]:
+    """The same of `results.json`."""
+    claims = results["claims"].items()
     return [
         Target(name, str(found["anomaly"] or "violation"))
         for name, found in claims

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import run_folders
 
 from harness.cli import status_of, status_of_error
 from harness.plan import FaultPlan, PlanError, dump_plan, parse_plan
@@ -153,3 +154,19 @@ def test_whose_fault_a_path_is(number: int, path: str, status: int) -> None:
 def test_a_port_that_cannot_be(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["cluster", "status", "--node", f"localhost:{port}"]) == 254
     assert f"'localhost:{port}' is not host:port with a port from 1 to 65535" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--world", "hosts", "--times", "4"], "--times is 5 or more"), (["--world", "hosts", "--cluster", "none-such"], "no cluster 'none-such' is up"), (["--world", "moon"], "there is no world 'moon'"), (["--cluster", "c"], "go with --world hosts")],
+)  # fmt: skip
+def test_what_cannot_be_done_on_hosts_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    folder = run_folders.make(tmp_path / "run", ops=3)
+    assert status_of(["attribute", str(folder), *words]) in (254, 255)
+    assert said in capsys.readouterr().err
+    assert not (folder / "attribution.json").exists()
+    if "hosts" in words:
+        assert status_of(["attribute", str(folder / "plan.toml"), "--world", "hosts"]) == 254
+        assert "is a plan" in capsys.readouterr().err

@@ -312,8 +312,8 @@ def test_what_a_violation_needs_is_told_or_how_to_find_out(tmp_path: Path) -> No
     told = Page(write_report(folder).read_text()).words
     assert "quorate attribute" not in told
     assert "Stale-read shows in 9 of 10 runs and in none without kill." in told
-    assert "as it is 9 of 10 without kill 0 of 10 < 0.001 needed without reordering 8 of 10 0.5 no matter" in told  # fmt: skip
-    assert "| without kill | 0 of 10 | &lt; 0.001 | needed |" in run_markdown(read_folder(folder))
+    assert "as it is 9 of 10 60 to 98 % without kill 0 of 10 0 to 26 % < 0.001 needed without reordering 8 of 10 49 to 94 % 0.5 no matter" in told  # fmt: skip
+    assert "| without kill | 0 of 10 | 0 to 26 % | &lt; 0.001 | needed |" in run_markdown(read_folder(folder))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"sentence": "so"}'])
@@ -326,7 +326,7 @@ def test_a_damaged_attribution_is_named_with_what_makes_it_anew(tmp_path: Path, 
     assert f"`quorate attribute {folder}`" in str(caught.value)
 
 
-@pytest.mark.parametrize(("outcome", "world"), [("valid", "sim"), ("invalid", "hosts")])
+@pytest.mark.parametrize(("outcome", "world"), [("valid", "sim"), ("valid", "hosts"), ("invalid", "unknown")])
 def test_where_nothing_can_be_attributed_nothing_is_said_of_it(
     tmp_path: Path, outcome: str, world: str
 ) -> None:
