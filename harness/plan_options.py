@@ -27,8 +27,10 @@ DRIFT, STROBE = "drift_s", "strobe_ms"
 """How clocks move that do not jump once."""
 HOW, SIGNAL, FREEZER = "how", "signal", "freezer"
 """By what a process is paused: SIGSTOP (if the plan does not say), or the freezer of its control group."""
-CPU = "cpu"
-"""The controller of processor time."""
+RECLAIM, OOM_KILL = "reclaim", "kill"
+"""What becomes of a system that has too little memory: it waits (if the plan does not say), or it is killed."""
+CPU, MEMORY = "cpu", "memory"
+"""The controllers of processor time, and of memory."""
 OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "partition": LINKS,
     "loss": {**LINKS, "share": float},
@@ -58,6 +60,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "rolling-restart": {},
     "pause": {"targets": TARGETS, HOW: (SIGNAL, FREEZER)},
     "cpu-pressure": {"share": float, "targets": TARGETS},
+    "memory-pressure": {"room_mib": float, HOW: (RECLAIM, OOM_KILL), "targets": TARGETS},
     "clock": {"offset_ms": float, DRIFT: float, STROBE: float, "targets": TARGETS},
 }
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -85,6 +88,7 @@ STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "truncate": {"share": 0.1},
     "slow-disk": {"stall_ms": 200.0},
     "cpu-pressure": {"share": 0.1},
+    "memory-pressure": {"room_mib": 0.0},
 }
 """How strong a fault is that has degrees, when a plan does not say."""
 RANGES: Mapping[str, tuple[float, float, str]] = {
@@ -94,6 +98,7 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
     "rate_kbit": (8.0, 1_000_000.0, "kilobits a second"),
     "delay_ms": (1.0, 10_000.0, "milliseconds"),
     "stall_ms": (20.0, 2_000.0, "milliseconds"),
+    "room_mib": (0.0, 1_000_000.0, "mebibytes"),
     "jitter_ms": (0.0, 10_000.0, "milliseconds"),
     DRIFT: (0.5, 3_600.0, "seconds"),
     STROBE: (100.0, 600_000.0, "milliseconds"),

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.nemesis.files import Bitflip, Truncate
-from harness.nemesis.pressure import CpuPressure
+from harness.nemesis.pressure import CpuPressure, MemoryPressure
 from harness.nemesis.restoring import Restore
 from harness.plan import Plan, PlanError
-from harness.plan_options import CPU, FILE, FILE_KINDS, FREEZER, HOW, POINT
+from harness.plan_options import CPU, FILE, FILE_KINDS, FREEZER, HOW, MEMORY, POINT
 from harness.system import SystemUnderTest
 
 
@@ -44,7 +44,8 @@ def details(plan: Plan) -> list[Mapping[str, Any]]:
 def controllers(plan: Plan) -> tuple[str, ...]:
     """The controllers of which each host needs a control group of the system's own, for the faults of the plan."""
     freezes = any(each.get(HOW) == FREEZER for each in details(plan))
-    return (FREEZER,) * freezes + (CPU,) * (CpuPressure.kind in plan.fault_kinds)
+    pressed = {CPU: CpuPressure.kind, MEMORY: MemoryPressure.kind}
+    return (FREEZER,) * freezes + tuple(each for each, kind in pressed.items() if kind in plan.fault_kinds)
 
 
 def _refuse_in_sim(plan: Plan, asked: list[str], named: list[str], system: SystemUnderTest | None) -> None:

@@ -20,7 +20,7 @@ from harness.provision.state import CGROUP_ROOT, DISK_ROOT, STATE_ROOT, name_of_
 
 __all__ = ["TOOLS", "down", "up"]
 
-CONTROLLERS = ("freezer", "cpu")
+CONTROLLERS = ("freezer", "cpu", "memory")
 TOOLS = {
     "ip": "iproute2",
     "iptables": "iptables",

@@ -34,7 +34,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /sys/fs/cgroup
-for controller in freezer cpu; do
+for controller in freezer cpu memory; do
   mkdir /sys/fs/cgroup/$controller
   mount -t cgroup -o $controller $controller /sys/fs/cgroup/$controller
 done

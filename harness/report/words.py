@@ -59,6 +59,7 @@ FAULT_WORDS = {
     "replace": "nodes that died and were replaced by others",
     "pause": "paused nodes",
     "cpu-pressure": "nodes with little processor time",
+    "memory-pressure": "nodes with too little memory",
     "clock": "shifted clocks",
 }
 NEVER_TESTED = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.plan_options import SIGNAL
 from harness.worlds.disk_trouble import DiskTrouble, Probe
+from harness.worlds.memory import Memory
 from harness.worlds.trouble import Touches, Trouble
 
 if (
@@ -50,6 +51,10 @@ class World(Protocol):
     nodes: tuple[str, ...]
     system: SystemUnderTest
     slowness: float  # how many times longer than elsewhere its nodes may take to come up and to answer
+
+    @property
+    def memory(self) -> Memory:
+        """What can be done to the memory of the nodes."""
 
     async def up(self) -> None:
         """Install, start and wait until every node is ready."""

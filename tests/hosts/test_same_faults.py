@@ -14,7 +14,7 @@ import pytest
 
 from harness.client import NO_ANSWER, Channel, ChannelError
 from harness.nemesis.client import KINDS
-from harness.plan_options import CPU, DISK_KINDS, FREEZER
+from harness.plan_options import CPU, DISK_KINDS, FREEZER, MEMORY
 from harness.provision.inventory import Inventory
 from harness.worlds import World
 from harness.worlds.hosts import HostsWorld
@@ -90,6 +90,15 @@ async def slow(world: World, channel: Channel) -> None:
     assert max(took_s) > 0.05
 
 
+async def crowded(world: World, channel: Channel) -> None:
+    """It is given more than it has room for, and may be late or silent, or end when its disk has no memory: how often it met its limit is in the evidence."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + 1.0
+    while loop.time() < end_s:
+        with suppress(*NO_ANSWER, StoreError):
+            await says(world, "n1", b"x" * 60_000, timeout_s=0.5)
+
+
 async def of_another_time(world: World, channel: Channel) -> None:
     """The node itself tells the time, and the others do."""
     told_s = [
@@ -106,6 +115,8 @@ FAULTS: tuple[tuple[str, Mapping[str, Any], Seen], ...] = (
     ("partition", ALONE, alone),
     ("delay", {**ALONE, "delay_ms": DELAY_MS}, late),
     ("cpu-pressure", {"share": 0.1}, slow),
+    ("memory-pressure", {}, crowded),
+    ("memory-pressure", {"how": "kill"}, refused),
     ("clock", {"offsets_ms": {"n1": OFFSET_MS}}, of_another_time),
     ("power-loss", {}, refused),
     ("disk-full", {}, ended),
@@ -159,7 +170,9 @@ def test_in_the_simulator() -> None:
 def test_on_hosts(five: Inventory) -> None:
     async def whole() -> None:
         system = KvStoreSystem(OPTIONS, NODES)
-        world = HostsWorld(system, five, faults=("partition", "delay", *DISK_KINDS), grouped=(FREEZER, CPU))
+        world = HostsWorld(
+            system, five, faults=("partition", "delay", *DISK_KINDS), grouped=(FREEZER, CPU, MEMORY)
+        )
         try:
             await world.up()
             await story(world)

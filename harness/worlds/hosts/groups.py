@@ -1,4 +1,4 @@
-"""Control groups of the system's process on a host, for the faults that act on a group: the freezer, and processor time.
+"""Control groups of the system's process on a host, for the faults that act on a group: the freezer, processor time, and memory.
 
     hierarchy of the machine         what the host sees of it at /run/quorate-group/freezer
     freezer: /                       (nothing)
@@ -19,15 +19,18 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.control import Connection, ControlError
-from harness.plan_options import CPU, FREEZER
+from harness.plan_options import CPU, FREEZER, MEMORY
 from harness.worlds.hosts.packets import LEFT, REMEDY
 
 TOP: Final = "/run/quorate-group"
-CONTROLLERS: Final = (FREEZER, CPU)
+CONTROLLERS: Final = (FREEZER, CPU, MEMORY)
 STATE: Final = "freezer.state"
 QUOTA: Final = "cpu.cfs_quota_us"
 PERIOD_US: Final = 100_000
 QUOTA_US_MIN: Final = 1_000  # of the kernel
+SQUEEZED: Final = f"{TOP}/squeezed"  # the limit of memory as it was before ours
+LIMIT: Final = "memory.limit_in_bytes"
+OOM: Final = "memory.oom_control"
 
 PREPARE: Final = r"""
 line=$(grep -E '^[0-9]+:([^:]*,)?{controller}(,[^:]*)?:' /proc/self/cgroup) || {{ echo "no control groups (version 1) of the {controller} are in use there"; exit 1; }}
@@ -49,7 +52,7 @@ for place in {places}; do
   esac
   [ -z "$root" ] || umount $place
 done
-rm -f {top}/waited
+rm -f {top}/waited {top}/squeezed
 if [ -d {top} ]; then rmdir {places} {top} 2>/dev/null; fi
 true
 """
@@ -59,6 +62,9 @@ if [ -e {TOP}/{FREEZER}/{STATE} ] && ! grep -qx THAWED {TOP}/{FREEZER}/{STATE}; 
 fi
 if [ -e {TOP}/{CPU}/{QUOTA} ] && ! grep -qx -e -1 {TOP}/{CPU}/{QUOTA}; then
   echo -1 >{TOP}/{CPU}/{QUOTA} && echo "the processor is whole again"
+fi
+if [ -e {SQUEEZED} ]; then
+  echo -1 >{TOP}/{MEMORY}/{LIMIT} && echo 0 >{TOP}/{MEMORY}/{OOM} && rm {SQUEEZED} && echo "the limit of memory is taken away"
 fi
 """
 """Shell that ends what is done to the groups, and prints what it found."""
@@ -114,5 +120,5 @@ def unthrottle(connection: Connection) -> float:
     return (int(told[2]) - int(told[1])) / 1e6
 
 
-ASKED: Final = {FREEZER: 'pause with how = "freezer"', CPU: "cpu-pressure"}
+ASKED: Final = {FREEZER: 'pause with how = "freezer"', CPU: "cpu-pressure", MEMORY: "memory-pressure"}
 """What a plan says to get a fault by this controller."""

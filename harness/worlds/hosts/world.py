@@ -25,6 +25,7 @@ from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.hosts import cable, clock, disk, files, groups, lease, leavings, links, own_clock, packets
 from harness.worlds.hosts.cancelling import to_its_end
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
+from harness.worlds.hosts.memory import HostMemory
 from harness.worlds.serving import first_asked
 from harness.worlds.trouble import Touches, Trouble
 
@@ -67,6 +68,7 @@ class HostsWorld:
         self._addresses: dict[str, str] = {}
         self._libraries: dict[str, str | None] = {}
         self._links = links.Links(self._each, self._addresses, RUN_DIRECTORY, self._deployment.client_port)
+        self.memory = HostMemory(self._each)
         self.files = files.HostFiles(self._each, self._daemon, self._deployment, RUN_DIRECTORY)
         self._facts: dict[str, str] = {}
         self._is_down = False

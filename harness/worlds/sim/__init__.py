@@ -25,6 +25,7 @@ from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.sim.channel import SimChannel, Timeouts
 from harness.worlds.sim.files import SimFiles
 from harness.worlds.sim.loop import SimLoop
+from harness.worlds.sim.memory import SimMemory
 from harness.worlds.sim.net import PRIORITIES, LinkedNetwork, NetOptions, Network, Watch
 from harness.worlds.sim.node import WHOLE, SimMachine
 from harness.worlds.sim.pipe import SYN_RETRY_S
@@ -85,6 +86,7 @@ class SimWorld:
             )
             for node in self.nodes
         }
+        self.memory = SimMemory(self._machines, streams, self._crash)
         self.files = SimFiles(self._machines, streams, system, self._crash)
         if self._options.schedule == PRIORITIES:
             self._network.prioritise(streams)

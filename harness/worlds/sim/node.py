@@ -20,6 +20,7 @@ from typing import Any
 from harness.system import KernelNode, SimulatedNode, SimulatedSystem
 from harness.worlds.disk_trouble import LYING, REFUSALS, DiskTrouble
 from harness.worlds.sim.loop import SimLoop
+from harness.worlds.sim.memory import Reclaim
 from harness.worlds.sim.net import Network
 from harness.worlds.sim.quota import Quota
 
@@ -129,6 +130,7 @@ class SimMachine:
         self.clock_offset_ms = 0.0
         self.paused = False
         self.quota = Quota(loop, self.go_on)
+        self.reclaim = Reclaim(loop, self.go_on)
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.lines: list[str] = []
         self.pid: int | None = None
@@ -235,8 +237,8 @@ class SimMachine:
 
     @property
     def stands(self) -> bool:
-        """Whether nothing runs in the process now: it is paused, or has had its share of the processor."""
-        return self.paused or self.quota.used_up
+        """Whether nothing runs in the process now: it is paused, has had its share of the processor, or waits for memory."""
+        return self.paused or self.quota.used_up or self.reclaim.standing
 
     def resume(self) -> None:
         """Let it go on."""
