@@ -82,12 +82,11 @@ async def late(world: World, channel: Channel) -> None:
 async def slow(world: World, channel: Channel) -> None:
     """It is asked as fast as it can answer: then it stands still for most of each tenth of a second."""
     loop = asyncio.get_running_loop()
-    took_s, end_s = [0.0], loop.time() + 1.0
-    while loop.time() < end_s:
+    took_s = 0.0
+    while took_s <= 0.05:
         asked_s = loop.time()
         await channel.request([b"PING"], timeout_s=10.0)
-        took_s.append(loop.time() - asked_s)
-    assert max(took_s) > 0.05
+        took_s = loop.time() - asked_s
 
 
 async def crowded(world: World, channel: Channel) -> None:
