@@ -69,10 +69,13 @@ def since(run: RunFiles) -> dict[str, Any] | None:
     except PlanError:
         return None
     moved = [each for each in found["guarantees"] if each["became"] != "same"]
+    plan = "; ".join(found["plan_changes"])
+    changes = f"In the plan {plan}." if plan else "The plans are the same."
     return {
         "name": earlier.name,
         "seed": str(found["runs"][0]["seed"]),
         "plan": found["plan_changes"],
+        "told": f"The run before is {earlier.name}, seed {found['runs'][0]['seed']}. {changes}",
         "guarantees": [(each["name"], each["before"], each["after"], each["became"]) for each in moved],
         "same": f"{words.plural(len(found['guarantees']) - len(moved), 'guarantee')} {'is' if len(found['guarantees']) - len(moved) == 1 else 'are'} not broken",
         "numbers": [(each["name"], *(measured(each["name"], each[side]) for side in ("before", "after")), "differs" if each["certain"] else "") for each in found["numbers"]],

@@ -163,3 +163,12 @@ def differences(run: RunFiles) -> Iterator[str]:
         yield "what a fault leaves behind, such as a node that missed writes, lasts longer than the fault"
     if float(net.get("loss", 0.0)) > 0:
         yield "lost messages make reads staler"
+
+
+def told_of_prediction(run: RunFiles, found: Freshness) -> str:
+    """What the prediction knows and what this run has besides; why there is none."""
+    if found.curve is None:
+        return "There is no prediction: the delays between the nodes, or N, R and W, are not known."
+    known = "The prediction (PBS) knows N, R, W and the delays between nodes, and nothing else."
+    besides = "; ".join(differences(run))
+    return f"{known} This run differs from it: {besides}." if besides else known

@@ -1,150 +1,196 @@
-"""A run as Markdown, to paste into a ticket or a design document.
+"""A run as Markdown, to paste into a ticket or a design document: every section of the page (`parts`), without its pictures.
 
-The same sentences as on the page (`words`); values of the system under test are put into code spans, in which they mean nothing.
+Values of the system under test are put into cells and fences in which they mean nothing (`marked`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from html import escape
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
-from harness.report import clocks, placement, words
+from harness.report import words
 from harness.report.folder import RunFiles
-from harness.report.freshness import freshness
-from harness.report.rows import (
-    attribution_notes,
-    attribution_table,
-    behind_rows,
-    claim_rows,
-    clock_rows,
-    documented_rows,
-    error_rows,
-    facts,
-    fault_rows,
-    freshness_rows,
-    outage_rows,
-    outcome_rows,
-    staleness_rows,
-    survival_rows,
-)
-from harness.report.survival import FATES
-from harness.report.text import visible
+from harness.report.marked import cell, fenced, table
+from harness.report.parts import parts
+from harness.report.tables import Table
 
 DOCUMENTED = ("the documentation says", "where", "guarantee", "verdict", "evidence")
-FRESHNESS = ("reads that began after", "writes", "read stale", "share", "95 % interval")
+PICTURES: Final = (
+    "Plots, and the timeline of every operation, are on the page: `quorate report` without `--format`."
+)
+Parts = Mapping[str, Any]
 
 
 def run_markdown(run: RunFiles) -> str:
     """The whole report of one run, without plots."""
-    return "\n".join([*_head(run), *_missing(run), *_proof(run), *_needs(run), *_scope(run), *_faults(run), *_numbers(run), *_again(run)]) + "\n"  # fmt: skip
+    found = parts(run)
+    lines = list(_head(found))
+    for name, section in found["sections"].items():
+        if write := WRITERS.get(name):
+            heading = found["core"]["title"] if name == "core" else section.heading
+            lines += [f"## {cell(heading)}", "", *write(found)]
+    return "\n".join(lines) + "\n"
 
 
-def _head(run: RunFiles) -> Iterator[str]:
-    results = run.results
-    yield f"# {str(results['outcome']).upper()}: {cell(words.finding(run.plan, results))}"
+def _head(found: Parts) -> Iterator[str]:
+    yield f"# {str(found['outcome']).upper()}: {cell(found['finding'])}"
     yield ""
-    yield " · ".join(f"{name}: {cell(value)}" for name, value in facts(run))
-    yield ""
-    yield from table(("guarantee", "verdict", "in words"), ((row["name"] if row["claimed"] else f"{row['name']} (not claimed)", row["verdict"], row["words"]) for row in claim_rows(results)))  # fmt: skip
-    yield from table(DOCUMENTED, ((f"“{row['says']}”", row["source"], row["name"], row["verdict"], row["evidence"]) for row in documented_rows(run)))  # fmt: skip
-    yield f"Strongest kept: {words.join(results.get('strongest') or []) or 'none'}. Weakest broken: {words.join(results.get('weakest_refuted') or []) or 'none'}."
+    yield " · ".join(f"{name}: {cell(value)}" for name, value in found["facts"])
     yield ""
 
 
-def _proof(run: RunFiles) -> Iterator[str]:
-    core = run.results.get("core")
-    if core:
-        yield f"## {words.impossible(len(run.core_bars))}"
-        yield ""
-        yield cell(words.sentence(core.get("sentence") or run.results.get("reason") or ""))
-        yield ""
-        yield from fenced(core.get("drawing", ""))
+def _claims(found: Parts) -> Iterator[str]:
+    if found["outcome"] == "unknown":
+        yield from paragraph(found["reason"])
+    yield from table(("guarantee", "verdict", "in words"), ((row["name"] if row["claimed"] else f"{row['name']} (not claimed)", row["verdict"], row["words"]) for row in found["claims"]))  # fmt: skip
+    if found["documented"]:
+        yield from table(DOCUMENTED, ((f"“{row['says']}”", row["source"], row["name"], row["verdict"], row["evidence"]) for row in found["documented"]))  # fmt: skip
+        yield from paragraph(found["notes"]["not_asked"])
+    yield from paragraph(f"Strongest kept: {found['strongest']}. Weakest broken: {found['weakest']}.")
 
 
-def _needs(run: RunFiles) -> Iterator[str]:
-    if found := run.attribution:
-        yield "## What the violation needs"
-        yield ""
-        yield cell(words.sentence(found["sentence"]))
-        yield ""
-        yield from table(("the plan", "runs that show it", "95 % interval", "chance", "verdict"), attribution_table(found))  # fmt: skip
-        yield from (f"- {cell(words.sentence(note))}" for note in attribution_notes(found))
-        yield cell(words.attributed(found))
-        yield ""
+def _core(found: Parts) -> Iterator[str]:
+    core = found["core"]
+    why = core["why"]
+    yield from paragraph(core["sentence"])
+    yield from fenced(core["drawing"])
+    yield from paragraph(why["zones"])
+    if why["steps"]:
+        yield from titled("Each must come before the next, round in a circle")
+        yield from listed(why["steps"], "1.")
+    if why["dead"]:
+        yield from titled("Where every order ends")
+        yield from paragraph(why["dead"])
+        yield from listed(why["ends"])
+    yield from titled("The operations as JSON")
+    yield from fenced(core["json"])
 
 
-def _missing(run: RunFiles) -> Iterator[str]:
-    if run.missing:
-        yield from ("## What is missing here", "", *(f"- {cell(line)}" for line in run.missing), "")
+def _needs(found: Parts) -> Iterator[str]:
+    needs = found["needs"]
+    yield from paragraph(needs["sentence"])
+    if needs["command"]:
+        yield from fenced(needs["command"])
+    yield from written(found["tables"]["needs"])
+    yield from listed(needs["notes"])
+    yield from paragraph(needs["how"])
 
 
-def _scope(run: RunFiles) -> Iterator[str]:
-    for title, lines in (("Tested", words.tested(run.plan, run.results, run.faults)), ("Not tested", words.not_tested(run.results, run.faults))):  # fmt: skip
-        yield f"## {title}"
-        yield ""
-        yield from (f"- {cell(line)}" for line in lines)
-        yield ""
+def _timeline(found: Parts) -> Iterator[str]:
+    yield from (PICTURES, "")
 
 
-def _faults(run: RunFiles) -> Iterator[str]:
-    if run.faults:
-        yield "## Faults"
-        yield ""
-        yield from table(("fault", "nodes", "from", "to", "bit", "evidence"), ((row["kind"], row["nodes"], row["start"], row["end"], "yes" if row["bit"] else "NO", row["evidence"]) for row in fault_rows(run)))  # fmt: skip
-        yield from table(("fault", "nodes", "from", "calls meanwhile", "acknowledged", "longest silence", "recovered after"), outage_rows(run))  # fmt: skip
-        yield cell(clocks.in_words(clocks.shifts_of(run.faults, run.end_ns), run.nodes, str(run.results.get("world"))))  # fmt: skip
-        yield ""
-        yield from table(("clock of", "from", "to", "asked", "measured", "measured after"), clock_rows(run))
+def _scope(found: Parts) -> Iterator[str]:
+    for title, name in (
+        ("Tested", "tested"),
+        ("Not tested", "not_tested"),
+        ("What is missing here", "missing"),
+    ):
+        if found[name]:
+            yield from titled(title)
+            yield from listed(found[name])
 
 
-def _numbers(run: RunFiles) -> Iterator[str]:
-    yield "## Numbers"
-    yield ""
-    yield from table(("operation", "ok", "fail", "info", "p50 ms", "p95 ms", "p99 ms", "max ms"), ((row["f"], *row["cells"]) for row in outcome_rows(run.results)))  # fmt: skip
-    yield from table(("operation", "outcome", "error", "how often", "first"), error_rows(run))
-    yield from table(("staleness and availability", ""), staleness_rows(run.results))
-    yield cell(placement.in_words(run))
-    yield ""
-    yield from table(("key of the finding", "partition", "from", "preference list", "going to"), placement.key_rows(run))  # fmt: skip
-    yield from table(("versions behind", "stale reads", "share"), behind_rows(run))
-    if kept := run.survival:
-        yield cell(words.survived(kept))
-        yield ""
-        yield from table(("acknowledged writes", "all", *FATES), survival_rows(run))
-    if found := freshness(run):
-        yield cell(words.freshness(found))
-        yield ""
-        yield from table((*FRESHNESS, *(["predicted"] if found.curve else [])), freshness_rows(found))
+def _faults(found: Parts) -> Iterator[str]:
+    known = found["tables"]
+    if not known["faults"].rows:
+        yield from paragraph(found["notes"]["no_faults"])
+    yield from written(known["faults"])
+    yield from written(known["outages"], "What they did to the clients")
+    yield from written(known["silences"], "The longest times without an acknowledgement")
 
 
-def _again(run: RunFiles) -> Iterator[str]:
-    if command := run.results.get("command"):
-        yield "## Again"
-        yield ""
-        yield from fenced(str(command))
+def _durability(found: Parts) -> Iterator[str]:
+    yield from paragraph(found["durability"])
+    yield from written(found["tables"]["survival"])
+    yield from written(found["tables"]["lost"], "Writes that were lost, or that not all reads met")
 
 
-def cell(text: Any) -> str:
-    """One line in which no character of a stranger's makes a table, a link or HTML."""
-    flat = escape(visible(" ".join(str(text).split())), quote=False)
-    for mark in "\\`|[]*_":
-        flat = flat.replace(mark, f"\\{mark}")
-    return flat
+def _clocks(found: Parts) -> Iterator[str]:
+    yield from paragraph(found["clocks"])
+    yield from written(found["tables"]["clocks"])
 
 
-def fenced(text: str) -> list[str]:
-    """A block of text as it is, in a fence longer than any in it."""
-    longest = max((len(part) - len(part.lstrip("`")) for part in text.splitlines()), default=0)
-    fence = "`" * max(3, longest + 1)
-    return [f"{fence}text", *map(visible, text.splitlines()), fence, ""]
+def _ring(found: Parts) -> Iterator[str]:
+    yield from paragraph(found["ring"])
+    yield from written(found["tables"]["keys"], "The keys of the finding")
+    yield from written(found["tables"]["stages"], "How it changed")
+    yield from written(found["tables"]["shares"], "What each node holds")
 
 
-def table(header: Sequence[str], rows: Any) -> Iterator[str]:
-    """A table; nothing if it has no row."""
-    made = [" | ".join(cell(each) for each in row) for row in rows]
-    if made:
-        yield f"| {' | '.join(header)} |"
-        yield "|" + "---|" * len(header)
-        yield from (f"| {row} |" for row in made)
-        yield ""
+def _time(found: Parts) -> Iterator[str]:
+    yield from written(found["tables"]["outcomes"])
+    yield from written(found["tables"]["errors"], "What went wrong")
+
+
+def _staleness(found: Parts) -> Iterator[str]:
+    known = found["tables"]
+    yield from table(("staleness and availability", ""), found["staleness"])
+    yield from written(known["behind"], "How stale were stale reads?")
+    yield from written(known["ages"])
+    if found["freshness"]:
+        yield from titled("How soon after a write do reads see it?")
+        yield from paragraph(found["freshness"])
+        yield from written(known["freshness"])
+    yield from written(known["shifts"], "Keys that are not linearizable as they are")
+    yield from paragraph(found["notes"]["greek"])
+    yield from paragraph(found["notes"]["stale"])
+
+
+def _since(found: Parts) -> Iterator[str]:
+    since = found["since"]
+    yield from paragraph(since["told"])
+    yield from written(found["tables"]["guarantees"])
+    yield from paragraph(f"{since['same']}, with the same verdict as before.")
+    yield from written(found["tables"]["numbers"])
+    yield from fenced(since["command"])
+
+
+def _repeat(found: Parts) -> Iterator[str]:
+    if found["command"]:
+        yield from fenced(str(found["command"]))
+    yield from paragraph(found["repeats"])
+    if found["again"]:
+        yield from paragraph("Judge the history again, without running anything:")
+        yield from fenced("\n".join(found["again"]))
+    for title, text in (("The plan", found["plan_text"]), ("Files of the run, with SHA-256", "\n".join(f"{digest}  {name}" for name, _, digest in found["sums"]))):  # fmt: skip
+        if text:
+            yield from titled(title)
+            yield from fenced(text)
+    yield from written(found["tables"]["environment"], "The environment")
+    yield from written(found["tables"]["logs"], "The logs of the nodes")
+
+
+def _glossary(found: Parts) -> Iterator[str]:
+    yield from (f"- **{cell(word)}**: {cell(meaning)}" for word, meaning in words.GLOSSARY.items())
+
+
+WRITERS: Final[Mapping[str, Callable[[Parts], Iterator[str]]]] = {
+    "claims": _claims, "core": _core, "needs": _needs, "timeline": _timeline, "scope": _scope, "faults": _faults, "durability": _durability,
+    "clocks": _clocks, "ring": _ring, "time": _time, "staleness": _staleness, "since": _since, "repeat": _repeat, "glossary": _glossary,
+}  # fmt: skip
+
+
+def paragraph(text: str) -> Iterator[str]:
+    """A paragraph; nothing of nothing."""
+    if text:
+        yield from (cell(text), "")
+
+
+def titled(text: str) -> Iterator[str]:
+    """A heading within a section."""
+    yield from (f"### {cell(text)}", "")
+
+
+def listed(lines: Iterable[str], mark: str = "-") -> Iterator[str]:
+    """A list; nothing of nothing."""
+    made = [f"{mark} {cell(line)}" for line in lines]
+    yield from (*made, "") if made else ()
+
+
+def written(found: Table, title: str = "") -> Iterator[str]:
+    """A table with its heading and its note; nothing if it has no row."""
+    if found.rows:
+        yield from titled(title) if title else ()
+        yield from table(found.header, found.rows)
+        yield from paragraph(found.note)

@@ -21,7 +21,7 @@ from harness.intervals import clean_bound, wilson
 from harness.report import words
 from harness.report.drawing import lanes
 from harness.report.folder import Bar
-from harness.report.markdown import cell, fenced, table
+from harness.report.marked import cell, fenced, table
 from harness.report.page import embedded, render
 from harness.report.study import Found, Study, Trial, never_bit
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from harness.intervals import Estimate, change, quantile_of, share_of
 from harness.report import words
 from harness.report.folder import RunFiles
-from harness.report.markdown import cell, table
+from harness.report.marked import cell, table
 
 NOTE: Final = "In brackets are 95 % intervals, which count each operation as an independent draw. It differs where that of the change does not contain 0."
 GUARANTEES: Final = ("guarantee", "before", "after", "")

@@ -110,7 +110,7 @@ def test_the_page_tells_who_held_the_keys_of_the_finding(joined: Path) -> None:
     assert sum(int(row[1]) for row in shares.values()) == sum(int(row[3]) for row in shares.values()) == 3 * PARTITIONS  # fmt: skip
     page, text = (joined / "report.html").read_text(), run_markdown(told_of)
     assert words in page
-    assert "key of the finding" in text
+    assert "The keys of the finding" in text
 
 
 def test_the_timeline_knows_who_held_each_key(joined: Path) -> None:
