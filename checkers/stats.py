@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from checkers.history import History
@@ -45,21 +45,25 @@ def stats(history: History) -> Result:
 
 def availability(history: History, windows: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Share of calls that ended ok: `overall`, and `under_faults` for calls within the windows (ns); None without calls."""
-    time, pair, process = array("q"), array("I"), array("I")
-    for column, name in ((time, "time"), (pair, "pair"), (process, "process")):
-        column.frombytes(history.columns.column(name))
-    kinds, clients = history.columns.column("type"), history.columns.clients()
     calls = done = calls_inside = done_inside = 0
-    for at, kind in enumerate(kinds):
-        if kind != Type.INVOKE or not clients[process[at]]:
-            continue
-        ok = pair[at] != _NONE and kinds[pair[at]] == Type.OK
+    for at, ok in answered(history):
         calls += 1
         done += ok
-        if any(start <= time[at] < end for start, end in windows):
+        if any(start <= at < end for start, end in windows):
             calls_inside += 1
             done_inside += ok
     return {
         "overall": done / calls if calls else None,
         "under_faults": done_inside / calls_inside if calls_inside else None,
     }
+
+
+def answered(history: History) -> Iterator[tuple[int, bool]]:
+    """When (ns) each call of a client was made, in that order, and whether it ended ok."""
+    time, pair, process = array("q"), array("I"), array("I")
+    for column, name in ((time, "time"), (pair, "pair"), (process, "process")):
+        column.frombytes(history.columns.column(name))
+    kinds, clients = history.columns.column("type"), history.columns.clients()
+    for at, kind in enumerate(kinds):
+        if kind == Type.INVOKE and clients[process[at]]:
+            yield time[at], pair[at] != _NONE and kinds[pair[at]] == Type.OK

@@ -2,7 +2,7 @@
 
     k of n runs broke a claim          Wilson's score interval of the rate; for k = 0 the exact upper bound, about 3/n ("rule of three")
     stale reads of all reads, by run   ratio estimate with the variance *between runs*: the reads of a run are no independent draws
-    quantile of few numbers            nearest rank
+    quantile of few numbers            nearest rank; of numbers that come by runs: `harness.clustered`
     quantile of many numbers           order statistics: how many of n draws lie below it is binomial
     change from one number to another  MOVER: the distances from each to the ends of its interval, added as squares
 
@@ -56,19 +56,29 @@ def student(degrees: int) -> float:
 def ratio(parts: Sequence[tuple[int, int]]) -> tuple[float, float, float] | None:
     """(estimate, low, high) of sum(hits)/sum(trials) over runs of (hits, trials); None when there was no trial.
 
-    With one run the interval is (0, 1): how runs differ is not known.
+    With one run the interval is (0, 1): how runs differ is not known. If all trials of all runs came out alike, the other end is as far off as it
+    could be if the trials of a run always do.
     """
     used = [(hits, trials) for hits, trials in parts if trials]
-    total = sum(trials for _, trials in used)
+    total, hit = sum(trials for _, trials in used), sum(hits for hits, _ in used)
     if not total:
         return None
-    share = sum(hits for hits, _ in used) / total
+    share = hit / total
     if len(used) < 2:
         return share, 0.0, 1.0
-    squares = sum((hits - share * trials) ** 2 for hits, trials in used)
-    error = sqrt(squares * len(used) / (len(used) - 1)) / total
-    half = student(len(used) - 1) * error
+    if hit in (0, total):
+        bound = clean_bound(len(used))
+        return (0.0, 0.0, bound) if hit == 0 else (1.0, 1.0 - bound, 1.0)
+    half = student(len(used) - 1) * error_between(used)
     return share, max(0.0, share - half), min(1.0, share + half)
+
+
+def error_between(parts: Sequence[tuple[float, float]]) -> float:
+    """The standard error of sum(hits)/sum(trials), from how the runs differ; of two runs or more, each with a trial."""
+    total = sum(trials for _, trials in parts)
+    share = sum(hits for hits, _ in parts) / total
+    squares = sum((hits - share * trials) ** 2 for hits, trials in parts)
+    return sqrt(squares * len(parts) / (len(parts) - 1)) / total
 
 
 class Estimate(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +19,12 @@ from harness.matrix.measure import Measured
 from harness.matrix.merge import Row
 from harness.matrix.page import matrix_page, summary
 from harness.matrix.sweep import Sweep
-from harness.matrix.tables import cells_of, markdown, promised
+from harness.matrix.tables import HEADER, cells_of, markdown, promised
 from harness.pool import Jobs
 from harness.runs import write_text
 
-SHOWN = (0, 1, 2, 3, 5, 6, 8, 9)  # the columns that a terminal has room for
+SHOWN = (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)  # the columns that a terminal has room for
+BRIEF = (8, 9, 10, 11)  # and of these without the brackets
 
 
 def run_matrix(
@@ -100,18 +102,22 @@ def status_of(rows: Sequence[Row], missing: int) -> int:
     return UNKNOWN if missing or unknown else 0
 
 
+def without_brackets(text: str) -> str:
+    """Numbers without their intervals."""
+    return re.sub(r" \([^)]*\)", "", text)
+
+
 def show(rows: Sequence[Row]) -> None:
     """For a person."""
     from rich.table import Table
 
     console = out()
-    names = ("configuration", "strongest kept", "weakest refuted", "stale reads", "lost keys", "available", "read p50 / p99", "write p50 / p99")  # fmt: skip
     for environment in dict.fromkeys(row.cell.environment for row in rows):
-        table = Table(*names, title=environment, title_justify="left")
+        table = Table(*(HEADER[place] for place in SHOWN), title=environment, title_justify="left")
         for row in rows:
             if row.cell.environment == environment and row.cell.plan is not None:
                 cells = cells_of(row)
-                table.add_row(*(cells[place] for place in SHOWN))
+                table.add_row(*(without_brackets(cells[place]) if place in BRIEF else cells[place] for place in SHOWN))  # fmt: skip
         console.print(table)
     broken = [cells for row in rows for cells in promised([row]) if cells[-1].startswith("broken")]
     for promise, claim, where, verdict in broken:

@@ -2,6 +2,8 @@
 
     plan, seed ─► simulate, or run on hosts ─► history ─► levels, staleness, latency, availability, what was lost
 
+How far stale reads were behind is kept read by read (`harness.clustered.points_of`), for a quantile of a cell is one of all its runs.
+
 Lost: a key whose last reads (after the heal) all miss an acknowledged write. A read misses a write that was acknowledged before the read's
 call, and called after the write that the read returned had been acknowledged.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -18,13 +20,19 @@ from msgspec.structs import replace
 from checkers import History
 from checkers.bespoke.calls import Call, calls_of
 from checkers.levels import LEVELS
+from checkers.staleness import ages_ns, versions_behind
+from checkers.stats import answered
 from checkers.verdict import Verdict
+from harness.clustered import points_of
 from harness.hosted import HOSTS, SIM, TRIES_MAX, Place, run_on_hosts
 from harness.made import Made
 from harness.plan import Plan
 from harness.results import CRASH, INFRASTRUCTURE
 from harness.simulate import simulate_run
 from harness.worlds import WorldError
+
+ANY: Final = "any"
+RECORDS: Final = 2  # the form of `Measured` as a line of a file
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -38,11 +46,14 @@ class Measured(msgspec.Struct, frozen=True):
     reason: str
     levels: dict[str, str] = {}
     stale: tuple[int, int] = (0, 0)  # definitely stale reads, of reads
-    versions_max: int = 0
-    stale_ms_max: float = 0.0
-    delta_ms: float | None = 0.0  # None: no shift is enough
+    behind_versions: list[int] = []  # by how many acknowledged versions, of each stale read, ascending
+    behind_ms: list[float] = []  # for how long the first write that it missed had been acknowledged
+    behind_max: tuple[int, float] = (0, 0.0)  # versions, ms
+    delta_ms: float | None = None  # None: not measured, or no shift is enough
     done: tuple[int, int] = (0, 0)  # operations that ended ok, of all
-    done_under_faults: float | None = None
+    done_under: dict[
+        str, tuple[int, int]
+    ] = {}  # of those called under a fault of this kind that bit; and under any
     lost_keys: tuple[int, int] = (0, 0)
     latency_ms: dict[str, dict[str, float]] = {}  # f -> quantile -> ms
     core_ops: int = 0  # operations in the shortest proof of a violation
@@ -84,14 +95,15 @@ def measured(cell: int, plan: Plan, run: Made) -> Measured:
         reason=str(results["reason"]),
         levels=levels_of(run.verdict, results["levels"]),
         stale=(stale.get("stale_reads", 0), stale.get("reads", 0)),
-        versions_max=stale.get("worst_staleness_versions", 0),
-        stale_ms_max=stale.get("worst_staleness_ms", 0.0),
-        delta_ms=None if deltas.get("keys_without_delta") else deltas.get("delta_ms", {}).get("max", 0.0),
+        behind_versions=points_of(versions_behind(run.history)) if stale else [],
+        behind_ms=[round(ns / 1e6, 6) for ns in points_of(ages_ns(run.history))] if stale else [],
+        behind_max=(stale.get("worst_staleness_versions", 0), stale.get("worst_staleness_ms", 0.0)),
+        delta_ms=delta_of(deltas),
         done=(
             sum(count["ok"] for count in by_f),
             sum(sum(count.values()) for count in by_f),
         ),
-        done_under_faults=results["availability"]["under_faults"],
+        done_under=done_under(run.history, run.faults),
         lost_keys=lost_keys(run.history, int(plan.time_limit_s * 1e9)),
         latency_ms=results["latency_ms"],
         core_ops=sum(op["type"] == "invoke" for op in core.get("ops", ())),
@@ -103,11 +115,29 @@ def measured(cell: int, plan: Plan, run: Made) -> Measured:
     )
 
 
+def delta_of(shifts: Mapping[str, Any]) -> float | None:
+    """Of the worst key; None if one has none, or was not measured."""
+    unknown = not shifts.get("delta_ms") or shifts["keys_without_delta"] or shifts["keys_skipped"]
+    return None if unknown else float(shifts["delta_ms"]["max"])
+
+
 def levels_of(outcome: Verdict, results: Mapping[str, Any]) -> dict[str, str]:
     """The verdicts; a run that tested too little acquits nobody."""
     found = {level: str(results[level]["verdict"]) for level in LEVELS if level in results}
     doubtful = outcome is Verdict.UNKNOWN
     return {k: "unknown" if doubtful and v == "valid" else v for k, v in found.items()}
+
+
+def done_under(history: History, faults: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """(ended ok, all) of the calls made while a fault of each kind was there that bit; ANY: under one of them."""
+    windows = [(str(f["kind"]), int(f["start_ns"]), int(f["end_ns"])) for f in faults if f["bit"]]
+    found = dict.fromkeys([ANY, *sorted({kind for kind, _, _ in windows})], (0, 0)) if windows else {}
+    for at, ok in answered(history):
+        under = {kind for kind, start, end in windows if start <= at < end}
+        for kind in (ANY, *under) if under else ():
+            done, calls = found[kind]
+            found[kind] = (done + ok, calls + 1)
+    return found
 
 
 def lost_keys(history: History, load_end_ns: int) -> tuple[int, int]:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from checkers.levels import LEVELS, maximal, minimal
 from checkers.verdict import Verdict, merge
 from harness.hosted import HOSTS, SIM
-from harness.intervals import middle, ratio, wilson
+from harness.intervals import wilson
 from harness.matrix.grid import Cell
 from harness.matrix.measure import Measured
+from harness.matrix.prices import prices
 from harness.plan_claims import Documented, spoken_of
 from harness.results import CRASH, INFRASTRUCTURE
-
-FUNCTIONS: Final = ("read", "write")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,39 +111,6 @@ def rate_of(level: str, runs: Sequence[Measured]) -> dict[str, Any]:
     hits = sum(run.levels[level] == Verdict.INVALID.value for run in runs)
     low, high = wilson(hits, len(runs))
     return {"runs": hits, "low": round(low, 6), "high": round(high, 6)}
-
-
-def prices(runs: Sequence[Measured]) -> dict[str, Any]:
-    """Staleness, loss, availability and latency. Latencies are medians over the runs of each run's quantile."""
-    deltas = [run.delta_ms for run in runs]
-    under = [run.done_under_faults for run in runs if run.done_under_faults is not None]
-    return {
-        "stale": share([run.stale for run in runs]),
-        "stale_versions_max": max((run.versions_max for run in runs), default=0),
-        "stale_ms_max": round(max((run.stale_ms_max for run in runs), default=0.0), 3),
-        "delta_ms_max": None if None in deltas else round(max((d for d in deltas if d is not None), default=0.0), 3),
-        "lost_keys": share([run.lost_keys for run in runs]),
-        "available": share([run.done for run in runs]),
-        "available_under_faults": None if not under else round(sum(under) / len(under), 6),
-        "latency_ms": {
-            f: {q: middle([run.latency_ms[f][q] for run in runs if f in run.latency_ms]) for q in ("p50", "p99")}
-            for f in FUNCTIONS
-        },
-    }  # fmt: skip
-
-
-def share(parts: Sequence[tuple[int, int]]) -> dict[str, Any] | None:
-    """How many of how many, and the interval of the share, from how the runs differ."""
-    found = ratio(parts)
-    if found is None:
-        return None
-    return {
-        "count": sum(hits for hits, _ in parts),
-        "of": sum(trials for _, trials in parts),
-        "share": round(found[0], 6),
-        "low": round(found[1], 6),
-        "high": round(found[2], 6),
-    }
 
 
 def example_of(run: Measured) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from harness.matrix.grid import Matrix
 from harness.matrix.merge import Row
 from harness.matrix.tables import (
     HEADER,
+    OPEN,
+    between,
     broken,
     cells_of,
     grids,
@@ -24,7 +26,7 @@ from harness.matrix.tables import (
 )
 from harness.report import words
 from harness.report.page import embedded, render
-from harness.report.plots import trade_off
+from harness.report.plots import Point, trade_off
 from harness.ways import Ways
 
 EXAMPLES_MAX = 60
@@ -43,6 +45,7 @@ def matrix_page(matrix: Matrix, rows: Sequence[Row], findings: Mapping[str, Ways
             "summary": summary(rows),
             "grids": [grid_parts(grid) for grid in grids(matrix, rows)],
             "header": HEADER,
+            "open_end": OPEN,
             "environments": [
                 (name, [(cells_of(row), anchor(row)) for row in made if row.cell.environment == name])
                 for name in matrix.environments
@@ -100,23 +103,25 @@ def tell(row: Row) -> str:
     stale = row.numbers["stale"]
     told = [f"broke {broken(row)}"] if row.weakest_refuted else []
     if stale and stale["count"]:
-        told.append(f"stale {percent_between(stale)}")
+        told.append(
+            f"stale {percent_between(stale)}, half of them by {between(row.numbers['behind_ms']['p50'])} ms or more"
+        )
     return "; ".join(told)
 
 
-def points(rows: Sequence[Row], environment: str) -> list[tuple[str, float, float, bool]]:
-    """(configuration, the slower p99 in ms, share of stale reads, linearizable?) of each cell that has them."""
+def points(rows: Sequence[Row], environment: str) -> list[Point]:
+    """Of each cell that has them the slower p99 and the share of stale reads. Of a share of none the bound is not drawn: it would hide the others."""
     found = []
     for row in rows:
-        latencies = [row.numbers["latency_ms"][f]["p99"] for f in ("read", "write")]
-        stale = row.numbers["stale"]
-        if (
-            row.world == SIM
-            and row.cell.environment == environment
-            and None not in latencies
-            and stale is not None
-        ):
-            found.append((row.cell.configuration, max(latencies), float(stale["share"]), warmth(row) == 4))
+        numbers, stale = row.numbers, row.numbers["stale"]
+        latencies = {f: numbers["latency_ms"][f]["p99"] for f in ("read", "write")}
+        here = row.world == SIM and row.cell.environment == environment
+        if not here or None in latencies.values() or stale is None:
+            continue
+        slower = max(latencies, key=lambda f: float(latencies[f]))
+        sure = numbers["latency_between_ms"][slower]["p99"]
+        ends = (stale["low"], stale["high"]) if stale["count"] else (None, None)
+        found.append(Point(row.cell.configuration, latencies[slower], float(stale["share"]), warmth(row) == 4, (sure["low"], sure["high"]), ends))  # fmt: skip
     return found
 
 

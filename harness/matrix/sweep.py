@@ -12,19 +12,19 @@ well its folder, FOLDER/runs/<cell>-<seed>.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from checkers.verdict import Verdict
 from harness.hosted import HOSTS, SIM, Place
 from harness.matrix.grid import Cell, Matrix
-from harness.matrix.measure import Measured, measure
+from harness.matrix.measure import RECORDS, Measured, measure
 from harness.matrix.merge import Row, merge_cell
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
@@ -59,10 +59,19 @@ class Sweep:
     def _bind(self) -> None:
         path = self.folder / "matrix.json"
         (self.folder / "findings").mkdir(parents=True, exist_ok=True)
-        about = {"matrix": self.matrix.text}
+        about = {"records": RECORDS, "matrix": self.matrix.text}
         if not path.exists():
             write_text(path, json.dumps(about, indent=1) + "\n")
-        elif json.loads(path.read_text(encoding="utf-8")) != about:
+            return
+        try:
+            there = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise PlanError(f"{path}: is damaged ({error}); give --out another folder") from None
+        if there.get("records") != RECORDS:
+            raise PlanError(
+                f"{self.folder} holds runs as another version of quorate wrote them down, without all that is shown of a cell now; give --out another folder"
+            )
+        if there != about:
             raise PlanError(f"{self.folder} holds the runs of another matrix; give --out another folder")
 
     def _read(self) -> list[Measured]:
@@ -87,7 +96,7 @@ class Sweep:
                     f"{self._file}:{number}: is the run of cell {record.cell}, seed {record.seed}, out of order; give --out another folder"
                 )
             found.append(record)
-        self._file.write_bytes(b"".join(line + b"\n" for line in whole))
+        cut_to(self._file, whole)
         return found
 
     def _read_hosts(self) -> list[Measured]:
@@ -99,7 +108,7 @@ class Sweep:
             found = [msgspec.json.decode(line, type=Measured) for line in whole]
         except msgspec.DecodeError as error:
             raise PlanError(f"{self._hosts_file}: has a line that is no record of a run ({error}); remove it, and go on") from None  # fmt: skip
-        self._hosts_file.write_bytes(b"".join(line + b"\n" for line in whole))
+        cut_to(self._hosts_file, whole)
         return found
 
     def todo_on_hosts(self) -> list[tuple[Cell, Plan]]:
@@ -179,6 +188,12 @@ class Sweep:
             return Ways(str(path))
         left = self.folder_of(cell.number, record.seed) / cell.plan.name / "latest"
         return Ways(str(path), cell.plan.nodes, self.matrix.hosted.place, str(left))
+
+
+def cut_to(path: Path, lines: Sequence[bytes]) -> None:
+    """Leave out what follows the last whole line; whatever happens meanwhile, the lines stay."""
+    with path.open("r+b") as file:
+        file.truncate(sum(len(line) + 1 for line in lines))
 
 
 def _take(

@@ -17,14 +17,16 @@ from checkers.verdict import Verdict
 from harness.hosted import SIM
 from harness.intervals import clean_bound
 from harness.matrix.grid import Matrix, short
+from harness.matrix.measure import ANY
 from harness.matrix.merge import Row
 from harness.report import words
 
 REFUSED: Final = "refused"
 HEADER: Final = (
-    "configuration", "strongest kept", "weakest refuted", "stale reads", "worst staleness", "lost keys",
-    "available", "under faults", "read p50 / p99", "write p50 / p99",
+    "configuration", "strongest kept", "weakest refuted", "stale reads", "behind, ms: p50 / p99 / most", "behind, versions: p50 / p99 / most",
+    "Δ of a run, ms: p50 / most", "lost keys", "available", "under faults", "read p50 / p99", "write p50 / p99",
 )  # fmt: skip
+OPEN: Final = "…"  # an end of an interval that so few runs do not show
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +106,57 @@ def percent_between(share: Mapping[str, Any] | None) -> str:
     return f"{100 * share['share']:.2g} % ({100 * share['low']:.2g}–{100 * share['high']:.2g})"
 
 
+def succeeded(share: Mapping[str, Any] | None) -> str:
+    """`98.7 % (98.1–99.3)`; `all of 1,234`."""
+    if share is None:
+        return "–"
+    if share["count"] == share["of"]:
+        return f"all of {share['of']:,}"
+    return f"{100 * share['share']:.1f} % ({100 * share['low']:.1f}–{100 * share['high']:.1f})"
+
+
+def between(quantile: Mapping[str, Any]) -> str:
+    """`12.1 (10.9–13.4)`; `12.1 (10.9–…)` if so few runs do not show how great it may be, `12.1` if they show neither end."""
+    ends = [OPEN if quantile[end] is None else words.number(quantile[end]) for end in ("low", "high")]
+    return words.number(quantile["value"]) + ("" if ends == [OPEN, OPEN] else f" ({'–'.join(ends)})")
+
+
+def spread(found: Mapping[str, Any] | None) -> str:
+    """Quantiles, each with its interval, and the greatest of all."""
+    if found is None:
+        return "–"
+    return " / ".join([*(between(found[q]) for q in ("p50", "p99") if q in found), words.number(found["max"])])  # fmt: skip
+
+
+def under_each(numbers: Mapping[str, Any]) -> str:
+    """`partition 72.1 % (70.3–73.9)` for each kind of fault; the kinds together are told if there are several."""
+    found = numbers["available_under"]
+    kinds = [kind for kind in found if kind != ANY or len(found) > 2]
+    return ", ".join(f"{kind} {succeeded(found[kind])}" for kind in kinds) or "–"
+
+
 def cells_of(row: Row) -> tuple[str, ...]:
     """One line of the table."""
     numbers = row.numbers
-    stale = numbers["stale"]
-    worst = f"{words.number(numbers['stale_ms_max'])} ms, {words.plural(numbers['stale_versions_max'], 'version')}"
-    under = numbers["available_under_faults"]
     return (
         row.configuration,
         kept(row),
         broken(row),
-        percent_between(stale),
-        worst if stale and stale["count"] else "–",
+        percent_between(numbers["stale"]),
+        spread(numbers["behind_ms"]),
+        spread(numbers["behind_versions"]),
+        spread(numbers["delta_ms"]),
         percent_between(numbers["lost_keys"]),
-        words.percent((numbers["available"] or {}).get("share")),
-        words.percent(under) if under is not None else "–",
-        *(_quantiles(numbers["latency_ms"][f]) for f in ("read", "write")),
+        succeeded(numbers["available"]),
+        under_each(numbers),
+        *(_latency(numbers, f) for f in ("read", "write")),
     )
 
 
-def _quantiles(found: Mapping[str, float | None]) -> str:
-    return " / ".join("–" if found[q] is None else f"{found[q]:.1f}" for q in ("p50", "p99")) + " ms"
+def _latency(numbers: Mapping[str, Any], f: str) -> str:
+    found, sure = numbers["latency_ms"][f], numbers["latency_between_ms"][f]
+    told = ("–" if found[q] is None else between({"value": found[q], **sure[q]}) for q in ("p50", "p99"))
+    return " / ".join(told) + " ms"
 
 
 def surprises(rows: Sequence[Row]) -> list[Row]:
@@ -166,7 +198,10 @@ def _head(matrix: Matrix, rows: Sequence[Row], runs: int, command: str) -> Itera
     yield ""
     yield (
         f"*Kept* means: not refuted in these runs. {words.plural(runs, 'run')} without a violation leave a rate of violations of up to "
-        f"{100 * clean_bound(runs):.2g} % of runs possible (95 %). Intervals in brackets are 95 %, from how the runs differ. Latencies are medians "
+        f"{100 * clean_bound(runs):.2g} % of runs possible (95 %). Intervals in brackets are 95 %, from how the runs differ, for reads of one run are "
+        f"no independent draws; an end that is {OPEN}, or no brackets: further out than so few runs show. *Behind*: of the stale reads, for how long the first write "
+        "that they missed had been acknowledged, and how many acknowledged versions they missed. *Δ of a run*: by how much its reads would have to have "
+        "been called earlier to make it linearizable; the median of the runs. Latencies are medians "
         f"over the runs of each run's quantile, in the simulator's time{hosted}. *Lost keys*: the last reads missed an acknowledged write."
     )
     yield ""

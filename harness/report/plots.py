@@ -11,7 +11,7 @@ import html
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from checkers.stats import quantile
 from harness.report.clocks import line, shifts_of
@@ -317,23 +317,49 @@ def for_page(svg: str, alternative: str) -> str:
     return re.sub("|".join(INK), lambda match: INK[match.group()], svg)
 
 
-def trade_off(points: Sequence[tuple[str, float, float, bool]], what: str) -> str:
-    """(name, p99 in ms, share of stale reads, linearizable) as a scatter. A line joins the best; named are those on it, and the
-    fastest that is linearizable.
+class Point(NamedTuple):
+    """A configuration by its price and its staleness; `x_ms` is p99, `y` a share of reads. `whole`: it was linearizable in every run.
+
+    The ends of an interval are None if they are not known.
     """
+
+    name: str
+    x_ms: float
+    y: float
+    whole: bool
+    x_between: tuple[float | None, float | None] = (None, None)
+    y_between: tuple[float | None, float | None] = (None, None)
+
+
+def trade_off(points: Sequence[Point], what: str) -> str:
+    """Points with what is known of their intervals. A line joins the best; named are those on it, and the fastest that is linearizable."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    front = pareto([(x, y) for _, x, y, _ in points])
-    whole = sorted((x, y) for _, x, y, linearizable in points if linearizable)
+    front = pareto([(point.x_ms, point.y) for point in points])
+    whole = sorted((point.x_ms, point.y) for point in points if point.whole)
     figure, axes = canvas(3.4)
-    for x, y in dict.fromkeys((x, y) for _, x, y, _ in points):
-        here = [(name, linearizable) for name, *at, linearizable in points if at == [x, y]]
-        colour = "#030303" if all(linearizable for _, linearizable in here) else "#050505"
-        face = colour if colour == "#030303" else "none"
-        axes.scatter([x], [100 * y], s=26, c=face, edgecolors=colour, linewidths=1.1)
+    for x, y in dict.fromkeys((point.x_ms, point.y) for point in points):
+        here = [point for point in points if (point.x_ms, point.y) == (x, y)]
+        colour = "#030303" if all(point.whole for point in here) else "#050505"
+        bars = {
+            "xerr": arms(x, here[0].x_between),
+            "yerr": [[100 * end] for (end,) in arms(y, here[0].y_between)],
+        }
+        axes.errorbar([x], [100 * y], **bars, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.55, zorder=1)
+        axes.scatter(
+            [x],
+            [100 * y],
+            s=26,
+            c=colour if colour == "#030303" else "none",
+            edgecolors=colour,
+            linewidths=1.1,
+            zorder=2,
+        )
         if (x, y) in front or (x, y) in whole[:1]:
             more = f" and {len(here) - 1} more" if len(here) > 1 else ""
-            axes.annotate(f"{here[0][0]}{more}", (x, 100 * y), textcoords="offset points", xytext=(5, 4), fontsize=7.5)  # fmt: skip
+            axes.annotate(
+                f"{here[0].name}{more}", (x, 100 * y), textcoords="offset points", xytext=(5, 4), fontsize=7.5
+            )
     axes.plot([x for x, _ in front], [100 * y for _, y in front], color="#020202", linewidth=1.2, zorder=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -341,9 +367,18 @@ def trade_off(points: Sequence[tuple[str, float, float, bool]], what: str) -> st
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yscale("symlog", linthresh=0.01)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_ylim(-0.002, max(0.02, 200 * max(y for _, _, y, _ in points)))
+    axes.set_ylim(-0.002, max(0.02, 200 * max(point.y for point in points)))
     axes.set_ylabel("stale reads, %")
-    return written(figure, axes, "p99 of reads or writes, whichever is slower, ms", f"Chart-{what} of latency against stale reads")  # fmt: skip
+    return written(figure, axes, "p99 of reads or writes, whichever is slower, ms", f"Chart-{what} of latency against stale reads, with 95 % intervals")  # fmt: skip
+
+
+def arms(value: float, between: tuple[float | None, float | None]) -> list[list[float]]:
+    """How far an interval reaches below and above; not at all to an end that is not known."""
+    low, high = between
+    return [
+        [0.0 if low is None else max(0.0, value - low)],
+        [0.0 if high is None else max(0.0, high - value)],
+    ]
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
