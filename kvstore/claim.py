@@ -18,6 +18,7 @@ to 20 nodes that join one after the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from kvstore.ring import PARTITIONS, walk
@@ -42,6 +43,12 @@ def claim(owners: Owners, shares: Mapping[str, Share], n: int = 3) -> tuple[str,
     """The owners that these members should have, coming from `owners`. The same input gives the same answer."""
     if not shares:
         raise ValueError("A ring needs at least one member.")
+    return _claimed(tuple(owners), tuple(shares.items()), n)
+
+
+@lru_cache(maxsize=256)  # simulated clusters come to the same rings again and again
+def _claimed(owners: tuple[str, ...], asked: tuple[tuple[str, Share], ...], n: int) -> tuple[str, ...]:
+    shares = dict(asked)
     if not set(owners) & set(shares):
         names = sorted(shares)
         owners = tuple(names[p % len(names)] for p in range(PARTITIONS))
@@ -67,6 +74,7 @@ class _Board:
             walk(owners, p, n) for p in range(PARTITIONS)
         ]  # lists to move as little as possible from
         self._shares = shares
+        self._racks = any(share.rack for share in shares.values())
         self._quota = quotas(shares)
         self._count = {member: self.owners.count(member) for member in shares}
 
@@ -114,7 +122,7 @@ class _Board:
         racks = moved = 0
         for p in affected:
             replicas = walk(self.owners, p, self.n)
-            racks += _doubled(replicas, self._shares)
+            racks += _doubled(replicas, self._shares) if self._racks else 0
             moved += len(set(replicas).difference(self._base[p]))
         return racks, moved
 

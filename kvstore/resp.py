@@ -292,6 +292,8 @@ def as_parsed(value: Value, version: int = 2) -> Any:
 
     bytes, int, None, list, dict, or a hiredis.ReplyError.
     """
+    if value is None or type(value) is bytes or type(value) is int:
+        return value
     if isinstance(value, Simple):
         return _line(value.text)
     if isinstance(value, Failure):

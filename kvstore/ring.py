@@ -47,14 +47,10 @@ def partition_of(key: bytes) -> int:
 
 def walk(owners: Sequence[str], partition: int, n: int) -> tuple[str, ...]:
     """The first n distinct owners clockwise from a partition, or all of them if there are fewer."""
-    found: list[str] = []
-    for step in range(len(owners)):
-        owner = owners[(partition + step) % len(owners)]
-        if owner not in found:
-            found.append(owner)
-            if len(found) == n:
-                break
-    return tuple(found)
+    nearest = tuple(owners[partition : partition + n])
+    if len(nearest) == n == len(set(nearest)):  # nearly always: a claim keeps owners apart
+        return nearest
+    return tuple(dict.fromkeys((*owners[partition:], *owners[:partition])))[:n]
 
 
 class Ring:
