@@ -32,6 +32,7 @@ class ScriptOp:
     at_s: float | None = None
     key: Any = None
     value: Any = None  # None: it has none
+    null: bool = False  # its value is null, which TOML cannot say: such a write deletes, in some workloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Stroke:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-OP_KEYS = ("client", "f", "at_s", "key", "value")
+OP_KEYS = ("client", "f", "at_s", "key", "value", "null")
 STROKE_KEYS = ("kind", "start_s", "for_s", "nodes", "detail")
 NS = 1_000_000_000
 
@@ -73,9 +74,11 @@ def _op(item: Mapping[str, Any], concurrency: int, where: str) -> ScriptOp:
         raise PlanError(f'{where}: f is {item.get("f")!r}; it is the name of an operation, such as "read"')
     if at_s is not None and not (_number(at_s) and at_s >= 0):
         raise PlanError(f"{where}: at_s is {at_s!r}; it is a number of seconds, 0 or more")
+    if "null" in item and (item["null"] is not True or "value" in item):
+        raise PlanError(f"{where}: null = true stands in place of a value; else leave it out")
     return ScriptOp(
         client=client, f=item["f"], at_s=None if at_s is None else float(at_s), key=item.get("key"),
-        value=item.get("value"),
+        value=item.get("value"), null="null" in item,
     )  # fmt: skip
 
 
@@ -163,7 +166,7 @@ def op_table(op: ScriptOp) -> dict[str, Any]:
     table: dict[str, Any] = {} if op.at_s is None else {"at_s": op.at_s}
     table |= {"client": op.client, "f": op.f}
     table |= {} if op.key is None else {"key": op.key}
-    return table | ({} if op.value is None else {"value": op.value})
+    return table | ({"null": True} if op.null else {} if op.value is None else {"value": op.value})
 
 
 def stroke_table(stroke: Stroke) -> dict[str, Any]:

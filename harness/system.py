@@ -209,6 +209,13 @@ class RingedSystem(SystemUnderTest, Protocol):
         """The same of a simulated node, without a message."""
 
 
+class ReplicatedSystem(SystemUnderTest, Protocol):
+    """A system whose plans say how many copies of a key there are."""
+
+    def fewer_copies(self) -> Mapping[str, Any]:
+        """The options that change when there is a copy less, and no promise less; none if there cannot be."""
+
+
 class LedSystem(SystemUnderTest, Protocol):
     """A system in which some nodes matter more to a key than others."""
 

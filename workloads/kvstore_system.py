@@ -106,6 +106,12 @@ class KvStoreSystem:
         }
         return tuple(point for point, possible in may.items() if possible)
 
+    def fewer_copies(self) -> Mapping[str, Any]:
+        """A copy less, and quorums no larger than what is left: sets that met before meet still."""
+        n = self._options["n"] - 1
+        quorums = {name: min(n, self._options[name]) for name in ("r", "w") if self._options.get(name)}
+        return {"n": n, **quorums} if n else {}
+
     def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
         """One life of a node in the simulator."""
         return StoreNode(self._configs[node], env)

@@ -43,5 +43,5 @@ def make_smaller(text: str, claim: str, anomaly: str, pattern: str, limit_s: flo
         return None
     if Size.of(found.plan) == found.before:
         return None
-    told = story(found.plan, target, traced(found.plan), found.before, found.runs, done=found.done)
+    told = story(found, target, traced(found.plan))
     return Smaller(dump_plan(found.plan), told)

@@ -46,7 +46,7 @@ def shrink_run(where: Path, claim: str | None, budget: str, folder: Path | None,
 
         found = shrink(plan, target, out_of_time=lambda: time.monotonic() > end_s, progress=progress)
     trace = traced(found.plan)
-    text = story(found.plan, target, trace, found.before, found.runs, done=found.done)
+    text = story(found, target, trace)
     folder = folder or (where.parent if where.is_file() else runs.find(where)) / "shrunk"
     files = {
         "plan.toml": dump_plan(found.plan),

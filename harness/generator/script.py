@@ -48,5 +48,6 @@ class Script(Generator, frozen=True):
         left = () if len(queue) == 1 else ((client, queue[1:]),)
         after = Script(self.queues[:chosen] + left + self.queues[chosen + 1 :])
         at_s, _, op = best
-        time_ns, value = max(ctx.time_ns, round(at_s * NS)), MISSING if op.value is None else op.value
+        time_ns = max(ctx.time_ns, round(at_s * NS))
+        value = MISSING if op.value is None and not op.null else op.value
         return Op(-1, time_ns, ctx.processes[client], Type.INVOKE, op.f, op.key, value), after

@@ -22,6 +22,7 @@ from harness.plan_tape import Pin
 from harness.simulate import SimRun, simulate_run
 from harness.system import SystemFault
 from harness.worlds import WorldError
+from harness.worlds.sim import SimLoop
 from harness.worlds.sim.tape import RecordedStreams, as_share, streams_of
 
 
@@ -60,20 +61,31 @@ def any_way(run: SimRun) -> bool:
     return True
 
 
-def shows(plan: Plan, target: Target, alike: Alike = any_way) -> SimRun | None:
+Spend = Callable[[int], None]
+"""Told how many events a run had: what it cost, the same on every machine."""
+
+
+def shows(
+    plan: Plan, target: Target, alike: Alike = any_way, spend: Spend = lambda events: None
+) -> SimRun | None:
     """The run of the plan, if it breaks the same claim in the same way. A plan that cannot be run shows nothing."""
+    loops = list[SimLoop]()
     try:
-        run = simulate_run(plan)
+        run = simulate_run(plan, on_world=lambda world, loop: loops.append(loop))
     except (PlanError, WorldError, SystemFault):
         return None
+    finally:
+        spend(sum(loop.steps for loop in loops))
     return run if target in targets(run) and alike(run) else None
 
 
-def first_to_show(plan: Plan, target: Target, seeds: Iterable[int], alike: Alike = any_way) -> tuple[Plan, SimRun] | None:  # fmt: skip
+def first_to_show(
+    plan: Plan, target: Target, seeds: Iterable[int], alike: Alike = any_way, spend: Spend = lambda events: None
+) -> tuple[Plan, SimRun] | None:  # fmt: skip
     """The plan with the first of the seeds that shows the target, and its run."""
     for seed in seeds:
         tried = replace(plan, seed=seed)
-        run = shows(tried, target, alike)
+        run = shows(tried, target, alike, spend)
         if run is not None:
             return tried, run
     return None
@@ -90,8 +102,8 @@ def scripted(plan: Plan, run: SimRun) -> Plan:
         if op.type.word == "invoke" and isinstance(op.process, int):
             at_s = None if last else op.time_ns / NS
             client = op.process % plan.concurrency
-            value = None if op.value is MISSING else op.value
-            ops.append(ScriptOp(client=client, f=op.f, at_s=at_s, key=op.key, value=value))
+            value, null = None if op.value is MISSING else op.value, op.value is None
+            ops.append(ScriptOp(client=client, f=op.f, at_s=at_s, key=op.key, value=value, null=null))
     strokes = plan.strokes or timetable(
         plan.faults, nodes=plan.node_names, time_limit_s=plan.time_limit_s,
         rng=streams_of(plan.seed, plan.tape)("nemesis"),

@@ -14,18 +14,27 @@ claim, so the result is one too. Zeller and Hildebrandt, "Simplifying and isolat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from hashlib import sha256
+from typing import Any, Final, TypeVar
 
 from harness.plan import Plan, PlanError
 from harness.plan_tape import CALM, calm_but, is_calm, pins_of
-from harness.search import simpler
+from harness.search import fewer, simpler
 from harness.search.finding import Alike, Target, any_way, draws_of, first_to_show, guilty, scripted
 from harness.simulate import SimRun
 
 T = TypeVar("T")
 EFFORTS = (4, 30, 100)  # seeds tried for a candidate beside its own: more when nothing can be had with few
+LEAP: Final = 600  # seeds tried for next to nothing: what is rare is rare there too, but costs little
+EVENTS_MAX: Final = 30_000  # in the runs of a candidate, beyond the first few; a second or so of processor
+WAYS_EVENTS_MAX: Final = 10 * EVENTS_MAX  # in those of all candidates of a kind
+FEW: Final = 12  # operations
+LEAPS: Final = (
+    simpler.core_alone, simpler.until_core, simpler.keys_of_core, simpler.until_core, simpler.core_alone,
+)  # fmt: skip
+"""All but the core, else what came after it, then what is on other keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,15 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """The smallest plan that was found, its run, the size it began with, how many runs it took. `done`: nothing more can be left out."""
+    """The smallest plan that was found, its run, the size and the system's options it began with, how many runs it took.
+
+    `done`: nothing more can be left out.
+    """
 
     plan: Plan
     run: SimRun
     before: Size
+    options_before: Mapping[str, Any]
     runs: int
     done: bool
 
@@ -76,10 +89,15 @@ def shrink(
         raise NotShownError(f"the plan {plan.name} with seed {plan.seed} shows no {target}")
     search = _Search(target, alike, found[1], scripted(plan, found[1]), out_of_time, progress)
     before = Size.of(search.plan)
-    if not search.attempt(search.plan):
+    if not search.attempt(
+        search.plan, EFFORTS[1]
+    ):  # what falls on one instant may come in another order in a script
         raise NotShownError(f"the script of {plan.name} with seed {plan.seed} shows no {target}")
+    search.leap(simpler.core_alone)
     search.attempt(replace(search.plan, sim={**search.plan.sim, "streams": "links"}), EFFORTS[1])
-    search.leaps()
+    for choose in LEAPS:
+        search.leap(choose)
+    search.early()
     for search.seeds in EFFORTS:
         last = None
         while search.plan != last and not out_of_time():
@@ -90,7 +108,7 @@ def shrink(
         last = search.plan
         search.calm()
         search.round()
-    return Shrunk(search.plan, search.run, before, search.runs, not out_of_time())
+    return Shrunk(search.plan, search.run, before, plan.system_options, search.runs, not out_of_time())
 
 
 class _Search:
@@ -101,50 +119,68 @@ class _Search:
         out_of_time: Callable[[], bool], progress: Callable[[Size, int], None],
     ) -> None:  # fmt: skip
         self.target, self.alike, self.run, self.plan = target, alike, run, plan
-        self.runs, self.seeds = 0, EFFORTS[0]
+        self.runs, self.events, self.seeds = 0, 0, EFFORTS[0]
+        self._in_vain = set[bytes]()  # what was tried and did not show it
         self._out_of_time, self._progress = out_of_time, progress
 
-    def attempt(self, plan: Plan, seeds: int = 0) -> bool:
+    def attempt(self, plan: Plan, seeds: int = 0, events_max: int = EVENTS_MAX) -> bool:
         """Keep a candidate if it shows the target with one of the seeds. One without a script would run the workload's own load."""
         if not plan.script:
             return False
         count = 0 if is_calm(plan.tape) else seeds or self.seeds
         trial = [self.plan.seed, *(seed for seed in range(1, count + 1) if seed != self.plan.seed)]
-        found = first_to_show(plan, self.target, self._counted(trial), self.alike)
+        tried = self._counted(plan, trial, self.events + events_max)
+        found = first_to_show(plan, self.target, tried, self.alike, self._spend)
         if found is not None:
             self.plan, self.run = found
             self._progress(Size.of(self.plan), self.runs)
         return found is not None
 
-    def _counted(self, seeds: Sequence[int]) -> Iterator[int]:
-        for seed in seeds:
+    def _spend(self, events: int) -> None:
+        self.events += events
+
+    def _counted(self, plan: Plan, seeds: Sequence[int], events_max: int) -> Iterator[int]:
+        """The seeds that were not tried with this plan before, as long as there is time; a few, and more while they are cheap."""
+        for place, seed in enumerate(seeds):
+            if place > EFFORTS[0] and self.events > events_max:
+                return
+            name = sha256(repr(replace(plan, seed=0 if is_calm(plan.tape) else seed)).encode()).digest()
+            if name in self._in_vain:
+                continue
             if self._out_of_time():
                 return
             self.runs += 1
+            self._in_vain.add(name)
             yield seed
 
-    def leaps(self) -> None:
-        """Try to get rid of nearly everything at once: only the core, else its keys, else what happened until it was over."""
-        for choose in (
-            simpler.only_core,
-            simpler.until_core,
-            simpler.keys_of_core,
-            simpler.until_core,
-            simpler.only_core,
-        ):
-            for plan in choose(self.plan, guilty(self.run, self.target), self.run):
-                if self.attempt(plan, EFFORTS[1]):
-                    self.plan = scripted(self.plan, self.run)
-                    break
+    def leap(self, choose: Callable[[Plan, Sequence[int]], Iterator[Plan]]) -> None:
+        """Try to get rid of nearly everything at once."""
+        for plan in choose(self.plan, guilty(self.run, self.target)):
+            few = len(plan.script) <= FEW
+            if self.attempt(plan, LEAP if few else EFFORTS[1], EVENTS_MAX * (8 if few else 1)):
+                self.plan = scripted(self.plan, self.run)
+
+    def early(self) -> None:
+        """Fewer nodes while there is room: once faults and times are tight, no other place of the keys fits them."""
+        self._fewer_parts()
+        if len(self.plan.script) <= FEW:
+            self.seeds = EFFORTS[1]
+            for ways in (fewer.fewer_nodes, fewer.fewer_copies, fewer.fewer_clients):
+                self._any_of(ways)
+
+    def _fewer_parts(self) -> None:
+        self._fewer(lambda plan: plan.strokes, lambda plan, kept: replace(plan, strokes=tuple(kept)))
+        self._fewer(lambda plan: plan.script, lambda plan, kept: replace(plan, script=tuple(kept)))
 
     def round(self) -> None:
         """Every way to be simpler, once."""
-        for plan in simpler.only_core(self.plan, guilty(self.run, self.target), self.run):
+        for plan in simpler.only_core(self.plan, guilty(self.run, self.target)):
             self.attempt(plan, EFFORTS[-1])
-        self._fewer(lambda plan: plan.strokes, lambda plan, kept: replace(plan, strokes=tuple(kept)))
-        self._fewer(lambda plan: plan.script, lambda plan, kept: replace(plan, script=tuple(kept)))
-        moving = (simpler.fewer_nodes, simpler.fewer_clients) if self.seeds > EFFORTS[0] else ()
-        for ways in (simpler.calmer, *moving, simpler.narrower, simpler.sooner, simpler.renumbered):
+        self._fewer_parts()
+        moving = (
+            (fewer.fewer_nodes, fewer.fewer_copies, fewer.fewer_clients) if self.seeds > EFFORTS[0] else ()
+        )
+        for ways in (simpler.calmer, *moving, simpler.narrower, simpler.sooner, fewer.renumbered):
             self._any_of(ways)
 
     def calm(self) -> None:
@@ -159,10 +195,17 @@ class _Search:
         self._any_of(simpler.rounded)
 
     def _any_of(self, ways: Callable[[Plan], Iterator[Plan]]) -> None:
-        """Take what can be had; after each success the ways are asked again."""
+        """Take what can be had; after each success the ways are asked again. All are tried with a few seeds before one is with many."""
         found = True
         while found and not self._out_of_time():
-            found = any(map(self.attempt, ways(self.plan)))
+            candidates, events_max = list(ways(self.plan)), self.events + WAYS_EVENTS_MAX
+            found = any(
+                self.attempt(plan, seeds)
+                for seeds in EFFORTS
+                if seeds <= self.seeds
+                for plan in candidates
+                if self.events <= events_max
+            )
 
     def _fewer(
         self, parts: Callable[[Plan], Sequence[T]], having: Callable[[Plan, Sequence[T]], Plan]

@@ -1,10 +1,9 @@
 """Ways in which a plan with a script can be simpler. Pure: a plan goes in, candidates come out, the boldest first.
 
-only_core      the operations of the violation's core          fewer_nodes    one node less; its clients go elsewhere
-keys_of_core   those of its keys                               fewer_clients  one client does the work of two
-until_core     what had begun before the core was over         narrower       faults on fewer nodes, shorter, smaller
-calmer         a network without accidents or priorities      sooner         nothing happens? then it need not take time
-rounded        a draw that is given has fewer digits
+only_core      the operations of the violation's core          narrower       faults on fewer nodes, shorter, smaller
+keys_of_core   those of its keys                               calmer         a network without accidents or priorities
+until_core     what had begun before the core was over         sooner         nothing happens? then it need not take time
+rounded        a draw that is given has fewer digits           fewer nodes, clients: `harness.search.fewer`
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from harness.plan import Plan
 from harness.plan_options import ORDERED, POINT, PRIORITIES, RANGES
 from harness.plan_script import NS, ScriptOp, Stroke
 from harness.plan_tape import calm_but, pins_of
-from harness.simulate import SimRun
 
 CALM: Final[Mapping[str, Any]] = {
     "latency": "constant",
@@ -36,13 +34,19 @@ DIGITS: Final = (1, 2, 3)  # of a draw
 HALVED: Final = ("share", "delay_ms")  # of faults of links and disks
 
 
-def only_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
+def only_core(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
     """Only the operations of the core."""
     if core and len(core) < len(plan.script):
         yield replace(plan, script=tuple(plan.script[place] for place in core))
 
 
-def keys_of_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
+def core_alone(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
+    """Only the operations of the core, and nothing after them."""
+    for bare in only_core(plan, core):
+        yield next(until_core(bare, range(len(bare.script))), bare)
+
+
+def keys_of_core(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
     """Only operations on the core's keys."""
     keys = [plan.script[place].key for place in core]
     kept = tuple(op for op in plan.script if op.key in keys)
@@ -50,7 +54,7 @@ def keys_of_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]
         yield replace(plan, script=kept)
 
 
-def until_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
+def until_core(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
     """Only what had begun when the last operation of the core was called."""
     times = [plan.script[place].at_s for place in core]
     ends_s = [at_s for at_s in times if at_s is not None]
@@ -59,7 +63,8 @@ def until_core(plan: Plan, core: Sequence[int], run: SimRun) -> Iterator[Plan]:
     end_s = max(ends_s)
     kept = tuple(op for op in plan.script if op.at_s is not None and op.at_s <= end_s)
     strokes = tuple(stroke for stroke in plan.strokes if stroke.start_ns < end_s * NS)
-    if len(kept) + len(strokes) < len(plan.script) + len(plan.strokes):
+    fewer = len(kept) + len(strokes) < len(plan.script) + len(plan.strokes)
+    if fewer or end_s + TAIL_S < plan.time_limit_s:
         yield replace(plan, script=kept, strokes=strokes, time_limit_s=end_s + TAIL_S)
 
 
@@ -77,76 +82,6 @@ def calmer(plan: Plan) -> Iterator[Plan]:
     for names in ([*left], *([name] for name in left)):
         if names:
             yield replace(plan, sim={**plan.sim, **{name: left[name] for name in names}})
-
-
-def fewer_nodes(plan: Plan) -> Iterator[Plan]:
-    """One node less. Those after it move up, and then all move round, for the keys move to other nodes as well."""
-    for gone in range(plan.nodes - 1, -1, -1) if plan.nodes > 1 else ():
-        for turn in range(plan.nodes - 1):
-            place = {
-                old: (old - (old > gone) + turn) % (plan.nodes - 1)
-                for old in range(plan.nodes)
-                if old != gone
-            }
-            names = {plan.node_names[old]: plan.node_names[new] for old, new in place.items()}
-            strokes = tuple(_renamed(stroke, names) for stroke in plan.strokes)
-            if all(stroke.nodes or not old.nodes for stroke, old in zip(strokes, plan.strokes, strict=True)):
-                yield _seated(
-                    replace(plan, strokes=strokes, **_on(plan.nodes - 1, plan)), plan, {gone: 0, **place}
-                )
-
-
-def _on(nodes: int, plan: Plan) -> dict[str, Any]:
-    """What says how many nodes there are; all that were members are."""
-    if plan.system_options.get("members") != plan.nodes:
-        return {"nodes": nodes}
-    return {"nodes": nodes, "system_options": {**plan.system_options, "members": nodes}}
-
-
-def _seated(plan: Plan, old: Plan, place: Mapping[int, int]) -> Plan:
-    """The plan with its clients numbered anew, so that each is at the node it should be at: client k is at k % nodes."""
-    seats = dict[int, int]()
-    for client in sorted({op.client for op in plan.script}):
-        seat = place[client % old.nodes]
-        while seat in seats.values():
-            seat += plan.nodes
-        seats[client] = seat
-    script = tuple(replace(op, client=seats[op.client]) for op in plan.script)
-    return replace(plan, script=script, concurrency=1 + max(seats.values(), default=0))
-
-
-def _renamed(stroke: Stroke, names: Mapping[str, str]) -> Stroke:
-    """A stroke as it is when nodes are called otherwise; those without a name are gone."""
-    detail = dict(stroke.detail)
-    if "grudge" in detail:
-        named = {**names, CLIENTS: CLIENTS}
-        detail["grudge"] = {
-            named[dst]: sorted(named[src] for src in sources if src in named)
-            for dst, sources in detail["grudge"].items()
-            if dst in named and any(src in named for src in sources)
-        }
-    if "offsets_ms" in detail:
-        detail["offsets_ms"] = {names[node]: ms for node, ms in detail["offsets_ms"].items() if node in names}
-    hit = struck(detail["grudge"]) if "grudge" in detail else detail.get("offsets_ms", names.values())
-    nodes = tuple(names[node] for node in stroke.nodes if node in names and names[node] in hit)
-    return replace(stroke, nodes=nodes, detail=detail)
-
-
-def fewer_clients(plan: Plan) -> Iterator[Plan]:
-    """One client does what two did."""
-    clients = sorted({op.client for op in plan.script})
-    for gone in reversed(clients):
-        for heir in clients:
-            if heir != gone:
-                script = tuple(replace(op, client=heir) if op.client == gone else op for op in plan.script)
-                yield replace(plan, script=script)
-
-
-def renumbered(plan: Plan) -> Iterator[Plan]:
-    """No more clients than are needed, each at its node."""
-    least = _seated(plan, plan, {node: node for node in range(plan.nodes)})
-    if least.concurrency < plan.concurrency:
-        yield least
 
 
 def narrower(plan: Plan) -> Iterator[Plan]:

@@ -17,12 +17,13 @@ from harness.plan_script import NS, Stroke
 from harness.plan_tape import is_calm, pins_of
 from harness.search.finding import Target
 from harness.search.lamport import draw
-from harness.search.shrink import Size
+from harness.search.shrink import Shrunk, Size
 from harness.search.trace import Trace
 
 
-def story(plan: Plan, target: Target, trace: Trace, before: Size, runs: int, *, done: bool) -> str:
-    """The page, in Markdown."""
+def story(found: Shrunk, target: Target, trace: Trace) -> str:
+    """The page, in Markdown. `trace` is that of the shrunk plan."""
+    plan, done = found.plan, found.done
     core = trace.run.results["core"] or {}
     end = (
         "Nothing more can be left out."
@@ -32,7 +33,7 @@ def story(plan: Plan, target: Target, trace: Trace, before: Size, runs: int, *, 
     parts = [
         f"# {target.anomaly}: {plan.name} does not keep {target.claim}",
         trace.run.results["claims"][target.claim]["reason"] + ".",
-        f"Shrunk from {before} to {Size.of(plan)}, in {runs:,} runs. {end}",
+        f"Shrunk from {found.before} to {Size.of(plan)}, in {found.runs:,} runs. {end}{otherwise(found)}",
         "## The operations that prove it",
         fenced(str(core.get("drawing") or "(the claim's certificate is not a core of operations)")),
         "## The faults",
@@ -45,6 +46,17 @@ def story(plan: Plan, target: Target, trace: Trace, before: Size, runs: int, *, 
         fenced("quorate replay plan.toml --trace"),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def otherwise(found: Shrunk) -> str:
+    """A sentence on the options of the system that are not what they were; how many are members goes with the nodes."""
+    changes = [
+        f"{name} = {value!r}"
+        + (f" in place of {found.options_before[name]!r}" if name in found.options_before else "")
+        for name, value in found.plan.system_options.items()
+        if name != "members" and value != found.options_before.get(name)
+    ]
+    return f" With fewer copies: {', '.join(changes)}." if changes else ""
 
 
 def chance(plan: Plan) -> str:

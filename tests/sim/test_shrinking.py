@@ -18,7 +18,7 @@ from harness.cli import status_of
 from harness.generator import script, simulate
 from harness.plan import Plan, PlanError, dump_plan, load_plan, parse_plan
 from harness.plan_script import ScriptOp, Stroke
-from harness.search import simpler
+from harness.search import fewer, simpler
 from harness.search.finding import Target, scripted, shows, targets
 from harness.search.lamport import draw
 from harness.search.paused import stopped_at
@@ -130,7 +130,7 @@ def test_one_node_less_keeps_each_client_and_fault_at_its_node() -> None:
     clients = tuple(ScriptOp(client=client, f="read", at_s=0.1, key=0) for client in range(6))
     stroke = Stroke(1, "clock", 0, 10, ("n1", "n3"), {"offsets_ms": {"n1": 5.0, "n3": 7.0}})
     plan = replace(SMALL, concurrency=6, script=clients, strokes=(stroke,))
-    candidates = list(simpler.fewer_nodes(plan))
+    candidates = list(fewer.fewer_nodes(plan))
     without_n3 = candidates[0]
     assert without_n3.nodes == 2
     assert without_n3.strokes[0].detail == {"offsets_ms": {"n1": 5.0}}
