@@ -4,7 +4,7 @@
                                                          ├─ processes here (`cores`)
                                                          └─ a Ray cluster (`harness.ray_pool`)
 
-Ctrl-C is for the process that hands out the work: the others do not see it. If it is killed they end at once: nobody would hear of what they do.
+Ctrl-C, or a terminal that is closed, is for the process that hands out the work: the others do not see it. If it is killed they end at once: nobody would hear of what they do.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 from typing import Any, Final, TypeVar
 
+TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGHUP})  # what a terminal sends to all of its processes
 AHEAD: Final = 4  # tasks handed to a process before it asks
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,7 +53,8 @@ def in_order(
 ) -> Generator[tuple[T, R], None, None]:
     """Yield (name, work(*arguments)) for each (name, arguments); None among them: the next is known after another result. Closing the iterator drops what has not begun and waits for the rest."""
     pool = cores(jobs) if isinstance(jobs, int) else jobs
-    executor = pool.open()
+    with _deaf():
+        executor = pool.open()
     waiting: deque[tuple[T, Future[R]]] = deque()
     following = iter(tasks)
     try:
@@ -60,7 +63,8 @@ def in_order(
                 if task is None:
                     break
                 name, arguments = task
-                waiting.append((name, executor.submit(work, *arguments)))
+                with _deaf():
+                    waiting.append((name, executor.submit(work, *arguments)))
                 if len(waiting) >= AHEAD * pool.size:
                     break
             if not waiting:
@@ -71,8 +75,20 @@ def in_order(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A process that is made now hears none of TERMINAL while it loads its modules; we hear it right after."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _stay() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in TERMINAL:
+        signal.signal(each, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -55,6 +55,11 @@ def say(text: str) -> None:
     err().print(text, markup=False, soft_wrap=True)
 
 
+def say_amid(text: str) -> None:
+    """The same from a handler of signals, which may come amid a print, or amid the loading of what prints."""
+    os.write(2, f"{text}\n".encode())
+
+
 def complain(text: str) -> None:
     """An error on stderr, on one line."""
     console = err()
@@ -103,30 +108,50 @@ def waiting(text: str, *, quiet: bool = False) -> Iterator[Ticker]:
         yield tick
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the SIGHUP of a closed terminal are answered at once; the first is KeyboardInterrupt, which waits for what is under way."""
-    stopping = False
+class Stopping:
+    """Whether we are asked to end, and whether that cuts short what is under way."""
 
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        if stopping:
-            say(
-                "stopping already; `kill -9` ends it at once, and hosts it has made go when the same command is run again"
-            )
+    def __init__(self, *, patient: bool) -> None:
+        self.asked = False
+        self._patient = patient
+
+    def ask(self, *_: object) -> None:
+        """What the signals do. The first is KeyboardInterrupt, where we are not patient."""
+        if self.asked:
+            say_amid("stopping already; `kill -9` ends it at once, and hosts it has made go when the same command is run again")  # fmt: skip
             return
-        stopping = True
-        say("stopping: what is under way comes to its end first")
-        raise KeyboardInterrupt
+        self.asked = True
+        say_amid("stopping: what is under way comes to its end first")
+        if not self._patient:
+            raise KeyboardInterrupt
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Here it is KeyboardInterrupt, that of a signal which came before too."""
+        before, self._patient = self._patient, False
+        try:
+            if self.asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._patient = before
+
+
+@contextmanager
+def stoppable(*, patient: bool = False) -> Iterator[Stopping]:
+    """Ctrl-C, SIGTERM and the SIGHUP of a closed terminal are answered at once; the first is KeyboardInterrupt, which waits for what is under way.
+
+    Patient: only within `at_once()`; elsewhere it is noted, and what is short and must be whole goes on to its end.
+    """
+    stopping = Stopping(patient=patient)
     polite = [
         each
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(each) != signal.SIG_IGN
     ]
-    before = {each: signal.signal(each, stop) for each in polite}
+    before = {each: signal.signal(each, stopping.ask) for each in polite}
     try:
-        yield
+        yield stopping
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

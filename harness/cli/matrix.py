@@ -30,22 +30,24 @@ BRIEF = (8, 9, 10, 11)  # and of these without the brackets
 def run_matrix(
     path: Path, seeds: int | None, budget: str, jobs: int, ray: str | None, folder: Path, *, json: bool
 ) -> int:
-    """Sweep and write. Ctrl-C ends it as a budget does: the same command goes on."""
+    """Sweep and write. Ctrl-C ends it as a budget does, whenever it comes: the folder is whole, and the same command goes on."""
     limit_s = seconds(budget)
-    with waiting(f"reading {path.name}", quiet=json):
-        sweep = Sweep(load_matrix(readable(path), seeds), folder)
-    if (hosted := sweep.matrix.hosted) is not None:
-        hosted.place.refuse(max(cell.plan.nodes for cell in sweep.matrix.cells if cell.plan is not None))
-    begin_s = time.monotonic()
-    plans = [cell.plan for cell in sweep.matrix.cells if cell.plan is not None]
-    with workers(jobs, ray, plans) as pool, cleaned(bool(sweep.todo_on_hosts())), stoppable():
-        try:
-            make(sweep, pool, lambda: time.monotonic() - begin_s > limit_s, quiet=json)
-        except KeyboardInterrupt:
-            say(f"stopped; the same command goes on after run {len(sweep.records) + len(sweep.hosted)}")
-    rows = sweep.rows()
-    command = f"quorate matrix {shlex.quote(str(path))}" + (f" --seeds {seeds}" if seeds else "")
-    written = write(sweep, rows, command)
+    with stoppable(patient=True) as stopping:
+        with waiting(f"reading {path.name}", quiet=json):
+            sweep = Sweep(load_matrix(readable(path), seeds), folder)
+        if (hosted := sweep.matrix.hosted) is not None:
+            hosted.place.refuse(max(cell.plan.nodes for cell in sweep.matrix.cells if cell.plan is not None))
+        begin_s = time.monotonic()
+        plans = [cell.plan for cell in sweep.matrix.cells if cell.plan is not None]
+        with workers(jobs, ray, plans) as pool, cleaned(bool(sweep.todo_on_hosts())):
+            try:
+                with stopping.at_once():
+                    make(sweep, pool, lambda: time.monotonic() - begin_s > limit_s, quiet=json)
+            except KeyboardInterrupt:
+                say(f"stopped; the same command goes on after run {len(sweep.records) + len(sweep.hosted)}")
+        rows = sweep.rows()
+        command = f"quorate matrix {shlex.quote(str(path))}" + (f" --seeds {seeds}" if seeds else "")
+        written = write(sweep, rows, command)
     missing = sweep.total - len(sweep.records) + len(sweep.todo_on_hosts())
     if json:
         emit({"matrix": sweep.matrix.name, "runs": len(sweep.records) + len(sweep.hosted), "missing": missing, "files": written, "cells": [row.numbers for row in rows]})  # fmt: skip
