@@ -61,6 +61,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "pause": {"targets": TARGETS, HOW: (SIGNAL, FREEZER)},
     "cpu-pressure": {"share": float, "targets": TARGETS},
     "memory-pressure": {"room_mib": float, HOW: (RECLAIM, OOM_KILL), "targets": TARGETS},
+    "hot-key": {"share": float},
     "clock": {"offset_ms": float, DRIFT: float, STROBE: float, "targets": TARGETS},
 }
 FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -89,10 +90,11 @@ STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "slow-disk": {"stall_ms": 200.0},
     "cpu-pressure": {"share": 0.1},
     "memory-pressure": {"room_mib": 0.0},
+    "hot-key": {"share": 0.9},
 }
 """How strong a fault is that has degrees, when a plan does not say."""
 RANGES: Mapping[str, tuple[float, float, str]] = {
-    "share": (0.001, 1.0, "a share of the packets, of the records, or of a processor"),
+    "share": (0.001, 1.0, "a share of the packets, of the records, of the operations, or of a processor"),
     "down_ms": (50.0, 600_000.0, "milliseconds"),
     "up_ms": (50.0, 600_000.0, "milliseconds"),
     "rate_kbit": (8.0, 1_000_000.0, "kilobits a second"),

@@ -116,12 +116,16 @@ def _stroke(
     return str(kind), round(start_s * NS), round((start_s + for_s) * NS), tuple(struck), detail
 
 
-DRAWN = {"join": "draw", "leave": "draw", "replace": "draw", "clock": "offsets_ms"} | dict.fromkeys(
-    LINK_KINDS, "grudge"
-)
+DRAWN = {
+    "join": "draw",
+    "leave": "draw",
+    "replace": "draw",
+    "hot-key": "draw",
+    "clock": "offsets_ms",
+} | dict.fromkeys(LINK_KINDS, "grudge")
 """What the timetable draws for a kind of fault, and a stroke has to say."""
 FORMS = {
-    "draw": "detail = {draw = 0.5}, a number from 0 to below 1 that chooses the member",
+    "draw": "detail = {draw = 0.5}, a number from 0 to below 1 that chooses the member, or the key",
     "offsets_ms": "detail = {offsets_ms = {n1 = 100.0}}, by how much whose clock is shifted",
     "grudge": 'its links, detail = {grudge = {n1 = ["n2"]}}: what n2 sends n1',
     "offset_ms": "detail = {offset_ms = 100.0}, by how much the clocks of the primaries are shifted",

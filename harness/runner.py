@@ -32,9 +32,11 @@ from checkers.verdict import Verdict
 from harness import runs
 from harness.client import Client
 from harness.generator import (
+    Crowd,
     Generator,
     any_of,
     clients,
+    crowded,
     nemesis,
     op,
     phases,
@@ -117,11 +119,10 @@ class Story:
         refuse_incomplete(self.system, plan.system, world)
         self.workload: Workload = find_workload(plan.workload)({**plan.options, **given})
         refuse_unknown(self.workload, plan.script, plan.name)
-        refuse_impossible(plan, world, self.system)
+        refuse_impossible(plan, world, self.system, self.workload)
+        self.crowd = Crowd(self.streams("hot-key")) if "hot-key" in plan.fault_kinds else None
         self.heat = Heat() if self.is_aimed() else None
-        strokes = plan.strokes or timetable(
-            plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=self.streams("nemesis")
-        )
+        strokes = plan.strokes or timetable(plan.faults, nodes=nodes, time_limit_s=plan.time_limit_s, rng=self.streams("nemesis"))  # fmt: skip
         self.faults = nemesis_ops(strokes, plan.time_limit_s)
         self.doubts: list[str] = []
         self.environment: dict[str, Any] = {}
@@ -155,7 +156,7 @@ class Story:
 
     def see(self, record: Op) -> None:
         """A record of the history, for those who watch."""
-        for watcher in (self.watch, self.heat, self.rings):
+        for watcher in (self.watch, self.heat, self.crowd, self.rings):
             if watcher is not None:
                 watcher.see(record)
 
@@ -167,8 +168,7 @@ class Story:
             final = script(op for op in self.plan.script if op.at_s is None)
         elif self.plan.rate:
             load = stagger(1 / self.plan.rate, load)
-        limit_s = self.plan.time_limit_s
-        main = any_of(clients(time_limit(limit_s, load)), nemesis(self.faults))
+        main = any_of(clients(time_limit(self.plan.time_limit_s, crowded(self.crowd, load))), nemesis(self.faults))  # fmt: skip
         if (watch := self.watch) is not None:
             main = unless(lambda: watch.found is not None, main)
         return phases(main, nemesis(op(HEAL)), clients(final))
@@ -199,7 +199,8 @@ class Story:
         """Steps 3 to 7."""
         self.world = world
         self.rings = rings_of(world, self.workload.key_name) if self.tells else None
-        recorder = Recorder(history, watch=self.see if self.watch or self.heat or self.rings else None)
+        seen = self.watch or self.heat or self.crowd or self.rings
+        recorder = Recorder(history, watch=self.see if seen else None)
         loop = asyncio.get_running_loop()
         asking: asyncio.Task[None] | None = None
         try:
@@ -210,7 +211,7 @@ class Story:
             self.began = self.start_s if self.kind == "sim" else datetime.now(UTC).isoformat()
             self.nemesis = NemesisClient(
                 world, now_ns=self.now_ns, write=faults, ready=self.late,
-                shifts_clocks="clock" in self.plan.fault_kinds, hot_key=self.hot_key,
+                shifts_clocks="clock" in self.plan.fault_kinds, hot_key=self.hot_key, crowd=self.crowd,
             )  # fmt: skip
             await interpret(
                 self.generator(), connect=self.connect, nodes=world.nodes, concurrency=self.plan.concurrency,

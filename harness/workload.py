@@ -27,6 +27,7 @@ class Workload:
     operations: tuple[
         str, ...
     ] = ()  # what its client does; empty: not told, so a script of them is not checked
+    draws_keys: bool = False  # its generator asks `Context.key`, so that a key can be made hot
 
 
 WorkloadFactory = Callable[[Mapping[str, Any]], Workload]

@@ -193,7 +193,7 @@ def load(name: str, values: Mapping[str, float], board: Board) -> Callable[[int,
 
     def nth(n: int, ctx: Context) -> GeneratorLike:
         rng = ctx.rng
-        key = n // per_generation * keys + int(rng.random() * keys)
+        key = ctx.key(keys, n // per_generation * keys)
         if rng.random() < values["read_fraction"]:
             return op("read", key)
         if name == "counter":
@@ -227,6 +227,7 @@ def _workload(name: str, options: Mapping[str, Any]) -> Workload:
         model=MODELS[name],
         key_name=lambda key: b"%b-%d" % (name.encode(), key),
         operations=OPERATIONS[name],
+        draws_keys=True,
     )
 
 

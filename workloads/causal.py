@@ -262,7 +262,7 @@ class CounterClient(CausalClient):
 
 def _siblings(values: Mapping[str, float], board: Board) -> Callable[[int, Context], GeneratorLike]:
     def nth(n: int, ctx: Context) -> GeneratorLike:
-        key = int(ctx.rng.random() * values["keys"])
+        key = ctx.key(int(values["keys"]))
         read = board.reads.get(key)
         if ctx.rng.random() < values["read_fraction"]:
             return op("read", key)
@@ -278,7 +278,7 @@ def _siblings(values: Mapping[str, float], board: Board) -> Callable[[int, Conte
 
 def _set(values: Mapping[str, float], board: Board) -> Callable[[int, Context], GeneratorLike]:
     def nth(n: int, ctx: Context) -> GeneratorLike:
-        key = int(ctx.rng.random() * values["keys"])
+        key = ctx.key(int(values["keys"]))
         element = int(ctx.rng.random() * values["elements"])
         if ctx.rng.random() < values["read_fraction"]:
             return op("read", key)
@@ -295,7 +295,7 @@ def _set(values: Mapping[str, float], board: Board) -> Callable[[int, Context], 
 
 def _counter(values: Mapping[str, float], board: Board) -> Callable[[int, Context], GeneratorLike]:
     def nth(n: int, ctx: Context) -> GeneratorLike:
-        key = int(ctx.rng.random() * values["keys"])
+        key = ctx.key(int(values["keys"]))
         if ctx.rng.random() < values["read_fraction"]:
             return op("read", key)
         return op("add", key, int(ctx.rng.random() * 9) - 3)
@@ -333,6 +333,7 @@ def _make(
             model=model,
             key_name=lambda key: client.prefix + b"-%d" % key,
             operations=("read", *client.updates, "final-read", "digest"),
+            draws_keys=True,
         )
 
     return workload

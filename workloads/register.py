@@ -86,7 +86,7 @@ def load(
 
     def nth(n: int, ctx: Context) -> GeneratorLike:
         generation = n // (keys * ops_per_key)
-        key = generation * keys + int(ctx.rng.random() * keys)
+        key = ctx.key(keys, generation * keys)
         if ctx.rng.random() < read_fraction:
             return op("read", key)
         deletes = delete_fraction and ctx.rng.random() < delete_fraction
@@ -117,4 +117,5 @@ def workload(options: Mapping[str, Any]) -> Workload:
         model="register",
         key_name=key_name,
         operations=("read", "write"),
+        draws_keys=True,
     )

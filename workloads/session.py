@@ -71,4 +71,5 @@ def workload(options: Mapping[str, Any]) -> Workload:
         model="register",
         key_name=key_name,
         operations=("read", "write"),
+        draws_keys=True,
     )

@@ -21,8 +21,9 @@ from harness.generator.base import (
     sequence,
     update,
 )
-from harness.generator.choice import any_of, mix
+from harness.generator.choice import any_of, crowded, mix
 from harness.generator.context import NEMESIS, Context, first_context
+from harness.generator.crowd import Crowd
 from harness.generator.keyed import keyed
 from harness.generator.limits import filter_ops, limit, map_ops, on_update, time_limit, unless, until_ok
 from harness.generator.order import cycle, phases, repeat, synchronize, then
@@ -37,6 +38,7 @@ __all__ = [
     "SLEEP",
     "Completion",
     "Context",
+    "Crowd",
     "Generator",
     "GeneratorError",
     "GeneratorLike",
@@ -44,6 +46,7 @@ __all__ = [
     "any_of",
     "clients",
     "crashing",
+    "crowded",
     "cycle",
     "delay",
     "each_process",

@@ -1,12 +1,15 @@
-"""Choice: mix (by lot) and any_of (whoever can go first)."""
+"""Choice: mix (by lot), any_of (whoever can go first) and crowded (which key)."""
 
 from __future__ import annotations
 
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from checkers.op import Op
-from harness.generator.base import PENDING, Generator, GeneratorLike, Next, several, soonest
+from harness.generator.base import PENDING, Generator, GeneratorLike, Next, lift, several, soonest
 from harness.generator.context import Context
+from harness.generator.crowd import Crowd
 
 
 def mix(*gens: GeneratorLike) -> Generator:
@@ -115,6 +118,35 @@ class AnyOf(Generator, frozen=True):
     def listens(self) -> bool:
         """If one of them does."""
         return any(map(_LISTENS, self.gens))
+
+
+def crowded(crowd: Crowd | None, gen: GeneratorLike) -> Generator:
+    """`gen`, whose keys are the crowd's, if there is one: those that it asks the context for."""
+    return lift(gen) if crowd is None else Crowded(crowd, lift(gen))
+
+
+class Crowded(Generator, frozen=True):
+    """See `crowded`."""
+
+    crowd: Crowd
+    gen: Generator
+
+    def next_op(self, ctx: Context) -> Next:
+        """Ask with the crowd in the context."""
+        result = self.gen.next_op(replace(ctx, crowd=self.crowd))
+        if result is None or result is PENDING:
+            return result
+        return result[0], Crowded(self.crowd, result[1])
+
+    def update(self, ctx: Context, event: Op) -> Generator:
+        """Tell it."""
+        gen = self.gen.update(ctx, event)
+        return self if gen is self.gen else Crowded(self.crowd, gen)
+
+    @property
+    def listens(self) -> bool:
+        """If it does."""
+        return self.gen.listens
 
 
 _LISTENS = attrgetter("listens")

@@ -5,7 +5,7 @@
     free       1    0    1   …   1    1            a bit a thread; as an int, so that a copy costs nothing
 
 A process lives on thread `process % concurrency`. The nemesis has the thread after the last client's. A context is a
-value: `restrict` makes a smaller one, nothing changes one. Only its random generator and `waits` have state; the first
+value: `restrict` makes a smaller one, nothing changes one. Only its random generator, `waits` and `crowd` have state; the first
 is seeded, so the same questions in the same order get the same answers.
 """
 
@@ -17,6 +17,8 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
+
+from harness.generator.crowd import Crowd
 
 NEMESIS: Final = "nemesis"
 
@@ -36,7 +38,7 @@ class Waits:
 class Context(msgspec.Struct, frozen=True):
     """`time_ns` since the run began · `free` and `threads` bit masks · `processes` by thread · `concurrency` client threads.
 
-    `waits` is where a combinator notes that it answered although one of its parts is pending.
+    `waits` is where a combinator notes that it answered although one of its parts is pending, `crowd` knows which key is hot.
     """
 
     time_ns: int
@@ -46,15 +48,20 @@ class Context(msgspec.Struct, frozen=True):
     concurrency: int
     rng: random.Random
     waits: Waits = msgspec.field(default_factory=Waits)
+    crowd: Crowd | None = None
 
     def restrict(self, mask: int) -> Context:
         """The same moment, seen by the threads of the mask only."""
         threads = self.threads & mask
         if threads == self.threads:
             return self
-        return Context(
-            self.time_ns, self.free & mask, threads, self.processes, self.concurrency, self.rng, self.waits
-        )
+        seen = (self.time_ns, self.free & mask, threads, self.processes, self.concurrency)
+        return Context(*seen, self.rng, self.waits, self.crowd)
+
+    def key(self, places: int, first: int = 0) -> int:
+        """Which of so many keys, of which `first` is the first, an operation is on: each with the same chance, as long as none is hot."""
+        drawn = int(self.rng.random() * places)
+        return first + drawn if self.crowd is None else self.crowd.key(drawn, places, first)
 
     @property
     def client_threads(self) -> int:

@@ -18,10 +18,12 @@ import msgspec
 
 from checkers.op import Op, Type
 from harness.client import NO_ANSWER
-from harness.nemesis import disks, faults, files, links, members, moving, pressure
+from harness.generator.crowd import Crowd
+from harness.nemesis import disks, faults, files, hot_key, links, members, moving, pressure
 from harness.nemesis.aim import aimed, at_point, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
+from harness.nemesis.hot_key import HotKey
 from harness.nemesis.restoring import Restore
 from harness.system import LedSystem
 from harness.worlds import PointedWorld, World, WorldError
@@ -33,6 +35,7 @@ KINDS: Final[Mapping[str, Callable[..., Fault]]] = {
     **disks.KINDS,
     **files.KINDS,
     **pressure.KINDS,
+    **hot_key.KINDS,
     Flapping.kind: Flapping,
     Restore.kind: Restore,
     **members.KINDS,
@@ -54,8 +57,9 @@ class NemesisClient:
         ready: Callable[[], Any],
         shifts_clocks: bool,
         hot_key: Callable[[], bytes | None] = lambda: None,
+        crowd: Crowd | None = None,
     ) -> None:
-        """`hot_key()` is the key that is used most, as the system calls it. `ready()` returns an awaitable list of nodes that do not serve, once they had time to come back."""
+        """`hot_key()` is the key that is used most, as the system calls it; `crowd` makes one hot. `ready()` returns an awaitable list of nodes that do not serve, once they had time to come back."""
         self.records: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self._unsettled = False  # members have changed
@@ -66,7 +70,7 @@ class NemesisClient:
         self._write = write
         self._ready = ready
         self._shifts_clocks = shifts_clocks
-        self._hot_key = hot_key
+        self._hot_key, self._crowd = hot_key, crowd
 
     async def invoke(self, op: Op) -> Op:
         """Do what the operation says. What the world cannot do is a problem of the whole run."""
@@ -86,7 +90,7 @@ class NemesisClient:
 
     def active_words(self) -> list[str]:
         """The faults that go on, for a progress line."""
-        return [f"{fault.kind} of {', '.join(fault.nodes)}" for fault, _ in self.active.values()]
+        return [" of ".join(filter(None, (fault.kind, ", ".join(fault.nodes)))) for fault, _ in self.active.values()]  # fmt: skip
 
     async def _start(self, kind: str, op: Op) -> Op:
         value = dict(op.value)
@@ -104,6 +108,8 @@ class NemesisClient:
             value = dict(aimed(kind, value, found, self._world.nodes))
         number, nodes = value.pop("id"), tuple(value.pop("nodes"))
         fault = KINDS[kind](number, nodes, value)
+        if isinstance(fault, HotKey) and self._crowd is not None:
+            fault.crowd = self._crowd
         self.active[number] = (fault, self._now_ns())
         await fault.start(self._world)
         if fault.note:

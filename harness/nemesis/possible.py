@@ -5,6 +5,7 @@ truncate          hosts, and a system that names its files
 snapshot-restore  on hosts a system that names its files
 restore           simulated disks, and a system that writes copies
 file = …          hosts, and one of these
+hot-key           a workload that asks which key is hot
 point = …         a world that sees what nodes do, and a system that names its points
 """
 
@@ -14,15 +15,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.nemesis.files import Bitflip, Truncate
+from harness.nemesis.hot_key import HotKey
 from harness.nemesis.pressure import CpuPressure, MemoryPressure
 from harness.nemesis.restoring import Restore
 from harness.plan import Plan, PlanError
 from harness.plan_options import CPU, FILE, FILE_KINDS, FREEZER, HOW, MEMORY, POINT
 from harness.system import SystemUnderTest
+from harness.workload import Workload
 
 
-def refuse_impossible(plan: Plan, world: str, system: SystemUnderTest | None = None) -> None:
-    """Raises PlanError. `system`: once it is known."""
+def refuse_impossible(
+    plan: Plan, world: str, system: SystemUnderTest | None = None, workload: Workload | None = None
+) -> None:
+    """Raises PlanError. `system` and `workload`: once they are known."""
+    if HotKey.kind in plan.fault_kinds and not plan.script and workload is not None:
+        _refuse_own_keys(plan, workload)
     if Restore.kind in plan.fault_kinds:
         _refuse_copies(plan, world, system)
     options = details(plan)
@@ -46,6 +53,14 @@ def controllers(plan: Plan) -> tuple[str, ...]:
     freezes = any(each.get(HOW) == FREEZER for each in details(plan))
     pressed = {CPU: CpuPressure.kind, MEMORY: MemoryPressure.kind}
     return (FREEZER,) * freezes + tuple(each for each, kind in pressed.items() if kind in plan.fault_kinds)
+
+
+def _refuse_own_keys(plan: Plan, workload: Workload) -> None:
+    if not workload.draws_keys:
+        raise PlanError(
+            f"{plan.name}: the fault {HotKey.kind} needs a workload that asks which key is hot (`Context.key`), and {workload.name} draws its keys "
+            f"itself; leave the fault out"
+        )
 
 
 def _refuse_in_sim(plan: Plan, asked: list[str], named: list[str], system: SystemUnderTest | None) -> None:

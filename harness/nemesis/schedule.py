@@ -37,6 +37,8 @@ def draw_stroke(
     options = fault.options
     if fault.kind in ("join", "leave", "replace"):
         return (), {"draw": round(rng.random(), 6)}
+    if fault.kind == "hot-key":
+        return (), {**strength(fault), "draw": round(rng.random(), 6)}
     if fault.kind == "rolling-restart":
         return tuple(nodes), {}
     if fault.kind in LINK_KINDS and (

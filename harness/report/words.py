@@ -60,6 +60,7 @@ FAULT_WORDS = {
     "pause": "paused nodes",
     "cpu-pressure": "nodes with little processor time",
     "memory-pressure": "nodes with too little memory",
+    "hot-key": "load that crowds on one key",
     "clock": "shifted clocks",
 }
 NEVER_TESTED = (
