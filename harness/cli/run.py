@@ -86,6 +86,9 @@ def show(results: Mapping[str, Any], folder: Path) -> None:
     """The outcome for a person."""
     from rich.text import Text
 
+    from harness.report.endings import alarms
+    from harness.report.folder import read_folder
+
     console = out()
     outcome = str(results["outcome"])
     console.print(
@@ -100,6 +103,8 @@ def show(results: Mapping[str, Any], folder: Path) -> None:
             .append(f" — {result['reason']}")
         )
         console.print(line, soft_wrap=True)
+    for alarm in alarms(read_folder(folder)):
+        console.print(Text(f"  {alarm}", style="bold red"), soft_wrap=True)
     for kind, counts in results.get("faults", {}).get("by_kind", {}).items():
         if counts["bit"] < counts["count"]:
             console.print(f"  {counts['bit']} of {counts['count']} faults of kind {kind} bit")

@@ -4,8 +4,7 @@
            ─► nodes/*/*.log: lines that look bad    counted, with the last of them
            ─► the run before it, by name and time   what is newly broken or mended, and which numbers moved
 
-Exit statuses of the system's processes are not among it: on hosts they run on without us, and nobody is told how they end. What is known of their end
-stands with the faults: the process before, its state, the process after.
+How the system's processes ended stands in a section of its own (`endings`).
 """
 
 from __future__ import annotations

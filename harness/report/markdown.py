@@ -37,6 +37,8 @@ def _head(found: Parts) -> Iterator[str]:
     yield ""
     yield " · ".join(f"{name}: {cell(value)}" for name, value in found["facts"])
     yield ""
+    for alarm in found["alarms"]:
+        yield from (f"**{cell(alarm)}**", "")
 
 
 def _claims(found: Parts) -> Iterator[str]:
@@ -97,7 +99,15 @@ def _faults(found: Parts) -> Iterator[str]:
         yield from paragraph(found["notes"]["no_faults"])
     yield from written(known["faults"])
     yield from written(known["outages"], "What they did to the clients")
+    yield from titled("Faults at the same time") if found["overlaps"] else ()
+    yield from paragraph(found["overlaps"])
+    yield from written(known["overlaps"])
     yield from written(known["silences"], "The longest times without an acknowledgement")
+
+
+def _processes(found: Parts) -> Iterator[str]:
+    yield from paragraph(found["processes"])
+    yield from written(found["tables"]["processes"])
 
 
 def _durability(found: Parts) -> Iterator[str]:
@@ -109,6 +119,7 @@ def _durability(found: Parts) -> Iterator[str]:
 def _clocks(found: Parts) -> Iterator[str]:
     yield from paragraph(found["clocks"])
     yield from written(found["tables"]["clocks"])
+    yield from written(found["tables"]["own_clocks"], "The hosts' own clocks")
 
 
 def _ring(found: Parts) -> Iterator[str]:
@@ -166,7 +177,7 @@ def _glossary(found: Parts) -> Iterator[str]:
 
 
 WRITERS: Final[Mapping[str, Callable[[Parts], Iterator[str]]]] = {
-    "claims": _claims, "core": _core, "needs": _needs, "timeline": _timeline, "scope": _scope, "faults": _faults, "durability": _durability,
+    "claims": _claims, "core": _core, "needs": _needs, "timeline": _timeline, "scope": _scope, "faults": _faults, "processes": _processes, "durability": _durability,
     "clocks": _clocks, "ring": _ring, "time": _time, "staleness": _staleness, "since": _since, "repeat": _repeat, "glossary": _glossary,
 }  # fmt: skip
 

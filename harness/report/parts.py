@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import Any, Final, NamedTuple
 
-from harness.report import clocks, evidence, placement, words
+from harness.report import clocks, endings, evidence, overlaps, placement, words
 from harness.report.folder import RunFiles
 from harness.report.freshness import freshness
 from harness.report.proof import core_parts
@@ -31,6 +31,7 @@ SECTIONS: Final = {
     "timeline": Section("timeline", "Timeline: every operation"),
     "scope": Section("scope", "Scope"),
     "faults": Section("faults", "Faults, with the evidence that they bit"),
+    "processes": Section("processes", "Processes: how each ended"),
     "durability": Section("durability", "Durability: what became of acknowledged writes"),
     "clocks": Section("clocks", "Clocks of the nodes"),
     "ring": Section("ring", "Ring: which nodes held what"),
@@ -55,6 +56,7 @@ def parts(run: RunFiles) -> dict[str, Any]:
         "reason": words.sentence(results.get("reason") or ""),
         "finding": words.finding(run.plan, results),
         "facts": list(facts(run)),
+        "alarms": endings.alarms(run),
         "claims": list(claim_rows(results)),
         "documented": list(documented_rows(run)),
         "strongest": words.join(results.get("strongest") or []) or "none",
@@ -64,6 +66,8 @@ def parts(run: RunFiles) -> dict[str, Any]:
         "needs": needs_parts(run),
         "tested": words.tested(run.plan, results, run.faults),
         "not_tested": words.not_tested(results, run.faults),
+        "overlaps": overlaps.in_words(run.faults, run.end_ns),
+        "processes": endings.in_words(run),
         "durability": durability_words(run),
         "clocks": clocks_words(run),
         "ring": placement.in_words(run),
@@ -100,4 +104,6 @@ def durability_words(run: RunFiles) -> str:
 
 def clocks_words(run: RunFiles) -> str:
     """Which clocks were off, by how much, and how well that is known."""
-    return clocks.in_words(clocks.shifts_of(run.faults, run.end_ns), run.nodes, str(run.results.get("world")))
+    world = str(run.results.get("world"))
+    shifted = clocks.in_words(clocks.shifts_of(run.faults, run.end_ns), run.nodes, world)
+    return f"{shifted} {clocks.apart(run.environment.get('clocks') or {}, world)}".strip()

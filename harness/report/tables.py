@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from harness.report import evidence, placement, rows, words
+from harness.report import endings, evidence, overlaps, placement, rows, words
+from harness.report.clocks import own_rows
 from harness.report.folder import RunFiles
 from harness.report.freshness import Freshness, told_of_prediction
 from harness.report.survival import FATES
 
-BADGES: Final = {"needed": "invalid", "helps": "unknown", "newly broken": "invalid", "mended": "valid", "yes": "valid", "no": "invalid"}  # fmt: skip
+SECTIONS: Final = ("ends", "ends_of", "clocks")  # of the environment, that have a section of their own
+BADGES: Final = {"needed": "invalid", "helps": "unknown", "newly broken": "invalid", "unasked": "invalid", "not as asked": "invalid", "by itself": "unknown", "mended": "valid", "yes": "valid", "no": "invalid"}  # fmt: skip
 """The colour of a word in a badge; of others it is plain."""
 
 
@@ -67,9 +69,18 @@ def _of_faults(run: RunFiles) -> dict[str, Table]:
             "What the faults did to the clients", "key:fault | nodes | num:from | num:calls meanwhile | num:acknowledged | num:longest silence | num:recovered after", rows.outage_rows(run),
             "Silence: no operation of any client was acknowledged. Recovered: from the end of the fault to the first of 20 calls in a row that were acknowledged.",
         ),
+        "overlaps": made("Faults at the same time", "num:from | num:to | num:lasted | which", overlaps.rows(run.faults, run.end_ns), f"Of faults that bit; of very many times the {overlaps.SHOWN} longest."),
+        "processes": made(
+            "How processes ended", "key:node | num:process | num:ended at | how | badge:asked to? | faults on the node then", endings.rows(run),
+            "A status above 128 is that of a process which a signal ended. Faults: those that struck the node then, or until a second before.",
+        ),
         "silences": made(
             "Times without an acknowledgement", "num:from | num:to | num:lasted | faults meanwhile", rows.silence_rows(run),
             "While calls were made; the five longest of 100 ms and more.",
+        ),
+        "own_clocks": made(
+            "The hosts' own clocks", "key:host | num:when the run began | num:when it was over | num:gained", own_rows(run.environment.get("clocks") or {}),
+            "Ahead of this machine's clock. Half of the way there and back is the bound, however unequal the two ways are.",
         ),
         "clocks": made("Shifts of clocks", "key:node | num:from | num:to | num:asked | num:measured | num:measured after", rows.clock_rows(run)),
     }  # fmt: skip
@@ -112,6 +123,6 @@ def _of_folder(run: RunFiles, since: Mapping[str, Any] | None) -> dict[str, Tabl
     return {
         "guarantees": made("Guarantees compared", "key:guarantee | before | now | badge:what became of it", known.get("guarantees", ())),
         "numbers": made("Numbers compared", "key:number | num:before | num:now | more than chance?", known.get("numbers", ()), "Differs: the 95 % intervals of the two shares lie apart. Latencies of single runs have no interval."),
-        "environment": made("The environment", "key:name | value", ((key, words.flat(value)) for key, value in run.environment.items())),
+        "environment": made("The environment", "key:name | value", ((key, words.flat(value)) for key, value in run.environment.items() if key not in SECTIONS)),
         "logs": made("The logs of the nodes", "key:log | num:lines | num:that look bad | the last of them", evidence.log_rows(run.folder), "A line looks bad if it has a word such as error, fatal, panic, exception or corrupt."),
     }  # fmt: skip

@@ -126,7 +126,11 @@ class World(Protocol):
         """{node: log text}, as far as it can be fetched."""
 
     def environment(self) -> Mapping[str, Any]:
-        """What to write in environment.json about this world."""
+        """What to write in environment.json about this world.
+
+        Among it, after `logs`: `ends`, each process of the nodes `ends_of` and how it ended, at a time `at_s` as `began` of the run counts it,
+        and of hosts the `clocks`.
+        """
 
 
 class RottingWorld(World, Protocol):

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 import run_folders
 
 from harness.plan import load_plan
 from harness.report import write_report
-from harness.report.clocks import Shift, in_words, line, shifts_of, spread_ms
+from harness.report.clocks import Shift, apart, in_words, line, own_rows, shifts_of, span_ms, spread_ms
 from harness.report.folder import read_folder
 from harness.report.markdown import run_markdown
 from harness.report.rows import clock_rows
@@ -90,7 +92,48 @@ def test_each_world_says_how_well_it_is_known() -> None:
     assert "this is exact" in in_words(some, ["n1"], "sim")
     assert "to a few milliseconds" in in_words(some, ["n1"], "hosts")
     assert "agreed exactly" in in_words([], ["n1"], "sim")
-    assert "was not measured" in in_words([], ["n1"], "hosts")
+    assert in_words([], ["n1"], "hosts") == "No clock was shifted."
+    assert (apart({}, "sim"), apart({}, "hosts")) == ("", "How far the hosts' own clocks are apart was not measured.")  # fmt: skip
+
+
+def own(offset_ms: float | None, within_ms: float = 1.0, later_ms: float | None = None) -> dict[str, Any]:
+    """A host's clock; None: it is this machine's."""
+    begin = {"offset_ms": offset_ms or 0.0, "within_ms": within_ms}
+    end = None if later_ms is None else {"offset_ms": later_ms, "within_ms": within_ms}
+    return {"shared": offset_ms is None, "begin": begin, "end": end}
+
+
+def test_clocks_of_hosts_that_share_a_kernel_are_not_apart() -> None:
+    assert apart({"n1": own(None), "n2": own(None)}, "hosts").startswith(
+        "All hosts have this machine's kernel"
+    )
+    assert list(own_rows({"n1": own(None)})) == []
+
+
+def test_clocks_of_hosts_of_their_own_are_told_with_their_bounds() -> None:
+    clocks = {"n1": own(3000.0, 2.0, 3010.0), "n2": own(-1.0, 0.5, -1.0), "n3": own(None)}
+    told = apart(clocks, "hosts")
+    assert told.startswith("The hosts' own clocks were 2,998.5 to 3,003.5 ms apart when the run began and 3,008.5 to 3,013.5 ms apart when it was over; each was measured against this machine's to within 2.0 ms or less.")  # fmt: skip
+    assert told.endswith("as if a fault of the clocks had gone on throughout.")
+    assert [*own_rows(clocks)] == [
+        ("n1", "+3,000.0 ± 2.0 ms", "+3,010.0 ± 2.0 ms", "+10.0 ± 4.0 ms"),
+        ("n2", "-1.0 ± 0.5 ms", "-1.0 ± 0.5 ms", "+0.0 ± 1.0 ms"),
+        ("n3", "this machine's", "this machine's", "–"),
+    ]
+    near = apart({"n1": own(1.0, 2.0), "n2": own(-1.0, 2.0)}, "hosts")
+    assert "were at most 6.0 ms apart when the run began; each" in near
+    assert "as if a fault" not in near
+    assert [row[2] for row in own_rows({"n1": own(1.0)})] == ["no answer"]
+
+
+@given(st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(0, 100), st.floats(-1, 1)), min_size=2, max_size=6))
+def test_the_truth_lies_between_the_least_and_the_most(hosts: list[tuple[float, float, float]]) -> None:
+    """`true` offsets, seen with an error of a share of the bound."""
+    seen = {f"n{at}": own(true + share * within, within) for at, (true, within, share) in enumerate(hosts)}
+    span = span_ms(seen, "begin")
+    assert span is not None
+    truth = max(true for true, _, _ in hosts) - min(true for true, _, _ in hosts)
+    assert span[0] - 1e-6 <= truth <= span[1] + 1e-6
 
 
 def test_a_simulated_run_tells_its_clocks_on_page_and_in_markdown(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The system's process on a host: started apart from SSH, found again by its pid file, signalled only when it is it.
 
     sh: its pid, and when it was born ─► pid_file, pid_file.born ─► exec env ─► exec redis-server …     one process throughout
+    its parent, a shell that waits    ─► pid_file.exits: how it ended, and when
 
 A pid alone proves nothing: it may have been given to another program since. With the tick of the host's uptime in which it was
 born it names one process (proc(5), field 22), whatever that becomes and writes over its command line or its environment. The
@@ -27,6 +28,13 @@ LOG_BYTES_MAX: Final = 4_000_000
 MS_OF_TICK: Final = 10.0  # USER_HZ is 100 for every program
 BORN: Final = "sed 's/.*) //' /proc/{pid}/stat 2>/dev/null | cut -d' ' -f20"
 """Shell: the tick of the uptime in which a process began."""
+
+
+WAITS: Final = (
+    'cd /; exec 9>>{exits}; sh -c "$0" sh "$@" >>{log} 2>&1 </dev/null 9>&- & child=$!; '
+    'wait $child; status=$?; read up rest </proc/uptime; echo "$child $status $up" >&9'
+)
+"""Shell that starts a process and outlives it. It keeps no directory but the root, and no file but the one that it writes, also when that is removed."""
 
 
 def found(pid_file: str) -> str:
@@ -71,6 +79,20 @@ class Daemon:
         """The group of the freezer, if it is in one."""
         return next((group for group in self.groups if group == place(FREEZER)), "")
 
+    @property
+    def exits(self) -> str:
+        """The file of how processes ended, a line each: pid, status as a shell tells it, uptime."""
+        return f"{self.pid_file}.exits"
+
+    @property
+    def asked(self) -> str:
+        """The file of the signals with which we ended processes: pid, signal."""
+        return f"{self.pid_file}.asked"
+
+    def ends(self, connection: Connection) -> str:
+        """The lines of both."""
+        return connection.shell(f"cat {shlex.quote(self.exits)} {shlex.quote(self.asked)} 2>/dev/null || true").stdout  # fmt: skip
+
     def start(self, connection: Connection, *, timeout_s: float = 5.0) -> int:
         """Start it in a session of its own and return its pid. Raises ControlError with its last words if it is gone."""
         variables = [f"{name}={value}" for name, value in {**self.environment, MARK: self.pid_file}.items()]
@@ -80,13 +102,12 @@ class Daemon:
             *(f"echo $$ >{group}/cgroup.procs" for group in self.groups),
         ]
         join = "".join(f"{step} || exit 1; " for step in steps)
-        inner = f'{join}{BORN.format(pid="$$")} >{born}; echo $$ >{pid_file}; exec env "$@"'
-        words = shlex.join(["sh", "-c", inner, "sh", *variables, *self.command])
-        log = shlex.quote(self.log_file)
+        inner = f'{join}cd {shlex.quote(self.directory)}; {BORN.format(pid="$$")} >{born}; echo $$ >{pid_file}; exec env "$@"'
+        words = shlex.join(["sh", "-c", WAITS.format(log=shlex.quote(self.log_file), exits=shlex.quote(self.exits)), inner, *variables, *self.command])  # fmt: skip
         connection.shell(
             f"set -e\ncd {shlex.quote(self.directory)}\nrm -f {pid_file} {born}\n"
             f"mkdir -p {shlex.quote(self.log_file.rpartition('/')[0])}\n"
-            f"setsid {words} >>{log} 2>&1 </dev/null &"
+            f"setsid {words} >/dev/null 2>&1 </dev/null &"
         )
         deadline = time.monotonic() + timeout_s * connection.host.slowness
         while (seen := self.look(connection)) is None:
@@ -121,8 +142,9 @@ class Daemon:
         thaw = (
             f"\n{self._thaw()}" if self.freezer and name in ("KILL", "CONT") else ""
         )  # after it: nothing of it runs in between
+        note = f" echo {seen.pid} {name} >>{shlex.quote(self.asked)};" if name in ("KILL", "TERM") else ""
         connection.shell(
-            f'{born}; [ "x$born" = x{seen.born} ] || exit 0; kill -{name} {seen.pid} 2>/dev/null || true{thaw}'
+            f'{born}; [ "x$born" = x{seen.born} ] || exit 0;{note} kill -{name} {seen.pid} 2>/dev/null || true{thaw}'
         )
         return seen
 

@@ -25,6 +25,7 @@ from harness.worlds.disk_trouble import DiskTrouble, Probe
 from harness.worlds.hosts import cable, clock, disk, files, groups, lease, leavings, links, own_clock, packets
 from harness.worlds.hosts.cancelling import to_its_end
 from harness.worlds.hosts.daemon import GONE, Daemon, listeners
+from harness.worlds.hosts.endings import Endings
 from harness.worlds.hosts.memory import HostMemory
 from harness.worlds.serving import first_asked
 from harness.worlds.trouble import Touches, Trouble
@@ -71,7 +72,7 @@ class HostsWorld:
         self.memory = HostMemory(self._each)
         self.files = files.HostFiles(self._each, self._daemon, self._deployment, RUN_DIRECTORY)
         self._facts: dict[str, str] = {}
-        self._is_down = False
+        self._endings, self._is_down = Endings(), False
         self._offset_file = f"{RUN_DIRECTORY}/clock-offset"
 
     # ---- up and down ---------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ class HostsWorld:
         self._renewing = asyncio.create_task(self._renew())
         deadline = time.monotonic() + self._ready_timeout_s
         await self._all_ready(deadline)
+        await self._each(self._endings.begin)
 
     async def _renew(self) -> None:
         """Renew every host's lease until the world goes down. A host that does not answer is tried again: its lease runs on meanwhile."""
@@ -352,8 +354,8 @@ class HostsWorld:
     # ---- what is left to read ------------------------------------------------------------------------------------
 
     async def logs(self) -> Mapping[str, str]:
-        """The end of each node's log, as far as it can be fetched; of a host that does not answer, why."""
-
+        """The end of each node's log, as far as it can be fetched; of a host that does not answer, why. How processes ended is looked at too."""
+        await self._each(lambda node, connection: self._endings.finish(node, connection, self._daemon(node)))
         return await self._each(lambda node, connection: self._daemon(node).log(connection))
 
     def environment(self) -> Mapping[str, Any]:
@@ -369,6 +371,7 @@ class HostsWorld:
                 }
                 for node, host in self._hosts.items()
             },
+            **self._endings.told(),
         }
 
     # ---- threads -------------------------------------------------------------------------------------------------

@@ -337,6 +337,8 @@ class SimWorld:
             "network": options,
             "messages_sent": self._network.sent,
             "loop_steps": self._loop.steps,
+            "ends": [each for machine in self._machines.values() for each in machine.processes],
+            "ends_of": list(self.nodes),
             "trace": f"{self._loop.trace & (1 << 64) - 1:016x}",
         }
 

@@ -97,6 +97,7 @@ class Incarnation:
     def end(self, text: str) -> None:
         """The process ends by itself."""
         self._machine.note(text)
+        self._machine.last_words = text
         self._machine.on_end(self.node)
 
     def log(self, text: str) -> None:
@@ -133,6 +134,8 @@ class SimMachine:
         self.reclaim = Reclaim(loop, self.go_on)
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.lines: list[str] = []
+        self.ends: list[dict[str, Any]] = []
+        self.last_words = ""  # of a process that ends by itself
         self.pid: int | None = None
         self.unplugged = False
         self.lost_on_arrival = 0  # messages that came while no process was there, or no cable
@@ -189,9 +192,20 @@ class SimMachine:
             lost = self._process.on_crash()
         self._env = self._process = self._kernel = None
         self.note(f"killed, pid {self.pid}")
-        self.pid, self.paused = None, False
+        self.ends.append(self._end(self.loop.time()))
+        self.pid, self.paused, self.last_words = None, False, ""
         self.held.clear()
         return lost
+
+    def _end(self, at_s: float | None) -> dict[str, Any]:
+        """The process that is there: it ends now, by itself or by us, or it runs on."""
+        asked = "" if self.last_words or at_s is None else "KILL"
+        return {"node": self.name, "pid": self.pid, "at_s": at_s, "status": None, "asked": asked, "running": at_s is None, "words": self.last_words}  # fmt: skip
+
+    @property
+    def processes(self) -> list[dict[str, Any]]:
+        """Those that ended, and the one that runs."""
+        return [*self.ends, *([self._end(None)] if self.pid is not None else [])]
 
     def spoil(self, trouble: DiskTrouble) -> None:
         """This is wrong with the disk from now on, and nothing else."""
