@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # slow to load, and no verdict needs it
 
 INITIAL = "initial value"
 SESSION, READS, CONFLICT = "session order", "reads-from", "conflict"
+FORCED, REPLACED = (
+    "write order",
+    "read before replaced",
+)  # of one order of all operations (checkers/forced.py)
 Found = tuple[
     str, list[tuple[int, int | None, str, list[int]]], list[int], str | None, int, int, int
 ]  # as the core says it
@@ -126,12 +130,24 @@ def told(history: History, edge: Edge) -> str:
         if edge.after is None:
             return f"{before} saw the value before any write, as if those had not been"
         return f"{after} saw what {before} wrote"
+    if edge.name in (FORCED, REPLACED):
+        return _forced(history, edge)
     why = because(history, edge)
     if edge.after is None:
         return (
             f"{edge.name} puts {before} before what was read, but that was the value before any write ({why})"
         )
     return f"{edge.name} puts {before} before {after} ({why})"
+
+
+def _forced(history: History, edge: Edge) -> str:
+    """What one order of all operations is forced to by what a read returned."""
+    before, after = label(history, edge.before), label(history, edge.after or 0)
+    if edge.name == FORCED:
+        return f"{label(history, edge.because[0])} came after {before} and returned what {after} wrote, so {before} came before {after}"
+    if not edge.because:
+        return f"{before} saw the value before any write, so it came before {after}"
+    return f"{before} returned what {label(history, edge.because[0])} wrote and {after} replaced, so it came before {after}"
 
 
 def because(history: History, edge: Edge) -> str:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from checkers.causal import check_convergence
+from checkers.forced import circle
 from checkers.history import History
 from checkers.linearizable import EngineError
 from checkers.search import Budget
@@ -105,6 +106,5 @@ def _result(history: History, said: dict[str, Any]) -> Result:
         + (", …" if len(core) > 12 else "")
     )
     key = keys.pop() if len(keys) == 1 else None
-    return Result(
-        "sequential", Verdict.INVALID, reason, "not-sequential", key, Certificate("core", core), stats
-    )
+    certificate = Certificate("core", core, circle(history, core))
+    return Result("sequential", Verdict.INVALID, reason, "not-sequential", key, certificate, stats)

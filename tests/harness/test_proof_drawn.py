@@ -76,6 +76,18 @@ def test_two_paths_are_closed_to_a_circle() -> None:
     assert parts["steps"][-1].endswith("returned what #2 write x = 2 had replaced, so it must come before it; that closes the circle.")  # fmt: skip
 
 
+def test_a_core_of_the_search_is_a_circle_where_one_is_forced() -> None:
+    """Causally all is well: neither client saw the other's write. One order would have each read before the other's write."""
+    parts, _ = proof("A: |--w x 1--|  |--r y nil--|\nB:   |--w y 2--|  |--r x nil--|\n", "sequential")
+    assert parts["circle"].count('class="arrow known"') == 4
+    assert parts["circle"].count('class="arrow drawn"') == 0
+    assert parts["circle"].count(">read before replaced<") == 2
+    assert [step.split(", so it came before")[0] for step in parts["steps"] if "so it came" in step] == [
+        "Read 'y' the initial value (#4) saw the value before any write",
+        "Read 'x' the initial value (#5) saw the value before any write",
+    ]
+
+
 def test_a_circle_is_told_in_one_short_sentence_at_the_top() -> None:
     history = parse_drawing(CAUSAL)
     claims = judge_claims(history, ["causal"])[1]
