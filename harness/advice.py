@@ -34,16 +34,52 @@ SystemAdvice = Callable[[Mapping[str, Any]], Sequence[Statement]]
 
 
 def of_system(name: str, options: Mapping[str, Any]) -> Sequence[Statement]:
-    """What an installed system says of itself; nothing if it says nothing."""
-    for point in entry_points(group="quorate.advice"):
-        if point.name == name:
-            advise: SystemAdvice = point.load()
-            return advise(options)
-    return ()
+    """What an installed system says of itself. Raises PlanError: it does not take these options, or no such system says anything."""
+    points = {point.name: point for point in entry_points(group="quorate.advice")}
+    if name not in points:
+        raise PlanError(
+            f"--system {name}: no installed system of this name says anything of its modes{nearest(name, tuple(points))}"
+        )
+    advise: SystemAdvice = points[name].load()
+    return advise(options)
 
 
-def of_quorums(quorums: Quorums) -> Iterator[Statement]:
-    """What follows from N, R and W alone, of a store that has nothing but quorums."""
+def of_quorums(quorums: Quorums, *, sloppy: bool = False, durable: bool = True) -> Iterator[Statement]:
+    """What follows from N, R and W alone, of a store that has nothing but quorums.
+
+    `sloppy`: nodes beyond the N may acknowledge a write. Not `durable`: before it is on any disk.
+    """
+    n, r, w = quorums.n, quorums.r, quorums.w
+    if sloppy:
+        yield Statement(
+            BAD,
+            f"R + W = {r + w} and N = {n} say nothing while nodes beyond the {n} acknowledge writes: the {r} that answer a read may all be owners "
+            "that have not heard of an acknowledged write.",
+            "DeCandia et al., Dynamo, SOSP 2007, section 4.6",
+        )
+    else:
+        yield from _meeting(quorums)
+    away = (
+        f"writes as long as any {w} nodes of the cluster can be reached; a client on the side of a partition that has fewer than {r} replicas "
+        "of a key gets no read"
+        if sloppy
+        else f"writes with {n - w}; a client on the side of a partition that has fewer than {r} ({w}) of them gets no read (write)"
+    )
+    yield Statement(
+        GOOD if n - r and (sloppy or n - w) else COST,
+        f"Reads go on with {n - r} of {n} replicas of a key away, {away}.",
+        "DeCandia et al., Dynamo, SOSP 2007, section 4.6" if sloppy else "Gilbert & Lynch, SIGACT News 2002",
+    )
+    yield _copies(quorums, sloppy=sloppy, durable=durable)
+    yield Statement(
+        COST,
+        f"A read is as slow as the {_nth(r)} of {n} answers, a write as the {_nth(w)}: one slow node is {'hidden' if max(r, w) < n else 'felt by every operation that waits for all'}.",
+        "Dean & Barroso, The Tail at Scale, CACM 2013",
+    )
+
+
+def _meeting(quorums: Quorums) -> Iterator[Statement]:
+    """Of strict quorums: do reads meet writes, and writes each other?"""
     n, r, w = quorums.n, quorums.r, quorums.w
     if r + w > n:
         yield Statement(
@@ -69,22 +105,21 @@ def of_quorums(quorums: Quorums) -> Iterator[Statement]:
             f"Two writes need not meet either (2W = {2 * w} <= N = {n}): both sides of a partition acknowledge, and which write stays is decided later.",
             "Gifford 1979",
         )
-    yield Statement(
-        GOOD if min(n - r, n - w) else COST,
-        f"Reads go on with {n - r} of {n} replicas of a key away, writes with {n - w}; a client on the side of a partition that has fewer than {r} "
-        f"({w}) of them gets no read (write).",
-        "Gilbert & Lynch, SIGACT News 2002",
-    )
-    yield Statement(
+
+
+def _copies(quorums: Quorums, *, sloppy: bool, durable: bool) -> Statement:
+    """How many copies an acknowledged write has."""
+    n, w = quorums.n, quorums.w
+    where = f"{w} nodes at least, owners or not" if sloppy else f"{w} of {n} replicas at least"
+    if not durable:
+        text = f"An acknowledged write is in the memory of {where}, and on no disk for certain: if these lose power together, it may be gone."
+        return Statement(BAD, text, "Mohan et al., ARIES, TODS 1992")
+    survives = f"it survives the loss of any {w - 1}." if w > 1 else "it may go with a single one."
+    source = f"DeCandia et al., Dynamo, SOSP 2007, section {4.6 if sloppy else 4.5}"
+    return Statement(
         GOOD if w > 1 else BAD,
-        f"An acknowledged write is on {w} of {n} disks at least: "
-        + (f"it survives the loss of any {w - 1}." if w > 1 else "it may go with a single one."),
-        "DeCandia et al., Dynamo, SOSP 2007, section 4.5",
-    )
-    yield Statement(
-        COST,
-        f"A read is as slow as the {_nth(r)} of {n} answers, a write as the {_nth(w)}: one slow node is {'hidden' if max(r, w) < n else 'felt by every operation that waits for all'}.",
-        "Dean & Barroso, The Tail at Scale, CACM 2013",
+        f"An acknowledged write is on the disks of {where}: {survives}",
+        source,
     )
 
 
@@ -92,13 +127,16 @@ def _nth(count: int) -> str:
     return {1: "first", 2: "second", 3: "third"}.get(count, f"{count}th")
 
 
-def measured(cells: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The cells of a matrix in which every axis that we have a value for has that value."""
+def measured(
+    cells: Sequence[Mapping[str, Any]], name: str, options: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """The cells of a matrix whose system is this one with these options, whether they are axes or not. What it does not describe is no matter."""
     return [
         cell
         for cell in cells
         if cell["runs"]
-        and all(wanted.get(axis, value) == value for axis, value in cell["configuration"].items())
+        and cell["system"].get("name") == name
+        and all(cell["system"].get(option, value) == value for option, value in options.items())
     ]
 
 
@@ -119,7 +157,8 @@ class Wishes:
 
     def refusals(self, cell: Mapping[str, Any]) -> list[str]:
         """What is missing in this cell, in words; empty if all is well. What was not measured is missing."""
-        found = [*self._level(cell), *self._latency(cell), *self._shares(cell)]
+        ended = [] if cell["slowest"] is not None else ["no run came to its end"]
+        found = [*ended, *self._level(cell), *self._latency(cell), *self._shares(cell)]
         return [f"{what}, {cell['environment']}" for what in found]
 
     def _level(self, cell: Mapping[str, Any]) -> Iterator[str]:
@@ -166,6 +205,20 @@ class Choice:
     configuration: Mapping[str, Any]
     cells: tuple[Mapping[str, Any], ...]
     missing: tuple[str, ...]
+
+    @property
+    def support(self) -> list[dict[str, Any]]:
+        """Of each cell the run that was nearest to what is not wished: the slowest."""
+        return [
+            {
+                "cell": cell["cell"],
+                "environment": cell["environment"],
+                "runs": cell["runs"],
+                **cell["slowest"],
+            }
+            for cell in self.cells
+            if cell["slowest"] is not None
+        ]
 
     @property
     def cost_ms(self) -> float:

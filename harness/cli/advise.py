@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness.advice import TOLD_MAX, Choice, Statement, Wishes, choose, measured
 from harness.cli.console import emit, out, readable
 from harness.hosted import SIM
 from harness.matrix.grid import short
+from harness.matrix.sweep import SUPPORTS
 from harness.pbs import Delays, Quorums, Visibility, predict
 from harness.plan import PlanError
 from harness.report import words
@@ -21,27 +23,30 @@ MARKS: Final = {
     "bad": ("does not promise", "red"),
     "cost": ("costs", "yellow"),
 }
+FLAGS: Final = {"mode": "--mode", "read_repair": "--read-repair", "sloppy": "--sloppy", "durability": "--durability", "clock": "--clocks"}  # fmt: skip
+AWAITED: Final = ("always", "group")  # durabilities under which an answer waits for a disk
+NEEDED: Final = frozenset({"system", "slowest", "available_under"})  # of a cell; older ones lack them
 SHARES: Final = (0.5, 0.9, 0.99, 0.999)
 
 
 def advise(
-    system: str, mode: str | None, quorums: Quorums, read_repair: str | None, delays: Delays, folder: Path | None, *, json: bool
+    system: str, quorums: Quorums, choices: Mapping[str, Any], delays: Delays, folder: Path | None, *, json: bool
 ) -> int:  # fmt: skip
-    """Print what is known of the configuration."""
-    options: dict[str, Any] = {"n": quorums.n, "r": quorums.r, "w": quorums.w}
-    if mode is not None:
-        options["mode"] = mode
-    if read_repair is not None:
-        options["read_repair"] = read_repair
-    theory, own = list(of_quorums(quorums)), list(of_system(system, options)) if mode else []
+    """Print what is known of the configuration. `choices` are options of the system besides N, R and W; those that are None were not made."""
+    made = {name: value for name, value in choices.items() if value is not None}
+    if made and "mode" not in made:
+        raise PlanError(f"{FLAGS[next(iter(made))]} is a choice within a mode; give --mode too")
+    options: dict[str, Any] = {"n": quorums.n, "r": quorums.r, "w": quorums.w, **made}
+    own = list(of_system(system, options)) if made else []
+    lasting = str(made.get("durability", "always")).startswith(AWAITED)
+    theory = list(of_quorums(quorums, sloppy=bool(made.get("sloppy")), durable=lasting))
     curve = predict(quorums, delays)
-    wanted = {f"system.{key}": value for key, value in options.items()}
-    seen = measured(cells_of(folder), wanted) if folder is not None else []
+    seen = measured(cells_of(folder), system, options) if folder is not None else []
     if json:
         emit({
             "configuration": options,
             "statements": [asdict(statement) for statement in (*own, *theory)],
-            "pbs": {"delays": asdict(delays), "stale_at_once": curve.stale(0.0), "fresh_after_ms": {str(share): curve.fresh_after_ms(share) for share in SHARES}},
+            "pbs": {"assumes": "strict quorums; no read repair, hints or stand-ins", "delays": asdict(delays), "stale_at_once": curve.stale(0.0), "fresh_after_ms": {str(share): curve.fresh_after_ms(share) for share in SHARES}},
             "measured": seen,
         })  # fmt: skip
     else:
@@ -65,7 +70,8 @@ def show(system: str, options: Mapping[str, Any], statements: Sequence[Statement
     fresh = ", ".join(f"{100 * share:g} % after {curve.fresh_after_ms(share):.1f} ms" for share in SHARES)
     console.print(
         f"Predicted from delays alone ({delays.latency}, {delays.latency_ms:g} ms on average each way; PBS, {curve.trials:,} trials): "
-        f"{100 * curve.stale(0.0):.2g} % of reads that begin right after an acknowledgement miss the write; fresh are {fresh}.",
+        f"{100 * curve.stale(0.0):.2g} % of reads that begin right after an acknowledgement miss the write; fresh are {fresh}."
+        + (" Stand-ins are not in it: with them reads may be staler." if options.get("sloppy") else ""),
         soft_wrap=True,
     )
 
@@ -94,21 +100,28 @@ def choose_one(folder: Path, wishes: Wishes, environments: Sequence[str], *, jso
     choices = choose(cells_of(folder), wishes, environments)
     will_do = [choice for choice in choices if not choice.missing]
     if json:
-        emit({"will_do": [as_json(choice) for choice in will_do], "will_not": [as_json(choice) for choice in choices if choice.missing]})  # fmt: skip
+        emit({"will_do": [as_json(choice, folder) for choice in will_do], "will_not": [as_json(choice, folder) for choice in choices if choice.missing]})  # fmt: skip
     else:
         show_choices(choices, folder)
     return 0 if will_do else 1
 
 
-def as_json(choice: Choice) -> dict[str, Any]:
+def as_json(choice: Choice, folder: Path) -> dict[str, Any]:
     """A choice for a program."""
     return {
         "configuration": choice.configuration,
         "worst_p99_ms": choice.cost_ms,
         "runs": sum(cell["runs"] for cell in choice.cells),
         "cells": [cell["cell"] for cell in choice.cells],
+        "support": [{**run, "again": again(run, folder)} for run in choice.support],
         "missing": choice.missing,
     }
+
+
+def again(run: Mapping[str, Any], folder: Path) -> str:
+    """The command that makes the run of a cell again, and leaves a report of it."""
+    plan = folder / SUPPORTS / f"{run['cell']}.toml"
+    return f"quorate run {shlex.quote(str(plan))}"
 
 
 def show_choices(choices: Sequence[Choice], folder: Path) -> None:
@@ -127,6 +140,14 @@ def show_choices(choices: Sequence[Choice], folder: Path) -> None:
             f"{words.plural(runs, 'run')} of cells {', '.join(str(cell['cell']) for cell in choice.cells)}",
         )  # fmt: skip
     console.print(table if will_do else "No configuration of the matrix will do.")
+    for choice in will_do:
+        console.print(f"{named(choice.configuration)} rests on these runs, each the slowest of its cell:")
+        for run in choice.support:
+            console.print(
+                f"  {run['environment']}, seed {run['seed']}, p99 {run['p99_ms']:.1f} ms: {again(run, folder)}",
+                soft_wrap=True,
+                markup=False,
+            )
     for choice in [choice for choice in choices if choice.missing][:TOLD_MAX]:
         more = f" (and {len(choice.missing) - 1} more)" if len(choice.missing) > 1 else ""
         console.print(f"{named(choice.configuration)} will not: {choice.missing[0]}{more}", soft_wrap=True)
@@ -146,4 +167,10 @@ def cells_of(folder: Path) -> list[Mapping[str, Any]]:
         found = json_text.loads(readable(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise PlanError(f"{path}: is damaged ({error}); write it again with `quorate matrix`") from None
+    if not isinstance(found, list) or not all(
+        isinstance(cell, dict) and cell.keys() >= NEEDED for cell in found
+    ):
+        raise PlanError(
+            f"{path}: another version of quorate wrote it, without all that is asked of a cell now; make the matrix anew, with `quorate matrix FILE --out` another folder"
+        )
     return [cell for cell in found if cell.get("world", SIM) == SIM]

@@ -47,7 +47,20 @@ def advise(
     r: Annotated[int, typer.Option("--r", help="How many of them a read waits for.")] = 2,
     w: Annotated[int, typer.Option("--w", help="How many of them a write waits for.")] = 2,
     mode: Annotated[str | None, typer.Option(help="The system's mode: quorum, register, …")] = None,
-    read_repair: Annotated[str | None, typer.Option(help="none, async or blocking.")] = None,
+    read_repair: Annotated[
+        str | None, typer.Option(help="What reads do about replicas behind: none, async or blocking.")
+    ] = None,
+    sloppy: Annotated[
+        bool | None,
+        typer.Option("--sloppy/--strict", help="Whether nodes beyond the N replicas may acknowledge writes."),
+    ] = None,
+    durability: Annotated[
+        str | None,
+        typer.Option(help="When a write is on disk: always, group:<ms>, interval:<s> or never."),
+    ] = None,
+    clocks: Annotated[
+        str | None, typer.Option(help="What versions are ordered by: hlc (hybrid) or wall.")
+    ] = None,
     system: Annotated[str, typer.Option(help="Whose modes they are.")] = "kvstore",
     latency: Annotated[
         str, typer.Option(help="Delays between nodes: constant, uniform, exponential or lognormal.")
@@ -61,17 +74,22 @@ def advise(
 ) -> int:
     """Say what theory says of a configuration, with the source of each sentence, and what was measured of it.
 
+    Read repair, sloppy quorums, durability and clocks are choices within a mode. What the system would refuse is refused.
+
     Examples:
 
       quorate advise --n 3 --r 1 --w 1 --latency-ms 5
 
       quorate advise --n 3 --r 2 --w 2 --mode quorum --json
+
+      quorate advise --n 3 --r 2 --w 2 --mode quorum --sloppy --durability interval:1 --clocks wall
     """
     from harness.cli.advise import advise as show_advice
     from harness.pbs import Delays, Quorums
 
     delays = Delays(latency=latency, latency_ms=latency_ms, latency_ms_min=0.0)
-    return show_advice(system, mode, Quorums(n=n, r=r, w=w), read_repair, delays, matrix, json=json)
+    choices = {"mode": mode, "read_repair": read_repair, "sloppy": sloppy, "durability": durability, "clock": clocks}  # fmt: skip
+    return show_advice(system, Quorums(n=n, r=r, w=w), choices, delays, matrix, json=json)
 
 
 @app.command()

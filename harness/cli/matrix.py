@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.cli.console import BROKEN, emit, out, readable, say, stoppable, waiting
 from harness.cli.search import UNKNOWN, seconds
 from harness.cli.workers import workers
-from harness.hosted import cleaned
+from harness.hosted import SIM, cleaned
 from harness.matrix.grid import load_matrix
 from harness.matrix.measure import Measured
 from harness.matrix.merge import Row
@@ -83,6 +83,9 @@ def told_of(what: str, total: int, go: Callable[[Callable[[Measured], None]], No
 
 def write(sweep: Sweep, rows: Sequence[Row], command: str) -> dict[str, str]:
     """The files, and where they are."""
+    for row in rows:
+        if row.world == SIM and row.slowest is not None:
+            sweep.supporting(row.cell, row.slowest)
     findings = {row.anchor: sweep.finding(row.cell, row.example) for row in rows if row.example is not None}
     files = {
         "markdown": (sweep.folder / "matrix.md", markdown(sweep.matrix, rows, command)),

@@ -26,7 +26,7 @@ refused, the file is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -54,6 +54,7 @@ class Cell:
     environment: str
     plan: Plan | None
     refused: str = ""
+    system: Mapping[str, Any] = field(default_factory=dict)  # as it describes itself, defaults filled in
 
     def is_at(self, values: Mapping[str, Any]) -> bool:
         """Has it all these coordinates? `environment` is one of them."""
@@ -194,8 +195,7 @@ def cells_of(
         placed = in_environment(base, name, environment, source)
         for values in product(*axes.values()):
             coordinates = dict(zip(axes, values, strict=True))
-            plan, why = placed_at(placed, coordinates, source)
-            yield Cell(number, coordinates, name, plan, why)
+            yield placed_at(Cell(number, coordinates, name, placed), source)
             number += 1
 
 
@@ -213,20 +213,21 @@ def in_environment(base: Plan, name: str, environment: Any, source: str) -> Plan
     return replace(base, faults=fragment.faults, sim={**base.sim, **fragment.sim})
 
 
-def placed_at(base: Plan, coordinates: Mapping[str, Any], source: str) -> tuple[Plan | None, str]:
-    """The plan with these values, as the system takes it; or None and why it does not. A key that is none is PlanError."""
-    plan = base
-    for axis, value in coordinates.items():
+def placed_at(cell: Cell, source: str) -> Cell:
+    """Its plan with its values, as the system takes it; or none and why it does not. A key that is none is PlanError."""
+    plan = cell.plan
+    assert plan is not None
+    for axis, value in cell.coordinates.items():
         try:
             plan = with_value(plan, axis, value, str(value))
         except PlanError as error:
             raise PlanError(f"{source}: axes: {error}") from None
     try:
         plan = parse_plan(dump_plan(plan), source)
-        Story(plan, "sim")
+        system = Story(plan, "sim").system
     except PlanError as error:
-        return None, str(error)
-    return plan, ""
+        return replace(cell, plan=None, refused=str(error))
+    return replace(cell, plan=plan, system={"name": plan.system, **system.describe()})
 
 
 def section(table: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class Row:
     example: Measured | None  # the run with the shortest proof of the weakest level refuted
     numbers: Mapping[str, Any]
     world: str = SIM
+    slowest: Measured | None = (
+        None  # the run that stands for the cell where it is chosen: the others were faster
+    )
 
     @property
     def configuration(self) -> str:
@@ -61,12 +64,14 @@ def merge_cell(cell: Cell, runs: Sequence[Measured], documented: Sequence[Docume
         levels = {k: Verdict.UNKNOWN if v is Verdict.VALID else v for k, v in levels.items()}
     strongest, refuted = maximal(levels), minimal(levels)
     guilty = sorted((run for run in runs if run.core_ops), key=lambda run: (run.core_ops, run.seed))
+    slowest = slowest_of(judged)
     return Row(
         cell=cell,
         verdicts=levels,
         strongest=tuple(strongest),
         weakest_refuted=tuple(refuted),
         example=guilty[0] if guilty else None,
+        slowest=slowest,
         world=world,
         numbers={
             "cell": cell.number,
@@ -74,6 +79,7 @@ def merge_cell(cell: Cell, runs: Sequence[Measured], documented: Sequence[Docume
             "configuration": dict(cell.coordinates),
             "environment": cell.environment,
             "refused": cell.refused or None,
+            "system": dict(cell.system),
             "runs": len(runs),
             "crashes": sum(run.outcome == CRASH for run in runs),
             "infrastructure": sum(run.outcome == INFRASTRUCTURE for run in runs),
@@ -85,6 +91,9 @@ def merge_cell(cell: Cell, runs: Sequence[Measured], documented: Sequence[Docume
             "weakest_refuted": list(refuted),
             **prices(judged),
             "example": None if not guilty else example_of(guilty[0]),
+            "slowest": None
+            if slowest is None
+            else {"seed": slowest.seed, "p99_ms": p99_of(slowest), "digest": slowest.digest},
             "promises": promises(cell, runs, documented),
         },
     )
@@ -111,6 +120,16 @@ def rate_of(level: str, runs: Sequence[Measured]) -> dict[str, Any]:
     hits = sum(run.levels[level] == Verdict.INVALID.value for run in runs)
     low, high = wilson(hits, len(runs))
     return {"runs": hits, "low": round(low, 6), "high": round(high, 6)}
+
+
+def slowest_of(runs: Sequence[Measured]) -> Measured | None:
+    """The run whose p99 is the worst, the first of several."""
+    return min(runs, key=lambda run: (-p99_of(run), run.seed), default=None)
+
+
+def p99_of(run: Measured) -> float:
+    """Of reads or writes, whichever is slower."""
+    return max((of["p99"] for of in run.latency_ms.values()), default=0.0)
 
 
 def example_of(run: Measured) -> dict[str, Any]:

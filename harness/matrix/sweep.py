@@ -4,6 +4,7 @@ cells x seeds, seed by seed: after the first round every cell has been looked at
     ──► process pool ──► runs.jsonl, in the order of the list      a line that was cut off is made again
 
 FOLDER/matrix.json   what the folder is about     FOLDER/findings/<cell>.toml   the plan of a cell's shortest violation
+                                                  FOLDER/supports/<cell>.toml   the plan of a cell's slowest run
 
 Cells that are run on hosts too come after, each process on hosts of its own: hosts.jsonl, in whatever order, and of each run that did not come out
 well its folder, FOLDER/runs/<cell>-<seed>.
@@ -17,7 +18,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -30,6 +31,8 @@ from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
 from harness.runs import write_text
 from harness.ways import Ways
+
+SUPPORTS: Final = "supports"
 
 
 def work(cell: int, text: str, place: Place | None = None, folder: Path = Path()) -> Measured:
@@ -58,7 +61,8 @@ class Sweep:
 
     def _bind(self) -> None:
         path = self.folder / "matrix.json"
-        (self.folder / "findings").mkdir(parents=True, exist_ok=True)
+        for under in ("findings", SUPPORTS):
+            (self.folder / under).mkdir(parents=True, exist_ok=True)
         about = {"records": RECORDS, "matrix": self.matrix.text}
         if not path.exists():
             write_text(path, json.dumps(about, indent=1) + "\n")
@@ -178,16 +182,25 @@ class Sweep:
 
     def finding(self, cell: Cell, record: Measured) -> Ways:
         """Write the plan of this violation; how it is seen again."""
-        assert cell.plan is not None
         own = f"{cell.number}" if record.world == SIM else f"{cell.number}-{record.world}"
-        path = self.folder / "findings" / f"{own}.toml"
+        path = self._planned("findings", own, cell, record)
+        if record.world == SIM or self.matrix.hosted is None:
+            return Ways(str(path))
+        assert cell.plan is not None
+        left = self.folder_of(cell.number, record.seed) / cell.plan.name / "latest"
+        return Ways(str(path), cell.plan.nodes, self.matrix.hosted.place, str(left))
+
+    def supporting(self, cell: Cell, record: Measured) -> Path:
+        """Write the plan of a run that stands for its cell."""
+        return self._planned(SUPPORTS, f"{cell.number}", cell, record)
+
+    def _planned(self, under: str, own: str, cell: Cell, record: Measured) -> Path:
+        assert cell.plan is not None
+        path = self.folder / under / f"{own}.toml"
         write_text(
             path, dump_plan(replace(cell.plan, seed=record.seed, name=f"{self.matrix.name}-cell-{own}"))
         )
-        if record.world == SIM or self.matrix.hosted is None:
-            return Ways(str(path))
-        left = self.folder_of(cell.number, record.seed) / cell.plan.name / "latest"
-        return Ways(str(path), cell.plan.nodes, self.matrix.hosted.place, str(left))
+        return path
 
 
 def cut_to(path: Path, lines: Sequence[bytes]) -> None:

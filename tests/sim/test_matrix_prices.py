@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from hashlib import sha256
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from checkers import History
 from checkers.op import invoke
+from harness.cli import status_of
 from harness.clustered import Values
 from harness.matrix.grid import load_matrix
 from harness.matrix.measure import ANY, Measured, delta_of, done_under, measure
@@ -188,3 +190,28 @@ def test_a_line_that_was_cut_off_goes_and_the_others_are_not_touched(tmp_path: P
     before = (folder / "runs.jsonl").stat().st_ino
     assert len(Sweep(load_matrix(path), folder).records) == 1
     assert ((folder / "runs.jsonl").read_bytes(), (folder / "runs.jsonl").stat().st_ino) == (whole, before)
+
+
+@pytest.mark.slow
+def test_the_slowest_run_stands_for_the_cell_and_its_plan_makes_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = files(tmp_path, MATRIX), tmp_path / "out"
+    assert status_of(["matrix", str(path), "--jobs", "2", "--out", str(out), "--json"]) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
+    for cell in cells:
+        mine = [each for each in runs if each["cell"] == cell["cell"]]
+        worst = max((max(of["p99"] for of in each["latency_ms"].values()), each["seed"]) for each in mine) if mine else None  # fmt: skip
+        assert (worst is None) is (cell["slowest"] is None)
+        if worst is not None:
+            assert (cell["slowest"]["p99_ms"], cell["slowest"]["seed"]) == worst
+    assert status_of(["choose", str(out), "--keep", "linearizable", "--json"]) == 0
+    will_do = json.loads(capsys.readouterr().out)["will_do"]
+    assert [choice["configuration"] for choice in will_do] == [{"system.mode": "register", "system.r": 2}]
+    for support in will_do[0]["support"]:
+        arguments = support["again"].split()
+        assert status_of([*arguments[1:], "--out", str(tmp_path / "again"), "--json"]) == 0
+        folder = Path(json.loads(capsys.readouterr().out)["folder"])
+        again = b"".join((folder / name).read_bytes() for name in ("history.jsonl", "faults.jsonl"))
+        assert sha256(again).hexdigest()[:32] == support["digest"]

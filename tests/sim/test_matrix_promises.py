@@ -116,7 +116,7 @@ def test_the_row_of_hosts_is_beside_and_apart(tmp_path: Path) -> None:
     assert 'href="#cell-4-hosts"' in page
     assert 'id="cell-4-hosts"' in page
     (tmp_path / "cells.json").write_text(json.dumps([row.numbers for row in rows]))
-    same = measured(cells_of(tmp_path), {"system.mode": "eventual", "system.r": 1})
+    same = measured(cells_of(tmp_path), "kvstore", {"mode": "eventual", "r": 1})
     assert [cell["world"] for cell in same] == [
         "sim",
         "sim",
