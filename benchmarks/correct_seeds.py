@@ -1,11 +1,11 @@
 """No false alarm: many seeds of the store as it is, under every fault, each mode judged by its own claim.
 
-python benchmarks/correct_seeds.py [--runs 10000] [--seed 1] [--jobs 2] [--modes register,cas] [--out seeds.jsonl]
+python benchmarks/correct_seeds.py [--runs 10000] [--first 0] [--seed 1] [--jobs 2] [--modes register,cas] [--out seeds.jsonl]
 
     number ──► mode, in turn; a part of the faults of examples/long/every_fault.toml, in rhythms of its own ──► verdict of each claim
 
 The parts are drawn as the strategy `swarm` draws them, so a number means the same run whatever the number of processes. A line of JSON a run in `--out`;
-the same command goes on where it was stopped. Two promises are made under conditions, and what breaks these is left out: `quorum` and `monotonic` are `regular` as long as
+the same command goes on where it was stopped. `--first` leaves out the runs before a number, which another machine has made. Two promises are made under conditions, and what breaks these is left out: `quorum` and `monotonic` are `regular` as long as
 clocks agree, and the clock of a restarted node runs ahead (docs/decisions/0004); and in `eventual`, where one copy is enough, no other replica can vouch for a
 record that is damaged. Exit status 1 if a claim was broken, or a run crashed: `--show NUMBER` prints the plan of a run, for `quorate run` and `quorate shrink`.
 """
@@ -134,6 +134,7 @@ def wrong(line: Mapping[str, Any]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Many seeds of the correct store: no violation, no crash.")
     parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--modes", default=",".join(MODES))
@@ -149,8 +150,8 @@ def main() -> int:
     if asked.show is not None:
         print(dump_plan(plan_of(base, asked.show, modes)))
         return 0
-    lines = made_before(asked.out, lambda number: plan_of(base, number, modes))
-    numbers = range(len(lines), asked.runs)
+    lines = made_before(asked.out, lambda place: plan_of(base, asked.first + place, modes))
+    numbers = range(asked.first + len(lines), asked.runs)
     tasks = ((number, (dump_plan(plan_of(base, number, modes)), number)) for number in numbers)
     with asked.out.open("a", encoding="utf-8") as file, closing(in_order(run, tasks, asked.jobs)) as made:
         for _, line in made:
