@@ -7,7 +7,8 @@
 A damaged record answers ERROR, never "not found": it could have been the newest. It may be written anew only from enough
 of the *others* that any acknowledged write is among them: an acknowledged write is at w replicas, this one perhaps among
 them, so n - w + 1 of the others always meet it (Protocol-Aware Recovery, FAST'18, says why a majority with the damaged one
-counted in is not enough).
+counted in is not enough). Where that failed, it rests a while: two nodes that both lost a record would else send each other
+on, at each question of the other, without end.
 
 A value is dropped `max_clock_skew_ms` after its deadline, so that no node whose clock is that far behind misses it; replicas need not do so
 at the same time, for the version is the same (`kvstore.flows.expiry`). The tombstone ends as any other (`kvstore.purge`).
@@ -30,6 +31,7 @@ from kvstore.ring import PARTITIONS, partition_of
 from kvstore.view import View
 
 PAGE = 512
+REST_MS = 1_000.0  # of a record that could not be mended
 KINDS = frozenset(
     {"lww", "register", "siblings", "crdt"}
 )  # cas also lost a promise; only a new ballot mends that
@@ -103,34 +105,37 @@ class Scrub:
         return record is not None and record.tag == stored.tag
 
     def mend(self, name: str, key: bytes) -> None:
-        """Ask the others for a damaged record, unless that is being done."""
+        """Ask the others for a damaged record, unless that is being done, or failed just now."""
         bucket = self._buckets.opened.get(name)
         if bucket is None or bucket.kind not in KINDS or (name, key) in self._mending:
             return
         self.found += 1
-        partition_ = partition_of(key)
-        others = tuple(
-            each for each in self._view.preferences(bucket.n)[partition_] if each != self._config.name
-        )
-        need = max(bucket.n - bucket.w + 1, 1)
-        if need > len(others):
-            self._emit(
-                Log(
-                    f"key {key!r} of bucket {name} is damaged, and no other replicas can vouch for it",
-                    "damaged",
-                )
-            )
-            return
         self._mending.add((name, key))
-        op = Op(bucket, key, partition_, others, lambda op: None)
+        partition_ = partition_of(key)
+        plan = self._view.plan(partition_, bucket.n)
+        need = max(bucket.n - bucket.w + 1, 1)
+        if any(need > len(self._others(nodes)) for nodes in plan.reads):
+            text = f"key {key!r} of bucket {name} is damaged, and no other replicas can vouch for it"
+            self._emit(Log(text, "damaged"))
+            self._rest(name, key)
+            return
+        op = Op(bucket, key, partition_, self._others(plan.replicas), lambda op: None)
         op.r = need
-        op.plan = self._view.plan(partition_, bucket.n)
+        op.plan = plan
         self._launch(op, ask_others, partial(self._answered, bucket))
 
+    def _others(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(each for each in nodes if each != self._config.name)
+
+    def _rest(self, name: str, key: bytes) -> None:
+        until_ms = self._moment.clock.mono_ms + REST_MS
+        self._schedule(until_ms, lambda: self._mending.discard((name, key)))
+
     def _answered(self, bucket: BucketConfig, op: Op, value: Value) -> None:
-        self._mending.discard((bucket.name, op.key))
         if isinstance(value, Failure) or op.waiting is None:
-            return  # the next scrub or read tries again
+            self._rest(bucket.name, op.key)  # then the next scrub or read tries again
+            return
+        self._mending.discard((bucket.name, op.key))
         best: Record | None = None
         for reply in op.waiting.answers.values():
             if reply.tag != NO_TAG:

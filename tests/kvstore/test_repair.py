@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvstore.config import bucket
-from kvstore.events import Deliver, Record, Tag
+from kvstore.events import Deliver, Failure, Record, Tag
 from kvstore.hints import PREFIX
 from kvstore.messages_repair import Handoff, Purge, TreeRoots
 from kvstore.ring import partition_of
@@ -236,6 +236,22 @@ def test_a_scrub_finds_what_nobody_reads() -> None:
     made.idle(2_000)
     assert held(made, "c", b"x") == held(made, "a", b"x")
     assert made.ask("c", "KV.NODE", "REPAIR") == {"damaged": 0, "peers": 2}
+
+
+def test_a_record_that_cannot_be_mended_rests_between_two_attempts() -> None:
+    """Two of three lost it: each read meets both, and must not send them on to each other every time."""
+    made = Cluster("abc", bucket("default", "quorum"), **QUIET)
+    made.ask("a", "SET", "x", "1")
+    made.idle(100)
+    for name in "bc":
+        made.machines[name].disk.corrupt("default", b"x")
+    for _ in range(20):
+        assert isinstance(made.ask("a", "GET", "x"), Failure)
+    assert made.now_ms < 1_000
+    assert [made.machines[name].node.upkeep.scrub.found for name in "bc"] == [1, 1]
+    made.idle(1_500)
+    made.ask("a", "GET", "x")
+    assert [made.machines[name].node.upkeep.scrub.found for name in "bc"] == [2, 2]
 
 
 def test_a_damaged_record_is_not_mended_from_too_few() -> None:
