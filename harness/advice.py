@@ -29,11 +29,22 @@ class Statement:
     source: str
 
 
-SystemAdvice = Callable[[Mapping[str, Any]], Sequence[Statement]]
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a system says of itself, and what bears on all that is said of quorums: `sloppy`, nodes beyond the N may acknowledge a write; not
+    `durable`, before it is on a disk.
+    """
+
+    statements: tuple[Statement, ...] = ()
+    sloppy: bool = False
+    durable: bool = True
+
+
+SystemAdvice = Callable[[Mapping[str, Any]], Told]
 """(the plan's [system] table without `name`) -> what its documentation promises and costs. Raises PlanError on a bad option."""
 
 
-def of_system(name: str, options: Mapping[str, Any]) -> Sequence[Statement]:
+def of_system(name: str, options: Mapping[str, Any]) -> Told:
     """What an installed system says of itself. Raises PlanError: it does not take these options, or no such system says anything."""
     points = {point.name: point for point in entry_points(group="quorate.advice")}
     if name not in points:
@@ -44,12 +55,9 @@ def of_system(name: str, options: Mapping[str, Any]) -> Sequence[Statement]:
     return advise(options)
 
 
-def of_quorums(quorums: Quorums, *, sloppy: bool = False, durable: bool = True) -> Iterator[Statement]:
-    """What follows from N, R and W alone, of a store that has nothing but quorums.
-
-    `sloppy`: nodes beyond the N may acknowledge a write. Not `durable`: before it is on any disk.
-    """
-    n, r, w = quorums.n, quorums.r, quorums.w
+def of_quorums(quorums: Quorums, told: Told = Told()) -> Iterator[Statement]:
+    """What follows from N, R and W alone, of a store that has nothing but quorums."""
+    n, r, w, sloppy = quorums.n, quorums.r, quorums.w, told.sloppy
     if sloppy:
         yield Statement(
             BAD,
@@ -70,7 +78,7 @@ def of_quorums(quorums: Quorums, *, sloppy: bool = False, durable: bool = True) 
         f"Reads go on with {n - r} of {n} replicas of a key away, {away}.",
         "DeCandia et al., Dynamo, SOSP 2007, section 4.6" if sloppy else "Gilbert & Lynch, SIGACT News 2002",
     )
-    yield _copies(quorums, sloppy=sloppy, durable=durable)
+    yield _copies(quorums, told)
     yield Statement(
         COST,
         f"A read is as slow as the {_nth(r)} of {n} answers, a write as the {_nth(w)}: one slow node is {'hidden' if max(r, w) < n else 'felt by every operation that waits for all'}.",
@@ -107,11 +115,11 @@ def _meeting(quorums: Quorums) -> Iterator[Statement]:
         )
 
 
-def _copies(quorums: Quorums, *, sloppy: bool, durable: bool) -> Statement:
+def _copies(quorums: Quorums, told: Told) -> Statement:
     """How many copies an acknowledged write has."""
-    n, w = quorums.n, quorums.w
+    n, w, sloppy = quorums.n, quorums.w, told.sloppy
     where = f"{w} nodes at least, owners or not" if sloppy else f"{w} of {n} replicas at least"
-    if not durable:
+    if not told.durable:
         text = f"An acknowledged write is in the memory of {where}, and on no disk for certain: if these lose power together, it may be gone."
         return Statement(BAD, text, "Mohan et al., ARIES, TODS 1992")
     survives = f"it survives the loss of any {w - 1}." if w > 1 else "it may go with a single one."

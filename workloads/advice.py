@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from harness.advice import BAD, COST, GOOD, Statement
+from harness.advice import BAD, COST, GOOD, Statement, Told
 from harness.plan import PlanError
 from kvstore.config import ATOMIC, CLOCKS, BucketConfig, ConfigError, bucket
 from kvstore.config_checks import choice
@@ -46,7 +46,7 @@ CLOCKS_TOLD: Final[Mapping[str, tuple[str, str]]] = {
 OPTIONS: Final = (*BUCKET_OPTIONS, "clock")
 
 
-def advise(options: Mapping[str, Any]) -> Sequence[Statement]:
+def advise(options: Mapping[str, Any]) -> Told:
     """What is documented of a bucket with these options, on nodes with this `clock`. Raises PlanError as the store would refuse them."""
     for option in options:
         if option not in OPTIONS:
@@ -58,13 +58,14 @@ def advise(options: Mapping[str, Any]) -> Sequence[Statement]:
         made = bucket("default", **given)
     except ConfigError as error:
         raise PlanError(str(error)) from None
-    return (
+    said = (
         *_of_mode(made),
         *_of_clocks(made, clock),
         *_of_sloppy(made),
         *_of_durability(made),
         *_of_repair(made),
     )
+    return Told(said, sloppy=made.sloppy, durable=made.lasting.awaited)
 
 
 def _of_mode(made: BucketConfig) -> Iterator[Statement]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from harness.advice import TOLD_MAX, Choice, Statement, Wishes, choose, measured, of_quorums, of_system
+from harness.advice import TOLD_MAX, Choice, Statement, Told, Wishes, choose, measured, of_quorums, of_system
 from harness.cli.console import emit, out, readable
 from harness.hosted import SIM
 from harness.matrix.grid import short
@@ -24,7 +24,6 @@ MARKS: Final = {
     "cost": ("costs", "yellow"),
 }
 FLAGS: Final = {"mode": "--mode", "read_repair": "--read-repair", "sloppy": "--sloppy", "durability": "--durability", "clock": "--clocks"}  # fmt: skip
-AWAITED: Final = ("always", "group")  # durabilities under which an answer waits for a disk
 NEEDED: Final = frozenset({"system", "slowest", "available_under"})  # of a cell; older ones lack them
 SHARES: Final = (0.5, 0.9, 0.99, 0.999)
 
@@ -37,25 +36,24 @@ def advise(
     if made and "mode" not in made:
         raise PlanError(f"{FLAGS[next(iter(made))]} is a choice within a mode; give --mode too")
     options: dict[str, Any] = {"n": quorums.n, "r": quorums.r, "w": quorums.w, **made}
-    own = list(of_system(system, options)) if made else []
-    lasting = str(made.get("durability", "always")).startswith(AWAITED)
-    theory = list(of_quorums(quorums, sloppy=bool(made.get("sloppy")), durable=lasting))
+    told = of_system(system, options) if made else Told()
+    statements = [*told.statements, *of_quorums(quorums, told)]
     curve = predict(quorums, delays)
     seen = measured(cells_of(folder), system, options) if folder is not None else []
     if json:
         emit({
             "configuration": options,
-            "statements": [asdict(statement) for statement in (*own, *theory)],
+            "statements": [asdict(statement) for statement in statements],
             "pbs": {"assumes": "strict quorums; no read repair, hints or stand-ins", "delays": asdict(delays), "stale_at_once": curve.stale(0.0), "fresh_after_ms": {str(share): curve.fresh_after_ms(share) for share in SHARES}},
             "measured": seen,
         })  # fmt: skip
     else:
-        show(system, options, [*own, *theory], delays, curve)
+        show(system, options, statements, delays, curve, sloppy=told.sloppy)
         show_measured(seen, folder)
     return 0
 
 
-def show(system: str, options: Mapping[str, Any], statements: Sequence[Statement], delays: Delays, curve: Visibility) -> None:  # fmt: skip
+def show(system: str, options: Mapping[str, Any], statements: Sequence[Statement], delays: Delays, curve: Visibility, *, sloppy: bool) -> None:  # fmt: skip
     """For a person."""
     from rich.table import Table
     from rich.text import Text
@@ -71,7 +69,7 @@ def show(system: str, options: Mapping[str, Any], statements: Sequence[Statement
     console.print(
         f"Predicted from delays alone ({delays.latency}, {delays.latency_ms:g} ms on average each way; PBS, {curve.trials:,} trials): "
         f"{100 * curve.stale(0.0):.2g} % of reads that begin right after an acknowledgement miss the write; fresh are {fresh}."
-        + (" Stand-ins are not in it: with them reads may be staler." if options.get("sloppy") else ""),
+        + (" Stand-ins are not in it: with them reads may be staler." if sloppy else ""),
         soft_wrap=True,
     )
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.advice import BAD, COST, GOOD, Wishes, choose, measured, of_quorums, of_system
+from harness.advice import BAD, COST, GOOD, Told, Wishes, choose, measured, of_quorums, of_system
 from harness.cli import status_of
 from harness.pbs import Quorums
 from harness.plan import PlanError
@@ -41,9 +41,8 @@ def known(source: str) -> bool:
 
 @pytest.mark.parametrize("mode", ["eventual", "quorum", "monotonic", "session", "register", "cas", "siblings", "crdt"])  # fmt: skip
 def test_every_mode_of_the_store_is_described_and_its_sources_exist(mode: str) -> None:
-    statements = of_system(
-        "kvstore", {"mode": mode, "n": 3, **({"type": "or-set"} if mode == "crdt" else {})}
-    )
+    typed = {"type": "or-set"} if mode == "crdt" else {}
+    statements = of_system("kvstore", {"mode": mode, "n": 3, **typed}).statements
     assert any(statement.kind == GOOD and f"Mode {mode}" in statement.text for statement in statements)
     for statement in statements:
         for source in statement.source.split("; "):
@@ -71,13 +70,15 @@ def test_each_choice_within_a_mode_is_told_and_only_where_it_is_made(
     choices: dict[str, Any], kind: str, text: str
 ) -> None:
     said = {"mode": "quorum", "n": 3, **choices}
-    statements = of_system("kvstore", said)
+    statements = of_system("kvstore", said).statements
     (found,) = [statement for statement in statements if text in statement.text]
     assert found.kind == kind
     assert all(known(source) for source in found.source.split("; "))
+    told = of_system("kvstore", said)
+    assert (told.sloppy, told.durable) == ("sloppy" in choices, choices.get("durability", "always")[:5] in ("alway", "group"))  # fmt: skip
     if choices:
         other = {"sloppy": False, "clock": "hlc", "durability": "always", "read_repair": "async"}
-        plain = of_system("kvstore", {"mode": "quorum", "n": 3, **other})
+        plain = of_system("kvstore", {"mode": "quorum", "n": 3, **other}).statements
         assert not any(text in statement.text for statement in plain)
 
 
@@ -87,11 +88,11 @@ def test_with_stand_ins_or_without_a_disk_nothing_is_promised_that_rests_on_them
 ) -> None:
     n, r, w = sizes
     quorums = Quorums(n=n, r=r, w=w)
-    sloppy = list(of_quorums(quorums, sloppy=True))
+    sloppy = list(of_quorums(quorums, Told(sloppy=True)))
     assert not any("a read hears of every write" in statement.text for statement in sloppy)
     assert any(statement.kind == BAD and "say nothing while nodes beyond" in statement.text for statement in sloppy)  # fmt: skip
     assert any(f"writes as long as any {w} nodes of the cluster" in statement.text for statement in sloppy)
-    loose = list(of_quorums(quorums, durable=False))
+    loose = list(of_quorums(quorums, Told(durable=False)))
     assert not any("on the disks" in statement.text for statement in loose)
     assert any(statement.kind == BAD and f"in the memory of {w} of {n} replicas" in statement.text for statement in loose)  # fmt: skip
     assert any(f"on the disks of {w} of {n} replicas" in statement.text for statement in of_quorums(quorums))
