@@ -54,10 +54,13 @@ def _judge(calls: list[Call], total: int | None, *, negative_balances: bool) -> 
     if findings:
         stats["first-error"] = {"type": findings[0].anomaly, "op": findings[0].core[-1].index}
         stats["errors"] = _by_type(findings)
-    untested = None
+    untested = idle = None
     if total is None and len(reads) < 2:
         untested = "there is one read and no known total, so nothing to compare it with"
-    return Outcome(f"{len(reads)} reads all have the total {expected}", findings, untested, stats)
+    moved = any(call.ok for call in named(calls, "transfer"))
+    if total is None and not moved and all(read.result == first.result for read in reads):
+        idle = "no transfer was acknowledged and none was seen, so nothing was tested"
+    return Outcome(f"{len(reads)} reads all have the total {expected}", findings, untested, stats, idle)
 
 
 def _accounts(calls: list[Call], first: Call) -> set[Hashable]:

@@ -81,7 +81,10 @@ def _judge(calls: list[Call]) -> Outcome:
             len({digest for digest, _ in _views(call).values()}) > 1 for call in digests[:-1]
         ),
     }
-    return Outcome(f"{len(views)} nodes hold the same", findings, untested, stats)
+    idle = None
+    if not any(call.ok for call in updates) and not any(seen for _, seen in views.values()):
+        idle = "no update was acknowledged, so whether the replicas agree on any was not tested"
+    return Outcome(f"{len(views)} nodes hold the same", findings, untested, stats, idle)
 
 
 def _unequal(observed: list[Call]) -> list[Finding]:

@@ -77,19 +77,30 @@ def _judge_bounds(calls: list[Call]) -> Outcome:
 
 
 def _outside(read: Call, low: int, high: int, adds: Sequence[Call]) -> Finding:
-    """A read out of bounds. Too low: the adds it missed, largest first, no more than needed. Too high: the read alone."""
+    """A read out of bounds, and the adds that it missed: those that weigh most first, no more than needed."""
     if read.result > high:
         sentence = (
             f"read #{read.index} returned {read.result}, and all adds it can have seen make {high} at most"
         )
-        return Finding("above-upper-bound", sentence, [read])
-    core = [add for add in adds if add.value < 0 and add.call <= read.ret]
-    least = sum(add.value for add in core)
-    for add in sorted(adds, key=lambda add: -add.value):
-        if least > read.result:
-            break
-        if add.value > 0 and add.before(read):
-            core.append(add)
-            least += add.value
+        return Finding("above-upper-bound", sentence, [*_missed(read, adds, -1), read])
     sentence = f"read #{read.index} returned {read.result}, and adds acknowledged before it was called make {low} at least"
-    return Finding("below-lower-bound", sentence, [*core, read])
+    return Finding("below-lower-bound", sentence, [*_missed(read, adds, 1), read])
+
+
+def _missed(read: Call, adds: Sequence[Call], sign: int) -> list[Call]:
+    """Adds of this sign that it must have seen, and all of the other sign that it may have: they explain nothing.
+
+    None if it is out of bounds whatever else was added: then it is the call that returned what is not there.
+    """
+    others = [add for add in adds if sign * add.value < 0 and add.call <= read.ret]
+    reached = sum(sign * add.value for add in others)
+    if reached > sign * read.result:
+        return []
+    core = others
+    for add in sorted(adds, key=lambda add: -sign * add.value):
+        if reached > sign * read.result:
+            break
+        if sign * add.value > 0 and add.before(read):
+            core.append(add)
+            reached += sign * add.value
+    return core

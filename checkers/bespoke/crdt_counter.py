@@ -64,7 +64,10 @@ def _judge(calls: list[Call]) -> Outcome:
     elif unsure:
         untested = f"{unsure} final reads have adds of unknown outcome that are too large to try every sum"
     stats = {"add-count": len(adds), "read-count": len(reads), "final-read-count": finals}
-    return Outcome(f"{finals} final reads are sums that are possible", findings, untested, stats)
+    idle = None
+    if not any(add.ok for add in adds) and not any(read.result for read in reads):
+        idle = "no add was acknowledged and none was seen, so nothing was tested"
+    return Outcome(f"{finals} final reads are sums that are possible", findings, untested, stats, idle)
 
 
 def _reachable(read: Call, seen: Sequence[Call]) -> bool | None:

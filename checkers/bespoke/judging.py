@@ -3,7 +3,7 @@
     History ─► calls by key ─► a checker's Outcome per key ─► Result, with `parts` if there are several keys
 
 INVALID if there is a finding, else UNKNOWN if something was not tested, else VALID. A key that is UNKNOWN spoils a VALID, as in Jepsen's
-`independent/checker` (jepsen/src/jepsen/independent.clj). Operations that the model does not have make the key UNKNOWN: what they did is not known.
+`independent/checker` (jepsen/src/jepsen/independent.clj), unless it is idle: nothing was done to it, and another key was judged. Operations that the model does not have make the key UNKNOWN: what they did is not known.
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a checker found in one key: violations, worst first; or what is missing for a VALID; or why it is VALID."""
+    """What a checker found in one key: violations, worst first; or what is missing for a VALID; or why it is VALID.
+
+    `idle`: no update was acknowledged and none was seen, so a claim about updates says nothing of this key.
+    """
 
     reason: str
     findings: Sequence[Finding] = ()
     untested: str | None = None
     stats: Mapping[str, Any] = field(default_factory=dict)
+    idle: str | None = None
 
 
 Judge = Callable[[list[Call]], Outcome]
@@ -71,8 +75,11 @@ def _part(checker: str, calls: list[Call], functions: Collection[str] | None, ju
         return Result(checker, Verdict.UNKNOWN, str(error), key=key)
     stats = dict(outcome.stats)
     if not outcome.findings:
-        verdict = Verdict.VALID if outcome.untested is None else Verdict.UNKNOWN
-        return Result(checker, verdict, outcome.untested or outcome.reason, key=key, stats=stats)
+        missing = outcome.untested or outcome.idle
+        if outcome.idle is not None:
+            stats["idle"] = True
+        verdict = Verdict.VALID if missing is None else Verdict.UNKNOWN
+        return Result(checker, verdict, missing or outcome.reason, key=key, stats=stats)
     stats["anomalies"] = dict(Counter(finding.anomaly for finding in outcome.findings))
     first = outcome.findings[0]
     more = len(outcome.findings) - 1
@@ -86,18 +93,20 @@ def _part(checker: str, calls: list[Call], functions: Collection[str] | None, ju
 def _merged(checker: str, results: Sequence[Result]) -> Result:
     """One Result of several keys'."""
     parts = {str(part.key) if isinstance(part.key, int) else repr(part.key): part for part in results}
-    verdict = merge(part.verdict for part in results)
-    worst = [part for part in results if part.verdict is verdict]
+    busy = [part for part in results if "idle" not in part.stats]
+    verdict = merge(part.verdict for part in busy or results)
+    worst = [part for part in busy or results if part.verdict is verdict]
     stats = {
         "keys": len(results),
         "keys_bad": sum(part.verdict is Verdict.INVALID for part in results),
-        "keys_unknown": sum(part.verdict is Verdict.UNKNOWN for part in results),
+        "keys_unknown": sum(part.verdict is Verdict.UNKNOWN for part in busy),
+        "keys_untested": len(results) - len(busy),
     }
     if verdict is Verdict.VALID:
         return Result(
             checker,
             verdict,
-            f"each of {len(results)} keys fits the claim '{checker}'",
+            f"each of {len(busy)} keys fits the claim '{checker}'",
             stats=stats,
             parts=parts,
         )

@@ -70,7 +70,8 @@ def _judge(calls: list[Call]) -> Outcome:
         "stale-read-count": stale,
         "hole-count": max(known) - min(known) + 1 - len(known) if known else 0,
     }
-    untested = None if polls and known else "no record was read, so nothing was tested"
+    read = any(records for call, records in seen if call.f != "append")
+    untested = None if read else "no record was read, so nothing was tested"
     return Outcome(
         f"{len(known)} offsets fit what {len(polls)} polls and reads show", findings, untested, stats
     )

@@ -12,7 +12,7 @@ on the keys that they share; values nobody wrote are found, if writes are record
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from itertools import permutations
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from checkers.history import History
 from checkers.verdict import Result
 
 FUNCTIONS: Final = ("txn", "read", "write")
+_Write = tuple[Hashable, Call]
 
 
 def check_long_fork(history: History) -> Result:
@@ -48,11 +49,8 @@ def _judge(calls: list[Call]) -> Outcome:
                 continue
             if values.setdefault(key, token(value)) != token(value):
                 raise Unfit(f"key {shown(plain(key))} was seen with two values; write each key once")
-            if written and written.get(key) != token(value):
-                sentence = (
-                    f"{read.f} #{read.index} saw {shown(plain(key))} = {shown(value)}, which nobody wrote"
-                )
-                findings.append(Finding("unexpected", sentence, [read]))
+            if written and (wrong := _from_nowhere(read, key, value, written)) is not None:
+                findings.append(wrong)
         for one, two in permutations(seen, 2):
             pairs[frozenset((one, two))] = pairs.get(frozenset((one, two)), 0) + 1
             if seen[one] is None or seen[two] is not None:
@@ -67,28 +65,44 @@ def _judge(calls: list[Call]) -> Outcome:
     }
     compared = any(count > 2 for count in pairs.values())
     untested = None if compared else "no two reads share two keys, so nothing was tested"
-    return Outcome(f"{len(reads)} reads agree on an order of the writes they show", findings, untested, stats)
+    idle = None if values else "no read saw a write, so nothing was tested"
+    reason = f"{len(reads)} reads agree on an order of the writes they show"
+    return Outcome(reason, findings, untested, stats, idle)
 
 
 def _sort(
     calls: list[Call],
-) -> tuple[dict[Hashable, Hashable], list[tuple[Call, dict[Hashable, Any]]]]:
-    """What was written, by key, and the reads with what they saw."""
-    written: dict[Hashable, Hashable] = {}
+) -> tuple[dict[Hashable, _Write], list[tuple[Call, dict[Hashable, Any]]]]:
+    """The write of each key, one that failed if there is no other, and the reads with what they saw."""
+    written: dict[Hashable, _Write] = {}
     reads = []
     for call in calls:
         micro = _micro(call.value, call)
         writes = [(key, token(item)) for f, key, item in micro if f == "w"]
         for key, value in writes:
-            if key in written:
+            if call.possible and key in written and written[key][1].possible:
                 raise Unfit(f"key {shown(plain(key))} is written twice; write each key once")
-            if call.possible:
-                written[key] = value
+            if call.possible or key not in written:
+                written[key] = (value, call)
         if writes and len(micro) > 1:
             raise Unfit(f"{call.f} #{call.index} writes and does more; a write stands alone")
         if call.ok and not writes:
             reads.append((call, {key: item for _, key, item in _micro(call.result, call)}))
     return written, reads
+
+
+def _from_nowhere(
+    read: Call, key: Hashable, value: Any, written: Mapping[Hashable, _Write]
+) -> Finding | None:
+    """A value that no write can have left. The core has a write too, for without any nothing is known of what was written."""
+    of_key = written.get(key)
+    if of_key is not None and of_key[0] == token(value) and of_key[1].possible:
+        return None
+    _, write = of_key if of_key is not None else next(iter(written.values()))
+    told = f"{read.f} #{read.index} saw {shown(plain(key))} = {shown(value)}, which nobody wrote"
+    if of_key is not None and of_key[0] == token(value):
+        told = f"{read.f} #{read.index} saw {shown(plain(key))} = {shown(value)}, but {write.f} #{write.index} had failed"
+    return Finding("unexpected", told, [write, read])
 
 
 def _fork(a: Call, b: Call, first: Hashable, second: Hashable) -> Finding:

@@ -4,6 +4,7 @@
 
     skew loss     an acknowledged write was called after the winner's had returned, and lost all the same: its node's clock was behind
     lost-write    a final-read has a version below that of an acknowledged write
+    new-version   a final-read has a value with a higher version than its write was acknowledged with: so an old value hides a newer one
     unexpected, aborted-read, future-read     see `origins`
 
 A skew loss is what lww does under clock skew: counted in `skew-loss-count`, the greatest distance in `worst-skew-loss-ms`, and no violation.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers.bespoke.calls import Call, Unfit, integer, named, shown, token
+from checkers.bespoke.calls import Call, Unfit, argument, integer, named, shown, token
 from checkers.bespoke.judging import Finding, Outcome, judged
 from checkers.bespoke.origins import Origins
 from checkers.history import History
@@ -49,7 +50,11 @@ def _judge(calls: list[Call]) -> Outcome:
     if again := next((found for found in origins.calls.values() if len(found) > 1), None):
         raise Unfit(f"{shown(again[0].value)} is written twice; write each value once")
     acked = [(write, version) for write in writes if write.ok and (version := _version(write))]
+    for write, _ in acked:
+        if "value" in write.result and token(write.result["value"]) != argument(write):
+            raise Unfit(f"write #{write.index} returned another value than it was given")
     reads = [read for read in named(calls, "read", "final-read") if read.ok]
+    version_of = {argument(write): (version, write) for write, version in acked}
     findings: list[Finding] = []
     losses: dict[int, float] = {}
     for read in reads:
@@ -59,6 +64,11 @@ def _judge(calls: list[Call]) -> Outcome:
             findings.append(wrong)
             continue
         if read.f != "final-read":
+            continue
+        if version is not None and value in version_of and version > version_of[value][0]:
+            given, write = version_of[value]
+            sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {list(given)}"
+            findings.append(Finding("new-version", sentence, [write, read]))
             continue
         above = [one for one in acked if one[0].before(read) and (version is None or one[1] > version)]
         if above:
@@ -79,4 +89,7 @@ def _judge(calls: list[Call]) -> Outcome:
     }
     untested = None if finals else "there is no final-read, so which write won was not tested"
     reason = f"{len(finals)} final reads have the highest version; {len(losses)} acknowledged writes lost to earlier ones"
-    return Outcome(reason, findings, untested, stats)
+    idle = None
+    if not acked and all(read.result is None for read in reads):
+        idle = "no write was acknowledged and none was seen, so nothing was tested"
+    return Outcome(reason, findings, untested, stats, idle)

@@ -76,7 +76,10 @@ def _judge(calls: list[Call]) -> Outcome:
     stats: dict[str, Any] = {"element-count": len(origins.calls), "final-read-count": len(finals)}
     stats |= {f"{name}-count": by_name[name] for name in ("lost", "resurrected", "unexpected")}
     untested = None if finals else "there is no final-read, so what must be in the set was not tested"
-    return Outcome(f"{len(finals)} final reads show what they must", findings, untested, stats)
+    idle = None
+    if not any(map(origins.acked, origins.calls)) and not any(read.result for read in reads):
+        idle = "no add was acknowledged and no element was seen, so nothing was tested"
+    return Outcome(f"{len(finals)} final reads show what they must", findings, untested, stats, idle)
 
 
 def _fate(

@@ -36,8 +36,6 @@ def _judge(calls: list[Call]) -> Outcome:
         return Outcome("", untested=untested, stats={"attempt-count": len(adds.calls)})
     final = max(reads, key=lambda read: (read.ret, read.index))
     seen = Counter(token(item) for item in items(final))
-    if not adds.calls and not seen:
-        return Outcome("", untested="nothing was added, so nothing was tested")
     findings, lost = _lost(adds, final, seen)
     wrong = {value: found for value in order(seen) if (found := adds.wrong(value, final)) is not None}
     findings += list(wrong.values())
@@ -48,10 +46,14 @@ def _judge(calls: list[Call]) -> Outcome:
     stats = _stats(adds, seen, lost, set(wrong))
     stats["duplicated-count"] = len(twice)
     stats["duplicated"] = intervals(twice)
+    idle = None
+    if not any(map(adds.acked, adds.calls)) and not seen:
+        idle = "no add was acknowledged and no element was seen, so nothing was tested"
     return Outcome(
         f"the last read shows every element acknowledged before it, of {len(adds.calls)} attempted",
         findings,
         stats=stats,
+        idle=idle,
     )
 
 

@@ -53,6 +53,12 @@ class _Versions:
                 raise Unfit(f"{shown(write.value)} is written twice; write each value once")
             self._seen[value] = list(map(token, write.value["seen"]))
             self.origins.calls[value] = [write]
+        for write in writes:
+            value = token(write.value.get("value"))
+            if value in self.below(value):
+                raise Unfit(
+                    f"write #{write.index} saw itself: {shown(write.value)}; give what it had read before"
+                )
 
     def below(self, value: Hashable) -> frozenset[Hashable]:
         """All that the value replaces, directly or not."""
@@ -66,6 +72,20 @@ class _Versions:
                     stack += self._seen.get(one, ())
             self._below[value] = frozenset(found)
         return self._below[value]
+
+    def chain(self, newer: Hashable, older: Hashable) -> list[Call]:
+        """The writes by which the newer value replaces the older: each saw the one before. The shortest chain."""
+        came: dict[Hashable, Hashable] = {}
+        queue = [newer]
+        for one in queue:
+            for seen in self._seen.get(one, ()):
+                if seen not in came:
+                    came[seen] = one
+                    queue.append(seen)
+        values = [older]
+        while values[-1] != newer:
+            values.append(came[values[-1]])
+        return [self.origins.calls[one][0] for one in values if one in self.origins.calls]
 
 
 def _judge(calls: list[Call], *, sessions: bool) -> Outcome:
@@ -90,8 +110,13 @@ def _judge(calls: list[Call], *, sessions: bool) -> Outcome:
         "resurrection-count": len(resurrected),
     }
     untested = None if finals else "there is no final-read, so lost updates were not tested"
+    idle = None
+    if not any(map(versions.origins.acked, versions.origins.calls)) and not any(
+        read.result for read in reads
+    ):
+        idle = "no write was acknowledged and none was seen, so nothing was tested"
     return Outcome(
-        f"{len(finals)} final reads show or replace every acknowledged write", findings, untested, stats
+        f"{len(finals)} final reads show or replace every acknowledged write", findings, untested, stats, idle
     )
 
 
@@ -114,9 +139,7 @@ def _obsolete(read: Call, values: list[Hashable], versions: _Versions) -> list[F
     for newer in values:
         for older in values:
             if older in versions.below(newer):
-                writes = [
-                    versions.origins.calls[one][0] for one in (older, newer) if one in versions.origins.calls
-                ]
+                writes = versions.chain(newer, older)
                 sentence = f"{read.f} #{read.index} shows {shown(plain(older))} beside {shown(plain(newer))}, which had replaced it"
                 findings.append(Finding("obsolete-sibling", sentence, [*writes, read]))
     return findings
@@ -125,15 +148,20 @@ def _obsolete(read: Call, values: list[Hashable], versions: _Versions) -> list[F
 def _resurrections(reads: list[Call], versions: _Versions) -> list[Finding]:
     """Reads of a session that show nothing but what is below something that it had read."""
     findings = []
-    known: dict[int, tuple[set[Hashable], list[Call]]] = {}
+    known: dict[int, dict[Hashable, tuple[Hashable, Call]]] = {}
     for read in reads:
-        replaced, before = known.setdefault(read.process, (set(), []))
-        values = set(map(token, items(read)))
-        if values and values <= replaced:
-            writes = [call for one in values for call in versions.origins.calls.get(one, ())]
+        replaced = known.setdefault(
+            read.process, {}
+        )  # a value -> the first that the session read and that replaces it, and where
+        values = list(map(token, items(read)))
+        if values and all(value in replaced for value in values):
+            core = [read]
+            for value in values:
+                newer, before = replaced[value]
+                core += [*versions.chain(newer, value), before]
             sentence = f"{read.f} #{read.index} of process {read.process} shows only what something it read before had replaced"
-            findings.append(Finding("resurrection", sentence, [*writes, *before, read]))
+            findings.append(Finding("resurrection", sentence, core))
         for value in values:
-            replaced |= versions.below(value)
-        before.append(read)
+            for older in versions.below(value):
+                replaced.setdefault(older, (value, read))
     return findings

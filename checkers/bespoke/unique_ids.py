@@ -29,7 +29,7 @@ def _judge(calls: list[Call]) -> Outcome:
     given: dict[Hashable, list[Call]] = {}
     for call in calls:
         if call.ok:
-            if call.result is MISSING:
+            if call.result is MISSING or call.result is None:
                 raise Unfit(f"generate #{call.index} is ok without a value; record the id")
             given.setdefault(token(call.result), []).append(call)
     twice = {value: found for value, found in given.items() if len(found) > 1}
