@@ -122,7 +122,8 @@ def test_long_fork_is_two_reads_of_which_neither_contains_the_other(seen):
     ]
     shown = [{k for k, v in enumerate(one) if v} for one in seen]
     forked = any(not a <= b and not b <= a for a, b in combinations(shown, 2))
-    assert check(rows(found), "long-fork").verdict is (Verdict.INVALID if forked else Verdict.VALID)
+    wanted = Verdict.INVALID if forked else Verdict.VALID if any(shown) else Verdict.UNKNOWN
+    assert check(rows(found), "long-fork").verdict is wanted
 
 
 @given(st.lists(st.tuples(st.integers(-4, 4), statuses), max_size=7), st.integers(-12, 12))
@@ -132,4 +133,5 @@ def test_a_final_read_is_a_sum_of_the_sure_and_some_of_the_others(adds, value):
     maybe = [n for n, status in adds if status == "info"]
     sums = {sure + sum(some) for size in range(len(maybe) + 1) for some in combinations(maybe, size)}
     verdict = check(rows([*found, ("final-read", NONE, value, "ok", 50, 51)]), "pn-counter").verdict
-    assert verdict is (Verdict.VALID if value in sums else Verdict.INVALID)
+    tested = value or any(status == "ok" for _, status in adds)
+    assert verdict is (Verdict.INVALID if value not in sums else Verdict.VALID if tested else Verdict.UNKNOWN)
