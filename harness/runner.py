@@ -71,7 +71,7 @@ from harness.worlds.rings import Rings, rings_of
 from harness.worlds.serving import serves
 from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.guard import guarded
-from harness.worlds.sim.loop import leave_off
+from harness.worlds.sim.loop import SimStuckError, leave_off
 from harness.worlds.sim.tape import RecordedStreams, Streams, streams_of
 from harness.worlds.sim.tape_file import NAME as TAPE
 from harness.worlds.sim.tape_file import written
@@ -379,7 +379,7 @@ def perform(
         else:
             with asyncio.Runner() as runner:
                 runner.run(story.play(make_world(None), history, faults))
-    except SystemFault as error:
+    except (SystemFault, SimStuckError) as error:
         raise WorldError(str(error)) from error
 
 

@@ -10,11 +10,13 @@ import sys
 import pytest
 
 from harness.plan import PlanError
+from harness.runner import simulate as play_to_the_end
 from harness.worlds.sim.loop import (
     FORBIDDEN,
     ForbiddenInSimError,
     SimDeadlockError,
     SimLoop,
+    SimStormError,
     SimTimeLimitError,
     simulate,
 )
@@ -67,6 +69,49 @@ def test_a_run_without_end_stops_at_its_limit() -> None:
 
     with pytest.raises(SimTimeLimitError, match="60 virtual seconds"):
         simulate(main(), time_virtual_s_max=60)
+
+
+def test_messages_that_make_messages_without_end_are_an_error_and_no_hang() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimLoop)
+
+        def two_for_one() -> None:
+            for _ in range(2 if loop.steps < 1_000 else 1):
+                loop.post(1e-5, two_for_one)
+
+        two_for_one()
+        await asyncio.sleep(60)
+
+    with pytest.raises(SimStormError, match="sends, or wakes itself, without end"):
+        simulate(main())
+
+
+def test_a_coroutine_that_never_waits_is_an_error_and_no_hang() -> None:
+    async def main() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    with pytest.raises(SimStormError, match="and more are ready"):
+        simulate(main())
+
+
+def test_after_a_storm_the_story_is_left() -> None:
+    left = list[float]()
+
+    async def play(loop: SimLoop) -> None:
+        def again() -> None:
+            loop.post(1e-8, again)
+
+        again()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            left.append(loop.time())
+
+    with pytest.raises(SimStormError, match="without end"):
+        play_to_the_end(play)
+    assert left[0] < 1.1
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)

@@ -39,12 +39,24 @@ class ForbiddenInSimError(RuntimeError):
     """Simulated code asked for something of the real world; the message names it."""
 
 
-class SimDeadlockError(RuntimeError):
+class SimStuckError(RuntimeError):
+    """The run does not come to its end; what its system does, or waits for, is the reason."""
+
+
+class SimDeadlockError(SimStuckError):
     """Nothing is left to happen, and the main coroutine is still waiting."""
 
 
-class SimTimeLimitError(RuntimeError):
+class SimTimeLimitError(SimStuckError):
     """The virtual clock passed its limit: something keeps the run alive without finishing it."""
+
+
+class SimStormError(SimStuckError):
+    """Events without number, and virtual time hardly goes on: something sends, or wakes itself, without end."""
+
+
+STORM: Final = 1_000_000
+"""Events that no run needs within one virtual second: the busiest of the benchmarks has a tenth."""
 
 
 class SimHandle(asyncio.TimerHandle):
@@ -119,6 +131,8 @@ class SimLoop(NoOutside):
         self.now = 0.0  # virtual seconds since the loop was made
         self.trace = 0  # a rolling hash over all events: when each was, and the how-manyth to be asked for
         self._number = 0
+        self._look_at = STORM  # how many events until the next look whether time goes on,
+        self._looked_s = 0.0  # and when the last was
         self._heap: list[
             tuple[float, int, Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]
         ] = []
@@ -198,7 +212,11 @@ class SimLoop(NoOutside):
         ready, heap = self._ready, self._heap
         limit = self.time_virtual_s_max
         while True:
+            calls = 0
             while ready:
+                calls += 1
+                if calls > STORM:
+                    raise SimStormError(f"{calls:,} calls at {self.now:.3f} s, and more are ready: something wakes itself without waiting")  # fmt: skip
                 call, args, context, handle = ready.popleft()
                 if handle is not None and handle.dropped:
                     continue
@@ -225,6 +243,8 @@ class SimLoop(NoOutside):
                 )
             self.now = when
             self.steps += 1
+            if self.steps >= self._look_at:
+                self._look()
             self.trace = hash((self.trace, when, number))
             if context is None:
                 call(*args)
@@ -233,6 +253,15 @@ class SimLoop(NoOutside):
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise failure
+
+    def _look(self) -> None:
+        """Does time go on? After a storm the next look is soon, for what is left to be done is little."""
+        since_s, self._looked_s = self._looked_s, self.now
+        if self.now - since_s >= 1.0:
+            self._look_at = self.steps + STORM
+            return
+        self._look_at = self.steps + STORM // 10
+        raise SimStormError(f"events without number between {since_s:.3f} and {self.now:.3f} s of virtual time: the system sends, or wakes itself, without end")  # fmt: skip
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """An error that nobody awaited: end the run with it. Of several at one instant the first counts."""
