@@ -18,8 +18,9 @@ from harness.plan import Plan, PlanError, load_plan
 from harness.report import write_report
 from harness.report.folder import read_folder
 from harness.report.rows import attribution_table
-from harness.search.ablation import AS_IT_IS, Variant, attribute, sentence, variants
+from harness.search.ablation import Variant, attribute, sentence, variants
 from harness.search.by_rate import TIMES_LEAST, by_rate, hosts_variants
+from harness.search.event import AS_IT_IS
 from harness.search.finding import Target, broken_in, targets
 from harness.simulate import simulate_run
 

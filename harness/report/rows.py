@@ -20,6 +20,7 @@ from harness.report.folder import RunFiles, shortened
 from harness.report.freshness import Freshness
 from harness.report.outages import outages, silences
 from harness.report.survival import FATES, LOST, PARTLY
+from harness.search.event import NEEDED, UNDECIDED, essential
 
 KEYS_SHOWN: Final = 20
 LOST_SHOWN: Final = 20
@@ -49,8 +50,8 @@ def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
 def event_required(attribution: Mapping[str, Any]) -> str:
     """Without what the violation never showed; that it is not known where nobody tried, or too few runs could be counted."""
     verdicts = {str(each["without"]): each["verdict"] for each in attribution.get("variants", ())}
-    needed = [name for name, verdict in verdicts.items() if verdict == "needed"]
-    known = verdicts and "undecided" not in verdicts.values()
+    needed = essential([name for name, verdict in verdicts.items() if verdict == NEEDED])
+    known = verdicts and UNDECIDED not in verdicts.values()
     return words.join(needed) or ("none was found" if known else "not established")
 
 

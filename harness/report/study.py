@@ -21,7 +21,7 @@ from harness.report import words
 from harness.report.folder import Bar, RunFiles
 from harness.report.rows import documented_rows
 from harness.report.scene import last_ns
-from harness.search.ablation import NEEDED, UNDECIDED
+from harness.search.event import NEEDED, UNDECIDED, essential
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def needed(attribution: Mapping[str, Any]) -> tuple[str, str]:
         return "", ""
     verdicts = {str(each["without"]): str(each["verdict"]) for each in attribution["variants"]}
     told = words.sentence(str(attribution["sentence"]))
-    needs = [name for name, verdict in verdicts.items() if verdict == NEEDED]
+    needs = essential([name for name, verdict in verdicts.items() if verdict == NEEDED])
     if UNDECIDED in verdicts.values() and not needs:
         return "", told
     return words.join(needs) or "none of those that were left out", told

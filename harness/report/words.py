@@ -125,7 +125,7 @@ def attributed(found: Mapping[str, Any]) -> str:
         if found.get("world") == "hosts"
         else "Each line is the plan run again under the same seeds, without one thing."
     )
-    return f"{how} Chance: how likely so few runs would show it if that thing did not matter (Fisher's exact test). Needed: none shows it without, and that is no chance; helps: clearly fewer do; undecided: too few runs to say."
+    return f"{how} Chance: how likely so few runs would show it if that thing did not matter (Fisher's exact test). Needed: none shows it without, and that is no chance; helps: clearly fewer do; no matter: not clearly fewer, though few runs do not exclude a small difference; undecided: too few runs to say."
 
 
 def unattributed(results: Mapping[str, Any]) -> str:

@@ -26,15 +26,13 @@ from harness.made import Made
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import in_order
 from harness.results import VACUOUS, unbitten
+from harness.search.event import ANY_FAULT, AS_IT_IS, HELPS, NEEDED, NO_MATTER, UNDECIDED, essential
 from harness.search.finding import Target, targets
 from harness.simulate import simulate_run
 from harness.system import SystemFault
 from harness.worlds import WorldError
 
-AS_IT_IS: Final = "as it is"
-ANY_FAULT: Final = "any fault"
 CHANCE_MAX: Final = 0.01
-NEEDED, HELPS, NO_MATTER, UNDECIDED = "needed", "helps", "no matter", "undecided"
 
 
 SHOWN, OTHERWISE, CLEAN, NOTHING = "shown", "otherwise", "clean", "nothing"
@@ -183,4 +181,4 @@ def sentence(found: list[Variant], target: Target) -> str:
 
 
 def _names(found: list[Variant], joint: str = "or without ") -> str:
-    return f", {joint}".join(each.without for each in found)
+    return f", {joint}".join(essential([each.without for each in found]))

@@ -19,7 +19,8 @@ from typing import Final
 from harness.made import Made
 from harness.nemesis.schedule import timetable
 from harness.plan import Plan
-from harness.search.ablation import AS_IT_IS, Tally, Variant, judged, seen_in, variants
+from harness.search.ablation import Tally, Variant, judged, seen_in, variants
+from harness.search.event import AS_IT_IS
 from harness.search.finding import Target
 from harness.worlds.sim.tape import streams_of
 

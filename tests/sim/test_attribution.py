@@ -15,6 +15,7 @@ from harness.made import Made
 from harness.plan import FaultPlan, Plan, load_plan, parse_plan
 from harness.search.ablation import Tally, Variant, attribute, judged, seen_in, sentence, variants
 from harness.search.by_rate import by_rate, hosts_variants
+from harness.search.event import essential
 from harness.search.finding import Target, targets
 from harness.simulate import simulate_run
 
@@ -180,6 +181,18 @@ def test_a_run_counts_if_it_tested_something() -> None:
     assert seen_in(replace(calm, faults=[{**fault, "bit": False} for fault in calm.faults]), sure, target) == "nothing"  # fmt: skip
     claim = {**calm.results["claims"]["linearizable"], "verdict": "unknown"}
     assert seen_in(replace(calm, results={**calm.results, "claims": {"linearizable": claim}}), sure, target) == "nothing"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["kill", "any fault"], ["kill"]), (["any fault", "concurrency"], ["any fault", "concurrency"]), (["any fault"], ["any fault"]), ([], [])],
+)  # fmt: skip
+def test_that_some_fault_is_needed_goes_without_saying_where_one_is_named(names: list[str], said: list[str]) -> None:  # fmt: skip
+    assert essential(names) == said
+    needed = [
+        judged(name, Tally(20, 20 * (name == "as it is")), Tally(20, 20)) for name in ("as it is", *names)
+    ]
+    assert not said or f"without {', or without '.join(said)} (of which" in sentence(needed, LOST)
 
 
 def test_runs_that_do_not_count_leave_it_undecided() -> None:
