@@ -158,15 +158,20 @@ class Wishes:
     stale_max: float | None = None  # share of reads, the upper end of its interval
     available_min: float | None = None  # share of operations
     no_loss: bool = False
+    survive: int | None = (
+        None  # nodes: with so many of a key's replicas away it is read and written, and what was acknowledged is there
+    )
 
     def __post_init__(self) -> None:
+        if self.survive is not None and self.survive < 1:
+            raise PlanError(f"--survive {self.survive}: how many nodes may go? 1 or more, or leave it out")
         if self.keep is not None and self.keep not in LEVELS:
             raise PlanError(f"--keep {self.keep}: no such level{nearest(self.keep, LEVELS)}")
 
     def refusals(self, cell: Mapping[str, Any]) -> list[str]:
         """What is missing in this cell, in words; empty if all is well. What was not measured is missing."""
         ended = [] if cell["slowest"] is not None else ["no run came to its end"]
-        found = [*ended, *self._level(cell), *self._latency(cell), *self._shares(cell)]
+        found = [*ended, *self._level(cell), *self._latency(cell), *self._shares(cell), *self._replicas(cell)]
         return [f"{what}, {cell['environment']}" for what in found]
 
     def _level(self, cell: Mapping[str, Any]) -> Iterator[str]:
@@ -194,6 +199,20 @@ class Wishes:
             yield f"{words.percent(available.get('share'))} of operations succeed"
         if self.no_loss and lost.get("count", 1):
             yield f"{lost.get('count', '–')} of {lost.get('of', '–')} keys lost an acknowledged write"
+
+    def _replicas(self, cell: Mapping[str, Any]) -> Iterator[str]:
+        """By N, R and W alone: what faults did to it is measured, and asked for by the other wishes."""
+        n, r, w = (cell["system"].get(name) for name in ("n", "r", "w"))
+        if self.survive is None:
+            return
+        if not all(isinstance(count, int) for count in (n, r, w)):
+            yield "the system does not tell its N, R and W"
+            return
+        for what, count in (("read", r), ("write", w)):
+            if n - count < self.survive:
+                yield f"a {what} waits for {count} of {n} replicas, and not for {n - self.survive}"
+        if w <= self.survive:
+            yield f"an acknowledged write may be on {words.plural(w, 'replica')} only"
 
     def _kept(self, cell: Mapping[str, Any]) -> bool:
         """Kept itself, or a stronger level that implies it (a level may be vacuous by itself)."""

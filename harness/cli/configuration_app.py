@@ -109,21 +109,30 @@ def choose(
     no_loss: Annotated[
         bool, typer.Option("--no-loss", help="No key may have lost an acknowledged write.")
     ] = False,
+    survive: Annotated[
+        int | None,
+        typer.Option(
+            help="With so many replicas of a key away it must be read and written, and no acknowledged write be gone; by N, R and W.",
+            metavar="NODES",
+        ),
+    ] = None,
     under: Annotated[
         list[str] | None, typer.Option(help="An environment that counts (repeatable); all by default.")
     ] = None,
     json: Json = False,
 ) -> int:
-    """Name the configurations of a matrix that do what is asked for, the fastest first, and what the others miss.
+    """Name the configurations of a matrix that do what is asked for, the fastest first, with the runs they rest on, and what the others miss.
 
     Exit status: 1 when none will do.
 
     Example:
 
       quorate choose matrix --keep linearizable --write-p99 100 --under partition
+
+      quorate choose matrix --keep regular --survive 1 --no-loss --read-p99 60
     """
     from harness.advice import Wishes
     from harness.cli.advise import choose_one
 
-    wishes = Wishes(keep=keep, read_p99_ms=read_p99, write_p99_ms=write_p99, stale_max=stale, available_min=available, no_loss=no_loss)  # fmt: skip
+    wishes = Wishes(keep=keep, read_p99_ms=read_p99, write_p99_ms=write_p99, stale_max=stale, available_min=available, no_loss=no_loss, survive=survive)  # fmt: skip
     return choose_one(matrix, wishes, under or [], json=json)

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.hosted import SIM
 from harness.matrix.grid import Matrix
+from harness.matrix.measure import ANY
 from harness.matrix.merge import Row
 from harness.matrix.tables import (
     HEADER,
@@ -26,7 +27,7 @@ from harness.matrix.tables import (
 )
 from harness.report import words
 from harness.report.page import embedded, render
-from harness.report.plots import Point, trade_off
+from harness.report.trade_offs import LATENCY, UNANSWERED, Point, Price, trade_off
 from harness.ways import Ways
 
 EXAMPLES_MAX = 60
@@ -54,9 +55,9 @@ def matrix_page(matrix: Matrix, rows: Sequence[Row], findings: Mapping[str, Ways
             "promises": promised(rows),
             "examples": list(examples(made, findings)),
             "charts": [
-                (name, Markup(trade_off(points(made, name), name)))
+                (name, price.told, Markup(trade_off(points, price, name)))
                 for name in matrix.environments
-                if points(made, name)
+                for price, points in charts(made, name)
             ],
             "refused": {row.cell.configuration: row.cell.refused for row in rows if row.cell.plan is None},
             "command": command,
@@ -109,20 +110,40 @@ def tell(row: Row) -> str:
     return "; ".join(told)
 
 
-def points(rows: Sequence[Row], environment: str) -> list[Point]:
-    """Of each cell that has them the slower p99 and the share of stale reads. Of a share of none the bound is not drawn: it would hide the others."""
-    found = []
-    for row in rows:
-        numbers, stale = row.numbers, row.numbers["stale"]
-        latencies = {f: numbers["latency_ms"][f]["p99"] for f in ("read", "write")}
-        here = row.world == SIM and row.cell.environment == environment
-        if not here or None in latencies.values() or stale is None:
-            continue
-        slower = max(latencies, key=lambda f: float(latencies[f]))
-        sure = numbers["latency_between_ms"][slower]["p99"]
-        ends = (stale["low"], stale["high"]) if stale["count"] else (None, None)
-        found.append(Point(row.cell.configuration, latencies[slower], float(stale["share"]), warmth(row) == 4, (sure["low"], sure["high"]), ends))  # fmt: skip
-    return found
+def charts(rows: Sequence[Row], environment: str) -> Iterator[tuple[Price, list[Point]]]:
+    """What staleness may be held against: latency, and where faults bit, how much was not answered meanwhile."""
+    here = [
+        row
+        for row in rows
+        if row.world == SIM and row.cell.environment == environment and row.numbers["stale"]
+    ]
+    for price, of in ((LATENCY, latency_of), (UNANSWERED, unanswered_of)):
+        found = [(row, of(row.numbers)) for row in here]
+        if points := [point_of(row, *known) for row, known in found if known is not None]:
+            yield price, points
+
+
+def latency_of(numbers: Mapping[str, Any]) -> tuple[float, tuple[float | None, float | None]] | None:
+    """The slower p99, and its interval; None if nothing was read, or nothing written."""
+    latencies = {f: of["p99"] for f, of in numbers["latency_ms"].items()}
+    if None in latencies.values():
+        return None
+    slower = max(latencies, key=lambda f: float(latencies[f]))
+    sure = numbers["latency_between_ms"][slower]["p99"]
+    return latencies[slower], (sure["low"], sure["high"])
+
+
+def unanswered_of(numbers: Mapping[str, Any]) -> tuple[float, tuple[float | None, float | None]] | None:
+    """The share of calls under faults that were not acknowledged, and its interval; None if none was called."""
+    share = numbers["available_under"].get(ANY)
+    return None if share is None else (1 - share["share"], (1 - share["high"], 1 - share["low"]))
+
+
+def point_of(row: Row, price: float, between: tuple[float | None, float | None]) -> Point:
+    """With its staleness. Of a share of none the bound is not drawn: it would hide the others."""
+    stale = row.numbers["stale"]
+    ends = (stale["low"], stale["high"]) if stale["count"] else (None, None)
+    return Point(row.cell.configuration, price, float(stale["share"]), warmth(row) == 4, between, ends)
 
 
 def examples(rows: Sequence[Row], findings: Mapping[str, Ways]) -> Iterator[dict[str, Any]]:

@@ -103,7 +103,10 @@ def percent_between(share: Mapping[str, Any] | None) -> str:
         return "–"
     if not share["count"]:
         return f"0 of {share['of']:,}"
-    return f"{100 * share['share']:.2g} % ({100 * share['low']:.2g}–{100 * share['high']:.2g})"
+    value, low, high = (
+        f"{100 * share[name]:.2g}" if share[name] < 0.995 else "100" for name in ("share", "low", "high")
+    )
+    return f"{value} % ({low}–{high})"
 
 
 def succeeded(share: Mapping[str, Any] | None) -> str:

@@ -11,7 +11,7 @@ import html
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from checkers.stats import quantile
 from harness.report.clocks import line, shifts_of
@@ -315,76 +315,3 @@ def for_page(svg: str, alternative: str) -> str:
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     return re.sub("|".join(INK), lambda match: INK[match.group()], svg)
-
-
-class Point(NamedTuple):
-    """A configuration by its price and its staleness; `x_ms` is p99, `y` a share of reads. `whole`: it was linearizable in every run.
-
-    The ends of an interval are None if they are not known.
-    """
-
-    name: str
-    x_ms: float
-    y: float
-    whole: bool
-    x_between: tuple[float | None, float | None] = (None, None)
-    y_between: tuple[float | None, float | None] = (None, None)
-
-
-def trade_off(points: Sequence[Point], what: str) -> str:
-    """Points with what is known of their intervals. A line joins the best; named are those on it, and the fastest that is linearizable."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    front = pareto([(point.x_ms, point.y) for point in points])
-    whole = sorted((point.x_ms, point.y) for point in points if point.whole)
-    figure, axes = canvas(3.4)
-    for x, y in dict.fromkeys((point.x_ms, point.y) for point in points):
-        here = [point for point in points if (point.x_ms, point.y) == (x, y)]
-        colour = "#030303" if all(point.whole for point in here) else "#050505"
-        bars = {
-            "xerr": arms(x, here[0].x_between),
-            "yerr": [[100 * end] for (end,) in arms(y, here[0].y_between)],
-        }
-        axes.errorbar([x], [100 * y], **bars, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.55, zorder=1)
-        axes.scatter(
-            [x],
-            [100 * y],
-            s=26,
-            c=colour if colour == "#030303" else "none",
-            edgecolors=colour,
-            linewidths=1.1,
-            zorder=2,
-        )
-        if (x, y) in front or (x, y) in whole[:1]:
-            more = f" and {len(here) - 1} more" if len(here) > 1 else ""
-            axes.annotate(
-                f"{here[0].name}{more}", (x, 100 * y), textcoords="offset points", xytext=(5, 4), fontsize=7.5
-            )
-    axes.plot([x for x, _ in front], [100 * y for _, y in front], color="#020202", linewidth=1.2, zorder=0)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yscale("symlog", linthresh=0.01)
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_ylim(-0.002, max(0.02, 200 * max(point.y for point in points)))
-    axes.set_ylabel("stale reads, %")
-    return written(figure, axes, "p99 of reads or writes, whichever is slower, ms", f"Chart-{what} of latency against stale reads, with 95 % intervals")  # fmt: skip
-
-
-def arms(value: float, between: tuple[float | None, float | None]) -> list[list[float]]:
-    """How far an interval reaches below and above; not at all to an end that is not known."""
-    low, high = between
-    return [
-        [0.0 if low is None else max(0.0, value - low)],
-        [0.0 if high is None else max(0.0, high - value)],
-    ]
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those that no other point beats on both numbers, by the first of them."""
-    front: list[tuple[float, float]] = []
-    for point in sorted(set(points)):
-        if not front or point[1] < front[-1][1]:
-            front.append(point)
-    return front

@@ -140,6 +140,11 @@ STALE = {"count": 3, "of": 90, "share": 0.03, "low": 0.01, "high": 0.06}
         (Wishes(available_min=0.0), {"available": None}, ["– of operations succeed, calm"]),
         (Wishes(no_loss=True), {}, []),
         (Wishes(no_loss=True), {"lost_keys": {"count": 1, "of": 3}}, ["1 of 3 keys lost an acknowledged write, calm"]),
+        (Wishes(survive=1), {"system": {"n": 3, "r": 2, "w": 2}}, []),
+        (Wishes(survive=1), {"system": {"n": 3, "r": 3, "w": 1}}, ["a read waits for 3 of 3 replicas, and not for 2, calm", "an acknowledged write may be on 1 replica only, calm"]),
+        (Wishes(survive=2), {"system": {"n": 5, "r": 1, "w": 4}}, ["a write waits for 4 of 5 replicas, and not for 3, calm"]),
+        (Wishes(survive=2), {"system": {"n": 5, "r": 3, "w": 3}}, []),
+        (Wishes(survive=1), {"system": {"name": "another"}}, ["the system does not tell its N, R and W, calm"]),
         (Wishes(no_loss=True), {"lost_keys": None}, ["– of – keys lost an acknowledged write, calm"]),
     ],
 )  # fmt: skip
@@ -249,6 +254,7 @@ def test_cells_of_before_are_refused(
         (["advise", "--latency", "slow"], "latency is 'slow'"),
         (["advise", "--matrix", "nowhere"], "nowhere holds no matrix"),
         (["choose", "nowhere"], "nowhere holds no matrix"),
+        (["choose", "nowhere", "--survive", "0"], "--survive 0: how many nodes may go?"),
         (["choose", "nowhere", "--keep", "linearisable"], "did you mean 'linearizable'"),
     ],
 )

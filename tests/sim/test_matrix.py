@@ -226,7 +226,7 @@ def test_the_command_goes_on_and_its_page_takes_any_name(
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert page.count('<table class="heat">') == 2
-    assert page.count('class="plot"') == 2
+    assert page.count('class="plot"') == 3  # latency twice, availability where a fault bit
     assert json.loads((out / "cells.json").read_text()) == answer["cells"]
     assert evil in (out / "matrix.md").read_text()
 

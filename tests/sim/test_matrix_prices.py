@@ -18,12 +18,12 @@ from harness.clustered import Values
 from harness.matrix.grid import load_matrix
 from harness.matrix.measure import ANY, Measured, delta_of, done_under, measure
 from harness.matrix.merge import Row, merge_cell
-from harness.matrix.page import matrix_page, points
+from harness.matrix.page import charts, matrix_page
 from harness.matrix.prices import behind, prices
 from harness.matrix.sweep import Sweep
 from harness.matrix.tables import HEADER, between, cells_of, markdown, percent_between, succeeded, under_each
 from harness.plan import PlanError
-from harness.report.plots import Point, arms, trade_off
+from harness.report.trade_offs import LATENCY, UNANSWERED, Point, arms, trade_off
 from tests.sim.test_matrix import MATRIX, files
 
 
@@ -121,6 +121,7 @@ def test_in_words() -> None:
     share = {"count": 70, "of": 600, "share": 0.1167, "low": 0.0718, "high": 0.1617}
     assert (percent_between(share), succeeded(share)) == ("12 % (7.2–16)", "11.7 % (7.2–16.2)")
     assert succeeded({**share, "count": 600}) == "all of 600"
+    assert percent_between({**share, "low": 0.0, "high": 1.0}) == "12 % (0–100)"
     assert between({"value": 12.34, "low": 1.0, "high": None}) == "12.3 (1.0–…)"
     assert between({"value": 12.34, "low": None, "high": None}) == "12.3"
     assert between({"value": 2, "low": 1, "high": 3}) == "2 (1–3)"
@@ -140,18 +141,29 @@ def test_the_table_the_page_and_the_chart_show_them(tmp_path: Path) -> None:
     page = matrix_page(matrix, [row], {}, "the command")
     assert "<td>5.0 (4.0–7.0) / 10.0 (10.0–…) / 10.0</td>" in page
     assert "stale 12 % (7.4–16), half of them by 5.0 (4.0–7.0) ms or more" in page
-    (point,) = points([row], "calm")
-    assert point[1:] == (12.0, 0.116667, True, (10.0, 15.0), (row.numbers["stale"]["low"], row.numbers["stale"]["high"]))  # fmt: skip
-    (clean,) = points([row_of(tmp_path, [run(0, (0, 9), [], [])])], "calm")
-    assert clean.y_between == (None, None)
+    (slow, (fast,)), (unanswered, (shut,)) = charts([row], "calm")
+    assert (slow, unanswered) == (LATENCY, UNANSWERED)
+    stale = (row.numbers["stale"]["low"], row.numbers["stale"]["high"])
+    assert fast[1:] == (12.0, 0.116667, True, (10.0, 15.0), stale)
+    assert shut[1:] == (pytest.approx(0.2), 0.116667, True, (pytest.approx(0.2), pytest.approx(0.2)), stale)
+    ((_, (clean,)),) = charts([row_of(tmp_path, [run(0, (0, 9), [], [])])], "calm")  # no fault bit
+    assert clean.stale_between == (None, None)
+    assert list(charts([row], "partition")) == []
+    assert "<h2" in page
+    assert "Latency against staleness, calm" in page
+    assert "Availability under faults against staleness, calm" in page
 
 
 def test_bars_reach_as_far_as_is_known() -> None:
     assert arms(5.0, (3.0, 9.0)) == [[2.0], [4.0]]
     assert arms(5.0, (None, 9.0)) == [[0.0], [4.0]]
+    assert arms(0.5, (0.25, None), 100) == [[25.0], [0.0]]
     lines = re.compile(r"LineCollection_\d+")
-    with_bars = trade_off([Point("a", 5.0, 0.1, True, (3.0, 9.0), (0.05, 0.2))], "x")
-    assert len(set(lines.findall(with_bars))) == 2  # one across, one up
+    for price in (LATENCY, UNANSWERED):
+        chart = trade_off([Point("a", 0.5, 0.1, True, (0.3, 0.9), (0.05, 0.2))], price, "x")
+        assert len(set(lines.findall(chart))) == 2  # one across, one up
+        assert f"{price.told} against stale reads" in chart
+        assert price.axis.split(",")[0] in chart
 
 
 @pytest.mark.slow
