@@ -1,20 +1,21 @@
 """The story of a small run, drawn after Lamport: a column a node, time downwards, messages as arrows.
 
         ms  n1                  n2                  n3
-      20.3  |                   * write 0 212       |                    process 2 calls
-      20.4  <-----Store---------o                   |                    cut at 21.4
-      20.4  |                   o-------Store------->                    arrives at 21.9
-      22.9  |                   * ok                |
+      20.0  !                   |                   |                    partition begins, at !
+      20.3  |                   * write 0 212       |                    process 2 calls, #2
+      20.4  x-------------------o                   |                    Store, cut at 21.4
+      20.4  |                   o------------------->                    Store, arrives at 21.9
+      22.9  |                   * ok                |                    process 2 is told, #2
 
-Only messages that belong to a client's request are drawn, and only so many.
+An arrow stands where the message is sent. The number after # is the operation's, as checkers have it. Only messages that belong to a client's request are drawn, and only so many.
 Lamport, "Time, clocks, and the ordering of events in a distributed system", 1978.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from checkers.op import MISSING, Op, Type
 from harness.plan import Plan
@@ -61,18 +62,41 @@ def _lanes(nodes: Sequence[str]) -> list[str]:
 
 def _calls(plan: Plan, history: Iterable[Op], nodes: Sequence[str]) -> Iterator[_Row]:
     """What clients call and are told, at the node they are connected to; and the faults, beside."""
-    for op in history:
+    ops, called = list(history), dict[int, int]()
+    yield from _faults([op for op in ops if not isinstance(op.process, int)], nodes)
+    for op in ops:
         if not isinstance(op.process, int):
-            yield _Row(op.time_ns / 1e9, 1, "".join(_lanes(nodes)), f"nemesis: {op.f} {op.type.word}")
             continue
+        if op.type is Type.INVOKE:
+            called[op.process] = op.index
         place = op.process % plan.concurrency % len(nodes)
         lanes, words = _lanes(nodes), f"* {_words(op)}"
         at = place * WIDTH
         lanes[at : at + len(words)] = words
-        remark = f"process {op.process}" + (" calls" if op.type is Type.INVOKE else "")
+        what = "calls" if op.type is Type.INVOKE else "is told"
+        remark = f"process {op.process} {what}, #{called.get(op.process, op.index)}"
         yield _Row(
             op.time_ns / 1e9, 0 if op.type is Type.INVOKE else 3, "".join(lanes)[: WIDTH * len(nodes)], remark
         )
+
+
+def _faults(ops: Sequence[Op], nodes: Sequence[str]) -> Iterator[_Row]:
+    """Each in one row, with a mark on the nodes that it strikes, or in two if it takes a while to come or to go."""
+    struck: dict[Any, Sequence[str]] = {}
+    for place, op in enumerate(ops):
+        value = op.value if isinstance(op.value, Mapping) else {}
+        if value.get("nodes"):
+            struck[value.get("id")] = value["nodes"]
+        kind, _, what = op.f.rpartition("-")
+        now, after = {"start": ("begins", "has begun"), "stop": ("ends", "has ended")}.get(what, ("", ""))
+        first = op.type is Type.INVOKE
+        if op.type is Type.OK and place and round(ops[place - 1].time_ns / 1e5) == round(op.time_ns / 1e5):
+            continue  # told already
+        told = f"{kind} {now if first else after}" if now else f"{op.f}{' begins' if first else ' has ended'}"
+        told += f": {op.error}" if op.type is Type.FAIL else ""
+        hit = [node for node in nodes if node in struck.get(value.get("id"), ())]
+        lanes = "".join(("!" if node in hit else "|").ljust(WIDTH) for node in nodes)
+        yield _Row(op.time_ns / 1e9, 1, lanes, told + (", at !" if hit else ""))
 
 
 def _words(op: Op) -> str:
@@ -87,7 +111,7 @@ def _messages(messages: Sequence[Message], nodes: Sequence[str]) -> Iterator[_Ro
         if message.about is None or message.src == message.dst:
             continue
         src, dst = nodes.index(message.src), nodes.index(message.dst)
-        end = {"arrived": "", "cut": "cut ", "lost": "lost", "sent": "never arrives"}[message.fate]
+        end = {"arrived": "arrives ", "cut": "cut ", "lost": "lost", "sent": "never arrives"}[message.fate]
         remark = f"{message.words}, {end}" + (
             "" if message.end_s is None else f"at {message.end_s * 1000:.1f}"
         )

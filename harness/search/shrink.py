@@ -22,19 +22,18 @@ from typing import Any, Final, TypeVar
 from harness.plan import Plan, PlanError
 from harness.plan_tape import CALM, calm_but, is_calm, pins_of
 from harness.search import fewer, simpler
-from harness.search.finding import Alike, Target, any_way, draws_of, first_to_show, guilty, scripted
+from harness.search.finding import Alike, Target, any_way, draws_of, first_to_show, guilty, scripted, shows
 from harness.simulate import SimRun
 
 T = TypeVar("T")
-EFFORTS = (4, 30, 100)  # seeds tried for a candidate beside its own: more when nothing can be had with few
-LEAP: Final = 600  # seeds tried for next to nothing: what is rare is rare there too, but costs little
+NO_SEED: Final = 0
+EFFORTS: Final = (4, 30, 100)  # other seeds tried for a candidate: more when nothing can be had with few
+LEAP: Final = 200  # and for next to nothing: what is rare is rare there too, but costs little
 EVENTS_MAX: Final = 30_000  # in the runs of a candidate, beyond the first few; a second or so of processor
-WAYS_EVENTS_MAX: Final = 10 * EVENTS_MAX  # in those of all candidates of a kind
+WAYS_EVENTS_MAX: Final = 10_000  # in those of all candidates of a kind, for each seed that may be tried
 FEW: Final = 12  # operations
-LEAPS: Final = (
-    simpler.core_alone, simpler.until_core, simpler.keys_of_core, simpler.until_core, simpler.core_alone,
-)  # fmt: skip
-"""All but the core, else what came after it, then what is on other keys."""
+LINKS: Final = "links"
+MOVES: Final = (fewer.fewer_nodes, fewer.fewer_copies, fewer.fewer_clients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,8 @@ class Size:
         return Size(plan.nodes, clients, len(plan.script), len(plan.strokes))
 
     def __str__(self) -> str:
-        return f"{self.nodes} nodes, {self.clients} clients, {self.ops} operations, {self.faults} faults"
+        counts = {"node": self.nodes, "client": self.clients, "operation": self.ops, "fault": self.faults}
+        return ", ".join(f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +93,15 @@ def shrink(
         search.plan, EFFORTS[1]
     ):  # what falls on one instant may come in another order in a script
         raise NotShownError(f"the script of {plan.name} with seed {plan.seed} shows no {target}")
-    search.leap(simpler.core_alone)
-    search.attempt(replace(search.plan, sim={**search.plan.sim, "streams": "links"}), EFFORTS[1])
-    for choose in LEAPS:
-        search.leap(choose)
-    search.early()
-    for search.seeds in EFFORTS:
-        last = None
-        while search.plan != last and not out_of_time():
-            last = search.plan
-            search.round()
-    last = None
-    while search.plan != last and not out_of_time():
-        last = search.plan
-        search.calm()
-        search.round()
+    search.begin()
+    for search.seeds in (
+        NO_SEED,
+        *EFFORTS,
+    ):  # nodes go while there is room: once faults are tight, no other place of the keys fits them
+        search.tight = search.seeds > EFFORTS[0]
+        search.until_nothing_changes(search.round)
+    search.seeds = NO_SEED
+    search.until_nothing_changes(search.calm, search.round)
     return Shrunk(search.plan, search.run, before, plan.system_options, search.runs, not out_of_time())
 
 
@@ -119,22 +113,38 @@ class _Search:
         out_of_time: Callable[[], bool], progress: Callable[[Size, int], None],
     ) -> None:  # fmt: skip
         self.target, self.alike, self.run, self.plan = target, alike, run, plan
-        self.runs, self.events, self.seeds = 0, 0, EFFORTS[0]
+        self.runs, self.events, self.seeds, self.tight = 0, 0, EFFORTS[0], False
         self._in_vain = set[bytes]()  # what was tried and did not show it
         self._out_of_time, self._progress = out_of_time, progress
 
-    def attempt(self, plan: Plan, seeds: int = 0, events_max: int = EVENTS_MAX) -> bool:
-        """Keep a candidate if it shows the target with one of the seeds. One without a script would run the workload's own load."""
+    def attempt(self, plan: Plan, seeds: int = NO_SEED, events_max: int = EVENTS_MAX) -> bool:
+        """Keep a candidate if it shows the target as it is, or with one of so many other seeds. One without a script would run the workload's own load."""
         if not plan.script:
             return False
-        count = 0 if is_calm(plan.tape) else seeds or self.seeds
-        trial = [self.plan.seed, *(seed for seed in range(1, count + 1) if seed != self.plan.seed)]
-        tried = self._counted(plan, trial, self.events + events_max)
-        found = first_to_show(plan, self.target, tried, self.alike, self._spend)
-        if found is not None:
-            self.plan, self.run = found
-            self._progress(Size.of(self.plan), self.runs)
-        return found is not None
+        at_most = self.events + events_max
+        loose = replace(plan, tape={}) if is_calm(plan.tape) else plan
+        for tried, trial in ((plan, (self.plan.seed,)), (loose, range(1, seeds + 1))):
+            found = first_to_show(
+                tried, self.target, self._counted(tried, trial, at_most), self.alike, self._spend
+            )
+            if found is not None:
+                self.plan, self.run = found
+                self._progress(Size.of(self.plan), self.runs)
+                self.pin()
+                return True
+        return False
+
+    def pin(self) -> None:
+        """A run of few operations is kept to its very draws, so that what is left out next changes nothing else."""
+        if (
+            len(self.plan.script) <= FEW
+            and self.plan.sim.get("streams") == LINKS
+            and not is_calm(self.plan.tape)
+        ):
+            self.runs += 1
+            pinned = replace(self.plan, tape=calm_but(draws_of(self.plan)))
+            if (run := shows(pinned, self.target, self.alike, self._spend)) is not None:
+                self.plan, self.run = pinned, run
 
     def _spend(self, events: int) -> None:
         self.events += events
@@ -153,35 +163,41 @@ class _Search:
             self._in_vain.add(name)
             yield seed
 
-    def leap(self, choose: Callable[[Plan, Sequence[int]], Iterator[Plan]]) -> None:
-        """Try to get rid of nearly everything at once."""
+    def begin(self) -> None:
+        """Get rid of nearly everything at once: all but the core, else what came after it, then what is on other keys, then chunks of the rest."""
+        self._leap(simpler.core_alone)
+        self.attempt(_linked(self.plan), EFFORTS[1])
+        for choose in (simpler.until_core, simpler.keys_of_core, simpler.until_core, simpler.core_alone):
+            self._leap(choose)
+        self._fewer_parts()
+
+    def _leap(self, choose: Callable[[Plan, Sequence[int]], Iterator[Plan]]) -> None:
         for plan in choose(self.plan, guilty(self.run, self.target)):
             few = len(plan.script) <= FEW
-            if self.attempt(plan, LEAP if few else EFFORTS[1], EVENTS_MAX * (8 if few else 1)):
+            bold = _linked(plan) if few else plan
+            if self.attempt(bold, LEAP if few else EFFORTS[1], EVENTS_MAX * (4 if few else 1)):
                 self.plan = scripted(self.plan, self.run)
 
-    def early(self) -> None:
-        """Fewer nodes while there is room: once faults and times are tight, no other place of the keys fits them."""
-        self._fewer_parts()
-        if len(self.plan.script) <= FEW:
-            self.seeds = EFFORTS[1]
-            for ways in (fewer.fewer_nodes, fewer.fewer_copies, fewer.fewer_clients):
-                self._any_of(ways)
-
-    def _fewer_parts(self) -> None:
-        self._fewer(lambda plan: plan.strokes, lambda plan, kept: replace(plan, strokes=tuple(kept)))
-        self._fewer(lambda plan: plan.script, lambda plan, kept: replace(plan, script=tuple(kept)))
+    def until_nothing_changes(self, *steps: Callable[[], None]) -> None:
+        """Again and again, as long as it helps and there is time."""
+        last = None
+        while self.plan != last and not self._out_of_time():
+            last = self.plan
+            for step in steps:
+                step()
 
     def round(self) -> None:
         """Every way to be simpler, once."""
         for plan in simpler.only_core(self.plan, guilty(self.run, self.target)):
-            self.attempt(plan, EFFORTS[-1])
+            self.attempt(plan, LEAP if self.seeds == EFFORTS[-1] else self.seeds)
         self._fewer_parts()
-        moving = (
-            (fewer.fewer_nodes, fewer.fewer_copies, fewer.fewer_clients) if self.seeds > EFFORTS[0] else ()
-        )
-        for ways in (simpler.calmer, *moving, simpler.narrower, simpler.sooner, fewer.renumbered):
+        self._any_of(simpler.sooner, EFFORTS[0])
+        for ways in MOVES:
             self._any_of(ways)
+        if self.tight:
+            self._any_of(simpler.calmer, EFFORTS[0])
+            self._any_of(simpler.narrower, EFFORTS[0])
+            self._any_of(fewer.renumbered, EFFORTS[0])
 
     def calm(self) -> None:
         """Nothing left to chance: all draws halves, else all but as few as can be, of as few digits as can be."""
@@ -191,24 +207,36 @@ class _Search:
             replace(self.plan, tape=calm_but(draws_of(self.plan)))
         ):
             return
-        self._fewer(lambda plan: pins_of(plan.tape), lambda plan, kept: replace(plan, tape=calm_but(kept)))
+        self._fewer(
+            lambda plan: pins_of(plan.tape), lambda plan, kept: replace(plan, tape=calm_but(kept)), NO_SEED
+        )
         self._any_of(simpler.rounded)
 
-    def _any_of(self, ways: Callable[[Plan], Iterator[Plan]]) -> None:
+    def _any_of(self, ways: Callable[[Plan], Iterator[Plan]], seeds_max: int = EFFORTS[-1]) -> None:
         """Take what can be had; after each success the ways are asked again. All are tried with a few seeds before one is with many."""
         found = True
         while found and not self._out_of_time():
-            candidates, events_max = list(ways(self.plan)), self.events + WAYS_EVENTS_MAX
+            candidates, at_most = (
+                list(ways(self.plan)),
+                self.events + WAYS_EVENTS_MAX * max(EFFORTS[0], self.seeds),
+            )
             found = any(
                 self.attempt(plan, seeds)
-                for seeds in EFFORTS
-                if seeds <= self.seeds
+                for seeds in (NO_SEED, *EFFORTS)
+                if seeds <= min(self.seeds, seeds_max)
                 for plan in candidates
-                if self.events <= events_max
+                if self.events <= at_most
             )
 
+    def _fewer_parts(self) -> None:
+        for seeds in (NO_SEED, self.seeds):
+            self._fewer(
+                lambda plan: plan.strokes, lambda plan, kept: replace(plan, strokes=tuple(kept)), seeds
+            )
+            self._fewer(lambda plan: plan.script, lambda plan, kept: replace(plan, script=tuple(kept)), seeds)
+
     def _fewer(
-        self, parts: Callable[[Plan], Sequence[T]], having: Callable[[Plan, Sequence[T]], Plan]
+        self, parts: Callable[[Plan], Sequence[T]], having: Callable[[Plan, Sequence[T]], Plan], seeds: int
     ) -> None:
         """ddmin: leave out chunks, smaller ones when none can be left out, down to single parts."""
         chunk = max(1, len(parts(self.plan)) // 2)
@@ -216,10 +244,15 @@ class _Search:
             at, found = 0, False
             while at < len(parts(self.plan)):
                 kept = [*parts(self.plan)[:at], *parts(self.plan)[at + chunk :]]
-                if self.attempt(having(self.plan, kept)):
+                if self.attempt(having(self.plan, kept), seeds):
                     found = True
                 else:
                     at += chunk
             if chunk == 1 and not found:
                 return
             chunk = max(1, chunk // 2)
+
+
+def _linked(plan: Plan) -> Plan:
+    """The plan with a stream of draws for each link and kind of message: what is left out shifts little else."""
+    return replace(plan, sim={**plan.sim, "streams": LINKS})

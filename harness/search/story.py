@@ -8,15 +8,12 @@ test_NAME.py    runs the plan in the simulator and expects the same violation: g
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from harness.nemesis.grudges import CLIENTS
 from harness.plan import Plan, dump_plan
-from harness.plan_options import DRIFT, POINT, STROBE
-from harness.plan_script import NS, Stroke
 from harness.plan_tape import is_calm, pins_of
 from harness.search.finding import Target
 from harness.search.lamport import draw
+from harness.search.narrative import narrative, words
 from harness.search.shrink import Shrunk, Size
 from harness.search.trace import Trace
 
@@ -34,13 +31,17 @@ def story(found: Shrunk, target: Target, trace: Trace) -> str:
         f"# {target.anomaly}: {plan.name} does not keep {target.claim}",
         trace.run.results["claims"][target.claim]["reason"] + ".",
         f"Shrunk from {found.before} to {Size.of(plan)}, in {found.runs:,} runs. {end}{otherwise(found)}",
+        "## What happens",
+        narrative(plan, trace),
         "## The operations that prove it",
         fenced(str(core.get("drawing") or "(the claim's certificate is not a core of operations)")),
         "## The faults",
         "\n".join(f"- {words(stroke)}" for stroke in plan.strokes)
         or "None: delays of the network are enough.",
         *(["## The draws that matter", chance(plan)] if is_calm(plan.tape) else []),
-        "## What was said",
+        "## What is said",
+        "Time goes down, in milliseconds; a column a node. `*`: a process asks, or is told. An arrow stands where a message is sent, from `o`; beside is when it "
+        "arrives, at `>` or `<`, or what becomes of it, at `x`. `!`: the fault strikes this node.",
         fenced(draw(plan, trace)),
         "## Again",
         fenced("quorate replay plan.toml --trace"),
@@ -64,28 +65,20 @@ def chance(plan: Plan) -> str:
     pins = sorted(pins_of(plan.tape))
     if not pins:
         return "None: every random draw is a half, so every delay is its median."
-    lines = [f"- {name}, draw {at}: {draw:g}" for name, at, draw in pins]
-    return "\n".join(["Every random draw is a half, so every delay is its median, but for these:", "", *lines])  # fmt: skip
+    lines = [f"- {_whose(name)}: the draw number {at} of `{name}` is {draw:g}" for name, at, draw in pins]
+    head = "Every random draw is a half, so every delay is its median, but for these. A delay with a smaller draw is shorter, with a larger one longer:"
+    return "\n".join([head, "", *lines])
 
 
-def words(stroke: Stroke) -> str:
-    """A fault in one line."""
-    times = f"from {stroke.start_ns / NS * 1000:.0f} to {stroke.end_ns / NS * 1000:.0f} ms"
-    detail: dict[str, Any] = dict(stroke.detail)
-    if POINT in detail:
-        times += f", once a node comes to the point {detail[POINT]}"
-    if "grudge" in detail:
-        cuts = "; ".join(
-            f"{dst} {'hear' if dst == CLIENTS else 'hears'} nothing from {', '.join(src)}"
-            for dst, src in detail["grudge"].items()
-        )
-        return f"{stroke.kind} {times}: {cuts}"
-    if "offsets_ms" in detail:
-        shifts = ", ".join(f"{node} by {ms:g} ms" for node, ms in detail["offsets_ms"].items())
-        drift = f", little by little in {detail[DRIFT]:g} s" if DRIFT in detail else ""
-        strobe = f", there and back every {detail[STROBE]:g} ms" if STROBE in detail else ""
-        return f"{stroke.kind} {times}: {shifts}{drift}{strobe}"
-    return f"{stroke.kind} {times}" + (f" of {', '.join(stroke.nodes)}" if stroke.nodes else "")
+def _whose(name: str) -> str:
+    """What is drawn from a stream, in words."""
+    family, *rest = name.split("/")
+    if family == "net" and len(rest) == 3:
+        return f"{rest[2]} from {rest[0]} to {rest[1]}"
+    return {
+        "generator": "what clients do", "nemesis": "faults", "net": "messages", "node": f"what {''.join(rest)} draws itself",
+        "trouble": "a fault of links", "damage": "damage to a disk",
+    }.get(family, family)  # fmt: skip
 
 
 def fenced(text: str) -> str:

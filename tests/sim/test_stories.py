@@ -1,0 +1,69 @@
+"""What a stranger reads of a finding: sentences in the order of time, a drawing with the faults on their nodes, words for every draw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.plan_script import ScriptOp, Stroke
+from harness.plan_tape import calm_but
+from harness.search.lamport import draw
+from harness.search.narrative import narrative
+from harness.search.shrink import Size
+from harness.search.story import chance
+from harness.search.trace import traced
+from tests.sim.small import SMALL
+
+CALM = replace(SMALL, tape=calm_but([]))
+
+
+def test_a_run_is_told_in_sentences_and_what_did_not_arrive_is_told() -> None:
+    assert narrative(CALM, traced(CALM)) == (
+        "Fault: partition from 20 to 40 ms: n2 hears nothing from n3. "
+        "#2: at 20.3 ms process 2 asks n3 for `write 212` of key 0, and is told at 21.1 ms that it is done. "
+        'The message "Store register-0 = 212" from n3 to n2, sent at 20.4 ms, is cut off. '
+        "#6: at 60.0 ms process 1 asks n2 for `read` of key 0, and is told at 60.2 ms that there is no value. "
+        'The message "Query register-0" from n2 to n3, sent at 60.1 ms, is under way to the end. '
+        'The message "Query register-0" from n2 to n1, sent at 60.1 ms, is under way to the end. '
+        "#10: at 60.8 ms process 1 asks n2 for `read` of key 0, and is told at 61.0 ms that there is no value."
+    )
+
+
+def test_an_operation_without_an_answer_is_told_as_one_that_may_have_an_effect() -> None:
+    plan = replace(
+        CALM, op_timeout_ms=50.0, script=(ScriptOp(client=2, f="write", at_s=0.03, key=0, value=1),),
+        strokes=(Stroke(1, "pause", 20_000_000, 150_000_000, ("n3",)),),
+    )  # fmt: skip
+    assert "asks n3 for `write 1` of key 0, and gets no answer in time: it may have an effect, or none." in narrative(plan, traced(plan))  # fmt: skip
+
+
+def test_too_much_to_tell_is_told_without_messages() -> None:
+    ops = tuple(
+        ScriptOp(client=2, f="write", at_s=0.021 + place / 1000, key=0, value=place) for place in range(16)
+    )
+    plan = replace(CALM, script=ops)
+    told = narrative(plan, traced(plan))
+    assert told.count(" asks n3 for ") == 16
+    assert "is cut off" not in told
+
+
+def test_the_drawing_has_faults_on_the_nodes_they_strike_and_the_numbers_of_operations() -> None:
+    plan = replace(CALM, strokes=(Stroke(1, "kill", 25_000_000, 45_000_000, ("n1", "n3")),))
+    lines = draw(plan, traced(plan)).splitlines()
+    places = [lines[0].index(node) for node in ("n1", "n2", "n3")]
+    (begin,) = [line for line in lines if "kill begins, at !" in line]
+    assert [begin[place] for place in places] == ["!", "|", "!"]
+    assert len([line for line in lines if "kill ends" in line]) == 1
+    assert [line.split()[-1] for line in lines if "process 2" in line] == ["#0", "#0"]
+    assert any("Store register-0 = 212, arrives at " in line for line in lines)
+
+
+def test_a_draw_is_told_in_words() -> None:
+    pins = [("net/n3/n1/Query", 0, 0.6), ("node/n2", 4, 0.25)]
+    assert chance(replace(SMALL, tape=calm_but(pins))).splitlines()[2:] == [
+        "- Query from n3 to n1: the draw number 0 of `net/n3/n1/Query` is 0.6",
+        "- what n2 draws itself: the draw number 4 of `node/n2` is 0.25",
+    ]
+
+
+def test_one_of_a_thing_is_no_plural() -> None:
+    assert str(Size(1, 2, 1_234, 1)) == "1 node, 2 clients, 1,234 operations, 1 fault"
