@@ -173,6 +173,10 @@ def design(study: Study) -> Iterator[Block]:
     if reasons:
         yield Paragraph("Why runs have no verdict:")
         yield Points(reasons)
+    crashes = [f"{trial.configuration}, {crash}" for trial in study.trials for crash in trial.crashes]
+    if crashes:
+        yield Paragraph("Processes that ended, and nobody asked them to:")
+        yield Points(crashes)
 
 
 def summary(study: Study) -> Iterator[Block]:
@@ -230,6 +234,8 @@ def recommendations(study: Study) -> Iterator[str]:
     for kind, configuration in never_bit(study.trials):
         yield f"Make the fault {kind} bite: in no run of {configuration} did it do anything, so nothing is known about it."
     for trial in study.trials:
+        if trial.crashes:
+            yield f"Find out why processes of {trial.configuration} ended by themselves: {words.plural(len(trial.crashes), 'end')} that nobody asked for, and what the heal starts anew may look sound."
         if unjudged(trial):
             yield f"Run {trial.configuration} again: {words.plural(unjudged(trial), 'run')} of {trial.runs} came to no verdict ({trial.reasons[0] if trial.reasons else 'see the runs'})."
         missing = ceil(log(0.05) / log(1 - SMALL_RATE)) - trial.runs

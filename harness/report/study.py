@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.report import words
+from harness.report.endings import alarms
 from harness.report.folder import Bar, RunFiles
 from harness.report.rows import documented_rows
 from harness.report.scene import last_ns
@@ -41,6 +42,7 @@ class Trial:
     kept: tuple[str, ...]  # the strongest levels that no run refuted; () if none was judged
     available: float | None  # the least share that was acknowledged while a fault was active
     reasons: tuple[str, ...]  # why runs have no verdict
+    crashes: tuple[str, ...] = ()  # processes that ended and nobody asked them to, in sentences
 
     @property
     def clean(self) -> bool:
@@ -144,6 +146,7 @@ def trial_of(group: Sequence[RunFiles]) -> Trial:
         strongest(judged),
         min(under, default=None),
         tuple(dict.fromkeys(str(each["reason"]) for each in results if each["outcome"] == "unknown")),
+        tuple(f"seed {run.results.get('seed', '–')}: {alarm}" for run in group for alarm in alarms(run)),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cli.run import show
 from harness.plan import load_plan
 from harness.report import overlaps, write_report
 from harness.report.endings import alarms, ends_of, in_words, rows
@@ -135,3 +136,12 @@ def test_faults_at_the_same_time() -> None:
     assert overlaps.in_words(faults[:1], 1) == ""
     apart = [fault("partition", 0, 2), fault("kill", 2, 3)]
     assert overlaps.in_words(apart, int(4e9)) == "No two faults that bit went on at the same time: how faults work together was not tested."  # fmt: skip
+
+
+def test_a_run_prints_what_nobody_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = with_ends(tmp_path / "run", ended("n3", 4.25, 139), ended("n4", 18.0, 137, "KILL"))
+    show(found.results, found.folder)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert alarms(found)[0] in printed
+    assert printed.index("VALID") < printed.index(alarms(found)[0])
+    assert "n4" not in printed

@@ -190,3 +190,13 @@ def test_a_campaign_is_reviewed_from_its_ledger(tmp_path: Path, capsys: pytest.C
     assert "broke its claim to be linearizable" in text
     assert "quorate attribute" in text
     assert "kvstore mode=register n=3 kept linearizable and integrity in every run" in text
+
+
+def test_a_process_that_nobody_asked_to_end_is_told_with_a_recommendation(tmp_path: Path) -> None:
+    folder = run_folders.make(tmp_path / "run", "valid", ops=20)
+    end = {"node": "n3", "pid": 7, "at_s": 4.5, "status": 139, "asked": "", "running": False}
+    (folder / "environment.json").write_text(json.dumps({"began": 0.0, "ends": [end], "ends_of": ["n3"]}))
+    text = review_markdown(study_of_runs([read_folder(folder)]))
+    assert "seed 7: The process on n3 ended by itself 4.50 s into the run (SIGSEGV, status 139)" in text
+    assert "Find out why processes of kvstore mode=quorum n=3 r=2 w=2 ended by themselves: 1 end" in text
+    assert "ended by themselves" not in review_markdown(STUDY)
