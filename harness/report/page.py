@@ -22,7 +22,7 @@ from typing import Any
 from harness.report import words
 from harness.report.drawing import bands
 from harness.report.folder import RunFiles, read_folder
-from harness.report.freshness import freshness
+from harness.report.freshness import Freshness
 from harness.report.parts import parts
 from harness.report.rows import behind_classes
 from harness.report.scene import Scene, scene_of_run
@@ -96,20 +96,19 @@ def contents(run: RunFiles) -> dict[str, Any]:
     about = {"results": run.results, "faults": run.faults, "environment": run.environment, "plan": run.plan, "durability": run.survival and run.survival.as_json()}  # fmt: skip
     return {
         **found,
-        "pictures": pictures(run),
+        "pictures": pictures(run, found["fresh"]),
         "timeline": timeline_parts(scene_of_run(run)),
         **scripts(*SCRIPTS),
         "data": embedded(cut(about)),
     }
 
 
-def pictures(run: RunFiles) -> dict[str, Any]:
-    """The drawings and plots, as SVG."""
+def pictures(run: RunFiles, fresh: Freshness | None) -> dict[str, Any]:
+    """The drawings and plots, as SVG; `fresh` is the t-visibility of the run, which takes long to find."""
     from markupsafe import Markup
 
     from harness.report import plots
 
-    fresh = freshness(run)
     drawn = {
         "bands": bands(run.faults, run.end_ns),
         "clocks": plots.clock_plot(run),

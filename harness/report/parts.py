@@ -73,6 +73,7 @@ def parts(run: RunFiles) -> dict[str, Any]:
         "ring": placement.in_words(run),
         "staleness": list(staleness_rows(results)),
         "freshness": words.freshness(fresh) if fresh else "",
+        "fresh": fresh,
         "command": results.get("command", ""),
         "repeats": words.repeats(results),
         "again": evidence.judge_again(run),
