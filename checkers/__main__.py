@@ -1,15 +1,18 @@
 """`python -m checkers FILE… --model M`: verdicts without the rest of quorate; the options and the JSON are those of `quorate check`.
 
-Exit status of the worst file: 1 INVALID, 255 a crash, 254 bad input, 2 UNKNOWN, 0 VALID.
+Exit status of the worst file: 1 INVALID, 255 a crash, 254 bad input, 2 UNKNOWN, 0 VALID. A reader of stdout who leaves (`| head -1`) changes none of that.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from checkers.explain import draw_core, explain
@@ -80,11 +83,8 @@ def main(arguments: list[str]) -> int:
         if one.history is None:
             print(f"error: {one.result.reason}", file=sys.stderr)
         if asked.json:
-            print(
-                json.dumps(
-                    line_of(one, asked.model, explained=asked.explain), ensure_ascii=False, default=str
-                )
-            )
+            line = line_of(one, asked.model, explained=asked.explain)
+            tell(json.dumps(line, ensure_ascii=False, default=str))
         elif one.history is not None:
             show(one, one.history, asked.explain)
     return min(statuses, key=PRECEDENCE.index)
@@ -109,18 +109,37 @@ def show(one: Judged, history: History, explained: bool) -> None:
     """The verdict for a person."""
     for warning in history.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{one.result.verdict.name} {one.name}  ({count_calls(history):,} operations, {one.seconds:.2f} s)")
+    tell(f"{one.result.verdict.name} {one.name}  ({count_calls(history):,} operations, {one.seconds:.2f} s)")
     for sentence in explain(history, one.result) if explained else [one.result.reason]:
-        print(f"  {sentence}")
+        tell(f"  {sentence}")
     if drawing := draw_core(history, one.result):
-        print(drawing)
+        tell(drawing)
+
+
+def tell(text: str) -> None:
+    """Text on stdout; once its reader has left, nowhere."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def entry() -> NoReturn:
+    """Judge, and leave with a status that says so."""
+    from checkers.knossos import leave
+
+    with Path(os.devnull).open("w") as nowhere:
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere  # None: closed by who called us
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            leave(main(sys.argv[1:]))
+        except KeyboardInterrupt:
+            print("error: stopped by Ctrl-C", file=sys.stderr)
+        except Exception as error:  # status 1, Python's own, would say INVALID
+            print(f"error: the checkers themselves failed ({type(error).__name__}: {error})", file=sys.stderr)
+        leave(BROKEN)
 
 
 if __name__ == "__main__":
-    from checkers.knossos import leave
-
-    try:
-        leave(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        print("error: stopped by Ctrl-C", file=sys.stderr)
-        leave(BROKEN)
+    entry()

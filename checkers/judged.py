@@ -17,6 +17,7 @@ from checkers.search import Budget
 from checkers.verdict import Result, Verdict
 
 BAD_INPUT, BROKEN = 254, 255
+MOST: Final = 1e9  # seconds, or megabytes
 PRECEDENCE: Final = (1, BROKEN, BAD_INPUT, 2, 0)  # exit statuses: INVALID, a crash, bad input, UNKNOWN, VALID
 
 
@@ -69,6 +70,8 @@ def budget_of(timeout_s: float | None, memory_mb: float | None) -> Budget | None
     for option, given in (("--timeout", timeout_s), ("--memory", memory_mb)):
         if given is not None and not given > 0:
             raise EngineError(f"{option} {given:g} leaves nothing to work with; give a number above 0")
+        if given is not None and given > MOST:
+            raise EngineError(f"{option} {given:g} is no limit; leave it out, or give {MOST:g} at most")
     if timeout_s is None and memory_mb is None:
         return None
     usual = Budget()

@@ -53,11 +53,11 @@ def load(path: str | os.PathLike[str], form: str = AUTO) -> History:
         with Path(path).open("rb") as file:
             head = file.read(_PIECE)
             form = sniff(head) if form == AUTO else form
-            if form == "edn" and Path(path).is_file() and (columns := Columns.load_edn(name)) is not None:
+            if form == "edn" and _for_the_core(path) and (columns := Columns.load_edn(name)) is not None:
                 return History(columns)
             if form != "jsonl":
                 return History.stream(_lines(_source(form, _texts(file, head))))
-            if not Path(path).is_file():
+            if not _for_the_core(path):
                 return History.stream(chain([head], iter(lambda: file.read(_PIECE), b"")))
     except OSError as error:
         raise HistoryError(
@@ -66,6 +66,11 @@ def load(path: str | os.PathLike[str], form: str = AUTO) -> History:
     except HistoryError as error:
         raise HistoryError(f"{name}: {error}") from None
     return History.load(path)
+
+
+def _for_the_core(path: str | os.PathLike[str]) -> bool:
+    """Can the core open it? It takes files, no pipes, whose names are text."""
+    return Path(path).is_file() and os.fspath(path).isprintable()
 
 
 def dump(history: History, path: str | os.PathLike[str], form: str = "jsonl") -> None:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from harness.cli.console import BAD_INPUT, BROKEN, complain, report_crash
+from harness.cli.streams import last
 
 
 def main() -> None:
     """Entry point of the console script."""
+    last()
     status = status_of(sys.argv[1:])
     if "checkers.knossos" in sys.modules:
         from checkers.knossos import leave
@@ -51,9 +53,6 @@ def _status_of(arguments: Sequence[str]) -> int:
         return BAD_INPUT
     except typer.Abort:
         raise KeyboardInterrupt from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        return BROKEN
     except ImportError as error:
         if error.name != "checkers._core":
             return status_of_error(error, debug="--debug" in arguments)
@@ -82,6 +81,7 @@ UNUSABLE: Final = frozenset(
     }
 )
 """What the system says of a path that is no good. A full disk is not among it."""
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def given(error: OSError, arguments: Sequence[str]) -> bool:
@@ -110,6 +110,8 @@ def status_of_error(error: Exception, *, debug: bool, arguments: Sequence[str] =
     elif isinstance(error, OSError) and error.filename is not None:
         complain(f"{error.filename}: {error.strerror}; check that the path is right and that you may use it")
         return BAD_INPUT if given(error, arguments) else BROKEN
+    elif isinstance(error, OSError) and error.errno in FULL:
+        complain(f"{error.strerror}: what was printed or written is not whole; make room and do it again")
     else:
         report_crash(error, debug=debug)
     return BROKEN
