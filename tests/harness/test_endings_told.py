@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cli.run import show
+from harness.control import ControlError
 from harness.plan import load_plan
 from harness.report import overlaps, write_report
 from harness.report.endings import alarms, ends_of, in_words, rows
@@ -118,6 +119,12 @@ def test_the_bound_of_an_offset_holds_however_unequal_the_ways_are(off_s: float,
     wall = before_s + there_s + off_s
     found = sounding(before_s, before_s + there_s + back_s, f"{wall:.9f}\n12.5\nboot-id\n")
     assert abs(found.offset_ms - 1000 * off_s) <= found.within_ms + 1e-3
+
+
+@pytest.mark.parametrize("said", ["1767225600.%N\n12.5\nboot-id\n", "", "1767225600.5\n"])
+def test_a_host_that_does_not_tell_its_clock_is_not_measured(said: str) -> None:
+    with pytest.raises(ControlError, match="does not tell its clock"):
+        sounding(1.0, 2.0, said)
 
 
 def fault(kind: str, start_s: float, end_s: float | None, *, bit: bool = True) -> dict[str, Any]:

@@ -14,6 +14,7 @@ kernel, and so our clock: there is nothing to measure. Reference: D. Mills, RFC 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,10 +42,13 @@ class Sounding:
 
 
 def sounding(before_s: float, after_s: float, said: str) -> Sounding:
-    """From our readings around `LOOK`, and what it said."""
-    wall, up, boot = said.split()
+    """From our readings around `LOOK`, and what it said. Raises ControlError if that are no times, as of a `date` without nanoseconds."""
     middle = (before_s + after_s) / 2
-    return Sounding(1000 * (float(wall) - middle), 500 * (after_s - before_s), middle - float(up), boot)
+    try:
+        wall, up, boot = said.split()
+        return Sounding(1000 * (float(wall) - middle), 500 * (after_s - before_s), middle - float(up), boot)
+    except ValueError:
+        raise ControlError(f"the host does not tell its clock: {said[:80]!r}") from None
 
 
 def sound(connection: Connection) -> Sounding:
@@ -58,7 +62,7 @@ def sound(connection: Connection) -> Sounding:
 
 
 class Endings:
-    """Of all hosts of a run. What a host does not tell at the end is left out, and no reason for the run to fail."""
+    """Of all hosts of a run. What a host does not tell is left out, and no reason for the run to fail."""
 
     def __init__(self) -> None:
         self._first: dict[str, Sounding] = {}
@@ -67,7 +71,8 @@ class Endings:
 
     def begin(self, node: str, connection: Connection) -> None:
         """The look at the beginning."""
-        self._first[node] = sound(connection)
+        with suppress(ControlError):
+            self._first[node] = sound(connection)
 
     def finish(self, node: str, connection: Connection, daemon: Daemon) -> None:
         """The look at the end, before the host is cleared."""
