@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -72,6 +72,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(data)
     fresh.replace(path)
+
+
+def cut_to(path: Path, lines: Sequence[bytes]) -> None:
+    """Leave out what follows the last of a file's whole lines; whatever happens meanwhile, these stay."""
+    with path.open("r+b") as file:
+        file.truncate(sum(len(line) + 1 for line in lines))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

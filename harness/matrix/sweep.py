@@ -13,7 +13,7 @@ well its folder, FOLDER/runs/<cell>-<seed>.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from harness.matrix.measure import RECORDS, Measured, measure
 from harness.matrix.merge import Row, merge_cell
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
-from harness.runs import write_text
+from harness.runs import cut_to, write_text
 from harness.ways import Ways
 
 SUPPORTS: Final = "supports"
@@ -201,12 +201,6 @@ class Sweep:
             path, dump_plan(replace(cell.plan, seed=record.seed, name=f"{self.matrix.name}-cell-{own}"))
         )
         return path
-
-
-def cut_to(path: Path, lines: Sequence[bytes]) -> None:
-    """Leave out what follows the last whole line; whatever happens meanwhile, the lines stay."""
-    with path.open("r+b") as file:
-        file.truncate(sum(len(line) + 1 for line in lines))
 
 
 def _take(

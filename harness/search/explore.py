@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
-from harness.runs import write_text
+from harness.runs import cut_to, write_text
 from harness.search.finding import targets
 from harness.search.steering import WATCHERS, steering
 from harness.simulate import simulate_run
@@ -110,7 +110,7 @@ class Exploration:
                 raise PlanError(
                     f"{self._file}:{number}: no record of a run ({error}); remove the line and those after it, and go on"
                 ) from None
-        self._file.write_bytes(b"".join(line + b"\n" for line in whole))
+        cut_to(self._file, whole)
 
     def plan_of(self, number: int) -> Plan:
         """The plan of a run, complete: `quorate replay` makes the run of it."""

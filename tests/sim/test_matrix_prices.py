@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from hashlib import sha256
 from math import sqrt
 from pathlib import Path
@@ -227,3 +229,18 @@ def test_the_slowest_run_stands_for_the_cell_and_its_plan_makes_it_again(
         folder = Path(json.loads(capsys.readouterr().out)["folder"])
         again = b"".join((folder / name).read_bytes() for name in ("history.jsonl", "faults.jsonl"))
         assert sha256(again).hexdigest()[:32] == support["digest"]
+
+
+def test_lines_stay_if_nothing_more_can_be_written(tmp_path: Path) -> None:
+    """A process that may write no byte to a file, as on a full disk: what is cut off goes, what is whole stays."""
+    path = tmp_path / "runs.jsonl"
+    path.write_bytes(b"one\ntwo\nthr")
+    program = f"""
+import resource
+from pathlib import Path
+from harness.runs import cut_to
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+cut_to(Path({str(path)!r}), [b"one", b"two"])
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert path.read_bytes() == b"one\ntwo\n"
