@@ -33,6 +33,15 @@ def a_run(folder: Path) -> None:
     results["core"]["drawing"] += f" {'- ' * 200}"  # wider than the page
     edges = [{"before": before, "after": after, "name": "session order", "because": [3]} for before, after in ((0, 2), (2, 0))]  # fmt: skip
     (folder / "results.json").write_text(json.dumps({**results, "core": {**results["core"], "anomaly": "a-circle", "edges": edges, "dead_ends": ["so", "and so"]}}))  # fmt: skip
+    ends = [{"node": node, "pid": 7, "at_s": at_s, "status": 139, "asked": asked, "running": at_s is None} for node, at_s, asked in (("n3", 4.0, ""), ("n4", 18.0, "KILL"), ("n1", None, ""))]  # fmt: skip
+    bound = {"offset_ms": 40.0, "within_ms": 1.0}
+    clocks = {"n1": {"shared": True, "begin": bound, "end": bound}, "n2": {"shared": False, "begin": bound, "end": None}}  # fmt: skip
+    (folder / "environment.json").write_text(json.dumps({"began": 0.0, "ends": ends, "ends_of": ["n1"], "clocks": clocks}))  # fmt: skip
+    rows = [{"without": name, "runs": 5, "hits": hits, "chance": 0.004, "verdict": verdict, "others": 1} for name, hits, verdict in (("as it is", 5, ""), ("kill", 0, "needed"), ("loss", 1, "helps"), ("pause", 5, "no matter"))]  # fmt: skip
+    (folder / "attribution.json").write_text(json.dumps({"sentence": "so", "world": "hosts", "seed": 7, "cluster": "c", "kind": "netns", "variants": rows}))  # fmt: skip
+    beside = {**run_folders.FAULTS[0], "id": 9, "kind": "pause", "start_ns": 12 * 10**9}
+    with (folder / "faults.jsonl").open("a") as faults:
+        faults.write(json.dumps(beside) + "\n")
     write_report(folder)
 
 
