@@ -98,7 +98,10 @@ def words(stroke: Stroke) -> str:
         )
         return f"{stroke.kind} {times}: {cuts}"
     if "offsets_ms" in detail:
-        shifts = ", ".join(f"{node} by {ms:g} ms" for node, ms in detail["offsets_ms"].items())
+        shifts = ", ".join(
+            f"{node} is {abs(ms):g} ms {'behind' if ms < 0 else 'ahead'}"
+            for node, ms in detail["offsets_ms"].items()
+        )
         drift = f", little by little in {detail[DRIFT]:g} s" if DRIFT in detail else ""
         strobe = f", there and back every {detail[STROBE]:g} ms" if STROBE in detail else ""
         return f"{stroke.kind} {times}: {shifts}{drift}{strobe}"

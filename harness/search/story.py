@@ -66,7 +66,10 @@ def chance(plan: Plan) -> str:
     if not pins:
         return "None: every random draw is a half, so every delay is its median."
     lines = [f"- {_whose(name)}: the draw number {at} of `{name}` is {draw:g}" for name, at, draw in pins]
-    head = "Every random draw is a half, so every delay is its median, but for these. A delay with a smaller draw is shorter, with a larger one longer:"
+    head = (
+        "Every random draw is a half, so every delay is its median, but for these. A delay with a smaller draw is shorter, with a larger one longer; "
+        "what happens with a probability, as a loss does, happens if the draw is below it:"
+    )
     return "\n".join([head, "", *lines])
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.plan_script import ScriptOp, Stroke
 from harness.plan_tape import calm_but
 from harness.search.lamport import draw
-from harness.search.narrative import narrative
+from harness.search.narrative import narrative, words
 from harness.search.shrink import Size
 from harness.search.story import chance
 from harness.search.trace import traced
@@ -63,6 +63,13 @@ def test_a_draw_is_told_in_words() -> None:
         "- Query from n3 to n1: the draw number 0 of `net/n3/n1/Query` is 0.6",
         "- what n2 draws itself: the draw number 4 of `node/n2` is 0.25",
     ]
+
+
+def test_a_clock_that_is_shifted_is_ahead_or_behind() -> None:
+    stroke = Stroke(
+        1, "clock", 20_000_000, 40_000_000, ("n1", "n2"), {"offsets_ms": {"n1": 9.2, "n2": -300.0}}
+    )
+    assert words(stroke) == "clock from 20 to 40 ms: n1 is 9.2 ms ahead, n2 is 300 ms behind"
 
 
 def test_one_of_a_thing_is_no_plural() -> None:
