@@ -49,7 +49,7 @@ class Stroke:
 
 OP_KEYS = ("client", "f", "at_s", "key", "value", "null")
 STROKE_KEYS = ("kind", "start_s", "for_s", "nodes", "detail")
-NS = 1_000_000_000
+NS, YEARS_S = 1_000_000_000, 1e9
 
 
 def parse_script(value: Any, concurrency: int, source: str) -> tuple[ScriptOp, ...]:
@@ -104,6 +104,10 @@ def _stroke(
     if not _number(start_s) or start_s < 0 or not _number(for_s) or for_s <= 0:
         raise PlanError(
             f"{where}: start_s is 0 or more seconds, for_s more than 0; not {start_s!r} and {for_s!r}"
+        )
+    if max(start_s, for_s) > YEARS_S:
+        raise PlanError(
+            f"{where}: start_s is {start_s!r} and for_s {for_s!r}; no run is so long, give {YEARS_S:g} at most"
         )
     detail = item.get("detail", {})
     if not isinstance(struck, list) or not isinstance(detail, Mapping):

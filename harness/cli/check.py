@@ -40,6 +40,7 @@ from harness.plan import PlanError
 from harness.worlds import WorldError
 
 Judge = Callable[[History], Result]
+HISTORY: Final = "history.jsonl"
 READ_SHARE: Final = 0.4  # of the time of a history of registers; nobody knows how long a search will take
 
 
@@ -74,6 +75,10 @@ def check_files(
     judge = judge_of(options)
     if report is not None and not report.parent.is_dir():
         raise PlanError(f"--report {report}: there is no directory {report.parent}; make it first")
+    if report is not None and report.is_dir():
+        raise PlanError(
+            f"--report {report} is a directory; give the page's name too, such as {report / 'verdicts.html'}"
+        )
     done: list[Judged] = []
     about = f"judging {len(files)} {'history' if len(files) == 1 else 'histories'}"
     with placed(judge, options, ray) as judge, waiting(about, quiet=json) as tick:
@@ -117,7 +122,7 @@ def judged(path: Path, options: Options, judge: Judge, told: Callable[[float, st
     """Judge one file, whatever happens. `told` hears how far it is: a share from 0 to 1, and in words what is being done."""
     began = time.perf_counter()
     try:
-        told(0.0, f"reading {readable(path).stat().st_size / 1e6:,.1f} MB")
+        told(0.0, f"reading {readable(path, HISTORY).stat().st_size / 1e6:,.1f} MB")
         history = loaded(path, options.form, options.model, options.key_by)
         limit = f", {options.timeout_s:g} s at most" if options.timeout_s is not None else ""
         told(READ_SHARE, f"judging {count_calls(history):,} operations{limit}")

@@ -17,7 +17,7 @@ from checkers.history import History
 from checkers.judged import count_calls
 from checkers.levels import IMPLIES, Judgement, judge
 from checkers.verdict import Result, Verdict
-from harness.cli.check import loaded
+from harness.cli.check import HISTORY, loaded
 from harness.cli.console import STYLES, emit, out, readable, waiting
 
 CORE_TOLD: Final = 12  # operations
@@ -25,7 +25,7 @@ CORE_TOLD: Final = 12  # operations
 
 def compare_file(path: Path, form: str = AUTO, *, json: bool) -> int:
     """Judge every level; the exit status is 1 if one is refuted, 0 if one is kept and none refuted, else 2."""
-    readable(path)
+    readable(path, HISTORY)
     with waiting(f"judging {path.name}", quiet=json) as tick:
         history = loaded(path, form, "register")
         tick(0.5, "every level")

@@ -157,12 +157,12 @@ def stoppable(*, patient: bool = False) -> Iterator[Stopping]:
             signal.signal(each, handler)
 
 
-def readable(path: Path) -> Path:
+def readable(path: Path, such_as: str = "plan.toml") -> Path:
     """The path, if it is a file that can be read; otherwise PlanError with what to do."""
     from harness.plan import PlanError
 
     if path.is_dir():
-        raise PlanError(f"{path} is a directory; give the file in it, for example {path / 'history.jsonl'}")
+        raise PlanError(f"{path} is a directory; give the file in it, for example {path / such_as}")
     if not path.exists():
         raise PlanError(f"{path} does not exist; check the spelling, or see `ls {path.parent}`")
     if not os.access(path, os.R_OK):

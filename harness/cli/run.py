@@ -76,7 +76,7 @@ def inventory_of(world: str, inventory: Path | None, cluster: str | None, plan: 
     if inventory is None and cluster is None and "inventory" in plan.hosts:
         inventory = Path(str(plan.hosts["inventory"]))
     if inventory is not None:
-        return readable(inventory)
+        return readable(inventory, "inventory.toml")
     from harness.provision import find_inventory
 
     return find_inventory(cluster)

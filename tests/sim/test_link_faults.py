@@ -188,6 +188,13 @@ def test_a_stroke_at_no_time_is_refused() -> None:
         parse_plan(head + '[[strokes]]\nkind = "kill"\nstart_s = nan\nfor_s = 1\nnodes = ["n1"]\n')
 
 
+@pytest.mark.parametrize("time", ["start_s = 1e300\nfor_s = 1", "start_s = 1\nfor_s = 1e300"])
+def test_a_stroke_beyond_all_runs_is_refused(time: str) -> None:
+    head = PLAN[: PLAN.index("[[faults]]")].replace("SEED", "1")
+    with pytest.raises(PlanError, match="no run is so long"):
+        parse_plan(head + f'[[strokes]]\nkind = "kill"\n{time}\nnodes = ["n1"]\n')
+
+
 def test_aimed_clocks_need_to_be_told_how_far() -> None:
     head = PLAN[: PLAN.index("[[faults]]")].replace("SEED", "1")
     aimed = '[[strokes]]\nkind = "clock"\nstart_s = 1\nfor_s = 1\nnodes = []\ndetail = {targets = "primaries"'
