@@ -82,11 +82,11 @@ async def late(world: World, channel: Channel) -> None:
 async def slow(world: World, channel: Channel) -> None:
     """It is asked as fast as it can answer: then it stands still for most of each tenth of a second."""
     loop = asyncio.get_running_loop()
-    took_s = 0.0
-    while took_s <= 0.05:
+    took_s, least_s = [0.0], loop.time() + 1.0
+    while loop.time() < least_s or max(took_s) <= 0.05:
         asked_s = loop.time()
         await channel.request([b"PING"], timeout_s=10.0)
-        took_s = loop.time() - asked_s
+        took_s.append(loop.time() - asked_s)
 
 
 async def crowded(world: World, channel: Channel) -> None:
@@ -113,7 +113,7 @@ FAULTS: tuple[tuple[str, Mapping[str, Any], Seen], ...] = (
     ("kill", {}, refused),
     ("partition", ALONE, alone),
     ("delay", {**ALONE, "delay_ms": DELAY_MS}, late),
-    ("cpu-pressure", {"share": 0.1}, slow),
+    ("cpu-pressure", {"share": 0.02}, slow),
     ("memory-pressure", {}, crowded),
     ("memory-pressure", {"how": "kill"}, refused),
     ("clock", {"offsets_ms": {"n1": OFFSET_MS}}, of_another_time),
