@@ -142,8 +142,12 @@ async def story(world: World) -> None:
 
 
 async def served(world: World) -> None:
-    """A node that has just begun again may need a moment. (What it reads may be a write that was in doubt.)"""
+    """A node that has just begun again may need a moment. (What it reads may be a write that was in doubt.)
+
+    One that stood without memory may still end of what it met there, and is started again as by the heal of a run.
+    """
     while True:
+        await world.start("n1")
         with suppress(*NO_ANSWER, StoreError):
             await says(world, "n1", b"after")
             return
