@@ -31,7 +31,7 @@ T = TypeVar("T")
 NO_SEED: Final = 0
 EFFORTS: Final = (4, 30, 100)  # other seeds tried for a candidate: more when nothing can be had with few
 LEAP: Final = 200  # and for next to nothing: what is rare is rare there too, but costs little
-EVENTS_MAX: Final = 30_000  # in the runs of a candidate, beyond the first few; a second or so of processor
+EVENTS_MAX: Final = 1_000  # in the runs of a candidate, for each seed that may be tried, beyond the first few; 1,000 take 0.03 s or so
 WAYS_EVENTS_MAX: Final = 10_000  # in those of all candidates of a kind, for each seed that may be tried
 FEW: Final = 12  # operations
 LINKS: Final = "links"
@@ -119,11 +119,11 @@ class _Search:
         self._in_vain = set[bytes]()  # what was tried and did not show it
         self._out_of_time, self._progress = out_of_time, progress
 
-    def attempt(self, plan: Plan, seeds: int = NO_SEED, events_max: int = EVENTS_MAX) -> bool:
+    def attempt(self, plan: Plan, seeds: int = NO_SEED) -> bool:
         """Keep a candidate if it shows the target as it is, or with one of so many other seeds. One without a script would run the workload's own load."""
         if not plan.script:
             return False
-        at_most = self.events + events_max
+        at_most = self.events + EVENTS_MAX * seeds
         loose = replace(plan, tape={}) if is_calm(plan.tape) else plan
         for tried, trial in ((plan, (self.plan.seed,)), (loose, range(1, seeds + 1))):
             found = first_to_show(
@@ -177,7 +177,7 @@ class _Search:
         for plan in choose(self.plan, guilty(self.run, self.target)):
             few = len(plan.script) <= FEW
             bold = _linked(plan) if few else plan
-            if self.attempt(bold, LEAP if few else EFFORTS[1], EVENTS_MAX * (4 if few else 1)):
+            if self.attempt(bold, LEAP if few else EFFORTS[1]):
                 self.plan = scripted(self.plan, self.run)
 
     def until_nothing_changes(self, *steps: Callable[[], None]) -> None:
