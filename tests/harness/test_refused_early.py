@@ -118,20 +118,30 @@ def test_swarms_of_flapping_are_plans() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["check", "h.jsonl", "--report", "folder"], ["check", "h.jsonl", "--report=folder"], ["explore", "p.toml", "--out", "file"],
+    [["explore", "p.toml", "--out", "file"],
      ["explore", "p.toml", "--out", "file/deeper"], ["cluster", "init", "file", "-n", "3"], ["cluster", "init", "file/deeper", "-n", "3"]],
 )  # fmt: skip
 def test_a_path_that_is_no_good_is_bad_input(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     (tmp_path / "p.toml").write_text(PLAN)
-    (tmp_path / "h.jsonl").write_text('{"process":1,"type":"invoke","f":"read","key":1}\n')
     assert status_of(arguments) == 254
     assert "check that the path is right" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_page_in_place_of_a_folder_is_refused_before_anything_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "h.jsonl").write_text('{"process":1,"type":"invoke","f":"read","key":1}\n')
+    assert status_of(["check", "h.jsonl", "--report", "folder"]) == 254
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "give the page's name too, such as folder/verdicts.html" in shown.err
 
 
 @pytest.mark.parametrize(
