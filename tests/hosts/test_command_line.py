@@ -107,14 +107,14 @@ class Running:
 
 
 def store_processes(cluster: str) -> list[str]:
-    """Command lines of the store in the cluster's namespaces."""
+    """Command lines of the store in the cluster's namespaces, without the shells that wait for it."""
     found = []
     for line in said("ip", "netns", "list").splitlines():
         if line.startswith(f"quorate.{cluster}."):
             for pid in said("ip", "netns", "pids", line.split()[0]).split():
                 command = Path(f"/proc/{pid}/cmdline")
                 words = command.read_bytes() if command.exists() else b""
-                found += [words.decode()] if b"kvstore" in words else []
+                found += [words.decode()] if b"kvstore" in words and not words.startswith(b"sh\0") else []
     return found
 
 
@@ -167,8 +167,9 @@ def test_a_second_ctrl_c_while_logs_are_fetched_does_not_spare_the_clearing(
     five: Inventory, tmp_path: Path
 ) -> None:
     """n2's `tail` tells when it is asked for the log, and waits until the second signal was sent."""
-    started = said("ip", "netns", "pids", f"quorate.{five.cluster}.n2").split()[0]
-    root = Path(f"/proc/{started}/root")
+    pids = said("ip", "netns", "pids", f"quorate.{five.cluster}.n2").split()
+    inside = next(pid for pid in pids if b"sshd" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    root = Path(f"/proc/{inside}/root")
     tail = root / "usr/local/bin/tail"
     script = (
         '#!/bin/sh\ntouch /tmp/asked; until [ -e /tmp/go ]; do sleep 0.02; done\nexec /usr/bin/tail "$@"\n'

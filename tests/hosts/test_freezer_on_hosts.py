@@ -74,7 +74,10 @@ def test_a_frozen_group_stands_still_children_and_all(five: Inventory) -> None:
         await world.pause("n1", FREEZER)
         await world.pause("n2", FREEZER)  # the run ends so
 
-    in_world(five, story, grouped=(FREEZER,))
+    try:
+        in_world(five, story, grouped=(FREEZER,))
+    finally:
+        on(five, "n1", f"kill -9 {busy[0]} 2>/dev/null; true" if busy else "true")
     assert groups_of(five) == {}
     assert (
         on(five, "n1", f"ls -d {groups.TOP}; grep -F {groups.TOP} /proc/mounts; pgrep -f server[.]py") == ""

@@ -143,7 +143,7 @@ def test_flapping_that_dropped_in_one_down_only_did_not_bite() -> None:
         (
             "loss",
             "share = 0",
-            "share is a share of the packets, of the records, or of a processor, from 0.001 to 1, not 0",
+            "share is a share of the packets, of the records, of the operations, or of a processor, from 0.001 to 1, not 0",
         ),
         ("loss", "share = 1.5", "share is a share of the packets"),
         ("flapping", "down_ms = 5", "down_ms is milliseconds, from 50 to 600000, not 5"),

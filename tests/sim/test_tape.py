@@ -272,8 +272,8 @@ def test_shrinking_leaves_only_the_draws_that_matter() -> None:
     for place in range(len(pins)):
         less = replace(found.plan, tape=calm_but([*pins[:place], *pins[place + 1 :]]))
         assert shows(less, INVERTED) is None
-    told = story(found.plan, INVERTED, traced(found.plan), found.before, found.runs, done=True)
-    assert f"- {pins[0][0]}, draw {pins[0][1]}: {pins[0][2]:g}" in told
+    told = story(found, INVERTED, traced(found.plan))
+    assert f"the draw number {pins[0][1]} of `{pins[0][0]}` is {pins[0][2]:g}" in told
 
 
 def test_a_run_that_stands_still_is_played_from_its_tape(
