@@ -77,12 +77,24 @@ def in_order(
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """A process that is made now hears none of TERMINAL while it loads its modules; we hear it right after."""
+    """A process that is made now hears none of TERMINAL while it loads its modules; what comes meanwhile we hear right after.
+
+    A mask alone is not enough here: another thread takes the signal, and its handler would break off the making of the process half way.
+    """
+    heard, handlers = list[int](), dict[signal.Signals, Any]()
+    if threading.current_thread() is threading.main_thread():
+        for each in (*TERMINAL, signal.SIGTERM):
+            if callable(signal.getsignal(each)):
+                handlers[each] = signal.signal(each, lambda number, frame: heard.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for number in dict.fromkeys(heard):
+            signal.raise_signal(number)
 
 
 def _stay() -> None:
