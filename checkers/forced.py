@@ -44,8 +44,8 @@ def circle(history: History, core: Sequence[int]) -> tuple[Edge, ...]:
     while True:
         before = len(known)
         later = {call: _after(call, known) for call in core}
-        for edge in _forced(history, reads, writes, later, taken):
-            known.setdefault((edge.before, edge.after), edge)  # type: ignore[arg-type]
+        for ends, edge in _forced(history, reads, writes, later, taken):
+            known.setdefault(ends, edge)
         if found := _shortest(known):
             return found
         if len(known) == before:
@@ -111,16 +111,16 @@ def _after(call: int, known: Edges) -> set[int]:
 
 def _forced(
     history: History, reads: Sequence[tuple[int, object, int | None]], writes: Write | None, later: dict[int, set[int]], taken: set[int | None]
-) -> Iterator[Edge]:  # fmt: skip
-    """What the two rules add. A write of unknown outcome that nobody read may never have been, and forces nothing."""
+) -> Iterator[tuple[tuple[int, int], Edge]]:  # fmt: skip
+    """What the two rules add, by its ends. A write of unknown outcome that nobody read may never have been, and forces nothing."""
     for read, key, seen in reads:
         for (other_key, _), other in (writes or {}).items():
             if other_key != key or other == seen or other not in taken:
                 continue
             if seen is None or other in later[seen]:
-                yield Edge(read, other, REPLACED, () if seen is None else (seen,))
+                yield (read, other), Edge(read, other, REPLACED, () if seen is None else (seen,))
             elif read in later[other]:
-                yield Edge(other, seen, FORCED, (read,))
+                yield (other, seen), Edge(other, seen, FORCED, (read,))
 
 
 def _shortest(known: Edges) -> tuple[Edge, ...]:

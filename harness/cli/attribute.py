@@ -93,7 +93,8 @@ def attribute_on_hosts(
     count = len(hosts_variants(plan)) * times
     with stoppable(), waiting(f"{target}: {count} runs on hosts, one after the other", quiet=json) as tick:
         try:
-            for without, seen, found in by_rate(plan, target, times, make):  # noqa: B007
+            for without, seen, whole in by_rate(plan, target, times, make):
+                found = whole
                 newest = sorted((made_in / slug(without) / plan.name).glob("[0-9]*"))[-1]
                 kept_runs.append({"without": without, "seen": seen, "folder": str(newest.relative_to(folder))})  # fmt: skip
                 tick(len(kept_runs) / count, f"{without}: {seen}")

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-from harness.pool import in_order
+from harness.pool import _deaf, in_order
 from tests.polling import poll
 
 PROGRAM = """
@@ -32,6 +33,24 @@ def square(number: int) -> int:
 def test_results_come_in_the_order_of_the_tasks() -> None:
     tasks = [(number, (number,)) for number in range(20)]
     assert list(in_order(square, iter(tasks), 2)) == [(number, number * number) for number in range(20)]
+
+
+def test_a_signal_that_another_thread_takes_waits_until_a_process_is_made() -> None:
+    """The thread is older than the mask, as the one that draws progress is: whoever takes the signal, its handler runs in the main thread."""
+    heard, go = list[int](), threading.Event()
+    thread = threading.Thread(target=lambda: (go.wait(), signal.raise_signal(signal.SIGINT)))
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        thread.start()
+        with _deaf():
+            go.set()
+            thread.join()
+            assert heard == []
+        assert heard == [signal.SIGINT]
+        signal.raise_signal(signal.SIGINT)
+        assert heard == [signal.SIGINT] * 2, "the handler is the old one again"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def alive(pid: int) -> bool:
