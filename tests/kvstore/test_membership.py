@@ -288,3 +288,22 @@ def test_a_spare_that_lost_its_disk_before_it_was_taken_in_may_join() -> None:
     made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100")
     settle(made, "abcd")
     unharmed(made, "abcd")
+
+
+def test_who_is_about_to_hold_a_partition_cannot_vouch_for_a_record() -> None:
+    """With w = 1 a write may be at one replica alone: three others would have to say what it was, and of those that are read there are two."""
+    made = Cluster("abc", bucket("default", "quorum", r=3, w=1), seed=5, anti_entropy_ms=0.0, scrub_ms=0.0)
+    for key in KEYS:
+        made.ask("b", "SET", key, b"v-" + key)
+    made.idle(100.0)
+    made.add("d")
+    made.ask("b", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    view = made.node("a").view
+    for _ in range(100_000):
+        made.idle(0.5)
+        moving = [key for key in KEYS if view.document.step(partition_of(key)) == BOTH_OLD]
+        if moving and "d" in view.plan(partition_of(moving[0]), 3).replicas:
+            break
+    made.machines["a"].disk.corrupt("default", moving[0])
+    made.ask("b", "GET", moving[0])
+    assert any("no other replicas can vouch" in line for line in made.logs), made.logs
