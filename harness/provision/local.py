@@ -75,11 +75,12 @@ def up(
     owns_clock: bool = False,
     slowness: float = 1.0,
     ready: Callable[[Sequence[Host]], None] = lambda hosts: None,
+    lost: str = "",
     log: Callable[[str], None],
 ) -> Inventory:
     """Claim name and subnet, write keys, let the kind `start` its hosts, and return once each answers SSH and is `ready`.
 
-    Raises PlanError for a bad or taken name, WorldError if a host does not come up (what was made until then is removed).
+    `lost`: words in a host's log after which it will never answer. Raises PlanError for a bad or taken name, WorldError if a host does not come up (what was made until then is removed).
     """
     check_name(name)
     if not 1 <= count <= HOSTS_MAX:
@@ -93,7 +94,7 @@ def up(
         start(hosts, subnet)
         deadline = time.monotonic() + timeout_s
         for host in hosts:
-            _wait_for_sshd(name, host, deadline)
+            _wait_for_sshd(name, host, deadline, lost)
             log(f"{host.label} answers")
         ready(hosts)
         inventory = Inventory(cluster=name, kind=kind, hosts=hosts)
@@ -281,8 +282,9 @@ def files_of(state: Path, host: Host) -> dict[str, bytes]:
     return {target: (state / source).read_bytes() for target, source in sources.items()}
 
 
-def _wait_for_sshd(name: str, host: Host, deadline: float) -> None:
+def _wait_for_sshd(name: str, host: Host, deadline: float, lost: str) -> None:
     """Return when the host's sshd says so itself. Raises WorldError with what its init said."""
+    log = STATE_ROOT / name / f"{host.name}.log"
     while True:
         try:
             with socket.create_connection((host.address, host.port), 1.0) as connection:
@@ -291,9 +293,13 @@ def _wait_for_sshd(name: str, host: Host, deadline: float) -> None:
                     return
         except OSError:
             pass
-        if time.monotonic() > deadline:
-            said = (STATE_ROOT / name / f"{host.name}.log").read_text(errors="replace").strip().splitlines()
-            raise WorldError(
-                f"{host.label} does not answer SSH; its init said: {said[-1] if said else 'nothing'}. Try `quorate doctor`."
-            )
+        is_late = time.monotonic() > deadline
+        if lost or is_late:
+            said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+            ends = [place for place, line in enumerate(said) if lost and lost in line]
+            if ends or is_late:
+                last = " / ".join(said[max(0, ends[0] - 1) : ends[0] + 1] if ends else said[-1:]) or "nothing"
+                raise WorldError(
+                    f"{host.label} does not answer SSH; its init said: {last}. Try `quorate doctor`."
+                )
         time.sleep(0.01)

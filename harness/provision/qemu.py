@@ -78,6 +78,7 @@ def up(
         owns_clock=True,
         slowness=SLOWNESS,
         ready=_set_clocks,
+        lost="Kernel panic",
         log=log,
     )
 
@@ -106,7 +107,7 @@ def _boot(name: str, host: Host, subnet: ipaddress.IPv4Network, switch: str, ima
     }
     own = qemu_boot.archive({f"host/{file}": content for file, content in files.items()})
     initrd = state / f"{host.name}.initrd"
-    initrd.write_bytes((image / "initrd").read_bytes() + own)
+    initrd.write_bytes(qemu_boot.joined((image / "initrd").read_bytes(), own))
     initrd.chmod(0o600)
     debian.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image / "disk"), "-F", "raw", str(disk))
     number = ipaddress.IPv4Address(host.address).packed

@@ -71,6 +71,11 @@ def archive(files: Mapping[str, bytes], *, executable: tuple[str, ...] = ()) -> 
     )
 
 
+def joined(*archives: bytes) -> bytes:
+    """One after the other, for the kernel: behind a compressed one it looks for an archive at a multiple of four bytes only, and skips zeros before it."""
+    return b"".join(_padded(each) for each in archives)
+
+
 def _entry(number: int, name: str, mode: int, content: bytes) -> bytes:
     """One file: inode, mode, owner, group, links, time, size, four numbers of devices, length of the name, no checksum."""
     path = name.encode() + b"\0"

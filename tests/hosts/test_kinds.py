@@ -21,7 +21,7 @@ import pytest
 
 from harness.control import Control
 from harness.plan import PlanError
-from harness.provision import docker, down, find_inventory, list_clusters, local, netns, qemu, up
+from harness.provision import docker, down, find_inventory, list_clusters, local, netns, qemu, qemu_boot, up
 from harness.provision.inventory import Inventory, load
 from harness.provision.state import STATE_ROOT
 from harness.worlds import WorldError
@@ -267,6 +267,15 @@ def test_what_a_host_writes_stays_in_it(three: Inventory) -> None:
         assert control["n2"].run("test", "-e", "/etc/debian_version", check=False).status == 0
     finally:
         control.close()
+
+
+@pytest.mark.skipif(KIND != "qemu", reason="of machines")
+def test_a_machine_whose_kernel_panics_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = unique("panics")
+    monkeypatch.setattr(qemu_boot, "HOST_INIT", "echo there is no network card >/dev/console; exit 1\n")
+    with pytest.raises(WorldError, match=r"n1 .* does not answer SSH; its init said: there is no network card / .*Kernel panic - not syncing: Attempted to kill init"):  # fmt: skip
+        up(KIND, name, 1)
+    assert traces(name) == []
 
 
 def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

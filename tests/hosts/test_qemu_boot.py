@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.provision import qemu
-from harness.provision.qemu_boot import DIRECTORIES, archive, in_order
+from harness.provision.qemu_boot import DIRECTORIES, archive, in_order, joined
 from harness.worlds import WorldError
 
 DEPENDENCIES = """kernel/drivers/virtio/virtio_pci.ko: kernel/drivers/virtio/virtio_pci_modern_dev.ko kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko
@@ -48,6 +48,17 @@ def test_an_archive_has_every_file_whole_and_ends_on_a_word(size: int) -> None:
     assert list(entries).index("host") < list(entries).index("host/key"), (
         "the kernel makes no directories of its own accord"
     )
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4])
+def test_an_archive_behind_a_compressed_one_is_where_the_kernel_looks_for_it(size: int) -> None:
+    """`unpack_to_rootfs`: at a multiple of four, with nothing but zeros before it."""
+    compressed, own = b"\x1f\x8b" + b"x" * size, archive({"host/key": b"secret"})
+    both = joined(compressed, own)
+    at = both.index(b"070701")
+    assert at % 4 == 0
+    assert both[:at].rstrip(b"\0") == compressed
+    assert read(both[at:])["host/key"] == (0o100600, b"secret")
 
 
 def test_a_module_comes_after_all_that_it_needs_and_once() -> None:
