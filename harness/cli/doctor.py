@@ -7,6 +7,9 @@ from dataclasses import asdict
 from harness import doctor
 from harness.cli.console import BROKEN, emit, out
 
+WIDTH_MAX = 10_000
+"""Of a line of the table: as wide as it is."""
+
 
 def show_doctor(*, json: bool) -> int:
     """Look, and say what was found; 255 when something is missing."""
@@ -27,5 +30,7 @@ def show_doctor(*, json: bool) -> int:
         table.add_row(
             mark, Text(finding.name), Text(finding.detail), Text("" if finding.ok else finding.mend)
         )
-    out().print(table)
+    console = out()
+    console.width = console.measure(table, options=console.options.update(max_width=WIDTH_MAX)).maximum
+    console.print(table)  # a line each, also in a narrow terminal
     return BROKEN if missing else 0

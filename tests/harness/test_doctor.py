@@ -114,3 +114,16 @@ def test_the_command_prints_every_finding(
         each for each in said["findings"] if not each["name"].startswith("cluster")
     ]  # others may come and go
     assert [each["name"] for each in lasting if each["name"] not in table] == []
+
+
+def test_a_narrow_terminal_has_a_line_for_each_finding_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = [Finding(f"thing {number}", False, "not found: " + "some tool, " * 40, "mend it", needed=False) for number in (1, 2)]  # fmt: skip
+    monkeypatch.setattr("harness.doctor.diagnose", lambda: long)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert status_of(["doctor"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] + line.split()[-2:] for line in lines] == [
+        ["optional", "thing", number, "mend", "it"] for number in "12"
+    ]
