@@ -54,17 +54,21 @@ class Delays:
     latency: str = "exponential"
     latency_ms: float = 1.0
     latency_ms_min: float = 0.1
+    measured_ms: tuple[float, ...] = ()  # in place of a distribution
     commit_ms: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.latency not in DRAWS:
             raise PlanError(f"latency is {self.latency!r}; use one of {', '.join(DRAWS)}")
-        if min(self.latency_ms, self.latency_ms_min, *self.commit_ms) < 0:
+        if min(self.latency_ms, self.latency_ms_min, *self.measured_ms, *self.commit_ms) < 0:
             raise PlanError("delays are 0 ms or more")
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
         """Delays in ms."""
-        drawn: Floats = DRAWS[self.latency](rng, self.latency_ms, shape)
+        if self.measured_ms:
+            drawn: Floats = rng.choice(np.array(self.measured_ms, dtype=np.float64), shape)
+        else:
+            drawn = DRAWS[self.latency](rng, self.latency_ms, shape)
         return np.maximum(drawn, self.latency_ms_min)
 
 

@@ -26,15 +26,17 @@ from typing import Any, NoReturn
 from harness.named import located
 from harness.nemesis.grudges import CLIENTS
 from harness.plan_faults import wrong
-from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import (
+    DISTRIBUTION,
     FAULT_TIMES,
     HOSTS_OPTIONS,
     LINK_KINDS,
+    MEASURED,
     ORDERED,
     PRIORITIES,
     SHARES,
 )
+from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
 from harness.plan_tape import Cuts, parse_tape, tape_table
@@ -205,6 +207,9 @@ class _Reader:
         for key in ORDERED if plan.sim.get("schedule") != PRIORITIES else ():
             if key in plan.sim:
                 self.refuse(key, "sim", f'has a meaning with schedule = "{PRIORITIES}" only; leave it out')
+        for key in DISTRIBUTION if MEASURED in plan.sim else ():
+            if key in plan.sim:
+                self.refuse(key, "sim", f"and {MEASURED} take each other's place; leave one of them out")
         if not plan.sim.get("latency_ms", 0) >= 0:
             self.refuse("latency_ms", "sim", f"must be 0 or more, not {plan.sim['latency_ms']}")
 
@@ -327,6 +332,7 @@ WORDS = {
     int: "a whole number",
     float: "a number",
     list: "a list",
+    dict: "a table",
     bool: "true or false",
 }
 

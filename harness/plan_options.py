@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.nemesis import grudges
@@ -110,6 +110,9 @@ SIM_OPTIONS: Mapping[str, Any] = {
     "latency": ("constant", "uniform", "exponential", "lognormal"),
     "latency_ms": float,
     "latency_ms_min": float,
+    "measured_ms": list,
+    "sites": list,
+    "between_ms": dict,
     "client_latency_ms": float,
     "loss": float,
     "duplicate": float,
@@ -119,11 +122,21 @@ SIM_OPTIONS: Mapping[str, Any] = {
     "hold_ms": float,
     "changes_s": list,
 }
+MEASURED = "measured_ms"
+"""Delays that were measured, in place of these two:"""
+DISTRIBUTION = ("latency", "latency_ms")
+PLACES = ("sites", "between_ms")
+"""Where the nodes are."""
 PRIORITIES = "priorities"
 ORDERED = ("hold_ms", "changes_s")
 """What a schedule by priorities has, and no other."""
 SHARES = ("loss", "duplicate", "reorder")
 HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str, "lease_s": float}
+
+
+def without(table: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A table of a plan with some of its options left out."""
+    return {name: value for name, value in table.items() if name not in names}
 
 
 def clash(options: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 EXPECTED = {
-    "register": 0, "siblings": 0, "crdt-set": 0, "crdt-counter": 0, "session": 0, "cas": 0, "counter": 0, "bad_network": 0, "pressure": 0,
+    "register": 0, "siblings": 0, "crdt-set": 0, "crdt-counter": 0, "session": 0, "cas": 0, "counter": 0, "bad_network": 0, "pressure": 0, "regions": 0,
     "eventual": 1, "monotonic_skewed": 1, "quorum": 1, "sloppy": 1, "power_cut": 1, "lying_disk": 1,
 }  # fmt: skip  # exit status in the simulator
 NOT_RUN_HERE = re.compile(

@@ -142,10 +142,10 @@ def system(run: RunFiles) -> Mapping[str, Any]:
 def prediction(run: RunFiles) -> Visibility | None:
     """PBS for the quorums and delays of this run, where both are known."""
     told, net = system(run), network(run)
-    if not net or not all(isinstance(told.get(letter), int) for letter in "nrw"):
+    if not net or net.get("sites") or not all(isinstance(told.get(letter), int) for letter in "nrw"):
         return None
     low, high = told.get("simulated_commit_ms") or (0.0, 0.0)
-    delays = Delays(latency=str(net["latency"]), latency_ms=float(net["latency_ms"]), latency_ms_min=float(net["latency_ms_min"]), commit_ms=(float(low), float(high)))  # fmt: skip
+    delays = Delays(latency=str(net["latency"]), latency_ms=float(net["latency_ms"]), latency_ms_min=float(net["latency_ms_min"]), measured_ms=tuple(net.get("measured_ms") or ()), commit_ms=(float(low), float(high)))  # fmt: skip
     nodes = int(run.plan.get("nodes", told["n"]))
     return predict(Quorums(n=told["n"], r=told["r"], w=told["w"], nodes=max(nodes, told["n"])), delays, trials=TRIALS)  # fmt: skip
 
@@ -167,6 +167,8 @@ def differences(run: RunFiles) -> Iterator[str]:
 
 def told_of_prediction(run: RunFiles, found: Freshness) -> str:
     """What the prediction knows and what this run has besides; why there is none."""
+    if found.curve is None and network(run).get("sites"):
+        return "There is no prediction: the nodes are at different sites, and PBS knows one distribution of delays for all of them."
     if found.curve is None:
         return "There is no prediction: the delays between the nodes, or N, R and W, are not known."
     known = "The prediction (PBS) knows N, R, W and the delays between nodes, and nothing else."

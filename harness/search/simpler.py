@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from harness.nemesis.grudges import CLIENTS, struck
 from harness.plan import Plan
-from harness.plan_options import ORDERED, POINT, PRIORITIES, RANGES
+from harness.plan_options import DISTRIBUTION, MEASURED, ORDERED, PLACES, POINT, PRIORITIES, RANGES, without
 from harness.plan_script import NS, ScriptOp, Stroke
 from harness.plan_tape import calm_but, pins_of
 
@@ -71,14 +71,16 @@ def until_core(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
 def calmer(plan: Plan) -> Iterator[Plan]:
     """All accidents of the network at once, else one of them, set to nothing. Before that: no priorities, or one change of them less."""
     if plan.sim.get("schedule") == PRIORITIES:
-        yield replace(
-            plan, sim={name: value for name, value in plan.sim.items() if name not in ("schedule", *ORDERED)}
-        )
+        yield replace(plan, sim=without(plan.sim, ("schedule", *ORDERED)))
         changes_s = plan.sim.get("changes_s", ())
         for place in range(len(changes_s)):
             kept = [*changes_s[:place], *changes_s[place + 1 :]]
             yield replace(plan, sim={**plan.sim, "changes_s": kept})
-    left = {name: value for name, value in CALM.items() if plan.sim.get(name) != value}
+    for gone in (PLACES, (MEASURED,)):  # all nodes at one site; delays that nobody measured
+        if any(name in plan.sim for name in gone):
+            yield replace(plan, sim=without(plan.sim, gone))
+    calm = without(CALM, DISTRIBUTION) if MEASURED in plan.sim else CALM
+    left = {name: value for name, value in calm.items() if plan.sim.get(name) != value}
     for names in ([*left], *([name] for name in left)):
         if names:
             yield replace(plan, sim={**plan.sim, **{name: left[name] for name in names}})

@@ -17,7 +17,16 @@ from dataclasses import replace
 from typing import Any, Final
 
 from harness.plan import FaultPlan, Plan, PlanError
-from harness.plan_options import POINT, PRIMARIES, RANGES, STRENGTHS
+from harness.plan_options import (
+    DISTRIBUTION,
+    MEASURED,
+    PLACES,
+    POINT,
+    PRIMARIES,
+    RANGES,
+    STRENGTHS,
+    without,
+)
 from harness.system import find_system
 from harness.worlds.sim.net import LATENCIES, PRIORITIES, NetOptions
 from harness.worlds.sim.tape import stream
@@ -40,13 +49,14 @@ def swarm(plan: Plan, number: int) -> Plan:
     seed = rng.randrange(1 << 31)
     faults = tuple(_rhythm(fault, plan.time_limit_s, rng) for fault in kept)
     clients = max(1, round(plan.concurrency * _around(rng)))
+    rate, drawn = plan.rate * _around(rng), _network(rng)
     return replace(
         plan,
         seed=seed,
         faults=faults,
         concurrency=plan.concurrency if plan.script else clients,  # a script says which client does what
-        rate=plan.rate * _around(rng),
-        sim={**plan.sim, **_network(rng)},
+        rate=rate,
+        sim={**plan.sim, **(without(drawn, DISTRIBUTION) if MEASURED in plan.sim else drawn)},
     )
 
 
@@ -62,7 +72,8 @@ def pct(plan: Plan, number: int) -> Plan:
         "hold_ms": round(hold_ms, 3),
         "changes_s": sorted(round(rng.uniform(0.0, plan.time_limit_s), 3) for _ in changes),
     }
-    return replace(plan, seed=rng.randrange(1 << 31), sim={**plan.sim, **sim})
+    rest = without(plan.sim, (*PLACES, MEASURED))  # no delay is drawn
+    return replace(plan, seed=rng.randrange(1 << 31), sim={**rest, **sim})
 
 
 def points(plan: Plan, number: int) -> Plan:

@@ -88,6 +88,7 @@ class SimWorld:
         }
         self.memory = SimMemory(self._machines, streams, self._crash)
         self.files = SimFiles(self._machines, streams, system, self._crash)
+        self._network.place(self.nodes)
         if self._options.schedule == PRIORITIES:
             self._network.prioritise(streams)
 

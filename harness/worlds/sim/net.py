@@ -4,7 +4,7 @@
 
 A fault that drops looks at a message when it *arrives*, as a DROP rule in the receiver's INPUT chain does; one that delays when it is
 sent (`troubles`).
-A message that is not `reorder`-ed never overtakes an earlier one of its link, as in one TCP connection. With `schedule = "priorities"` no delay
+Nodes at other sites are further away (`sites`). A message that is not `reorder`-ed never overtakes an earlier one of its link, as in one TCP connection. With `schedule = "priorities"` no delay
 is drawn: which message is next is decided by `priorities`.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import exp, log
 from typing import Any, Final
 
@@ -21,12 +21,14 @@ from harness.plan import PlanError
 from harness.plan_options import PRIORITIES as PRIORITIES
 from harness.worlds.sim.loop import SimLoop
 from harness.worlds.sim.priorities import Priorities
+from harness.worlds.sim.sites import checked_sites, ways_s
 from harness.worlds.sim.troubles import AT_WORK, DROPPED, LinkTrouble, Resetting
 from harness.worlds.trouble import Touches, Trouble
 
 LATENCIES: Final = ("constant", "uniform", "exponential", "lognormal")
 STREAMS: Final = ("one", "links")
 DELAYS = "delays"
+SAMPLES_MAX: Final = 100_000
 SENT, LOST, ARRIVED, CUT = "sent", "lost", "arrived", "cut"
 Watch = Callable[[str, str, str, Any], None]
 """(what happened to a message, src, dst, message), at the loop's time; a doubled message arrives twice."""
@@ -38,6 +40,11 @@ class NetOptions:
 
     latency: str = "exponential"  # distribution of the delay between nodes
     latency_ms: float = 1.0  # its mean
+    measured_ms: Sequence[
+        float
+    ] = ()  # in place of a distribution: delays that were measured, one of them drawn for each message
+    sites: Sequence[str] = ()  # of the first node, the second, and so on, and from the start again
+    between_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # from site to site, on top
     latency_ms_min: float = 0.1  # no message is faster
     client_latency_ms: float = 0.1  # between a client and its node, constant, never lost
     loss: float = 0.0
@@ -61,6 +68,16 @@ class NetOptions:
             raise PlanError(
                 f"[sim] changes_s is {self.changes_s!r}; it is a list of times in seconds, each 0 or more"
             )
+        if not all(type(ms) in (int, float) and 0 <= ms <= 60_000 for ms in self.measured_ms):
+            raise PlanError("[sim] measured_ms is a list of delays in milliseconds, each 0 to 60000")
+        if len(self.measured_ms) > SAMPLES_MAX:
+            raise PlanError(
+                f"[sim] measured_ms has {len(self.measured_ms):,} delays; {SAMPLES_MAX:,} at most"
+            )
+        checked_sites(self.sites, self.between_ms)
+        for name in ("measured_ms", "sites") if self.schedule == PRIORITIES else ():
+            if getattr(self, name):
+                raise PlanError(f'[sim] {name} and schedule = "{PRIORITIES}", under which no delay is drawn, do not go together; leave one out')  # fmt: skip
         for name in ("loss", "duplicate", "reorder"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PlanError(f"[sim] {name} is {getattr(self, name)!r}; it is a probability from 0 to 1")
@@ -71,21 +88,30 @@ class NetOptions:
     @staticmethod
     def parse(table: Mapping[str, Any]) -> NetOptions:
         """Read the plan's [sim] table; an unknown name is refused."""
-        own: dict[str, Any] = {"latency": str, "streams": str, "schedule": str, "changes_s": (list, tuple)}
+        own: dict[str, Any] = {"latency": str, "streams": str, "schedule": str}
+        own |= {
+            "changes_s": (list, tuple),
+            "measured_ms": (list, tuple),
+            "sites": (list, tuple),
+            "between_ms": Mapping,
+        }
         kinds = {field.name: own.get(field.name, (int, float)) for field in fields(NetOptions)}
         for name, value in table.items():
             if name not in kinds:
                 raise PlanError(f"[sim] has no option {name!r}; there are: {', '.join(kinds)}")
             if not isinstance(value, kinds[name]) or isinstance(value, bool):
-                kind = {str: "word", (int, float): "number"}.get(kinds[name], "list")
+                kind = {str: "word", (int, float): "number", Mapping: "table"}.get(kinds[name], "list")
                 raise PlanError(f"[sim] {name} = {value!r} is not a {kind}")
         return NetOptions(**table)
 
 
 def delay_draw(options: NetOptions, rng: random.Random) -> Callable[[], float]:
-    """A function that draws one delay, in seconds, with mean `latency_ms` (before the minimum is applied)."""
+    """A function that draws one delay, in seconds: of those measured, or with mean `latency_ms`; then the minimum is applied."""
     mean_s, low_s = options.latency_ms / 1000, options.latency_ms_min / 1000
     draw, gauss = rng.random, rng.gauss
+    if options.measured_ms:
+        samples, count = options.measured_ms, len(options.measured_ms)
+        return lambda: max(samples[int(draw() * count)] / 1000, low_s)
     if options.latency == "constant":
         return lambda: max(mean_s, low_s)
     if options.latency == "uniform":
@@ -113,12 +139,17 @@ class Network:
         self._last_at: dict[tuple[str, str], float] = {}
         self.watch: Watch | None = None
         self._carry = self._by_delay
+        self._way_s: dict[tuple[str, str], float] = {}  # between nodes at different sites, if any are
         self._troubles: dict[int, LinkTrouble] = {}  # those that go on, by number
         self.has_clients = False  # whether one of them is of links with clients
 
     def attach(self, node: str, deliver: Callable[[str, Any], None]) -> None:
         """Call `deliver(src, message)` when a message for the node arrives."""
         self._deliver[node] = deliver
+
+    def place(self, nodes: Sequence[str]) -> None:
+        """Put the nodes, in this order, where the options say."""
+        self._way_s = ways_s(nodes, self.options.sites, self.options.between_ms)
 
     def prioritise(self, streams: Callable[[str], random.Random]) -> None:
         """From now on let priorities decide which message is next, all nodes being attached."""
@@ -143,18 +174,20 @@ class Network:
             self._post_one(src, dst, message)
 
     def _post_one(self, src: str, dst: str, message: Any) -> None:
+        way_s = self._way_s[src, dst] if self._way_s else 0.0
         if self._troubles:
-            self._post_troubled(src, dst, message)
+            self._post_troubled(way_s, src, dst, message)
         else:
-            self._carry(0.0, src, dst, message, self.sent)
+            self._carry(way_s, src, dst, message, self.sent)
 
-    def _post_troubled(self, src: str, dst: str, message: Any) -> None:
+    def _post_troubled(self, way_s: float, src: str, dst: str, message: Any) -> None:
         troubles, number = self._troubles.values(), self.sent
         late_s = self.late_s(src, dst, message)
         if late_s == DROPPED:
             if self.watch is not None:
                 self.watch(CUT, src, dst, message)
             return
+        late_s += way_s
         apart_s = sum(trouble.apart_s(src, dst, number) for trouble in troubles)
         if apart_s:
             self._post(self._delay_s() + late_s + apart_s, self._arrive, src, dst, message, number)
