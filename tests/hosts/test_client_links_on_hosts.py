@@ -121,8 +121,8 @@ def test_loss_is_late_a_reset_is_heard_at_once_and_a_delay_is_both_ways(five: In
 
 
 def left(five: Inventory) -> str:
-    look = "iptables -w -S; iptables -w -t mangle -S; pgrep -af [q]ueue-[0-9]/daemon"
-    words = (packets.CHAIN, "daemon.py")
+    look = "iptables -w -S; iptables -w -t mangle -S; pgrep -af [q]ueue-[0-9]"
+    words = (packets.CHAIN, "queue_daemon")
     return "".join(line for line in on(five, "n1", look).splitlines(True) if any(word in line for word in words))  # fmt: skip
 
 

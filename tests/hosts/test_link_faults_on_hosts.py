@@ -169,19 +169,19 @@ def test_a_delay_is_at_least_what_was_asked_for_and_measured_as_such(five: Inven
         assert set(did) == {"n1->n2"}
         assert did["n1->n2"].hit >= 5
         assert did["n1->n2"].held_ms >= 60
-        assert await asyncio.to_thread(on, five, "n2", "pgrep -f [q]ueue-0/daemon") == ""
+        assert await asyncio.to_thread(on, five, "n2", "pgrep -f [q]ueue-0") == ""
 
     in_world(five, story)
 
 
-DAEMON = re.compile(r"^\d+ python3 \S*daemon\.py", re.MULTILINE)
+DAEMON = re.compile(r"^\d+ python3 .*queue_daemon", re.MULTILINE)
 """A line of `left` that is a daemon, and not the shell that waits for it."""
 
 
 def left(five: Inventory, node: str) -> str:
     """What is still there of troubles."""
-    look = "iptables -w -S; iptables -w -t mangle -S; tc qdisc show; pgrep -af [q]ueue-[0-9]/daemon"
-    words = (packets.CHAIN, "htb", "tbf", "daemon.py")
+    look = "iptables -w -S; iptables -w -t mangle -S; tc qdisc show; pgrep -af [q]ueue-[0-9]"
+    words = (packets.CHAIN, "htb", "tbf", "queue_daemon")
     return "".join(line for line in on(five, node, look).splitlines(True) if any(word in line for word in words))  # fmt: skip
 
 
@@ -214,7 +214,9 @@ def test_troubles_end_with_the_lease(five: Inventory) -> None:
         for number, kind in enumerate((DROP, RESET, RATE, DELAY), 7):
             await world.disturb(both_ways(number, kind, share=0.3, rate_kbit=1000.0, delay_ms=1.0))
         there = left(five, "n1")
-        assert all(word in there for word in (f"{packets.CHAIN}-7", "REJECT", "tbf", "NFQUEUE", "daemon.py"))
+        assert all(
+            word in there for word in (f"{packets.CHAIN}-7", "REJECT", "tbf", "NFQUEUE", "queue_daemon")
+        )
         await until(lambda: not (left(five, "n1") or left(five, "n2")), wait_s=PATIENCE_S)
         said = on(five, "n1", "cat /run/quorate-node/healed")
         assert "2 rules are removed" in said, "of the table filter"

@@ -34,6 +34,7 @@ QUORATE = str(Path(sys.executable).parent / "quorate")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = "/var/lib/quorate/tiny"
 FAULTS = ("power-loss",)
+PATIENCE_S = 900.0  # emulated machines are slow
 WRITE = f"cd {DATA}; printf kept >synced; sync synced .; printf lost >unsynced; cat synced unsynced"
 READ = f"cd {DATA}; cat synced; echo; cat unsynced 2>/dev/null; echo; ls -A"
 PLAN = """
@@ -78,7 +79,7 @@ def run(plan: Path, five: Inventory, folder: Path, *more: str) -> dict[str, Any]
     """`quorate run` on these hosts; its results, and the evidence of every fault."""
     inventory = str(find_inventory(five.cluster))
     command = [QUORATE, "run", str(plan), "--world", "hosts", "--inventory", inventory, "--out", str(folder), "--json", *more]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.stdout, done.stderr
     results: dict[str, Any] = json.loads(done.stdout)
     return results
@@ -146,9 +147,10 @@ async def never(world: HostsWorld) -> None:
 @pytest.mark.parametrize(("durability", "verdict"), [("interval:1", "invalid"), ("always", "valid")])
 def test_the_example_is_judged_as_in_the_simulator(five: Inventory, tmp_path: Path, durability: str, verdict: str) -> None:  # fmt: skip
     plan = EXAMPLES / "power_cut.toml"
-    results = run(plan, five, tmp_path, "--time-limit", "5", "--set", f"system.durability={durability}")
+    results = run(plan, five, tmp_path, "--time-limit", "15", "--set", f"system.durability={durability}")
     assert results["outcome"] == verdict, results["reason"]
-    assert results["faults"]["by_kind"] == {"power-loss": {"count": 1, "bit": 1}}
+    cuts = results["faults"]["by_kind"]["power-loss"]
+    assert cuts["bit"] == cuts["count"] >= 4, "of one alone an fsync may have come a moment before"
 
 
 def test_a_register_outlives_power_losses_of_all_its_nodes(five: Inventory, tmp_path: Path) -> None:
@@ -164,7 +166,10 @@ def test_heal_takes_the_disks_of_a_killed_harness_away(five: Inventory, tmp_path
     command = [QUORATE, "run", str(tmp_path / "plan.toml"), "--world", "hosts", "--inventory", inventory, "--out", str(tmp_path)]  # fmt: skip
     harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        poll(lambda: any(path.stat().st_size for path in tmp_path.glob("power/*/faults.jsonl")), wait_s=60.0)
+        poll(
+            lambda: any(path.stat().st_size for path in tmp_path.glob("power/*/faults.jsonl")),
+            wait_s=PATIENCE_S,
+        )
     finally:
         harness.send_signal(signal.SIGKILL)
         harness.wait()

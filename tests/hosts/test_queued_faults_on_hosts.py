@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from harness.control import Connection, ControlError
 from harness.provision.inventory import Inventory
-from harness.worlds.hosts import HostsWorld
-from harness.worlds.trouble import CORRUPT, DUPLICATE, REORDER, Touch, Touches, Trouble
+from harness.worlds.hosts import HostsWorld, queues
+from harness.worlds.trouble import CORRUPT, DELAY, DUPLICATE, REORDER, Touch, Touches, Trouble
 from tests.hosts.test_link_faults_on_hosts import DAEMON, PATIENCE_S, address, left
 from tests.hosts.tiny import in_world, on
 from tests.polling import until
@@ -132,6 +133,27 @@ def test_with_the_right_checksum_a_flipped_bit_reaches_the_program(five: Invento
     assert set(flipped) == {1}
     assert counted(told, len(flipped))
     assert refused_by_checksum(five) == before
+
+
+def test_a_program_that_cannot_have_its_queue_is_told_and_nothing_of_it_goes_on(five: Inventory) -> None:
+    delay = Trouble(number=1, kind=DELAY, links={}, delay_ms=1.0)
+    connection = Connection(five.hosts[1])
+    try:
+        queues.begin(connection, "/tmp/first", 0, delay)
+        assert len(DAEMON.findall(left(five, "n2"))) == 1, "when it returns the program is there"
+        with pytest.raises(
+            ControlError, match=r"n2 \(.*\): packets cannot be delayed: (Permission|OS)Error: \[Errno"
+        ):
+            queues.begin(connection, "/tmp/second", 0, delay)
+        assert len(DAEMON.findall(left(five, "n2"))) == 1, "the first"
+        assert queues.end(connection, "/tmp/second", 0) == queues.end(connection, "/tmp/first", 0) == {}
+        assert left(five, "n2") == ""
+        on(five, "n2", "mv /usr/bin/python3 /usr/bin/python3.away")
+        with pytest.raises(ControlError, match=r"packets cannot be delayed: .*python3: not found"):
+            queues.begin(connection, "/tmp/second", 0, delay)
+    finally:
+        on(five, "n2", "mv /usr/bin/python3.away /usr/bin/python3; rm -rf /tmp/first /tmp/second")
+        connection.close()
 
 
 def test_they_end_with_the_lease(five: Inventory) -> None:

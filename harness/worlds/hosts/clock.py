@@ -16,6 +16,8 @@ from typing import Final
 from harness.control import Connection, ControlError
 
 LIBRARY: Final = "libfaketimeMT.so.1"  # the one for programs with threads
+READINGS_MAX: Final = 5
+NEAR_MS: Final = 20.0
 SETTINGS: Final = "LD_PRELOAD|FAKETIME_TIMESTAMP_FILE|FAKETIME_NO_CACHE|FAKETIME_DONT_FAKE_MONOTONIC"
 _FIND: Final = (
     f"for file in /usr/lib/*/faketime/{LIBRARY} /usr/lib*/faketime/{LIBRARY} /usr/local/lib/faketime/{LIBRARY}; do "
@@ -57,9 +59,19 @@ def offset_text(offset_ms: float) -> str:
 
 
 def measure_ms(connection: Connection, pid: int | None) -> float:
-    """The offset of the wall clock as process `pid` sees it, against its host's, in milliseconds."""
+    """The offset of the wall clock as process `pid` sees it, against its host's, in milliseconds: of a few readings on a busy host the one taken quickest."""
     if pid is None:
         raise ControlError(f"{connection.host.label}: there is no process whose clock could be measured.")
+    readings: list[tuple[float, float, float]] = []
+    while len(readings) < READINGS_MAX:
+        readings.append(_read(connection, pid))
+        if width_ms(readings[-1]) <= NEAR_MS:
+            break
+    return offset_between(*min(readings, key=width_ms))
+
+
+def _read(connection: Connection, pid: int) -> tuple[float, float, float]:
+    """The host's clock, what the process sees, and the host's again, in seconds."""
     answer = connection.shell(
         f"settings=$(tr '\\0' '\\n' </proc/{pid}/environ | grep -E '^({SETTINGS})=')\n"
         f"grep -c -e /libfaketime /proc/{pid}/maps\n"
@@ -81,7 +93,13 @@ def measure_ms(connection: Connection, pid: int | None) -> float:
             f"{connection.host.label}: pid {pid} is a Go program, which reads the kernel's clock past libfaketime, so its clock cannot be shifted: "
             f"leave the fault clock out."
         )
-    return offset_between(*(float(line) for line in lines[2:]))
+    before_s, faked_s, after_s = (float(line) for line in lines[2:])
+    return before_s, faked_s, after_s
+
+
+def width_ms(reading: tuple[float, float, float]) -> float:
+    """How long a reading took: what it says is sure to half of that."""
+    return 1000.0 * (reading[2] - reading[0])
 
 
 def offset_between(before_s: float, faked_s: float, after_s: float) -> float:

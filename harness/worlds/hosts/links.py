@@ -153,7 +153,7 @@ class Links:
             met = packets.end(connection, trouble)
             asked = {way: client_packets.end(connection, trouble, way) for way in ways.get(node, ())}
             if trouble.kind in QUEUED:
-                did = queues.end(connection, self._directory, slot, trouble)
+                did = queues.end(connection, self._directory, slot)
                 met = {peer: queues.told(trouble, did, touch, peer) for peer, touch in met.items()}
                 asked = {way: queues.told(trouble, did, touch) for way, touch in asked.items()}
             links = {REQUESTS: f"{CLIENTS}->{node}", ANSWERS: f"{node}->{CLIENTS}"}

@@ -6,10 +6,17 @@
                                                                        └─► corrupt: one bit of what some carry is flipped
 
 Only `duplicate` and `corrupt` look at the bytes of packets. `--queue-bypass`: without this program packets go through as they are. On
-SIGTERM everything held is let go. The file STATS is there as soon as the queue is bound: a line for each source, with how many packets
-were seen and how many touched, and for how long those were held on average, in milliseconds.
+SIGTERM everything held is let go. The file PLACE/counts has a line for each source: how many packets were seen and how many touched, and for how
+long those were held on average, in milliseconds.
 
-    python3 queue_daemon.py QUEUE STATS delay DELAY_MS JITTER_MS | reorder SHARE DELAY_MS | duplicate SHARE | corrupt SHARE wrong|right
+    python3 -c 'import sys; sys.path.insert(0, DIRECTORY); import queue_daemon as q; q.main(*sys.argv[1:])' \
+        QUEUE PLACE delay DELAY_MS JITTER_MS | reorder SHARE DELAY_MS | duplicate SHARE | corrupt SHARE wrong|right
+
+    who calls it ──► python3 ── binds the queue ── forks ──► exits 0: what comes now is taken     or a trace and 1, and nothing goes on
+                                                     └────► PLACE/pid, its own session, PLACE/log
+
+So nobody has to ask again and again whether it is there. It is called while a fault is to begin, on all hosts at once, so it is imported
+(compiled once) and imports little: half of the time that Python took to begin went for modules and for compiling this file.
 
 A flipped bit leaves the checksum `wrong`, and the receiver's kernel drops the packet; or the checksum is made `right`, and the program
 there gets the byte. Reference: linux/netfilter/nfnetlink_queue.h; a message is nlmsghdr, nfgenmsg, then attributes padded to four bytes.
@@ -19,14 +26,11 @@ from __future__ import annotations
 
 import heapq
 import os
-import random
 import select
 import signal
 import socket
 import struct
-import sys
 import time
-from typing import Any, NamedTuple
 
 NETLINK_NETFILTER, SOL_NETLINK, NO_ENOBUFS, SO_RCVBUFFORCE = 12, 270, 5, 33
 PACKET, VERDICT, CONFIG = (3 << 8 | message for message in (0, 1, 2))
@@ -39,11 +43,18 @@ IP_HEADER_BYTES, PACKET_BYTES_MAX = 20, 65_535
 TCP, UDP = 6, 17
 
 
-class Packet(NamedTuple):
+def chance() -> float:
+    """Between 0 and 1; of the kernel, for the module `random` takes longer to import than to draw a run's worth."""
+    return int.from_bytes(os.urandom(7), "big") / (1 << 56)
+
+
+class Packet:
     """What the kernel tells of a packet: its id, and as much of it as was asked for."""
 
-    number: int
-    data: bytes
+    __slots__ = ("data", "number")
+
+    def __init__(self, number: int, data: bytes) -> None:
+        self.number, self.data = number, data
 
     @property
     def source(self) -> str:
@@ -106,12 +117,19 @@ class Queue:
 
     def __init__(self, netlink: socket.socket, queue: int) -> None:
         self.over = False
+        self._heard: list[socket.socket | int] = [netlink]  # what ends the wait for packets
         self.counts: dict[str, list[float]] = {}  # by source: seen, touched, seconds that those were held
         self._netlink, self._queue = netlink, queue
         self._heap: list[tuple[float, int, float, str]] = []  # due, id, since, source
 
-    def stop(self, *_: Any) -> None:
-        """Called on SIGTERM."""
+    def end_on(self, number: int) -> None:
+        """This signal is the end, at once: it ends the wait for packets too."""
+        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake)
+        signal.signal(number, self._stop)
+        self._heard.append(woken)
+
+    def _stop(self, *_: object) -> None:
         self.over = True
 
     def count(self, source: str, hit: bool, held_s: float = 0.0) -> None:
@@ -135,7 +153,7 @@ class Queue:
         """Wait for packets or for the next that is due; take in what came, let go what is due."""
         if self._heap:
             timeout_s = min(timeout_s, max(0.0, self._heap[0][0] - time.monotonic()))
-        if select.select([self._netlink], [], [], timeout_s)[0]:
+        if self._netlink in select.select(self._heard, [], [], timeout_s)[0]:
             for packet in packets_in(self._netlink.recv(1 << 20)):
                 self.counts.setdefault(packet.source, [0, 0, 0.0])[0] += 1
                 act.take(packet)
@@ -162,7 +180,7 @@ class Act:
 
     def take(self, packet: Packet) -> None:
         """A packet has come."""
-        hit = random.random() < self.share and self.strike(packet)
+        hit = chance() < self.share and self.strike(packet)
         if not hit:
             self.queue.accept(packet.number)
         self.queue.count(packet.source, hit)
@@ -185,7 +203,7 @@ class Delay(Act):
 
     def take(self, packet: Packet) -> None:
         """Hold it."""
-        self.queue.hold(packet, max(0.0, self._delay_s + random.uniform(-self._jitter_s, self._jitter_s)))
+        self.queue.hold(packet, max(0.0, self._delay_s + self._jitter_s * (2 * chance() - 1)))
 
 
 class Reorder(Act):
@@ -200,7 +218,7 @@ class Reorder(Act):
     def take(self, packet: Packet) -> None:
         """Hold it, or let it pass those that are held."""
         held = self._held.setdefault(packet.source, set())
-        if random.random() < self.share:
+        if chance() < self.share:
             held.add(packet.number)
             self.queue.hold(packet, self._late_s)
         else:
@@ -248,7 +266,7 @@ class Corrupt(Act):
         if start >= end:
             return False
         data = bytearray(packet.data)
-        data[random.randrange(start, end)] ^= 1 << random.randrange(8)
+        data[start + int(chance() * (end - start))] ^= 1 << int(chance() * 8)
         if self._mends:
             mend_checksum(data)
         self.queue.accept(packet.number, bytes(data))
@@ -291,17 +309,39 @@ def write(path: str, queue: Queue) -> None:
     os.replace(f"{path}.new", path)
 
 
-def main(number: int, stats: str, act: str, *asked: str) -> None:
+def apart(place: str) -> None:
+    """Go on as a process of one's own. Its pid, and the tick in which it was born, are in `place` before who called us is told that it goes on."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        log = os.open(f"{place}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        for here, there in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
+            os.dup2(here, there)  # who called us waits until nobody holds its end
+        return
+    try:
+        with open(f"/proc/{child}/stat") as file:
+            born = file.read().rpartition(")")[2].split()[19]
+        for name, text in (("pid.born", born), ("pid", str(child))):
+            with open(f"{place}/{name}", "w") as file:
+                file.write(f"{text}\n")
+    except OSError:
+        os.kill(child, signal.SIGKILL)
+        raise
+    os._exit(0)
+
+
+def main(number: str, place: str, act: str, *asked: str) -> None:
     """Act on packets until SIGTERM."""
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
     netlink.setsockopt(SOL_NETLINK, NO_ENOBUFS, 1)
     netlink.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
     netlink.bind((0, 0))
-    queue = Queue(netlink, number)
+    queue, stats = Queue(netlink, int(number)), f"{place}/counts"
     acting = ACTS[act](queue, *asked)
-    bind(netlink, number, whole=acting.whole)
-    signal.signal(signal.SIGTERM, queue.stop)
+    bind(netlink, int(number), whole=acting.whole)
+    queue.end_on(signal.SIGTERM)
     write(stats, queue)
+    apart(place)
     next_s = time.monotonic() + STATS_EVERY_S
     while not queue.over:
         queue.turn(acting, STATS_EVERY_S)
@@ -310,7 +350,3 @@ def main(number: int, stats: str, act: str, *asked: str) -> None:
             next_s = time.monotonic() + STATS_EVERY_S
     queue.let_go(acting, float("inf"))
     write(stats, queue)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), *sys.argv[2:])
