@@ -56,6 +56,8 @@ every_s = 2
 for_s = 0.3
 """
 
+LONG_LEASE = "[hosts]\nlease_s = 900.0\n"  # so that it is not the lease that ends it
+
 
 @contextmanager
 def images(cluster: str) -> Iterator[Callable[[], int]]:
@@ -162,7 +164,7 @@ def test_a_register_outlives_power_losses_of_all_its_nodes(five: Inventory, tmp_
 
 def test_heal_takes_the_disks_of_a_killed_harness_away(five: Inventory, tmp_path: Path) -> None:
     inventory = str(find_inventory(five.cluster))
-    (tmp_path / "plan.toml").write_text(PLAN.replace("time_limit_s = 5", "time_limit_s = 300"))
+    (tmp_path / "plan.toml").write_text(PLAN.replace("time_limit_s = 5", "time_limit_s = 300") + LONG_LEASE)
     command = [QUORATE, "run", str(tmp_path / "plan.toml"), "--world", "hosts", "--inventory", inventory, "--out", str(tmp_path)]  # fmt: skip
     harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
