@@ -19,6 +19,8 @@ LINKS: Mapping[str, Any] = {**BETWEEN_NODES, grudges.CLIENTS: grudges.WAYS}
 """The same, or in place of links between nodes those of the targets with their clients."""
 FILE = "file"
 """The name of one of the system's files, on hosts."""
+EXTENT, ANY, REPAIRABLE = "extent", "any", "repairable"
+"""Which records may be damaged: any (if the plan does not say), or those of whose copies most stay whole. In the simulator."""
 CHECKSUM, WRONG, RIGHT = "checksum", "wrong", "right"
 """What a corrupted packet's checksum is: wrong (if the plan does not say), or right again."""
 POINT = "point"
@@ -51,7 +53,7 @@ OWN_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "lying-fsync": {"targets": TARGETS},
     "wipe": {"targets": TARGETS},
     "restore": {"targets": TARGETS},
-    "bitflip": {"share": float, "targets": TARGETS, FILE: str},
+    "bitflip": {"share": float, "targets": TARGETS, FILE: str, EXTENT: (ANY, REPAIRABLE)},
     "truncate": {"share": float, "targets": TARGETS, FILE: str},
     "snapshot-restore": {"targets": TARGETS},
     "join": {},

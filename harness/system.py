@@ -234,8 +234,13 @@ class Rot(NamedTuple):
 class RottingSystem(SystemUnderTest, Protocol):
     """A system whose simulated disks (`SimulatedEnv.disk`) can be damaged record by record."""
 
-    def damage(self, disk: dict[str, Any], share: float, rng: random.Random) -> AbstractSet[Hashable]:
-        """Flip a bit in a share of the records, drawn from `rng`, so that reading them fails; which they are."""
+    def stored(self, disk: dict[str, Any]) -> AbstractSet[Hashable]:
+        """The records on a disk, damaged or not. What is the same record has the same name on every disk."""
+
+    def damage(
+        self, disk: dict[str, Any], share: float, rng: random.Random, spared: AbstractSet[Hashable]
+    ) -> AbstractSet[Hashable]:
+        """Flip a bit in a share of the records, drawn from `rng` without those spared, so that reading them fails; which they are."""
 
     def rot(self, disk: dict[str, Any]) -> Rot:
         """What became of the damage."""

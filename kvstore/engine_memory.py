@@ -10,7 +10,8 @@ here: a node whose fsync failed ends, so to its peers it is a crash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import partial
 from random import Random
 
@@ -145,9 +146,11 @@ class MemoryEngine:
         self._corrupt.add((bucket, key))
         self._met.discard((bucket, key))
 
-    def rot(self, share: float, rng: Random) -> frozenset[tuple[str, bytes]]:
-        """Damage this share of the committed records that are whole, drawn from `rng`, but one at least if there is any; which."""
-        whole = sorted(self._records.keys() - self._corrupt)
+    def rot(
+        self, share: float, rng: Random, spared: AbstractSet[Hashable] = frozenset()
+    ) -> frozenset[tuple[str, bytes]]:
+        """Damage this share of the committed records that are whole and not spared, drawn from `rng`, but one at least if there is any; which."""
+        whole = sorted(self._records.keys() - self._corrupt - spared)
         struck = rng.sample(whole, min(len(whole), max(1, round(share * len(whole)))))
         for place in struck:
             self.corrupt(*place)

@@ -116,10 +116,17 @@ class KvStoreSystem:
         """One life of a node in the simulator."""
         return StoreNode(self._configs[node], env)
 
-    def damage(self, disk: dict[str, Any], share: float, rng: random.Random) -> AbstractSet[Hashable]:
+    def stored(self, disk: dict[str, Any]) -> AbstractSet[Hashable]:
+        """Buckets and keys."""
+        engine: MemoryEngine | None = disk.get("engine")
+        return frozenset() if engine is None else engine.look().keys()
+
+    def damage(
+        self, disk: dict[str, Any], share: float, rng: random.Random, spared: AbstractSet[Hashable]
+    ) -> AbstractSet[Hashable]:
         """Flip a bit in a share of the records on a simulated disk: their checksums do not match any more."""
         engine: MemoryEngine | None = disk.get("engine")
-        return frozenset() if engine is None else engine.rot(share, rng)
+        return frozenset() if engine is None else engine.rot(share, rng, spared)
 
     def rot(self, disk: dict[str, Any]) -> Rot:
         """What became of the damage: a record that was written anew is whole again."""

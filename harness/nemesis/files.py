@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from harness.nemesis.faults import Fault
-from harness.plan_options import FILE, STRENGTHS
+from harness.plan_options import EXTENT, FILE, REPAIRABLE, STRENGTHS
 from harness.worlds import RottingWorld, World
 from harness.worlds.files import Files
 
@@ -54,7 +54,10 @@ class Bitflip(FileFault):
     async def start(self, world: World) -> None:
         """Damage them. Where nothing is stored, nothing can be."""
         share, file = self.asked()
-        self.struck |= await files_of(world).damage(self.nodes, share, self.number, file)
+        repairable = self.detail.get(EXTENT) == REPAIRABLE
+        self.struck |= await files_of(world).damage(
+            self.nodes, share, self.number, file, repairable=repairable
+        )
         self.evidence |= {node: {"damaged": len(struck)} for node, struck in self.struck.items()}
         self.judge({node: bool(struck) for node, struck in self.struck.items()}, "no record was on the disk")
 

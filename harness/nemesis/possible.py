@@ -19,7 +19,7 @@ from harness.nemesis.hot_key import HotKey
 from harness.nemesis.pressure import CpuPressure, MemoryPressure
 from harness.nemesis.restoring import Restore
 from harness.plan import Plan, PlanError
-from harness.plan_options import CPU, FILE, FILE_KINDS, FREEZER, HOW, MEMORY, POINT
+from harness.plan_options import CPU, EXTENT, FILE, FILE_KINDS, FREEZER, HOW, MEMORY, POINT, REPAIRABLE
 from harness.system import SystemUnderTest
 from harness.workload import Workload
 
@@ -37,6 +37,8 @@ def refuse_impossible(
     asked = [kind for kind in FILE_KINDS if kind in plan.fault_kinds]
     if asked and world == "sim":
         _refuse_in_sim(plan, asked, named, system)
+    elif any(each.get(EXTENT) == REPAIRABLE for each in options):
+        raise PlanError(f'{plan.name}: {EXTENT} = "{REPAIRABLE}" needs disks whose records are known, and nobody knows which records the pages of a file hold; use --world sim, or leave it out')  # fmt: skip
     elif asked and system is not None:
         _refuse_unnamed(plan, asked[0], named, system)
     for point in sorted({each[POINT] for each in options if POINT in each}):

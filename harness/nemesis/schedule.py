@@ -18,7 +18,18 @@ from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import CLIENTS, SHAPES, around, to_clients
 from harness.plan import FaultPlan
-from harness.plan_options import CHECKSUM, DRIFT, FILE, HOW, LINK_KINDS, POINT, PRIMARIES, STRENGTHS, STROBE
+from harness.plan_options import (
+    CHECKSUM,
+    DRIFT,
+    EXTENT,
+    FILE,
+    HOW,
+    LINK_KINDS,
+    POINT,
+    PRIMARIES,
+    STRENGTHS,
+    STROBE,
+)
 from harness.plan_script import Stroke
 
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
@@ -71,8 +82,8 @@ def draw_stroke(
 
 
 def _words(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan says in words: which way of links with clients, what becomes of a checksum, which file, how a process is paused."""
-    return {key: options[key] for key in (CLIENTS, CHECKSUM, FILE, HOW) if key in options}
+    """What a plan says in words: which way of links with clients, what becomes of a checksum, which file, which records, how a process is paused."""
+    return {key: options[key] for key in (CLIENTS, CHECKSUM, FILE, EXTENT, HOW) if key in options}
 
 
 def _motion(options: Mapping[str, Any]) -> dict[str, Any]:

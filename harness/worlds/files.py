@@ -25,9 +25,12 @@ class Files(Protocol):
     """What a world does to what is on the disks of some nodes, all at once. Raises WorldError."""
 
     async def damage(
-        self, nodes: Sequence[str], share: float, number: int, file: str
+        self, nodes: Sequence[str], share: float, number: int, file: str, *, repairable: bool = False
     ) -> Mapping[str, AbstractSet[Hashable]]:
-        """Flip a bit in a share of what there is, which drawn for the fault of this number; where. `file` names one of the system's."""
+        """Flip a bit in a share of what there is, which drawn for the fault of this number; where. `file` names one of the system's.
+
+        `repairable`: only where most copies stay whole, which only the simulator can know.
+        """
 
     async def rot(self, nodes: Sequence[str]) -> Mapping[str, Rot]:
         """Look at the disks: what is damaged still, and what was met by the system."""

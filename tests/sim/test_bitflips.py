@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -12,14 +13,16 @@ from typing import Any, cast
 
 import pytest
 
+from checkers import Type, Verdict
 from harness.nemesis.files import SnapshotRestore
 from harness.nemesis.possible import refuse_impossible
 from harness.plan import Plan, PlanError, parse_plan
 from harness.runner import Story, run
 from harness.simulate import SimRun, simulate_run
-from harness.system import Deployment, SystemUnderTest
+from harness.system import Deployment, SystemUnderTest, find_system
 from harness.worlds import ProcessState
 from harness.worlds.files import Restored
+from harness.worlds.sim.files import SimFiles
 from kvstore.engine_memory import MemoryEngine
 from kvstore.events import CorruptRecord, Damaged, Record, Tag
 from kvstore.ring import partition_of
@@ -135,6 +138,54 @@ def test_damage_that_no_read_meets_is_no_bite() -> None:
     assert (found["damaged"], found["met"], found["left"]) == (1, 0, 1)
     assert (fault["bit"], fault["healed"]) == (False, False)
     assert fault["note"].startswith("no read met a damaged record on n")
+
+
+# ---- only what can be mended ---------------------------------------------------------------------------------------
+
+
+def test_most_copies_of_a_record_stay_whole() -> None:
+    """Three copies, two, and one; a disk after the other is struck, twice, as hard as can be."""
+    disks = {"n1": disk(9), "n2": disk(8), "n3": disk(6)}
+    machines = {node: SimpleNamespace(disk={"engine": engine}, note=lambda text: None) for node, engine in disks.items()}  # fmt: skip
+    system = find_system("kvstore")({"mode": "register", "n": 3}, tuple(disks))
+    files = SimFiles(cast(Any, machines), lambda name: Random(name), system, lambda node: None)
+
+    def strike(number: int, **extent: bool) -> int:
+        struck = asyncio.run(files.damage(tuple(disks), 1.0, number, "", **extent))
+        return sum(map(len, struck.values()))
+
+    assert strike(1, repairable=True) == 6, "of each record with three copies one"
+    damaged = Counter(key for engine in disks.values() for _, key in engine.damaged)
+    assert damaged == {b"%d" % key: 1 for key in range(6)}, (
+        "none of 6 and 7, with two copies, nor of 8, with one"
+    )
+    assert strike(2, repairable=True) == 0
+    disks["n1"].commit([Record("default", b"0", Tag(2, "a", 1), b"w")])
+    assert strike(3, repairable=True) == 1, "what was mended may be struck again"
+    assert strike(4) > 12
+
+
+def test_a_run_in_which_every_disk_rots_within_what_can_be_mended() -> None:
+    """All nodes, half of their records, again and again: with `repairable` nothing of it reaches a client, without it much does."""
+    flips = plan_of(targets="all")
+    counts = {}
+    for extent in ("repairable", "any"):
+        fault = replace(flips.faults[0], options={**flips.faults[0].options, "extent": extent})
+        made = simulate_run(replace(flips, faults=(fault,)))
+        assert made.verdict is Verdict.VALID, made.results["reason"]
+        assert sum(found["damaged"] for each in made.faults for found in each["evidence"].values()) > 6
+        counts[extent] = sum(
+            op.type in (Type.FAIL, Type.INFO) for op in made.history if op.f in ("read", "write")
+        )
+    assert counts["repairable"] == 0 < 50 < counts["any"]
+
+
+def test_hosts_refuse_to_know_what_can_be_mended() -> None:
+    (fault,) = plan_of().faults
+    plan = replace(plan_of(), faults=(replace(fault, options={"extent": "repairable"}),))
+    with pytest.raises(PlanError, match="needs disks whose records are known"):
+        refuse_impossible(plan, "hosts")
+    refuse_impossible(plan, "sim")
 
 
 # ---- where it is refused -------------------------------------------------------------------------------------------

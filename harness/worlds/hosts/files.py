@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from harness.control import Connection
 from harness.system import Deployment, Rot
+from harness.worlds import WorldError
 from harness.worlds.files import Restored
 from harness.worlds.hosts import file_program
 from harness.worlds.hosts.daemon import Daemon
@@ -67,9 +68,11 @@ class HostFiles:
         )
 
     async def damage(
-        self, nodes: Sequence[str], share: float, number: int, file: str
+        self, nodes: Sequence[str], share: float, number: int, file: str, *, repairable: bool = False
     ) -> Mapping[str, AbstractSet[str]]:
         """Flip bits in a share of the pages of a file."""
+        if repairable:
+            raise WorldError("nobody knows on hosts which records the pages of a file hold")
         await self._each(lambda node, connection: self._daemon(node).terminate(connection), tuple(nodes))
         told = await self._all(nodes, "flip", f"{share:g}", str(number), file=file)
         await self._start(nodes)
