@@ -193,8 +193,9 @@ class SqliteEngine:
         if self._share and not self._held:
             self._held = True
             self._reader.execute("BEGIN")
-        row = self._find.execute(_GET, (bucket, partition_of(key), key)).fetchone()
-        held = self._memory.get(bucket, key)
+        shelf = bucket, partition_of(key)
+        row = self._find.execute(_GET, (*shelf, key)).fetchone()
+        held = self._memory.get(shelf, key)
         if held is not None and (row is None or held[TAG] >= row[0]):
             row = held[TAG:]
         return None if row is None else unbound(bucket, key, *row)
@@ -227,7 +228,7 @@ class SqliteEngine:
         with contextlib.closing(self._reader.cursor()) as cursor:
             rows = cursor.execute(query, (bucket, partition, after or b"", limit)).fetchall()
         found: list[Record | Damaged] = []
-        for row in islice(merged(self._memory.scan(bucket, partition, after), rows), limit):
+        for row in islice(merged(self._memory.scan((bucket, partition), after), rows), limit):
             try:
                 found.append(unbound(bucket, *row[2:]))
             except CorruptRecord:
@@ -260,14 +261,14 @@ class SqliteEngine:
 
     def _put(self, row: Bound, logged: list[tuple[object, ...]]) -> None:
         value = row[4]
-        if value is not None and len(value) > DIRECT_BYTES and not self._memory.holds(row[0], row[2]):
+        if value is not None and len(value) > DIRECT_BYTES and not self._memory.holds(row[:2], row[2]):
             self._writer.execute(_PUT, row)
         elif self._memory.put(row):
             logged.append(row)
 
     def _erase(self, row: tuple[str, int, bytes, bytes], logged: list[tuple[object, ...]]) -> None:
-        if self._memory.holds(row[0], row[2]):  # else the log has nothing that might come back
-            self._writer.executemany(_PUT, self._memory.erase(row[0], row[2]))
+        if self._memory.holds(row[:2], row[2]):  # else the log has nothing that might come back
+            self._writer.executemany(_PUT, self._memory.erase(row[:2], row[2]))
             logged.append(row)
         self._writer.execute(_ERASE, row)
 

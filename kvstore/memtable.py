@@ -26,7 +26,10 @@ from typing import Final
 
 # bucket, partition, key, tag, value, checksum: a row of the table `records`
 Bound = tuple[str, int, bytes, bytes, bytes | None, int]
-_Shelves = dict[str, dict[bytes, Bound | None]]  # by bucket and key; None: all that there is, is in the table
+Shelf = tuple[str, int]  # bucket, partition: what is scanned, and brought to the table, together
+_Shelves = dict[
+    Shelf, dict[bytes, Bound | None]
+]  # by shelf and key; None: all that there is, is in the table
 
 TAG: Final = 3
 ROWS_MAX: Final = 8192  # of a generation; there are two
@@ -46,6 +49,7 @@ class Memtable:
         "_fresh",
         "_number",
         "_older",
+        "_rows",
         "_rows_max",
         "_size",
         "_staged",
@@ -55,11 +59,11 @@ class Memtable:
 
     def __init__(self, rows_max: int = ROWS_MAX) -> None:
         self._rows_max = rows_max
-        self._staged: defaultdict[str, dict[bytes, Bound | None]] = defaultdict(dict)
-        self._erased: set[tuple[str, bytes]] = (
-            set()
-        )  # staged to be in the table alone; some are staged again since
+        self._staged: defaultdict[Shelf, dict[bytes, Bound | None]] = defaultdict(dict)
+        # staged to be in the table alone; some are staged again since
+        self._erased: set[tuple[Shelf, bytes]] = set()
         self._fresh: _Shelves = {}
+        self._rows = 0  # in the fresh generation
         self._older: _Shelves = {}
         self._unfolded: list[list[Bound]] = []  # of the older generation, by partition, the first last
         self._size = 0  # of the fresh generation's log
@@ -74,51 +78,53 @@ class Memtable:
         self._number += 1
         return self._number
 
-    def holds(self, bucket: str, key: bytes) -> bool:
+    def holds(self, shelf: Shelf, key: bytes) -> bool:
         """Whether the log may have something of this key."""
-        return any(key in each.get(bucket, _NONE) for each in (self._staged, self._fresh, self._older))
+        return any(key in each.get(shelf, _NONE) for each in (self._staged, self._fresh, self._older))
 
     def put(self, row: Bound) -> bool:
         """Stage a row, unless there is a greater one; whether it was."""
-        bucket, key = row[0], row[2]
-        staged = self._staged[bucket]
-        found = staged[key] if key in staged else self.get(bucket, key)
+        shelf, key = row[:2], row[2]
+        staged = self._staged[shelf]
+        found = staged[key] if key in staged else self.get(shelf, key)
         if found is not None and row[TAG] < found[TAG]:
             return False
         staged[key] = row
         return True
 
-    def erase(self, bucket: str, key: bytes) -> list[Bound]:
+    def erase(self, shelf: Shelf, key: bytes) -> list[Bound]:
         """Stage that the table alone has this key; these rows must come there first."""
-        staged = self._staged[bucket]
-        known = None if (bucket, key) in self._erased else self.get(bucket, key)
+        staged = self._staged[shelf]
+        known = None if (shelf, key) in self._erased else self.get(shelf, key)
         rows = [row for row in (known, staged.get(key)) if row is not None]
         staged[key] = None
-        self._erased.add((bucket, key))
+        self._erased.add((shelf, key))
         return rows
 
     def publish(self) -> None:
         """All that was staged is committed."""
-        for bucket, key in self._erased:
-            self._older.get(bucket, {}).pop(key, None)
+        for shelf, key in self._erased:
+            self._older.get(shelf, {}).pop(key, None)
         self._erased.clear()
-        for bucket, staged in self._staged.items():
-            self._fresh.setdefault(bucket, {}).update(staged)
+        for shelf, staged in self._staged.items():
+            fresh = self._fresh.setdefault(shelf, {})
+            self._rows -= len(fresh)
+            fresh.update(staged)
+            self._rows += len(fresh)
         self._staged.clear()
         if self.settled == self._end:
             self._older = {}
-            if self._size >= BYTES_MAX or sum(map(len, self._fresh.values())) >= self._rows_max:
+            if self._size >= BYTES_MAX or self._rows >= self._rows_max:
                 self._turn_over()
 
     def _turn_over(self) -> None:
         self._older, self._fresh = self._fresh, {}
-        self._size, self._end = 0, self._number
-        shelves: defaultdict[tuple[str, int], list[Bound]] = defaultdict(list)
-        for shelf in self._older.values():
-            for row in shelf.values():
-                if row is not None:
-                    shelves[row[:2]].append(row)
-        self._unfolded = [shelves[name] for name in sorted(shelves, reverse=True)]
+        self._size, self._rows, self._end = 0, 0, self._number
+        shelves = (
+            [row for row in self._older[shelf].values() if row is not None]
+            for shelf in sorted(self._older, reverse=True)
+        )
+        self._unfolded = [shelf for shelf in shelves if shelf]
 
     def piece(self, count: int) -> list[Bound]:
         """The next rows for the table, so many at most, in its order. With the last, `settled` becomes the older generation's end."""
@@ -129,8 +135,8 @@ class Memtable:
                 self._unfolded.append(shelf[count:])
                 del shelf[count:]
             count -= len(shelf)
-            bucket = shelf[0][0]
-            fresh, staged = self._fresh.get(bucket, _NONE), self._staged.get(bucket, _NONE)
+            place = shelf[0][:2]
+            fresh, staged = self._fresh.get(place, _NONE), self._staged.get(place, _NONE)
             # what is overwritten in the log, or erased since, has no business there any more
             rows += [row for row in shelf if row[2] not in fresh and row[2] not in staged]
         if not self._unfolded:
@@ -139,24 +145,22 @@ class Memtable:
 
     # ---- reading ----
 
-    def get(self, bucket: str, key: bytes) -> Bound | None:
+    def get(self, shelf: Shelf, key: bytes) -> Bound | None:
         """The committed row here. The table may have a greater one."""
-        fresh = self._fresh.get(bucket, _NONE)
-        return fresh[key] if key in fresh else self._older.get(bucket, _NONE).get(key)
+        fresh = self._fresh.get(shelf, _NONE)
+        return fresh[key] if key in fresh else self._older.get(shelf, _NONE).get(key)
 
-    def scan(self, bucket: str, partition: int, after: bytes | None) -> list[Bound]:
-        """The committed rows of one partition behind a key, by key."""
-        both = self._older.get(bucket, _NONE) | self._fresh.get(bucket, _NONE)
+    def scan(self, shelf: Shelf, after: bytes | None) -> list[Bound]:
+        """The committed rows of one shelf behind a key, by key."""
+        both = self._older.get(shelf, _NONE) | self._fresh.get(shelf, _NONE)
         return sorted(
-            row for row in both.values()
-            if row is not None and row[1] == partition and (after is None or row[2] > after)
-        )  # fmt: skip
+            (row for key, row in both.items() if row is not None and (after is None or key > after)), key=_key
+        )
 
-    def all(self) -> list[Bound]:
+    def all(self) -> Iterator[Bound]:
         """All committed rows, in the table's order."""
-        buckets = self._fresh.keys() | self._older.keys()
-        both = [self._older.get(bucket, _NONE) | self._fresh.get(bucket, _NONE) for bucket in buckets]
-        return sorted(row for shelf in both for row in shelf.values() if row is not None)
+        for shelf in sorted(self._older.keys() | self._fresh.keys()):
+            yield from self.scan(shelf, None)
 
 
 def merged(memory: Iterable[Bound], table: Iterable[Bound]) -> Iterator[Bound]:
