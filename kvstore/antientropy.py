@@ -28,10 +28,11 @@ from kvstore.replica import Moment
 from kvstore.ring import PARTITIONS
 from kvstore.view import View
 
-PAGE = 512  # records read from storage at a time
+PAGE = 512  # keys in one message
 HANDOFF_BYTES = 64 << 10  # records in one message, about
 SLICE_MS = 10.0  # between two slices of tree building
-SLICE = 8  # partitions built in one slice
+SLICE = 256  # records read in one slice: 2 ms on a slow processor
+READING = 16  # a reading of storage costs as much as so many records, even if it finds none
 
 
 class Schedule(Protocol):
@@ -90,7 +91,7 @@ class AntiEntropy:
                 return
 
     def compare(self, peer: str) -> None:
-        """Compare everything shared with a peer, in slices so that nobody waits for the building of trees."""
+        """Compare everything shared with a peer."""
         self.rounds += 1
         work = [
             (bucket.name, partition)
@@ -98,27 +99,39 @@ class AntiEntropy:
             for partition, replicas in enumerate(self._view.preferences(bucket.n))
             if peer in replicas and self._config.name in replicas
         ]
-        self._slice(peer, work, self._moment.clock.mono_ms)
+        epoch, began_ms = self._view.epoch, self._moment.clock.mono_ms
 
-    def _slice(self, peer: str, work: list[tuple[str, int]], began_ms: float) -> None:
-        roots: dict[str, dict[int, int]] = {}
-        built = 0
-        while work and built < SLICE:
-            bucket, partition = work.pop()
-            built += self._forest.get(bucket, partition) is None
-            roots.setdefault(bucket, {})[partition] = self.grove(bucket, partition).tree.root
-        for bucket, each in roots.items():
-            self._say(peer, TreeRoots(self._view.epoch, bucket, began_ms, each), 16 * len(each))
+        def tell(ready: list[tuple[str, int]]) -> None:
+            roots: dict[str, dict[int, int]] = {}
+            for bucket, partition in ready:
+                roots.setdefault(bucket, {})[partition] = self.grove(bucket, partition).tree.root
+            for bucket, each in roots.items():
+                self._say(peer, TreeRoots(epoch, bucket, began_ms, each), 16 * len(each))
+
+        self._slice(epoch, work, tell)
+
+    def _slice(
+        self, epoch: int, work: list[tuple[str, int]], then: Callable[[list[tuple[str, int]]], None]
+    ) -> None:
+        """Build what trees are missing, in slices so that nobody waits for it, and `then` do what is to be done with them."""
+        if epoch != self._view.epoch:
+            return
+        ready, left = list[tuple[str, int]](), SLICE
+        while work and left > 0:
+            while self._forest.get(*work[-1]) is None and left > 0:
+                left -= READING + self._overlay.grow(*work[-1], SLICE)
+            if self._forest.get(*work[-1]) is not None:
+                ready.append(work.pop())
+        if ready:
+            then(ready)
         if work:
             at = self._moment.clock.mono_ms + SLICE_MS
-            self._schedule(at, lambda: self._slice(peer, work, began_ms))
+            self._schedule(at, lambda: self._slice(epoch, work, then))
 
     def grove(self, bucket: str, partition: int) -> Grove:
-        """The trees of a partition, built if need be."""
-        grove = self._forest.get(bucket, partition)
-        if grove is None:
-            stored = self._overlay.stored(bucket, partition, PAGE)
-            grove = self._forest.build(bucket, partition, stored, self._overlay.fresh(bucket, partition))
+        """The trees of a partition, built at once if need be."""
+        while (grove := self._forest.get(bucket, partition)) is None:
+            self._overlay.grow(bucket, partition, SLICE)
         return grove
 
     def agreed_since(self, bucket: str, partition: int) -> float:
@@ -137,17 +150,20 @@ class AntiEntropy:
         """Answer which partitions differ."""
         if message.epoch != self._view.epoch or message.bucket not in self._buckets.opened:
             return
-        same, branches, size = [], {}, 0
-        for partition, root in message.roots.items():
-            if not 0 <= partition < PARTITIONS:
-                continue
-            tree = self.grove(message.bucket, partition).tree
-            if tree.root == root:
-                same.append(partition)
-            else:
-                branches[partition] = tree.branches()
-                size += 8 * FANOUT
-        self._say(src, TreeBranches(message.bucket, message.began_ms, tuple(same), branches), size)
+        work = [(message.bucket, partition) for partition in message.roots if 0 <= partition < PARTITIONS]
+
+        def tell(ready: list[tuple[str, int]]) -> None:
+            same, branches, size = [], {}, 0
+            for bucket, partition in ready:
+                tree = self.grove(bucket, partition).tree
+                if tree.root == message.roots[partition]:
+                    same.append(partition)
+                else:
+                    branches[partition] = tree.branches()
+                    size += 8 * FANOUT
+            self._say(src, TreeBranches(message.bucket, message.began_ms, tuple(same), branches), size)
+
+        self._slice(message.epoch, work, tell)
 
     def branches(self, src: str, message: TreeBranches) -> None:
         """Note what is the same; say the leaves under the branches that differ."""

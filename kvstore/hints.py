@@ -173,7 +173,8 @@ class Hints:
     def reroute(self) -> None:
         """Rule 5. Also now and then, for what was kept meanwhile by whoever had begun before the change."""
         for target in list(self._bytes):
-            gone, stay = list[Erase](), bool(self._overlay.fresh(PREFIX + target, _PARTITION))
+            fresh = self._overlay.fresh(PREFIX + target, _PARTITION)
+            gone, stay = list[Erase](), any(row is not None for _, row in fresh)
             for row in list(self._overlay.stored(PREFIX + target, _PARTITION, PAGE)):
                 if not isinstance(row, Record):
                     gone.append(Erase(row.bucket, row.key, TOP_TAG))  # damaged: no use to anybody

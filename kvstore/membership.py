@@ -201,7 +201,7 @@ class Membership:
 
     def _rows(self, stored: str, partition: int) -> list[Erase]:
         committed = self._node.reader.scan(stored, partition, None, EVERYTHING)
-        rows = [*committed, *self._overlay.fresh(stored, partition)]
+        rows = [*committed, *(record for _, record in self._overlay.fresh(stored, partition))]
         return [Erase(row.bucket, row.key, row.tag) for row in rows if isinstance(row, Record)]
 
     def _erase_all(self, gone: list[Erase]) -> None:

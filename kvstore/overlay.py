@@ -154,16 +154,26 @@ class Overlay:
     def stored(self, bucket: str, partition: int, page: int) -> Iterator[Record | Damaged]:
         """Every committed record of a partition, read a page at a time."""
         after: bytes | None = None
-        while found := self.reader.scan(bucket, partition, after, page):
+        while True:
+            found = self.reader.scan(bucket, partition, after, page)
             yield from found
+            if len(found) < page:
+                return
             after = found[-1].key
 
-    def fresh(self, bucket: str, partition: int) -> list[Record]:
-        """The records of a partition that are written and not yet committed."""
+    def grow(self, bucket: str, partition: int, page: int) -> int:
+        """Read one more page of a partition into its trees; how many rows. They are whole if the page was not full."""
+        after = self.forest.begin(bucket, partition, lambda: self.fresh(bucket, partition))
+        found = self.reader.scan(bucket, partition, after, page)
+        self.forest.grow(bucket, partition, found, last=len(found) < page)
+        return len(found)
+
+    def fresh(self, bucket: str, partition: int) -> list[tuple[bytes, Record | None]]:
+        """What of a partition is written, or erased, and not yet committed."""
         return [
-            record
+            (key, record)
             for (name, key), ((record, _), _) in self._records.items()
-            if record is not None and name == bucket and partition_of(key) == partition
+            if name == bucket and partition_of(key) == partition
         ]
 
     def write_meta(self, *facts: Meta) -> Write:
