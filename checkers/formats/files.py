@@ -4,7 +4,7 @@
 
 EDN in its common shape goes straight into columns (`core/src/edn.rs`); the way above is for whatever else there is in EDN, and tells what is wrong.
 
-`auto` looks at the first characters: `{"` JSONL · `[{"` JSON · `{:` `[` `(` `#` `;` EDN · `INFO … jepsen.util` log.
+A compressed file is unpacked on the way (`packed`). `auto` looks at the first characters: `{"` JSONL · `[{"` JSON · `{:` `[` `(` `#` `;` EDN · `INFO … jepsen.util` log.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from checkers.formats.edn import Reader
 from checkers.formats.edn_text import write_op
 from checkers.formats.json_maps import Objects
 from checkers.formats.logs import Lines
+from checkers.formats.packed import LONGEST, unpacked
 from checkers.formats.records import to_lines
 from checkers.history import History
 from checkers.jsonl import HistoryError, encode_op
@@ -30,6 +31,7 @@ AUTO: Final = "auto"
 FORMATS: Final = ("jsonl", "edn", "json", "log")
 _PIECE: Final = 1 << 18
 _BATCH: Final = 512
+LINE_MAX: Final = 1 << 26
 _BLANK: Final = re.compile(rb"(?:\xef\xbb\xbf)?[\s,]*")
 _JSON_ARRAY: Final = re.compile(rb'\[\s*\{\s*"')
 _LOG: Final = re.compile(rb"(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s")
@@ -50,15 +52,16 @@ def load(path: str | os.PathLike[str], form: str = AUTO) -> History:
     if form not in (AUTO, *FORMATS):
         raise HistoryError(f"there is no format {form!r}; use one of: {', '.join((AUTO, *FORMATS))}")
     try:
-        with Path(path).open("rb") as file:
+        with Path(path).open("rb") as raw, unpacked(raw, raw.peek(LONGEST)) as (file, packed):
             head = file.read(_PIECE)
             form = sniff(head) if form == AUTO else form
-            if form == "edn" and _for_the_core(path) and (columns := Columns.load_edn(name)) is not None:
+            for_the_core = not packed and _for_the_core(path)
+            if form == "edn" and for_the_core and (columns := Columns.load_edn(name)) is not None:
                 return History(columns)
             if form != "jsonl":
                 return History.stream(_lines(_source(form, _texts(file, head))))
-            if not _for_the_core(path):
-                return History.stream(chain([head], iter(lambda: file.read(_PIECE), b"")))
+            if not for_the_core:
+                return History.stream(_short(chain([head], iter(lambda: file.read(_PIECE), b""))))
     except OSError as error:
         raise HistoryError(
             f"{name}: cannot be read ({error.strerror or error}); give the path of a history"
@@ -106,6 +109,20 @@ def _source(form: str, texts: Iterable[str]) -> Source:
     if form == "edn":
         return Reader(texts, spread=True)
     return Objects(texts) if form == "json" else Lines(texts)
+
+
+def _short(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces, unless a line of them has no end: a small compressed file may be of any length."""
+    held, lines = 0, 1
+    for piece in pieces:
+        end = piece.rfind(b"\n")
+        held = held + len(piece) if end < 0 else len(piece) - end - 1
+        lines += piece.count(b"\n")
+        if held > LINE_MAX:
+            raise HistoryError(
+                f"line {lines}: is longer than {LINE_MAX >> 20} MiB; write one operation a line"
+            )
+        yield piece
 
 
 def _texts(file: BinaryIO, head: bytes) -> Iterator[str]:
