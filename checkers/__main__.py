@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say it on one line."""
-        self.exit(BAD_INPUT, f"error: {message}; see `python -m checkers --help`\n")
+        raise SystemExit(ended(f"{message}; see `python -m checkers --help`", BAD_INPUT, sys.argv))
 
 
 def parser() -> Parser:
@@ -67,6 +67,14 @@ def parser() -> Parser:
     return made
 
 
+def ended(sentence: str, status: int, arguments: Sequence[str]) -> int:
+    """Say why there is no verdict, as JSON too if that was asked for; return the status."""
+    print(f"error: {sentence}", file=sys.stderr)
+    if "--json" in arguments:
+        tell(json.dumps({"error": sentence, "status": status}, ensure_ascii=False))
+    return status
+
+
 def main(arguments: list[str]) -> int:
     """Judge each file; returns the exit status of the worst."""
     asked = parser().parse_args(arguments)
@@ -74,8 +82,7 @@ def main(arguments: list[str]) -> int:
         budget = budget_of(asked.timeout, asked.memory)
         judge = judging(asked.model, asked.engine, budget, first_value(asked.initial), asked.vacuous)
     except (UnknownModel, EngineError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return ended(str(error), BAD_INPUT, arguments)
     statuses = []
     for name in asked.files:
         one = judged(name, asked, judge)
@@ -135,9 +142,9 @@ def entry() -> NoReturn:
         try:
             leave(main(sys.argv[1:]))
         except KeyboardInterrupt:
-            print("error: stopped by Ctrl-C", file=sys.stderr)
+            ended("stopped by Ctrl-C", BROKEN, sys.argv)
         except Exception as error:  # status 1, Python's own, would say INVALID
-            print(f"error: the checkers themselves failed ({type(error).__name__}: {error})", file=sys.stderr)
+            ended(f"the checkers themselves failed ({type(error).__name__}: {error})", BROKEN, sys.argv)
         leave(BROKEN)
 
 

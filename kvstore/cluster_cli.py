@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 app = typer.Typer(
     name="cluster",
@@ -54,6 +55,12 @@ def _wrapped(connection: socket.socket, host: str) -> socket.socket:
     if os.environ.get(CERT):
         context.load_cert_chain(os.environ[CERT], os.environ.get(KEY))
     return context.wrap_socket(connection, server_hostname=host)
+
+
+class Unreachable(TyperException):
+    """A node that cannot be talked to: the infrastructure's, not the command line's."""
+
+    exit_code = BROKEN
 
 
 # ---- one connection ----------------------------------------------------------------------------------------------
@@ -106,8 +113,7 @@ class Talk:
         return answer
 
     def _lost(self, what: str) -> NoReturn:
-        typer.echo(f"error: {self._address} {what}", err=True)
-        raise typer.Exit(BROKEN)
+        raise Unreachable(f"{self._address} {what}")
 
 
 def _hint(answer: str) -> str:

@@ -2,7 +2,8 @@
 
     0 VALID    1 INVALID    2 UNKNOWN    254 bad arguments or input    255 our own crash, or the infrastructure's
 
-No command prints a traceback: a bad input says what to do, and a crash says where its trace was put.
+No command prints a traceback: a bad input says what to do, and a crash says where its trace was put. Whoever asked for JSON gets the sentence as
+JSON too, `{"error": "…", "status": 254}` on stdout, so that a program which reads the answer always reads one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.cli.console import BAD_INPUT, BROKEN, complain, report_crash
+from harness.cli.console import BAD_INPUT, BROKEN, complain, emit, report_crash
 from harness.cli.streams import last
 
 
@@ -34,8 +35,22 @@ def status_of(arguments: Sequence[str]) -> int:
     try:
         return _status_of(arguments)
     except KeyboardInterrupt:
-        complain("stopped by Ctrl-C; what a run had recorded until then is kept")
-        return BROKEN
+        return ended("stopped by Ctrl-C; what a run had recorded until then is kept", BROKEN, arguments)
+
+
+def ended(sentence: str, status: int, arguments: Sequence[str]) -> int:
+    """Say why there is no answer, to a person and to a program that asked; return the status."""
+    complain(sentence)
+    if wants_json(arguments):
+        emit({"error": " ".join(sentence.split()), "status": status})
+    return status
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the answer was asked for as JSON. `check --format json` is about its input."""
+    options = list(arguments)[: arguments.index("--")] if "--" in arguments else list(arguments)
+    answers = "report" in options[:2] and "json" in options
+    return "--json" in options or answers or ("report" in options[:2] and "--format=json" in options)
 
 
 def _status_of(arguments: Sequence[str]) -> int:
@@ -49,17 +64,17 @@ def _status_of(arguments: Sequence[str]) -> int:
             list(arguments) or ["--help"], prog_name="quorate", standalone_mode=False
         )
     except TyperException as error:
-        complain(f"{error.format_message().rstrip('.')}; see `{help_of(error)} --help`")
-        return BAD_INPUT
+        said = error.format_message().rstrip(".")
+        if error.exit_code == BROKEN:
+            return ended(said, BROKEN, arguments)
+        return ended(f"{said}; see `{help_of(error)} --help`", BAD_INPUT, arguments)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except ImportError as error:
         if error.name != "checkers._core":
-            return status_of_error(error, debug="--debug" in arguments)
-        complain(
-            f"the compiled core of the checkers cannot be used ({error}): `quorate doctor` says what to do"
-        )
-        return BROKEN
+            return status_of_error(error, debug="--debug" in arguments, arguments=arguments)
+        said = f"the compiled core of the checkers cannot be used ({error}): `quorate doctor` says what to do"
+        return ended(said, BROKEN, arguments)
     except Exception as error:
         return status_of_error(error, debug="--debug" in arguments, arguments=arguments)
     if status == 130:
@@ -103,18 +118,16 @@ def status_of_error(error: Exception, *, debug: bool, arguments: Sequence[str] =
     from harness.worlds import WorldError
 
     if isinstance(error, PlanError | HistoryError):
-        complain(str(error))
-        return BAD_INPUT
+        return ended(str(error), BAD_INPUT, arguments)
     if isinstance(error, WorldError | SystemFault):
-        complain(str(error))
-    elif isinstance(error, OSError) and error.filename is not None:
-        complain(f"{error.filename}: {error.strerror}; check that the path is right and that you may use it")
-        return BAD_INPUT if given(error, arguments) else BROKEN
-    elif isinstance(error, OSError) and error.errno in FULL:
-        complain(f"{error.strerror}: what was printed or written is not whole; make room and do it again")
-    else:
-        report_crash(error, debug=debug)
-    return BROKEN
+        return ended(str(error), BROKEN, arguments)
+    if isinstance(error, OSError) and error.filename is not None:
+        said = f"{error.filename}: {error.strerror}; check that the path is right and that you may use it"
+        return ended(said, BAD_INPUT if given(error, arguments) else BROKEN, arguments)
+    if isinstance(error, OSError) and error.errno in FULL:
+        said = f"{error.strerror}: what was printed or written is not whole; make room and do it again"
+        return ended(said, BROKEN, arguments)
+    return ended(report_crash(error, debug=debug), BROKEN, arguments)
 
 
 def help_of(error: Exception) -> str:

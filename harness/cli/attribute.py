@@ -115,7 +115,7 @@ def none_broken(what: str, claim: str | None, world: str, *, json: bool) -> int:
     """There is nothing to explain."""
     broken = "no claim" if claim is None else f"the claim {claim!r} not"
     reason = f"{' '.join([what, 'breaks', broken, world]).strip()}; there is nothing to explain"
-    emit({"error": reason}) if json else say(reason)
+    emit({"error": reason, "status": UNKNOWN}) if json else say(reason)
     return UNKNOWN
 
 

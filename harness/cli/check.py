@@ -137,7 +137,7 @@ def judged(path: Path, options: Options, judge: Judge, told: Callable[[float, st
     except WorldError:
         raise  # the cluster cannot do the work, of no file
     except Exception as error:
-        report_crash(error, debug=False)
+        complain(report_crash(error, debug=False))
         return failed(
             str(path),
             f"quorate itself failed ({type(error).__name__}: {error})",

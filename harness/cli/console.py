@@ -13,7 +13,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,18 +67,18 @@ def complain(text: str) -> None:
     console.print(" ".join(text.split()), markup=False, soft_wrap=True)
 
 
-def report_crash(error: BaseException, *, debug: bool) -> None:
-    """Our own bug: one line for the user, the trace in a file (or on stderr with --debug)."""
+def report_crash(error: BaseException, *, debug: bool) -> str:
+    """Our own bug: the sentence for the user. The trace goes into a file; with --debug, or where none can be made, to stderr."""
+    what = f"quorate itself failed ({type(error).__name__}: {error})"
     trace = "".join(traceback.format_exception(error))
-    if debug:
-        sys.stderr.write(trace)
-        return
-    handle, path = tempfile.mkstemp(prefix="quorate-crash-", suffix=".log")
-    with os.fdopen(handle, "w") as file:
-        file.write(trace)
-    complain(
-        f"quorate itself failed ({type(error).__name__}: {error}); the trace is in {path}, please report it"
-    )
+    with suppress(OSError):
+        if not debug:
+            handle, path = tempfile.mkstemp(prefix="quorate-crash-", suffix=".log")
+            with os.fdopen(handle, "w") as file:
+                file.write(trace)
+            return f"{what}; the trace is in {path}, please report it"
+    sys.stderr.write(trace)
+    return f"{what}; please report it with the trace above"
 
 
 @contextmanager

@@ -60,12 +60,41 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str],
 
 
 @pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["frob", "--json"], 254),
+        (["run", "--json"], 254),
+        (["run", "none.toml", "--json"], 254),
+        (["check", "x.jsonl", "--model", "registre", "--json"], 254),
+        (["explore", "none.toml", "--json"], 254),
+        (["report", "none", "--format", "json"], 254),
+        (["report", "none", "--format=json"], 254),
+        (["campaign", "report", "none.toml", "--format", "json"], 254),
+        (["cluster", "status", "--node", "no-port", "--json"], 254),
+        (["cluster", "status", "--node", "127.0.0.1:1", "--json"], 255),
+    ],
+)
+def test_who_asked_for_json_reads_the_error_as_json(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int
+) -> None:
+    got, stdout, stderr = quorate(capsys, *arguments)
+    answer = json.loads(stdout)
+    assert (got, answer["status"], answer.keys()) == (status, status, {"error", "status"})
+    assert stderr.splitlines()[-1] == f"error: {answer['error']}"
+
+
+def test_json_that_is_not_the_answers_form(capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, "check", "none.json", "--format", "json")
+    refused(capsys, "check", "--", "--json")
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ("name = \n", ":1:8:"),
         (PLAN.replace("seed = 7", "sede = 7"), "did you mean 'seed'?"),
         (PLAN.replace('"linearizable"', '"linearisable"'), "did you mean 'linearizable'?"),
-        (PLAN.replace("nodes = 5", "nodes = 0"), "nodes must be 1 or more"),
+        (PLAN.replace("nodes = 5", "nodes = 0"), "nodes is a number of nodes, from 1 to 1,000, not 0"),
         (PLAN.replace("n = 3\nr = 2", "n = 3\nr = 4"), "4"),
         (PLAN.replace('workload = "register"', 'workload = "registre"'), "register"),
         (PLAN.replace('name = "kvstore"', 'name = "frob"'), "kvstore"),
@@ -174,11 +203,22 @@ def test_input_is_254(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_crash_keeps_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of_error(ZeroDivisionError("x"), debug=False) == 255
-    message = capsys.readouterr().err
+    assert status_of_error(ZeroDivisionError("x"), debug=False, arguments=["demo", "--json"]) == 255
+    answer, message = capsys.readouterr()
+    assert json.loads(answer)["error"] in " ".join(message.split())
     trace = Path(message.split("the trace is in ")[1].split(",")[0])
     assert "ZeroDivisionError: x" in trace.read_text()
     trace.unlink()
+
+
+def test_a_crash_where_no_file_can_be_made(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    assert status_of_error(ZeroDivisionError("x"), debug=False) == 255
+    message = capsys.readouterr().err
+    assert message.startswith("ZeroDivisionError: x\n")
+    assert message.splitlines()[-1].startswith("error: quorate itself failed (ZeroDivisionError: x)")
 
 
 def test_report_prints_its_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
