@@ -30,11 +30,17 @@ from harness.plan_options import (
     DISTRIBUTION,
     FAULT_TIMES,
     HOSTS_OPTIONS,
+    HOSTS_RANGES,
     LINK_KINDS,
     MEASURED,
     ORDERED,
     PRIORITIES,
-    SHARES,
+    SEED_MAX,
+    SIM_RANGES,
+    TIME_MAX_S,
+    TOP_RANGES,
+    outside,
+    times,
 )
 from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
@@ -189,29 +195,26 @@ class _Reader:
                 "",
                 f"is used for a folder; {plan.name!r} may hold letters, digits, '.', '_' and '-' only",
             )
-        for key in ("nodes", "concurrency"):
-            if getattr(plan, key) < 1:
-                self.refuse(key, "", f"must be 1 or more, not {getattr(plan, key)}")
-        if plan.rate < 0:
-            self.refuse("rate", "", f"must be 0 (no limit) or more operations per second, not {plan.rate}")
-        for key in ("time_limit_s", "op_timeout_ms"):
-            if not getattr(plan, key) > 0:
-                self.refuse(key, "", f"must be more than 0, not {getattr(plan, key)}")
+        for section, values, ranges in (
+            ("", {key: getattr(plan, key) for key in TOP_RANGES}, TOP_RANGES),
+            ("sim", plan.sim, SIM_RANGES),
+            ("hosts", plan.hosts, HOSTS_RANGES),
+        ):
+            for key in (each for each in ranges if each in values):
+                if said := outside(values[key], ranges[key]):
+                    self.refuse(key, section, said)
         options = [(fault.kind, fault.options) for fault in plan.faults]
         linked = [kind for kind, own in options if kind in LINK_KINDS and CLIENTS not in own]
         if plan.nodes < 2 and linked:
             self.refuse("kind", "faults", f"is {linked[0]!r}, which needs two nodes; raise nodes", linked[0])
-        for key in SHARES:
-            if not 0 <= plan.sim.get(key, 0) <= 1:
-                self.refuse(key, "sim", f"is a share of the messages, 0 to 1, not {plan.sim[key]}")
         for key in ORDERED if plan.sim.get("schedule") != PRIORITIES else ():
             if key in plan.sim:
                 self.refuse(key, "sim", f'has a meaning with schedule = "{PRIORITIES}" only; leave it out')
         for key in DISTRIBUTION if MEASURED in plan.sim else ():
             if key in plan.sim:
                 self.refuse(key, "sim", f"and {MEASURED} take each other's place; leave one of them out")
-        if not plan.sim.get("latency_ms", 0) >= 0:
-            self.refuse("latency_ms", "sim", f"must be 0 or more, not {plan.sim['latency_ms']}")
+        if not times(plan.sim.get("changes_s", ())):
+            self.refuse("changes_s", "sim", f"is a list of seconds, each from 0 to {TIME_MAX_S:,.0f}")
 
     def claims(self, claims: list[Any]) -> tuple[str, ...]:
         """Names of guarantees; at least one."""
@@ -292,8 +295,8 @@ class _Reader:
                     f"is {value!r}, but must be one of {', '.join(kind)}{nearest(value, kind, told=True)}",
                 )
             return value
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+        if kind is float and type(value) is int:
+            return float(value) if abs(value) <= SEED_MAX else self.refuse(key, section, "is out of range")
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             self.refuse(key, section, f"must be {WORDS[kind]}, not {value!r}")
         if kind is float and not math.isfinite(value):

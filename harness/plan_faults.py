@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.plan_options import DRIFT, LINK_DEFAULTS, RANGES, STROBE, clash
+from harness.plan_options import DRIFT, LINK_DEFAULTS, RANGES, STROBE, YEARS_S, clash
 from harness.plan_toml import PlanError
 
 if TYPE_CHECKING:
@@ -23,10 +23,13 @@ def wrong(fault: FaultPlan) -> Iterator[tuple[str, str]]:
     for key, value in (("every_s", fault.every_s), ("for_s", fault.for_s)):
         if not value > 0:
             yield key, f"must be more than 0, not {value}"
+    for key, value in (("start_s", fault.start_s), ("every_s", fault.every_s), ("for_s", fault.for_s)):
+        if value > YEARS_S:
+            yield key, f"is seconds, {YEARS_S:,.0f} at most, not {value:g}"
     if found := clash(fault.options):
         yield found
     for key, (low, high, what) in RANGES.items():
-        if not low <= fault.options.get(key, low) <= high:
+        if key in fault.options and not low <= fault.options[key] <= high:
             yield key, f"is {what}, from {low:g} to {high:g}, not {fault.options[key]:g}"
     if fault.for_s > fault.every_s:
         yield (

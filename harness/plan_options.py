@@ -95,6 +95,7 @@ STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "hot-key": {"share": 0.9},
 }
 """How strong a fault is that has degrees, when a plan does not say."""
+TEN_YEARS_MS = 315_360_000_000.0
 RANGES: Mapping[str, tuple[float, float, str]] = {
     "share": (0.001, 1.0, "a share of the packets, of the records, of the operations, or of a processor"),
     "down_ms": (50.0, 600_000.0, "milliseconds"),
@@ -106,8 +107,45 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
     "jitter_ms": (0.0, 10_000.0, "milliseconds"),
     DRIFT: (0.5, 3_600.0, "seconds"),
     STROBE: (100.0, 600_000.0, "milliseconds"),
+    "offset_ms": (-TEN_YEARS_MS, TEN_YEARS_MS, "milliseconds"),
 }
 """What the options of faults may be: from, to, of what."""
+TIME_MAX_S, TIME_MAX_MS, YEARS_S = 1e7, 1e8, 1e9
+"""No run is longer than a hundred days, no operation than one; and no rhythm of a fault."""
+SEED_MAX = (1 << 63) - 1  # what TOML promises to carry
+TOP_RANGES: Mapping[str, tuple[float, float, str]] = {
+    "seed": (-SEED_MAX - 1, SEED_MAX, "a whole number of 64 bits"),
+    "nodes": (1, 1_000, "a number of nodes"),
+    "concurrency": (1, 100_000, "a number of clients"),
+    "rate": (0.0, 1e6, "operations per second, 0 for no limit"),
+    "time_limit_s": (0.001, TIME_MAX_S, "seconds"),
+    "op_timeout_ms": (0.001, TIME_MAX_MS, "milliseconds"),
+}
+SIM_RANGES: Mapping[str, tuple[float, float, str]] = {
+    **dict.fromkeys(("loss", "duplicate", "reorder"), (0.0, 1.0, "a share of the messages")),
+    **dict.fromkeys(
+        ("latency_ms", "latency_ms_min", "client_latency_ms", "hold_ms"), (0.0, 60_000.0, "milliseconds")
+    ),
+}
+HOSTS_RANGES: Mapping[str, tuple[float, float, str]] = {"lease_s": (1.0, 86_400.0, "seconds")}
+"""What the other numbers of a plan may be."""
+
+
+def outside(value: Any, bounds: tuple[float, float, str]) -> str:
+    """What to say of a number that is not within its range; nothing of one that is. NaN never is."""
+    low, high, what = bounds
+    return "" if low <= value <= high else f"is {what}, from {_told(low)} to {_told(high)}, not {value!r}"
+
+
+def _told(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:,.10g}"
+
+
+def times(value: Any) -> bool:
+    """A list of times within a run, in seconds."""
+    return all(type(each) in (int, float) and 0 <= each <= TIME_MAX_S for each in value)
+
+
 SIM_OPTIONS: Mapping[str, Any] = {
     "latency": ("constant", "uniform", "exponential", "lognormal"),
     "latency_ms": float,
@@ -132,7 +170,6 @@ PLACES = ("sites", "between_ms")
 PRIORITIES = "priorities"
 ORDERED = ("hold_ms", "changes_s")
 """What a schedule by priorities has, and no other."""
-SHARES = ("loss", "duplicate", "reorder")
 HOSTS_OPTIONS: Mapping[str, Any] = {"inventory": str, "lease_s": float}
 
 

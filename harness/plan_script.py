@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.nemesis.grudges import CLIENTS
-from harness.plan_options import FAULT_OPTIONS, LINK_KINDS, PRIMARIES, RANGES
+from harness.plan_options import FAULT_OPTIONS, LINK_KINDS, PRIMARIES, RANGES, YEARS_S
 from harness.plan_toml import PlanError
 
 
@@ -49,7 +49,7 @@ class Stroke:
 
 OP_KEYS = ("client", "f", "at_s", "key", "value", "null")
 STROKE_KEYS = ("kind", "start_s", "for_s", "nodes", "detail")
-NS, YEARS_S = 1_000_000_000, 1e9
+NS = 1_000_000_000
 
 
 def parse_script(value: Any, concurrency: int, source: str) -> tuple[ScriptOp, ...]:
@@ -159,8 +159,15 @@ def _well_formed(key: str, value: Any) -> bool:
     if key == "grudge":
         return bool(value) and isinstance(value, Mapping) and all(isinstance(each, list) for each in value.values())  # fmt: skip
     if key == "offsets_ms":
-        return bool(value) and isinstance(value, Mapping) and all(map(_number, value.values()))
+        return bool(value) and isinstance(value, Mapping) and all(map(_offset, value.values()))
+    if key == "offset_ms":
+        return _offset(value)
     return _number(value) and (key != "draw" or 0 <= value < 1)
+
+
+def _offset(value: Any) -> bool:
+    low, high, _ = RANGES["offset_ms"]
+    return _number(value) and low <= value <= high
 
 
 def _nodes_of(detail: Mapping[str, Any]) -> list[str]:

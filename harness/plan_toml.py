@@ -31,6 +31,8 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PlanError(_toml_message(str(error), text, source)) from None
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, brackets in brackets
+        raise PlanError(f"{source}: this is not TOML that can be read: {error}") from None
 
 
 def _toml_message(message: str, text: str, source: str) -> str:

@@ -37,6 +37,7 @@ from harness.plan_claims import Documented, beside, promising, spoken_of
 from harness.plan_toml import read_toml, write_value
 from harness.runner import Story
 
+COUNT_MAX: Final = 1_000_000  # runs of an item in a night, and nights
 KEYS: Final = ("name", "budget", "keep_nights", "shrink", "items", "accepted")
 KEEP_NIGHTS: Final = 90
 ITEM_KEYS: Final = ("name", "plan", "runs", "set", "world", *PLACE_KEYS)
@@ -118,8 +119,8 @@ def load_campaign(path: Path) -> Campaign:
             raise PlanError(f"{source}: two items are named {name!r}; rename one")
     accepted = tuple(_accepted(each, source) for each in table.get("accepted", []))
     keep = table.get("keep_nights", KEEP_NIGHTS)
-    if type(keep) is not int or keep < 1:
-        raise PlanError(f"{source}: keep_nights = {keep!r} is no number of nights; choose 1 or more")
+    if type(keep) is not int or not 1 <= keep <= COUNT_MAX:
+        raise PlanError(f"{source}: keep_nights = {keep!r} is no number of nights; choose 1 to {COUNT_MAX:,}")
     shrink = _text(table, "shrink", source) if "shrink" in table else ""
     return Campaign(_text(table, "name", source), _text(table, "budget", source, "1h"), made, accepted, keep, shrink)  # fmt: skip
 
@@ -131,8 +132,8 @@ def _item(table: Any, folder: Path, source: str) -> Item:
     name = _text(table, "name", f"{source}: [[items]]")
     where = f"{source}: item {name!r}"
     runs, changes = table.get("runs", 1), table.get("set", {})
-    if type(runs) is not int or runs < 1:
-        raise PlanError(f"{where}: runs = {runs!r} is no number of runs; choose 1 or more")
+    if type(runs) is not int or not 1 <= runs <= COUNT_MAX:
+        raise PlanError(f"{where}: runs = {runs!r} is no number of runs; choose 1 to {COUNT_MAX:,}")
     if not isinstance(changes, dict):
         raise PlanError(f'{where}: set is a table of changes, such as {{ "system.mode" = "eventual" }}')
     path = folder / _text(table, "plan", where)

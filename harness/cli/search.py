@@ -10,6 +10,7 @@ from typing import Any
 from harness import runs
 from harness.cli.console import STYLES, emit, out, say, waiting
 from harness.plan import Plan, PlanError, dump_plan
+from harness.plan_options import TIME_MAX_S
 from harness.search import simpler
 from harness.search.finding import Target, targets
 from harness.search.lamport import draw
@@ -28,7 +29,12 @@ def seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", text.strip())
     if not found:
         raise PlanError(f"{text!r} is no length of time; write 90s, 10m or 1h")
-    return float(found[1]) * UNITS[found[2]]
+    length_s = float(found[1]) * UNITS[found[2]]
+    if length_s > TIME_MAX_S:
+        raise PlanError(
+            f"{text.strip()[:20]} is longer than anything may take; give {TIME_MAX_S / 3600:,.0f}h at most"
+        )
+    return length_s
 
 
 def shrink_run(where: Path, claim: str | None, budget: str, folder: Path | None, *, json: bool) -> int:
@@ -84,7 +90,7 @@ def _target(plan: Plan, claim: str | None) -> Target | None:
 def _say_none(plan: Plan, claim: str | None, *, json: bool) -> None:
     which = "no claim" if claim is None else f"the claim {claim!r} not"
     reason = f"{plan.name} with seed {plan.seed} breaks {which} in the simulator; there is nothing to shrink"
-    emit({"error": reason}) if json else say(reason)
+    emit({"error": reason, "status": UNKNOWN}) if json else say(reason)
 
 
 def replay_run(

@@ -43,6 +43,7 @@ HOSTS_KEYS: Final = ("runs", "cells", *PLACE_KEYS)
 ENVIRONMENT: Final = "environment"
 ENVIRONMENT_KEYS: Final = ("faults", "sim")
 CELLS_MAX: Final = 10_000
+RUNS_MAX: Final = 1_000_000  # of a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ def load_matrix(path: Path, seeds: int | None = None) -> Matrix:
             f"{plan_path}: a script is one run and cannot be varied; give the plan it was made of"
         )
     count = typed(table, "seeds", int, source) if seeds is None else seeds
-    if count < 1:
-        raise PlanError(f"{source}: seeds = {count} runs of a cell show nothing; choose 1 or more")
+    if not 1 <= count <= RUNS_MAX:
+        raise PlanError(f"{source}: seeds = {count} is no number of runs of a cell; choose 1 to {RUNS_MAX:,}")
     axes = {name: values_of(name, values, source) for name, values in section(table, "axes", source).items()}
     environments = section(table, "environments", source) or {"as planned": None}
     documented = beside(plan_path)
@@ -158,8 +159,8 @@ def hosted_of(
         raise PlanError(f"{source}: hosts is not a table; write [hosts]")
     known(table, HOSTS_KEYS, f"{where}: unknown key")
     runs, wanted = table.get("runs", 1), table.get("cells", [{}])
-    if type(runs) is not int or runs < 1:
-        raise PlanError(f"{where}: runs = {runs!r} is no number of runs; choose 1 or more")
+    if type(runs) is not int or not 1 <= runs <= RUNS_MAX:
+        raise PlanError(f"{where}: runs = {runs!r} is no number of runs; choose 1 to {RUNS_MAX:,}")
     if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
         raise PlanError(f'{where}: cells is a list of tables, such as [{{ "system.r" = 1, environment = "calm" }}]')  # fmt: skip
     for each in wanted:

@@ -19,7 +19,7 @@ from harness.plan import (
     parse_plan,
     repeat_command,
 )
-from harness.plan_options import RANGES
+from harness.plan_options import RANGES, SIM_RANGES, TOP_RANGES
 
 ROOT = Path(__file__).parents[2]
 GOOD = """\
@@ -109,20 +109,32 @@ def test_broken_toml_is_named_by_line_and_column(text: str, where: str) -> None:
         ("seed = 7", 'seed = "7"', "p.toml:3: seed must be a whole number, not '7'"),
         ("seed = 7", "seed = true", "p.toml:3: seed must be a whole number, not True"),
         ("seed = 7", "seed = 7.5", "p.toml:3: seed must be a whole number, not 7.5"),
-        ("nodes = 5", "nodes = 0", "p.toml:4: nodes must be 1 or more, not 0"),
-        ("seed = 7", "concurrency = 0", "p.toml:3: concurrency must be 1 or more, not 0"),
+        ("nodes = 5", "nodes = 0", "p.toml:4: nodes is a number of nodes, from 1 to 1,000, not 0"),
+        (
+            "seed = 7",
+            "concurrency = 0",
+            "p.toml:3: concurrency is a number of clients, from 1 to 100,000, not 0",
+        ),
         (
             "seed = 7",
             "rate = -1",
-            "p.toml:3: rate must be 0 (no limit) or more operations per second, not -1.0",
+            "p.toml:3: rate is operations per second, 0 for no limit, from 0 to 1,000,000, not -1.0",
         ),
-        ("time_limit_s = 30", "time_limit_s = -30", "p.toml:5: time_limit_s must be more than 0, not -30.0"),
+        (
+            "time_limit_s = 30",
+            "time_limit_s = -30",
+            "p.toml:5: time_limit_s is seconds, from 0.001 to 10,000,000, not -30.0",
+        ),
         (
             "time_limit_s = 30",
             "time_limit_s = inf",
             "p.toml:5: time_limit_s must be a finite number, not inf",
         ),
-        ("time_limit_s = 30", "op_timeout_ms = 0", "p.toml:5: op_timeout_ms must be more than 0, not 0.0"),
+        (
+            "time_limit_s = 30",
+            "op_timeout_ms = 0",
+            "p.toml:5: op_timeout_ms is milliseconds, from 0.001 to 100,000,000, not 0.0",
+        ),
         ('["linearizable", "regular"]', "[]", "p.toml:6: claims is empty, so there is nothing to test"),
         ('"regular"]', "3]", "p.toml:6: claims holds names of guarantees, not 3"),
         (
@@ -159,7 +171,7 @@ def test_broken_toml_is_named_by_line_and_column(text: str, where: str) -> None:
         ("for_s = 3", "for_s = 0", "p.toml:20: for_s must be more than 0, not 0.0"),
         ("for_s = 3", "for_s = 9", "p.toml:20: for_s (9.0) must not exceed every_s (6.0)"),
         ("nodes = 5", "nodes = 1", "p.toml:17: kind is 'partition', which needs two nodes; raise nodes"),
-        ("loss = 0.01", "loss = 1.5", "p.toml:29: loss is a share of the messages, 0 to 1, not 1.5"),
+        ("loss = 0.01", "loss = 1.5", "p.toml:29: loss is a share of the messages, from 0 to 1, not 1.5"),
         ("loss = 0.01", "losss = 0.01", "p.toml:29: unknown key 'losss' in [sim]; did you mean 'loss'?"),
         ('"lognormal"', '"normal"', "p.toml:27: latency is 'normal', but must be one of constant"),
         ("inventory", "inventry", "p.toml:32: unknown key 'inventry' in [hosts]; did you mean 'inventory'?"),
@@ -235,17 +247,22 @@ plans = st.builds(
     claims=st.lists(st.sampled_from(["linearizable", "regular", "integrity"]), min_size=1, max_size=3).map(
         tuple
     ),
-    seed=st.integers(),
+    seed=st.integers(*map(int, TOP_RANGES["seed"][:2])),
     nodes=st.integers(2, 99),  # a partition needs two
     concurrency=st.integers(1, 99),
-    rate=st.floats(0, 1e9),
-    time_limit_s=times,
-    op_timeout_ms=times,
+    rate=st.floats(*TOP_RANGES["rate"][:2]),
+    time_limit_s=st.floats(*TOP_RANGES["time_limit_s"][:2]),
+    op_timeout_ms=st.floats(*TOP_RANGES["op_timeout_ms"][:2]),
     options=tables,
     system_options=tables.map(lambda table: {key: value for key, value in table.items() if key != "name"}),
     faults=st.lists(fault_plans(), max_size=3).map(tuple),
     sim=st.fixed_dictionaries(
-        {}, optional={"loss": st.floats(0, 1), "latency": st.just("uniform"), "latency_ms": times}
+        {},
+        optional={
+            "loss": st.floats(0, 1),
+            "latency": st.just("uniform"),
+            "latency_ms": st.floats(*SIM_RANGES["latency_ms"][:2]),
+        },
     ),
     hosts=st.fixed_dictionaries({}, optional={"inventory": words}),
 )

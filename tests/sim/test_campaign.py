@@ -228,7 +228,7 @@ def test_a_campaign_without_items_is_refused(campaign: Path) -> None:
     [
         (["run", "nowhere.toml"], "nowhere.toml does not exist"),
         (["run", "small.toml", "--budget", "soon"], "'soon' is no length of time"),
-        (["run", "small.toml", "--jobs", "-1"], "--jobs is 0"),
+        (["run", "small.toml", "--jobs", "-1"], "--jobs is from 0"),
         (["report", "small.toml", "--out", "empty"], "empty holds no campaign"),
         (["diff", "small.toml", "0", "1", "--out", "empty"], "empty holds no campaign"),
     ],

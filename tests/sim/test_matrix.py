@@ -81,7 +81,7 @@ def test_every_combination_is_a_cell_and_a_refusal_is_one_too(tmp_path: Path) ->
     ("before", "after", "says"),
     [
         ('seeds = 2', 'sedes = 2', "unknown key 'sedes'; did you mean 'seeds'?"),
-        ('seeds = 2', 'seeds = 0', "seeds = 0 runs of a cell show nothing"),
+        ('seeds = 2', 'seeds = 0', "seeds = 0 is no number of runs of a cell; choose 1 to 1,000,000"),
         ('seeds = 2', 'seeds = "2"', "seeds must be given, as whole number, not '2'"),
         ('"system.r" = [1, 2]', '"system.r" = [1, 1]', 'axes."system.r" names a value twice'),
         ('"system.r" = [1, 2]', '"system.r" = 3', 'axes."system.r" is a list of values'),
@@ -247,8 +247,8 @@ def test_grids_have_the_two_last_axes_as_rows_and_columns(tmp_path: Path) -> Non
         (["nowhere.toml"], "nowhere.toml does not exist"),
         (["plan.toml"], "unknown key 'workload'"),
         (["matrix.toml", "--budget", "soon"], "'soon' is no length of time"),
-        (["matrix.toml", "--jobs", "-1"], "--jobs is 0"),
-        (["matrix.toml", "--seeds", "0"], "seeds = 0 runs"),
+        (["matrix.toml", "--jobs", "-1"], "--jobs is from 0"),
+        (["matrix.toml", "--seeds", "0"], "seeds = 0 is no number of runs"),
     ],
 )
 def test_wrong_arguments(arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
