@@ -7,6 +7,9 @@ r"""The client protocol: RESP, as Redis speaks it (https://redis.io/docs/latest/
 
 No attributes are ever sent (`|1`): redis-py and redis-cli take them for the answer.
 
+Any web page may have a browser post lines to a port of this machine, and a line is a command here. So what only HTTP begins a line with, ends the
+stream, as in Redis: no line behind it is a command.
+
 `as_parsed` gives the form in which a client that uses hiredis sees a value, without the bytes in between: the
 simulator uses it, so that a client cannot tell the worlds apart. hiredis without an encoding gives a simple
 string as bytes.
@@ -24,6 +27,7 @@ import msgspec
 from kvstore.events import Failure, Simple, Value
 
 MAX_INLINE_BYTES = 64 << 10
+HTTP = (b"post", b"host:")  # every request has the one or the other before what its sender may choose
 _MAX_NUMBER_BYTES = 24
 _ANY = 1 << 60
 LARGE_BYTES = 16 << 10  # a command above it needs room
@@ -212,7 +216,12 @@ class CommandDecoder:
             raise _MalformedError("too big inline request")
         if end < 0:
             return None
-        self._args.extend(split_inline(bytes(buffer[position:end]), self.limits.args))
+        words = split_inline(bytes(buffer[position:end]), self.limits.args)
+        if words and words[0].lower() in HTTP:
+            raise _MalformedError(
+                "this is HTTP, and the port is not for browsers; see `http` in the configuration"
+            )
+        self._args.extend(words)
         return end + 1
 
 

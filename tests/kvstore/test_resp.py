@@ -84,6 +84,25 @@ def test_a_broken_stream_gives_what_came_before_and_then_an_error(stream: bytes,
     assert decoder.feed(b"PING\r\n") == []
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1:6379\r\n\r\n",
+        b"post /\r\n",
+        b"PUT / HTTP/1.1\r\nUser-Agent: x\r\nhost: evil\r\n\r\n",
+        b"OPTIONS / HTTP/1.1\r\nHOST:  evil\r\n\r\n",
+    ],
+)
+def test_what_a_web_page_has_a_browser_send_is_no_command(request_: bytes) -> None:
+    for cut in (len(request_), 1):
+        decoder, commands = CommandDecoder(), []
+        for start in range(0, len(request_), cut):
+            commands += decoder.feed(request_[start : start + cut])
+        commands += decoder.feed(b"SET k v\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")
+        assert not any(command[0] == b"SET" for command in commands)
+        assert "HTTP" in str(decoder.error)
+
+
 def test_empty_commands_are_passed_over() -> None:
     assert CommandDecoder().feed(b"*0\r\n*-1\r\n\r\n  \r\nPING\r\n") == [(b"PING",)]
 
