@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from harness.client import ChannelError
 from harness.nemesis.members import RollingRestart
 from harness.plan import FaultPlan, Plan
-from harness.provision import find_inventory, netns
+from harness.provision import down, find_inventory, up
 from harness.provision.inventory import Inventory
 from harness.runner import run
 from harness.system import find_system
@@ -35,9 +36,9 @@ FAULTS = (
 def seven() -> Iterator[Inventory]:
     name = unique("seven")
     try:
-        yield netns.up(name, 7)
+        yield up(os.environ.get("QUORATE_KIND", "netns"), name, 7)
     finally:
-        netns.down(name)
+        down(name)
 
 
 def plan(*faults: FaultPlan, seconds: float) -> Plan:

@@ -39,7 +39,7 @@ def shares(lines: bytes, fault: dict[str, Any]) -> tuple[float, float]:
     return max(before.values()) / before.total(), max(during.values()) / during.total()
 
 
-def look(lines: bytes, faults: list[dict[str, Any]]) -> None:
+def look(lines: bytes, faults: list[dict[str, Any]], plan: Plan = BASE) -> None:
     """The story, whatever the world."""
     (hot,) = (fault for fault in faults if fault["kind"] == "hot-key")
     (aimed,) = (fault for fault in faults if fault["kind"] == "pause")
@@ -47,7 +47,7 @@ def look(lines: bytes, faults: list[dict[str, Any]]) -> None:
     assert before < 0.35 < 0.8 < during
     assert (hot["bit"], hot["healed"]) == (True, True), hot
     assert abs(hot["evidence"]["share"] - during) < 0.05
-    leader = Ring.striped(BASE.node_names).replicas(b"register-%d" % hot["evidence"]["keys"][0], 3)[0]
+    leader = Ring.striped(plan.node_names).replicas(b"register-%d" % hot["evidence"]["keys"][0], 3)[0]
     assert (aimed["nodes"], aimed["bit"]) == ([leader], True), aimed
 
 
@@ -58,12 +58,23 @@ def test_in_the_simulator() -> None:
     assert run.digest == again.digest
 
 
+def paced(plan: Plan, slowness: float) -> Plan:
+    """The same, so many times slower."""
+    times = ("start_s", "every_s", "for_s")
+    faults = tuple(replace(fault, **{time: getattr(fault, time) * slowness for time in times}) for fault in plan.faults)  # fmt: skip
+    timeout_ms, limit_s = plan.op_timeout_ms * slowness, plan.time_limit_s * slowness
+    return replace(
+        plan, faults=faults, rate=plan.rate / slowness, op_timeout_ms=timeout_ms, time_limit_s=limit_s
+    )
+
+
 @pytest.mark.hosts
 @pytest.mark.slow
 def test_on_hosts(five: Inventory, tmp_path: Path) -> None:
-    done = runner.run(BASE, world="hosts", out=tmp_path, inventory=find_inventory(five.cluster))
+    plan = replace(paced(BASE, five.hosts[0].slowness), nodes=len(five.hosts))
+    done = runner.run(plan, world="hosts", out=tmp_path, inventory=find_inventory(five.cluster))
     lines = (done.folder / "faults.jsonl").read_text().splitlines()
-    look((done.folder / "history.jsonl").read_bytes(), [json.loads(line) for line in lines])
+    look((done.folder / "history.jsonl").read_bytes(), [json.loads(line) for line in lines], plan)
     assert done.results["claims"]["linearizable"]["verdict"] == "valid"
 
 

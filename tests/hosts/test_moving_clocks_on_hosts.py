@@ -29,20 +29,22 @@ NEAR_MS = 100.0
 @needs_faketime
 @pytest.mark.parametrize("how", [{"drift_s": 2.0}, {"strobe_ms": 500.0}], ids=["drift", "strobe"])
 def test_the_process_sees_its_clock_move(five: Inventory, how: dict[str, float]) -> None:
-    """Offsets are of seconds, so that no delay of an answer is one."""
+    """Offsets are of seconds, so that no delay of an answer is one. On slow hosts all takes longer."""
+    pace = five.hosts[0].slowness
+    moves = {option: each * pace for option, each in how.items()}
     asked = {"n1": 20_000.0, "n2": -8_000.0}
 
     async def story(world: HostsWorld) -> None:
         channel = await world.dial("n1")
 
         async def seen_ms() -> float:
-            return 1000 * (float(await channel.request([b"TIME"], timeout_s=5.0)) - time.time())
+            return 1000 * (float(await channel.request([b"TIME"], timeout_s=5.0 * pace)) - time.time())
 
         assert await seen_ms() == pytest.approx(0, abs=NEAR_MS * 4)
-        fault = KINDS["clock"](1, ("n1", "n2"), {"offsets_ms": asked, **how})
+        fault = KINDS["clock"](1, ("n1", "n2"), {"offsets_ms": asked, **moves})
         await fault.start(world)
         began, seen = time.monotonic(), []
-        while time.monotonic() < began + 3.5:
+        while time.monotonic() < began + 3.5 * pace:
             seen.append(await seen_ms())
             await asyncio.sleep(0.02)
         await fault.stop(world)
