@@ -31,3 +31,40 @@ def test_a_group_has_one_worker(tmp_path: Path) -> None:
     passed = re.findall(r"^\[(gw\d)\].* PASSED ", said, re.M)
     assert len(passed) == 6, said
     assert len(set(passed)) == 1, said
+
+
+OTHERS = """
+import pytest
+from pathlib import Path
+
+@pytest.mark.parametrize("number", range(9))
+def test_quick(number):
+    (Path(__file__).parent / f"{number}").touch()
+
+@pytest.mark.slow
+def test_slow():
+    pass
+"""
+ON_HOSTS = """
+from pathlib import Path
+import pytest
+from tests.polling import poll
+
+@pytest.mark.parametrize("number", range(9))
+def test_on_hosts(number):
+    poll(lambda: all((Path(__file__).parents[1] / f"{each}").exists() for each in range(9)), wait_s=20)
+"""
+
+
+def test_while_hosts_are_waited_for_another_worker_does_the_rest(tmp_path: Path) -> None:
+    """The hosts wait for all the others, so that whoever puts them in both workers waits for ever."""
+    (tmp_path / "tests" / "hosts").mkdir(parents=True)
+    (tmp_path / "tests" / "hosts" / "test_on_hosts.py").write_text(ON_HOSTS)
+    (tmp_path / "tests" / "test_others.py").write_text(OTHERS)
+    (tmp_path / "tests" / "conftest.py").write_bytes((Path(__file__).parent / "conftest.py").read_bytes())
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow: longer\n")
+    command = [sys.executable, "-m", "pytest", "-v", "-n", "2", "--dist", "loadgroup", "tests"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
+    assert "19 passed" in said, said
+    passed = re.findall(r"^\[(gw\d)\].* PASSED .*::(\w+)", said, re.M)
+    assert [name for worker, name in passed if worker == "gw1"][:10] == ["test_slow"] + ["test_quick"] * 9

@@ -1,0 +1,45 @@
+"""How the tests of a session are shared out, and that Ctrl-C reaches them.
+
+    first worker    hosts, hosts, hosts, …  ──► whatever is left      hosts wait more than they compute: for leases, elections, the end of a plan
+    the others      the long ones, then those under a second  ──► hosts, if any are left
+
+So the processors have work while hosts are waited for, each module's hosts are made once, and at the end nobody waits for one long test.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadGroupScheduling
+
+HOSTS = "tests/hosts/"
+
+
+def pytest_configure() -> None:
+    """A shell's background jobs ignore SIGINT, and so does all that they start. Each worker of pytest-xdist loads this, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+class Shared(LoadGroupScheduling):
+    """Groups as `--dist loadgroup` has them; hosts are for the first worker, as long as there is something else for the others."""
+
+    def _assign_work_unit(self, node: Any) -> None:
+        prefers_hosts = node is next(iter(self.assigned_work))
+        for group, tests in self.workqueue.items():
+            if next(iter(tests)).startswith(HOSTS) == prefers_hosts:
+                self.workqueue.move_to_end(group, last=False)
+                break
+        super()._assign_work_unit(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shared | None:
+    return Shared(config, log) if config.getvalue("dist") == "loadgroup" else None
