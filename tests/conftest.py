@@ -1,4 +1,4 @@
-"""How the tests of a session are shared out, and that Ctrl-C reaches them.
+"""How the tests of a session are shared out, and that what they start hears Ctrl-C.
 
     first worker    hosts, hosts, hosts, …  ──► whatever is left      hosts wait more than they compute: for leases, elections, the end of a plan
     the others      the long ones, then those under a second  ──► hosts, if any are left
@@ -18,9 +18,10 @@ HOSTS = "tests/hosts/"
 
 
 def pytest_configure() -> None:
-    """A shell's background jobs ignore SIGINT, and so does all that they start. Each worker of pytest-xdist loads this, too."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A shell's background jobs ignore SIGINT, those of nohup SIGHUP, and so would all that they start. A handler that does nothing is not passed on."""
+    for each in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, lambda number, frame: None)
 
 
 @pytest.hookimpl(trylast=True)
