@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from harness.cli.streams import last
 def main() -> None:
     """Entry point of the console script."""
     last()
+    heard()
     status = status_of(sys.argv[1:])
     if "checkers.knossos" in sys.modules:
         from checkers.knossos import leave
@@ -30,12 +32,24 @@ def main() -> None:
     sys.exit(status)
 
 
+def heard() -> None:
+    """SIGTERM, and the SIGHUP of a terminal that is closed, end a command as Ctrl-C does: in order, with a sentence. `nohup` goes on."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) == signal.SIG_DFL:
+            signal.signal(each, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
 def status_of(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status. Ctrl-C is heard from the first import on."""
     try:
         return _status_of(arguments)
-    except KeyboardInterrupt:
-        return ended("stopped by Ctrl-C; what a run had recorded until then is kept", BROKEN, arguments)
+    except KeyboardInterrupt as stopped:
+        by = str(stopped) or "Ctrl-C"
+        return ended(f"stopped by {by}; what a run had recorded until then is kept", BROKEN, arguments)
 
 
 def ended(sentence: str, status: int, arguments: Sequence[str]) -> int:
@@ -68,8 +82,8 @@ def _status_of(arguments: Sequence[str]) -> int:
         if error.exit_code == BROKEN:
             return ended(said, BROKEN, arguments)
         return ended(f"{said}; see `{help_of(error)} --help`", BAD_INPUT, arguments)
-    except typer.Abort:
-        raise KeyboardInterrupt from None
+    except typer.Abort as error:
+        raise KeyboardInterrupt(*getattr(error.__context__, "args", ())) from None
     except ImportError as error:
         if error.name != "checkers._core":
             return status_of_error(error, debug="--debug" in arguments, arguments=arguments)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cli.console import BROKEN, emit, out, readable, say, waiting
+from harness.cli.console import BROKEN, Stopping, emit, out, readable, say, stoppable, waiting
 from harness.cli.search import UNKNOWN, seconds
 from harness.cli.workers import workers
 from harness.plan import PlanError, load_plan
@@ -20,10 +20,21 @@ from harness.search.explore import Exploration, Record
 def explore_plan(
     path: Path, runs: int, budget: str, jobs: int, ray: str | None, strategy: str, stop: bool, changes: Sequence[str], folder: Path, *, json: bool
 ) -> int:  # fmt: skip
-    """Explore, and print what came of it. Ctrl-C ends it as a budget does: what was done is kept."""
+    """Explore, and print what came of it. Ctrl-C and SIGTERM end it, whenever they come: what was done is kept, and of the rest nothing is known."""
     if runs < 1:
         raise PlanError("--runs is 1 or more")
     limit_s = seconds(budget)
+    with stoppable(patient=True) as stopping:
+        summary, past_s = explored(path, runs, limit_s, jobs, ray, strategy, stop, changes, folder, stopping, quiet=json)  # fmt: skip
+        emit({**summary, "folder": str(folder)}) if json else show(summary, past_s, folder)
+    return status_of(summary, stopped=stopping.asked and summary["runs"] < runs)
+
+
+def explored(
+    path: Path, runs: int, limit_s: float, jobs: int, ray: str | None, strategy: str, stop: bool, changes: Sequence[str], folder: Path,
+    stopping: Stopping, *, quiet: bool,
+) -> tuple[dict[str, Any], float]:  # fmt: skip
+    """What is known when it ends, and how long that took."""
     plan = promising(changed(load_plan(readable(path)), changes, str(path)), beside(path))
     Story(plan, "sim")  # refuses once what every run would
     exploration = Exploration(plan, strategy, folder)
@@ -32,7 +43,7 @@ def explore_plan(
     def over() -> bool:
         return time.monotonic() - begin_s > limit_s or (stop and bool(found))
 
-    with workers(jobs, ray, [plan]) as pool, waiting(f"exploring {path.name}, {strategy}", quiet=json) as tick:  # fmt: skip
+    with workers(jobs, ray, [plan]) as pool, waiting(f"exploring {path.name}, {strategy}", quiet=quiet) as tick:  # fmt: skip
 
         def tell(record: Record) -> None:
             if record.broken or record.outcome == "crash":
@@ -42,22 +53,21 @@ def explore_plan(
             tick(share, f"{made:,} runs, {made / past_s:.1f}/s, {len(found)} findings")
 
         try:
-            exploration.go(runs, pool, over, tell)
+            with stopping.at_once():
+                exploration.go(runs, pool, over, tell)
         except KeyboardInterrupt:
             say(f"stopped; the same command goes on after run {len(exploration.records)}")
-    summary = exploration.summary()
-    emit({**summary, "folder": str(folder)}) if json else show(summary, time.monotonic() - begin_s, folder)
-    return status_of(summary)
+    return exploration.summary(), time.monotonic() - begin_s
 
 
-def status_of(summary: dict[str, Any]) -> int:
-    """A violation, else a crash, else what could not be judged, else all is well."""
+def status_of(summary: dict[str, Any], *, stopped: bool = False) -> int:
+    """A violation, else a crash, else what could not be judged or was not run, else all is well."""
     outcomes = summary["outcomes"]
     if outcomes.get("invalid"):
         return 1
     if outcomes.get("crash"):
         return BROKEN
-    return UNKNOWN if outcomes.get("unknown") or not outcomes else 0
+    return UNKNOWN if stopped or outcomes.get("unknown") or not outcomes else 0
 
 
 def show(summary: dict[str, Any], past_s: float, folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import runs
-from harness.cli.console import STYLES, emit, out, say, waiting
+from harness.cli.console import STYLES, emit, out, say, stoppable, waiting
 from harness.plan import Plan, PlanError, dump_plan
 from harness.plan_options import TIME_MAX_S
 from harness.search import simpler
@@ -38,19 +38,22 @@ def seconds(text: str) -> float:
 
 
 def shrink_run(where: Path, claim: str | None, budget: str, folder: Path | None, *, json: bool) -> int:
-    """Shrink, write, print."""
+    """Shrink, write, print. Ctrl-C and SIGTERM end it as the budget does: the smallest so far is kept."""
     limit_s, plan = seconds(budget), recorded(where).plan
     target = _target(plan, claim)
     if target is None:
         _say_none(plan, claim, json=json)
         return UNKNOWN
     end_s = time.monotonic() + limit_s
-    with waiting(f"shrinking {target}", quiet=json) as tick:
+    with stoppable(patient=True) as stopping, waiting(f"shrinking {target}", quiet=json) as tick:
 
         def progress(size: Size, count: int) -> None:
             tick(1 - (end_s - time.monotonic()) / limit_s, f"{size}; {count:,} runs")
 
-        found = shrink(plan, target, out_of_time=lambda: time.monotonic() > end_s, progress=progress)
+        def over() -> bool:
+            return stopping.asked or time.monotonic() > end_s
+
+        found = shrink(plan, target, out_of_time=over, progress=progress)
     trace = traced(found.plan)
     text = story(found, target, trace)
     folder = folder or (where.parent if where.is_file() else runs.find(where)) / "shrunk"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.cli.console import say
+from harness.cli.console import say, stoppable
 from harness.plan import PlanError
 from harness.report.shelf_server import Shelf
 
 
 def serve_runs(root: Path, host: str, port: int) -> int:
-    """Serve until Ctrl-C; the exit status is 0 then."""
+    """Serve until Ctrl-C or SIGTERM; the exit status is 0 then."""
     if not root.is_dir():
         raise PlanError(f"{root} is no folder; give the one that holds the runs, such as runs")
     try:
@@ -20,9 +20,10 @@ def serve_runs(root: Path, host: str, port: int) -> int:
     with shelf:
         name = f"[{host}]" if ":" in host else host
         try:
-            print(f"http://{name}:{shelf.server_address[1]}/", flush=True)
-            say(f"{root} is served for reading; end it with Ctrl-C")
-            shelf.serve_forever()
+            with stoppable():
+                print(f"http://{name}:{shelf.server_address[1]}/", flush=True)
+                say(f"{root} is served for reading; end it with Ctrl-C")
+                shelf.serve_forever()
         except KeyboardInterrupt:
             return 0
     return 0

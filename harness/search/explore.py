@@ -83,6 +83,7 @@ class Exploration:
         self.records = list(self._read())
         for record in self.records:
             self._steering.learn(record.number, record.ops, record.new)
+            self._keep_plan(record)  # whoever stopped us may have come between the record and its plan
 
     def _bind(self) -> None:
         about = {"plan": self._text, "strategy": self.strategy}
@@ -137,7 +138,10 @@ class Exploration:
 
     def _keep(self, record: Record) -> None:
         self.records.append(record)
-        if record.broken or record.outcome == "crash":
+        self._keep_plan(record)
+
+    def _keep_plan(self, record: Record) -> None:
+        if (record.broken or record.outcome == "crash") and not self.finding(record).exists():
             write_text(self.finding(record), dump_plan(self.plan_of(record.number)))
 
     def _learned(self) -> dict[str, int]:
