@@ -5,8 +5,8 @@
                          ^     ^       last-absent   the call of the latest read that does not
                     absent  present
 
-    stable      last-absent is before last-present          stale   stable, and last-absent is after known
-    lost        last-absent is after last-present and after known
+    stable      a read shows it that had not returned when last-absent was called         stale   stable, and last-absent is after known
+    lost        last-absent is after known, and after every read that shows it
     never-read  the rest
 
 From: Jepsen, `checker/set-full` (jepsen/src/jepsen/checker.clj); the names in `stats` are its own, latencies in ms. A stable latency is the time
@@ -53,6 +53,7 @@ class _Element:
     known: Call | None = None
     present: Call | None = None
     absent: Call | None = None
+    shown_until: float = -math.inf  # the return of the read that shows it and returned last
 
     @property
     def known_at(self) -> float:
@@ -61,11 +62,9 @@ class _Element:
     @property
     def word(self) -> str:
         """stable, lost or never-read."""
-        present = -1 if self.present is None else self.present.index
-        absent = -1 if self.absent is None else self.absent.index
-        if present > absent:
-            return "stable"
-        return "lost" if self.absent is not None and self.known_at < self.absent.call else "never-read"
+        if self.absent is None or self.shown_until >= self.absent.call:
+            return "stable" if self.present is not None else "never-read"
+        return "lost" if self.known_at < self.absent.call else "never-read"
 
     @property
     def latency_ms(self) -> float:
@@ -116,6 +115,7 @@ def _element(value: Hashable, adds: Origins, reads: Sequence[Call], places: Sequ
         at, left = at - 1, left - 1
     found.absent = reads[at] if at >= 0 else None
     found.present = reads[places[-1]] if places else None
+    found.shown_until = max((reads[at].ret for at in places), default=-math.inf)
     return found
 
 
