@@ -3,6 +3,7 @@
     read         within [subtractions called before it returned, additions called before it returned]: what was acknowledged may still be missing
     final-read   after the faults are healed and the replicas had time to agree: the sum of the acknowledged adds, plus that of some subset of
                  those whose outcome is unknown or that ran during the read (a bit set of reachable sums)
+    diverged     two final-reads differ, and no subset of the adds that may have come between them makes the difference (`agreement`)
 
 From: Shapiro, Preguiça, Baquero, Zawirski, A comprehensive study of convergent and commutative replicated data types (2011), 3.1; Maelstrom's
 pn-counter workload. Mended: Jepsen's lower bound, all that was acknowledged so far, is wrong for a counter that is only eventually consistent.
@@ -11,8 +12,10 @@ pn-counter workload. Mended: Jepsen's lower bound, all that was acknowledged so 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
+from checkers.bespoke.agreement import AGREE, DIVERGED, Step, agreement, between
 from checkers.bespoke.calls import Call, Unfit, integer, named
 from checkers.bespoke.judging import Finding, Outcome, judged
 from checkers.history import History
@@ -57,8 +60,11 @@ def _judge(calls: list[Call]) -> Outcome:
             unsure += reachable is None
             if reachable is False:
                 findings.append(_wrong_sum(read, seen))
-    finals = sum(read.f == "final-read" for read in reads)
-    untested = None
+    at_rest = named(reads, "final-read")
+    finals = len(at_rest)
+    untested: str | None = None
+    if not findings and not unsure:
+        findings, untested = agreement(at_rest, partial(_step, adds), lambda one, other: adds)
     if not finals:
         untested = "there is no final-read, so whether the replicas agree on the sum was not tested"
     elif unsure:
@@ -73,9 +79,13 @@ def _judge(calls: list[Call]) -> Outcome:
 def _reachable(read: Call, seen: Sequence[Call]) -> bool | None:
     """Is the value the sure adds plus some of the others? None: too large to try."""
     sure = sum(add.value for add in seen if add.before(read))
-    maybe = [add.value for add in seen if not add.before(read)]
+    return _is_sum(read.result - sure, [add.value for add in seen if not add.before(read)])
+
+
+def _is_sum(number: int, maybe: Sequence[int]) -> bool | None:
+    """Is it the sum of some of these? None: too large to try."""
     lowest = sum(min(0, value) for value in maybe)
-    want, width = read.result - sure - lowest, sum(map(abs, maybe))
+    want, width = number - lowest, sum(map(abs, maybe))
     if not 0 <= want <= width:
         return False
     if width > BITS_MAX:
@@ -84,6 +94,19 @@ def _reachable(read: Call, seen: Sequence[Call]) -> bool | None:
     for value in maybe:
         sums |= sums << abs(value)
     return bool(sums >> want & 1)
+
+
+def _step(adds: Sequence[Call], first: Call, second: Call) -> Step:
+    """Which adds make the difference between two final reads?"""
+    may = [add for add in adds if between(add, first, second)]
+    sure = [add for add in may if first.before(add) and add.before(second)]
+    difference = second.result - first.result - sum(add.value for add in sure)
+    free = [add for add in may if add not in sure and add.value]
+    acknowledged = [add.value for add in free if add.ok]
+    if _is_sum(difference, acknowledged) is not False:
+        return AGREE
+    others = [add for add in free if not add.ok]
+    return others if _is_sum(difference, [add.value for add in free]) is not False else DIVERGED
 
 
 def _wrong_sum(read: Call, seen: Sequence[Call]) -> Finding:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from checkers.bespoke.calls import Call, Unfit, integer, named
 from checkers.bespoke.judging import Finding, Outcome, judged
 from checkers.history import History
+from checkers.op import Type
 from checkers.verdict import Result
 
 
@@ -65,9 +66,16 @@ def _judge(calls: list[Call]) -> Outcome:
         "write-count": len(writes),
         "double-held-count": _double_held(calls),
     }
+    answered = [call for call in named(calls, "write") if call.type is not Type.INFO]
     untested = None
     if len(grants) < 2:
         untested = f"the lock was acquired {len(grants)} times; two at least are needed to compare tokens"
+    elif not writes:
+        untested = "no write was accepted, so whether tokens keep older holders out was not tested"
+    elif len(answered) < 2:
+        untested = (
+            "only one write was answered; two at least are needed to see whether an older token is kept out"
+        )
     return Outcome(
         f"{len(grants)} tokens grow, and {len(writes)} writes kept to them", findings, untested, stats
     )

@@ -5,6 +5,7 @@
     skew loss     an acknowledged write was called after the winner's had returned, and lost all the same: its node's clock was behind
     lost-write    a final-read has a version below that of an acknowledged write
     new-version   a final-read has a value with a higher version than its write was acknowledged with: so an old value hides a newer one
+    diverged      two final-reads differ, and no write that may have come between them explains it (`agreement`)
     unexpected, aborted-read, future-read     see `origins`
 
 A skew loss is what lww does under clock skew: counted in `skew-loss-count`, the greatest distance in `worst-skew-loss-ms`, and no violation.
@@ -16,8 +17,10 @@ no such checker.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from checkers.bespoke.agreement import AGREE, DIVERGED, Step, agreement, between, step_by
 from checkers.bespoke.calls import Call, Unfit, argument, integer, named, shown, token
 from checkers.bespoke.judging import Finding, Outcome, judged
 from checkers.bespoke.origins import Origins
@@ -42,6 +45,25 @@ def _version(call: Call) -> _Version | None:
             f'{call.f} #{call.index} returned {shown(call.result)}; {{"value": …, "version": [time, node]}} expected'
         )
     return integer(version[0], call), str(version[1])
+
+
+def _step(origins: Origins, first: Call, second: Call) -> Step:
+    """Has the version grown, by a write that may have come between?"""
+    before, after = _version(first), _version(second)
+    if before == after and (
+        after is None or token(first.result.get("value")) == token(second.result.get("value"))
+    ):
+        return AGREE
+    if after is None or (before is not None and after <= before):
+        return DIVERGED
+    writes = origins.possible(token(second.result.get("value")))
+    return step_by([write for write in writes if between(write, first, second)])
+
+
+def _writes(origins: Origins, *reads: Call) -> list[Call]:
+    """Those of what these reads show."""
+    values = [token(read.result.get("value")) for read in reads if _version(read) is not None]
+    return [write for value in values for write in origins.possible(value)]
 
 
 def _judge(calls: list[Call]) -> Outcome:
@@ -80,6 +102,9 @@ def _judge(calls: list[Call]) -> Outcome:
             if winner is not None and winner.before(write) and write.before(read):
                 losses[write.index] = (write.call - winner.ret) / 1e6
     finals = named(reads, "final-read")
+    unsure: str | None = None
+    if not findings:
+        findings, unsure = agreement(finals, partial(_step, origins), partial(_writes, origins))
     stats: dict[str, Any] = {
         "acknowledged-count": len(acked),
         "final-read-count": len(finals),
@@ -87,7 +112,7 @@ def _judge(calls: list[Call]) -> Outcome:
         "skew-losses": sorted(losses),
         "worst-skew-loss-ms": max(losses.values(), default=0.0),
     }
-    untested = None if finals else "there is no final-read, so which write won was not tested"
+    untested = unsure if finals else "there is no final-read, so which write won was not tested"
     reason = f"{len(finals)} final reads have the highest version; {len(losses)} acknowledged writes lost to earlier ones"
     idle = None
     if not acked and all(read.result is None for read in reads):

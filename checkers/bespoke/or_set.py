@@ -5,9 +5,10 @@
     lost         not in a final-read, though an acknowledged add was called after every remove of it had returned; with tags: though an
                  acknowledged add's tag was seen by no remove
     resurrected  with tags: in a final-read, though acknowledged removes had seen the tag of every add
+    diverged     two final-reads differ in an element, and no update of it that may have come between them explains it (`agreement`)
     unexpected, aborted-read, future-read     see `origins`
 
-A remove of unknown outcome never returns, so it rules the first rule out for its element. What neither rule demands is free. A final-read is
+A remove of unknown outcome never returns, so it rules the first rule out for its element. What neither rule demands is free, but the same for all replicas. A final-read is
 made after the heal, when the replicas had time to agree.
 
 From: Shapiro, Preguiça, Baquero, Zawirski, A comprehensive study of CRDTs (2011), 3.3.5; Bieniusa et al., An optimized conflict-free replicated set
@@ -17,9 +18,11 @@ From: Shapiro, Preguiça, Baquero, Zawirski, A comprehensive study of CRDTs (201
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from checkers.bespoke.agreement import AGREE, Step, agreement, between, step_by, worse
 from checkers.bespoke.calls import Call, Unfit, argument, items, named, order, plain, shown, token
 from checkers.bespoke.judging import Finding, Outcome, judged
 from checkers.bespoke.origins import Origins
@@ -72,14 +75,43 @@ def _judge(calls: list[Call]) -> Outcome:
             if count > 1:
                 sentence = f"{read.f} #{read.index} returned {shown(plain(value))} {count} times"
                 findings.append(Finding("duplicate-element", sentence, [read]))
+    unsure: str | None = None
+    if not findings:
+        step = partial(_step, origins, removes)
+        findings, unsure = agreement(finals, step, partial(_updates, origins, removes))
     by_name = Counter(found.anomaly for found in findings)
     stats: dict[str, Any] = {"element-count": len(origins.calls), "final-read-count": len(finals)}
     stats |= {f"{name}-count": by_name[name] for name in ("lost", "resurrected", "unexpected")}
-    untested = None if finals else "there is no final-read, so what must be in the set was not tested"
+    untested = unsure if finals else "there is no final-read, so what must be in the set was not tested"
     idle = None
     if not any(map(origins.acked, origins.calls)) and not any(read.result for read in reads):
         idle = "no add was acknowledged and no element was seen, so nothing was tested"
     return Outcome(f"{len(finals)} final reads show what they must", findings, untested, stats, idle)
+
+
+def _differing(first: Call, second: Call) -> list[Hashable]:
+    return order(set(map(token, items(first))) ^ set(map(token, items(second))))
+
+
+def _step(origins: Origins, removes: Mapping[Hashable, Sequence[Call]], first: Call, second: Call) -> Step:
+    """Which updates make the differences between two final reads? An element comes by an add and goes by a remove."""
+    found, shows = AGREE, set(map(token, items(second)))
+    for value in _differing(first, second):
+        updates = origins.possible(value) if value in shows else removes.get(value, ())
+        found = worse(found, step_by([each for each in updates if between(each, first, second)]))
+    return found
+
+
+def _updates(
+    origins: Origins, removes: Mapping[Hashable, Sequence[Call]], first: Call, second: Call
+) -> list[Call]:
+    """Of the first element that no update explains, all there are; they are what its fate rests on."""
+    for value in _differing(first, second):
+        updates = [*origins.possible(value), *removes.get(value, ())]
+        if not any(between(each, *pair) for each in updates for pair in ((first, second), (second, first))):
+            return updates
+    values = _differing(first, second)
+    return [update for value in values for update in (*origins.possible(value), *removes.get(value, ()))]
 
 
 def _fate(

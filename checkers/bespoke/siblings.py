@@ -8,6 +8,7 @@
     obsolete-sibling   a read shows a and v, and a is below v (this is how siblings explode)
     lost-update        an acknowledged write is not in a final-read and not below anything in it
     resurrection       mv-register-session: a session read only what is below something that it had read before
+    diverged           two final-reads differ, and no write that may have come between them explains it (`agreement`)
     unexpected, aborted-read, future-read     see `origins`
 
 From: Shapiro et al., A comprehensive study of CRDTs (2011), 3.2.3; Preguiça, Baquero, Almeida, Fonte, Gonçalves, Dotted version vectors (2010).
@@ -17,9 +18,11 @@ Jepsen has no such checker. Contexts themselves are opaque to the checker: what 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
-from checkers.bespoke.calls import Call, Unfit, items, named, plain, shown, token
+from checkers.bespoke.agreement import AGREE, DIVERGED, Step, agreement, between, step_by, worse
+from checkers.bespoke.calls import Call, Unfit, items, named, order, plain, shown, token
 from checkers.bespoke.judging import Finding, Outcome, judged
 from checkers.bespoke.origins import Origins
 from checkers.history import History
@@ -102,6 +105,9 @@ def _judge(calls: list[Call], *, sessions: bool) -> Outcome:
         findings += _obsolete(read, values, versions)
     if sessions:
         findings += resurrected
+    unsure: str | None = None
+    if not findings:
+        findings, unsure = agreement(finals, partial(_step, versions), lambda *both: _writes(versions, *both))
     stats: dict[str, Any] = {
         "write-count": len(versions.origins.calls),
         "read-count": len(reads),
@@ -109,7 +115,7 @@ def _judge(calls: list[Call], *, sessions: bool) -> Outcome:
         "max-sibling-count": max((len(read.result) for read in reads), default=0),
         "resurrection-count": len(resurrected),
     }
-    untested = None if finals else "there is no final-read, so lost updates were not tested"
+    untested = unsure if finals else "there is no final-read, so lost updates were not tested"
     idle = None
     if not any(map(versions.origins.acked, versions.origins.calls)) and not any(
         read.result for read in reads
@@ -132,6 +138,24 @@ def _lost(read: Call, versions: _Versions) -> list[Finding]:
             )
             findings.append(Finding("lost-update", sentence, [write, read]))
     return findings
+
+
+def _step(versions: _Versions, first: Call, second: Call) -> Step:
+    """Does the second final read show what the first did, or what replaced it? And what is new came between."""
+    before, after = (set(map(token, items(read))) for read in (first, second))
+    covered = after.union(*map(versions.below, after))
+    if before - covered:
+        return DIVERGED
+    found: Step = AGREE
+    for value in order(after - before):
+        writes = versions.origins.possible(value)
+        found = worse(found, step_by([write for write in writes if between(write, first, second)]))
+    return found
+
+
+def _writes(versions: _Versions, first: Call, second: Call) -> list[Call]:
+    values = order(set(map(token, [*items(first), *items(second)])))
+    return [write for value in values for write in versions.origins.possible(value)]
 
 
 def _obsolete(read: Call, values: list[Hashable], versions: _Versions) -> list[Finding]:

@@ -79,6 +79,7 @@ def test_a_write_without_its_token_is_named(written):
 def test_an_acquire_that_failed_does_not_end_the_hold():
     history = rows([
         ("acquire", None, 1, "ok", 0, 5, 1), ("acquire", None, None, "fail", 10, 15, 1), ("acquire", None, 2, "ok", 20, 25, 2),
+        ("write", [1, "v"], [1, "v"], "ok", 16, 17, 1), ("write", [2, "w"], [2, "w"], "ok", 26, 27, 2),
         ("release", None, None, "ok", 30, 35, 1), ("release", None, None, "ok", 40, 45, 2),
     ])  # fmt: skip
     result = check(history, "mutex-fencing")
