@@ -159,7 +159,7 @@ class _Search:
             name = sha256(repr(replace(plan, seed=0 if is_calm(plan.tape) else seed)).encode()).digest()
             if name in self._in_vain:
                 continue
-            if self._out_of_time():
+            if self.runs and self._out_of_time():  # the script as it is, is tried in any case
                 return
             self.runs += 1
             self._in_vain.add(name)

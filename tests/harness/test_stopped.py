@@ -94,17 +94,15 @@ def test_explore_that_made_no_run_is_unknown(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_shrink_keeps_the_smallest_so_far(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN)
-    command = begun(
-        "shrink", tmp_path / "plan.toml", "--budget", "10h", "--out", tmp_path / "small", "--json"
-    )
+    command = begun("shrink", tmp_path / "plan.toml", "--budget", "10h", "--out", tmp_path / "small")
     assert command.stderr is not None
     assert next(line for line in iter(command.stderr.readline, "") if line.startswith("shrinking"))
     os.killpg(command.pid, signal.SIGTERM)
     told, _ = ended(command, 1)
-    answer = json.loads(told)
-    assert answer["claim"] == "linearizable"
     assert load_plan(tmp_path / "small" / "plan.toml").script
-    assert answer["sentence"] in (tmp_path / "small" / "story.md").read_text()
+    story = (tmp_path / "small" / "story.md").read_text()
+    assert "linearizable" in story
+    assert " ".join(story.split()) in " ".join(told.split())
 
 
 @pytest.mark.slow

@@ -122,6 +122,12 @@ def test_what_does_not_fail_cannot_be_shrunk() -> None:
         shrink(SMALL, Target("integrity", "thin-air"))
 
 
+def test_without_any_time_the_script_as_it_is_is_the_answer() -> None:
+    found = shrink(EVENTUAL, STALE, out_of_time=lambda: True)
+    assert (found.done, found.runs, Size.of(found.plan)) == (False, 1, found.before)
+    assert found.plan.script
+
+
 def test_time_ends_a_shrinking_and_what_was_found_so_far_fails_too() -> None:
     left = iter(range(40))
     found = shrink(EVENTUAL, STALE, out_of_time=lambda: next(left, None) is None)
