@@ -40,16 +40,22 @@ def heard() -> None:
 
 
 def _stop(number: int, _: object) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    _Told.by = signal.Signals(number).name
+    raise KeyboardInterrupt
+
+
+class _Told:
+    """What told us to stop: typer passes on that we were, not by what."""
+
+    by = "Ctrl-C"
 
 
 def status_of(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status. Ctrl-C is heard from the first import on."""
     try:
         return _status_of(arguments)
-    except KeyboardInterrupt as stopped:
-        by = str(stopped) or "Ctrl-C"
-        return ended(f"stopped by {by}; what a run had recorded until then is kept", BROKEN, arguments)
+    except KeyboardInterrupt:
+        return ended(f"stopped by {_Told.by}; what a run had recorded until then is kept", BROKEN, arguments)
 
 
 def ended(sentence: str, status: int, arguments: Sequence[str]) -> int:
@@ -82,8 +88,8 @@ def _status_of(arguments: Sequence[str]) -> int:
         if error.exit_code == BROKEN:
             return ended(said, BROKEN, arguments)
         return ended(f"{said}; see `{help_of(error)} --help`", BAD_INPUT, arguments)
-    except typer.Abort as error:
-        raise KeyboardInterrupt(*getattr(error.__context__, "args", ())) from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except ImportError as error:
         if error.name != "checkers._core":
             return status_of_error(error, debug="--debug" in arguments, arguments=arguments)
