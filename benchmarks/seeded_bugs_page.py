@@ -50,19 +50,28 @@ class Page:
 
     def made(self) -> Iterator[str]:
         """How many sweeps there are, how long they were, and of which code."""
-        columns = [cells(self.kept, self.bugs, each) for each in self.strategies]
-        of_cell = [len(one) for column in columns for one in column.values() if one]
-        limits = sorted({(each.limits.cpu_s, each.limits.runs) for each in self.kept.values()})
-        ends = ", or ".join(f"{cpu_s:g} s of processor time or {runs} runs" for cpu_s, runs in limits)
+        of_each = "; ".join(map(self._amount, self.strategies))
         versions = ", ".join(f"`{each}`" for each in sorted({each.version for each in self.kept.values()}))
         cpu_s = sum(each.sweep.cpu_s for each in self.kept.values())
         blamed = sum(each.sweep.blamed for each in self.kept.values())
         crashes = sum(each.sweep.crashes for each in self.kept.values())
         yield (
-            f"{len(self.kept):,} sweeps, {min(of_cell)} to {max(of_cell)} a cell, {cpu_s:,.0f} s of processor time. A sweep ends "
-            f"after {ends}. The store and its loads were last changed by {versions}. Runs that broke their claim without the "
+            f"{len(self.kept):,} sweeps, {cpu_s:,.0f} s of processor time. How many a cell, and when one that finds nothing ends: {of_each}. "
+            f"The store and its loads were last changed by {versions}. Runs that broke their claim without the "
             f"mistake as well: {blamed}; runs that crashed: {crashes}."
         )
+
+    def _amount(self, strategy: str) -> str:
+        """`seeds` 30, after 300 s of processor time or 200 runs."""
+        made = [each for name, each in self.kept.items() if name[1] == strategy]
+        of_cell = sorted({len(one) for one in cells(self.kept, self.bugs, strategy).values() if one})
+        ended = [each for each in made if not each.sweep.broken] or made
+        limits = sorted({(each.limits.cpu_s, each.limits.runs) for each in ended})
+        limits = (
+            limits if ended is not made else limits[-1:]
+        )  # all found: none was made again for a higher one
+        ends = ", or ".join(f"{cpu_s:g} s of processor time or {runs} runs" for cpu_s, runs in limits)
+        return f"`{strategy}` {' to '.join(map(str, of_cell[:: max(1, len(of_cell) - 1)]))}, after {ends}"
 
     def tables(self, picture: str) -> Iterator[str]:
         """Strategies, curves, runs, seconds."""

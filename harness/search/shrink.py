@@ -2,6 +2,7 @@
 
     script of the run                    1,500 operations, 7 faults, 5 nodes, 10 clients
       │  only the core · its keys · what happened before it          leaps: many seeds, for such runs are short
+      │  none of it shows it? the same load in small, from its beginning
       │  operations, faults: in halves, quarters, … (ddmin)          one by one at the end
       │  12 operations: every draw of the run is given from now on   what is left out changes nothing else
       │  a node, a copy, a client less · then shorter, narrower faults · gaps closed · a calm network
@@ -25,6 +26,7 @@ from harness.plan import Plan, PlanError
 from harness.plan_tape import CALM, calm_but, is_calm, pins_of
 from harness.search import fewer, simpler
 from harness.search.finding import Alike, Target, any_way, draws_of, first_to_show, guilty, scripted, shows
+from harness.search.small_loads import small_loads
 from harness.simulate import SimRun
 
 T = TypeVar("T")
@@ -32,6 +34,8 @@ NO_SEED: Final = 0
 EFFORTS: Final = (4, 30, 100)  # other seeds tried for a candidate: more when nothing can be had with few
 LEAP: Final = 200  # and for next to nothing: what is rare is rare there too, but costs little
 EVENTS_MAX: Final = 1_000  # in the runs of a candidate, for each seed that may be tried, beyond the first few; 1,000 take 0.03 s or so
+SMALL_SEEDS: Final = 1_000  # of each small load
+SMALL_EVENTS_MAX: Final = 400_000  # in the runs of each
 WAYS_EVENTS_MAX: Final = 10_000  # in those of all candidates of a kind, for each seed that may be tried
 FEW: Final = 12  # operations
 LINKS: Final = "links"
@@ -95,7 +99,7 @@ def shrink(
         search.plan, EFFORTS[1]
     ):  # what falls on one instant may come in another order in a script
         raise NotShownError(f"the script of {plan.name} with seed {plan.seed} shows no {target}")
-    search.begin()
+    search.begin(plan)
     for search.seeds in (
         NO_SEED,
         *EFFORTS,
@@ -125,7 +129,7 @@ class _Search:
             return False
         at_most = self.events + EVENTS_MAX * seeds
         loose = replace(plan, tape={}) if is_calm(plan.tape) else plan
-        for tried, trial in ((plan, (self.plan.seed,)), (loose, range(1, seeds + 1))):
+        for tried, trial in ((plan, (plan.seed,)), (loose, range(1, seeds + 1))):
             found = first_to_show(
                 tried, self.target, self._counted(tried, trial, at_most), self.alike, self._spend
             )
@@ -165,13 +169,31 @@ class _Search:
             self._in_vain.add(name)
             yield seed
 
-    def begin(self) -> None:
-        """Get rid of nearly everything at once: all but the core, else what came after it, then what is on other keys, then chunks of the rest."""
+    def begin(self, plan: Plan) -> None:
+        """Get rid of nearly everything at once: all but the core, else what came after it, then what is on other keys, then chunks of the rest.
+
+        What stays large so is searched for in small loads of the plan, as it was before it had a script.
+        """
         self._leap(simpler.core_alone)
         self.attempt(_linked(self.plan), EFFORTS[1])
         for choose in (simpler.until_core, simpler.keys_of_core, simpler.until_core, simpler.core_alone):
             self._leap(choose)
+        if len(self.plan.script) > FEW and any(map(self._load, small_loads(plan))):
+            for choose in (simpler.core_alone, simpler.until_core, simpler.keys_of_core, simpler.core_alone):
+                self._leap(choose)
         self._fewer_parts()
+
+    def _load(self, plan: Plan) -> bool:
+        """Find the target in a small load; its script takes the place of what there is, if it is smaller."""
+        seeds = self._counted(plan, range(1, SMALL_SEEDS + 1), self.events + SMALL_EVENTS_MAX)
+        found = first_to_show(plan, self.target, seeds, self.alike, self._spend)
+        if found is None:
+            return False
+        script = scripted(*found)
+        if len(script.script) >= len(self.plan.script) or not self.attempt(script, EFFORTS[1]):
+            return False
+        self.attempt(_linked(self.plan), EFFORTS[1])
+        return True
 
     def _leap(self, choose: Callable[[Plan, Sequence[int]], Iterator[Plan]]) -> None:
         for plan in choose(self.plan, guilty(self.run, self.target)):
