@@ -4,7 +4,7 @@
       │  only the core · its keys · what happened before it          leaps: many seeds, for such runs are short
       │  none of it shows it? the same load in small, from its beginning
       │  operations, faults: in halves, quarters, … (ddmin)          one by one at the end
-      │  12 operations: every draw of the run is given from now on   what is left out changes nothing else
+      │  48 operations: every draw of the run is given from now on   what is left out changes nothing else
       │  a node, a copy, a client less · then shorter, narrower faults · gaps closed · a calm network
       │  every random draw a half, but for those few that matter       the tape
       ▼  again, until a whole round finds nothing
@@ -38,6 +38,7 @@ SMALL_SEEDS: Final = 1_000  # of each small load
 SMALL_EVENTS_MAX: Final = 400_000  # in the runs of each
 WAYS_EVENTS_MAX: Final = 10_000  # in those of all candidates of a kind, for each seed that may be tried
 FEW: Final = 12  # operations
+PINNED: Final = 48  # a run of so few is kept to its very draws
 LINKS: Final = "links"
 MOVES: Final = (fewer.fewer_nodes, fewer.fewer_copies, fewer.fewer_clients)
 
@@ -143,7 +144,7 @@ class _Search:
     def pin(self) -> None:
         """A run of few operations is kept to its very draws, so that what is left out next changes nothing else."""
         if (
-            len(self.plan.script) <= FEW
+            len(self.plan.script) <= PINNED
             and self.plan.sim.get("streams") == LINKS
             and not is_calm(self.plan.tape)
         ):
