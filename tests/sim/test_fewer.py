@@ -25,7 +25,7 @@ from tests.sim.small import SMALL
 from workloads.kvstore_system import KvStoreSystem
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LOST = Target("linearizable", "lost-write")
+LOST, DOUBLE = Target("linearizable", "lost-write"), Target("cas-register", "double-cas")
 
 
 def with_options(**options: Any) -> Plan:
@@ -141,7 +141,8 @@ def test_a_story_says_what_is_configured_otherwise() -> None:
     ("plan", "target"),
     [
         (load_plan(EXAMPLES / "monotonic_skewed.toml"), LOST),
-        (replace(load_plan(EXAMPLES / "bugs" / "blank_disk_same_id.toml"), seed=20), LOST),
+        (replace(load_plan(EXAMPLES / "bugs" / "blank_disk_same_id.toml"), seed=600_001), LOST),
+        (replace(load_plan(EXAMPLES / "bugs" / "cas.next_not_promised.toml"), seed=15), DOUBLE),  # by small loads
     ],
     ids=lambda value: value.name if isinstance(value, Plan) else "",
 )  # fmt: skip
