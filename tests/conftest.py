@@ -1,9 +1,9 @@
 """How the tests of a session are shared out, and that what they start hears Ctrl-C.
 
-    first worker    hosts, hosts, hosts, …  ──► whatever is left      hosts wait more than they compute: for leases, elections, the end of a plan
-    the others      the long ones, then those under a second  ──► hosts, if any are left
+    the larger half     hosts, hosts, hosts, …  ──► whatever is left      hosts wait as much as they compute: for leases, elections, the end of a plan
+    the others          the long ones, then those under a second  ──► hosts, if any are left
 
-So the processors have work while hosts are waited for, each module's hosts are made once, and at the end nobody waits for one long test.
+So the processors have work while hosts are waited for, and at the end nobody waits for one long test.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class Shared(LoadGroupScheduling):
-    """Groups as `--dist loadgroup` has them; hosts are for the first worker, as long as there is something else for the others."""
+    """Groups as `--dist loadgroup` has them; hosts are for two workers of three, or one of two, as long as there is something else for the others."""
 
     def _assign_work_unit(self, node: Any) -> None:
-        prefers_hosts = node is next(iter(self.assigned_work))
+        workers = list(self.assigned_work)
+        prefers_hosts = 2 * workers.index(node) < len(workers)
         for group, tests in self.workqueue.items():
             if next(iter(tests)).startswith(HOSTS) == prefers_hosts:
                 self.workqueue.move_to_end(group, last=False)

@@ -56,15 +56,17 @@ def test_on_hosts(number):
 """
 
 
-def test_while_hosts_are_waited_for_another_worker_does_the_rest(tmp_path: Path) -> None:
-    """The hosts wait for all the others, so that whoever puts them in both workers waits for ever."""
+@pytest.mark.parametrize("workers", [2, 3])
+def test_while_hosts_are_waited_for_another_worker_does_the_rest(workers: int, tmp_path: Path) -> None:
+    """The hosts wait for all the others, so that whoever puts them in all workers waits for ever."""
     (tmp_path / "tests" / "hosts").mkdir(parents=True)
     (tmp_path / "tests" / "hosts" / "test_on_hosts.py").write_text(ON_HOSTS)
     (tmp_path / "tests" / "test_others.py").write_text(OTHERS)
     (tmp_path / "tests" / "conftest.py").write_bytes((Path(__file__).parent / "conftest.py").read_bytes())
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow: longer\n")
-    command = [sys.executable, "-m", "pytest", "-v", "-n", "2", "--dist", "loadgroup", "tests"]
+    command = [sys.executable, "-m", "pytest", "-v", "-n", str(workers), "--dist", "loadgroup", "tests"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
     assert "19 passed" in said, said
     passed = re.findall(r"^\[(gw\d)\].* PASSED .*::(\w+)", said, re.M)
-    assert [name for worker, name in passed if worker == "gw1"][:10] == ["test_slow"] + ["test_quick"] * 9
+    last = [name for worker, name in passed if worker == f"gw{workers - 1}"]
+    assert last[:10] == ["test_slow"] + ["test_quick"] * 9
