@@ -135,6 +135,8 @@ def test_searches_and_shrinking_keep_what_they_can() -> None:
         ('sites = ["a", "b"]\nbetween_ms = {a = {b = inf}}', "0 to 60000"),
         ('sites = ["a", "b"]\nbetween_ms = {a = 3}', "lines like london.tokyo = 120"),
         ('sites = ["a", "b"]\nbetween_ms = {a = {b = "far"}}', "lines like london.tokyo = 120"),
+        (f'sites = ["a", "b"]\nbetween_ms = {{a = {{b = 1{"0" * 400}}}}}', "0 to 60000"),
+        (f"measured_ms = [1{'0' * 400}]", "each 0 to 60000"),
         ("between_ms = 3", "must be a table"),
         ("measured_ms = [1, -2]", "each 0 to 60000"),
         ("measured_ms = [nan]", "each 0 to 60000"),

@@ -67,7 +67,7 @@ def between(table: Any) -> dict[tuple[str, str], float]:
     found = {(src, dst): ms for src, row in table.items() for dst, ms in row.items()}
     if not all(type(ms) in (int, float) for ms in found.values()):
         raise PlanError(words)
-    return {pair: float(ms) for pair, ms in found.items()}
+    return found
 
 
 def ways_s(
