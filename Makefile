@@ -55,6 +55,7 @@ nightly: $(VENV)/.built ## the long versions: 10,000,000 fuzzed histories, 2,000
 	QUORATE_SEEDS=2000 $(BIN)/pytest -s tests/explorers
 	QUORATE_KILLS=100 $(BIN)/pytest -s tests/hosts/test_kills.py
 	QUORATE_KILLS=20 $(BIN)/pytest tests/sim/test_campaign.py -k killed
+	QUORATE_EVERY_FAULT=1 $(BIN)/pytest tests/hosts/test_promises_on_hosts.py
 	$(BIN)/python tests/quality/mutate_zones.py
 
 mutants: $(VENV)/.built ## list the mutants of the checkers, in Rust and Python, that no test notices (an hour)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shlex
 import socket
@@ -39,9 +40,9 @@ def refused(tmp_path: Path, *options: str) -> tuple[int, str]:
         [QUORATE, "run", str(tmp_path / "plan.toml"), "--world", "hosts", "--json", "--out", str(tmp_path), *options],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert done.stdout == ""
     assert "Traceback" not in done.stderr
     (sentence,) = done.stderr.splitlines()
+    assert json.loads(done.stdout) == {"error": sentence.removeprefix("error: "), "status": done.returncode}
     return done.returncode, sentence
 
 

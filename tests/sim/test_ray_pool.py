@@ -324,8 +324,9 @@ def test_a_head_that_dies_ends_the_night_with_one_sentence(campaign: Campaign, t
         for pid in below(head):
             os.kill(pid, signal.SIGKILL)
         out, err = run.communicate(timeout=PATIENCE_S)
-    assert (run.returncode, out) == (255, ""), err
-    assert f"error: the head of the cluster, {address}, does not answer any more" in err
+    told = f"the head of the cluster, {address}, does not answer any more"
+    assert (run.returncode, json.loads(out)) == (255, {"error": told, "status": 255}), err
+    assert f"error: {told}" in err
     with opened(tmp_path / "campaign.sqlite") as ledger:
         assert 2 < len(list(ledger.records())) < 24
 
