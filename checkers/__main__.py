@@ -6,6 +6,7 @@ Exit status of the worst file: 1 INVALID, 255 a crash, 254 bad input, 2 UNKNOWN,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -70,8 +71,9 @@ def parser() -> Parser:
 def ended(sentence: str, status: int, arguments: Sequence[str]) -> int:
     """Say why there is no verdict, as JSON too if that was asked for; return the status."""
     print(f"error: {sentence}", file=sys.stderr)
-    if "--json" in arguments:
-        tell(json.dumps({"error": sentence, "status": status}, ensure_ascii=False))
+    with contextlib.suppress(OSError):  # a full disk, which may be why
+        if "--json" in arguments:
+            tell(json.dumps({"error": sentence, "status": status}, ensure_ascii=False))
     return status
 
 

@@ -58,7 +58,7 @@ start_s = 4.2
 every_s = 20
 for_s = 1
 """
-OF_LINKS = (("loss", 1.4, "share = 0.3"), ("flapping", 1.4, "down_ms = 300\nup_ms = 300"), ("reset", 1.4, "share = 0.1"), ("delay", 1.4, "delay_ms = 20"), ("rate", 4.0, "rate_kbit = 8"))  # fmt: skip
+OF_LINKS = (("loss", 1.4, "share = 0.3"), ("flapping", 2.8, "down_ms = 300\nup_ms = 300"), ("reset", 1.4, "share = 0.1"), ("delay", 1.4, "delay_ms = 20"), ("rate", 4.0, "rate_kbit = 8"))  # fmt: skip
 for place, (kind, for_s, option) in enumerate(OF_LINKS):
     PLAN += f'\n[[faults]]\nkind = "{kind}"\ntargets = "all"\n{option}\nstart_s = {5.3 + 1.5 * place}\nevery_s = 20\nfor_s = {for_s}\n'
 KINDS = {"partition", "kill", "pause", "clock", *(kind for kind, _, _ in OF_LINKS)}

@@ -163,9 +163,9 @@ def test_a_network_by_priorities_still_loses_and_doubles(kind: type[Network]) ->
     ("table", "says"),
     [
         ('schedule = "chance"', "must be one of delays, priorities"),
-        ('schedule = "priorities"\nhold_ms = -1.0', "0 to 60000"),
-        ('schedule = "priorities"\nchanges_s = [0.5, -1.0]', "each 0 or more"),
-        ('schedule = "priorities"\nchanges_s = ["soon"]', "times in seconds"),
+        ('schedule = "priorities"\nhold_ms = -1.0', "from 0 to 60,000"),
+        ('schedule = "priorities"\nchanges_s = [0.5, -1.0]', "each from 0 to"),
+        ('schedule = "priorities"\nchanges_s = ["soon"]', "a list of seconds"),
         ("hold_ms = 9.0", 'plan:7: hold_ms has a meaning with schedule = "priorities" only'),
         (
             'schedule = "delays"\nchanges_s = [0.5]',
