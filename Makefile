@@ -17,7 +17,7 @@ demo: $(VENV)/.built ## show which configurations keep their promise (simulator,
 
 test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-tools ## run every test, local hosts and the installed wheel among them
 	cd checkers/core && cargo test --quiet --no-default-features
-	$(BIN)/pytest -n 3 --dist loadgroup  # for two processors: those who wait for hosts leave one free (tests/conftest.py)
+	$(BIN)/pytest -n 2 --dist loadgroup  # one of them begins with hosts, which are waited for (tests/conftest.py)
 	$(BIN)/pytest -n 2 -q campaigns/smoke.toml
 
 quick: $(VENV)/.built ## run the tests that take under a second each and need no root
