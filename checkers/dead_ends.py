@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from checkers.history import History
 from checkers.op import MISSING, Type
+from checkers.times import at as told_at
 from checkers.verdict import Result
 
 WAYS_MAX: Final = 4  # deepest orders that are told
@@ -32,7 +33,7 @@ def dead_ends(history: History, result: Result) -> list[str]:
         return []
     blocking = bad.stats.get("core_blocking", bad.stats["blocking"])
     end = history.completion(blocking)
-    at = "" if end is None else f" at {end.time_ns / 1e6:.3f} ms"
+    at = "" if end is None else f" at {told_at(end.time_ns)}"
     told = [
         f"{named(history, blocking)} returned{at} and must have happened by then, but no order has a place for it"
     ]

@@ -8,11 +8,12 @@ process 3:                                  |--read 7 #41--|
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from checkers.dead_ends import dead_ends
 from checkers.history import History
 from checkers.op import MISSING, Op, Type
+from checkers.times import ago, at, from_to
 from checkers.verdict import Result
 
 DRAWN_MAX: Final = 24  # operations
@@ -102,11 +103,10 @@ def _stale(history: History, ops: list[Op]) -> str | None:
                 own_end is not None and own_end.type is Type.OK and own_end.time_ns < newer.time_ns
             )
             if after_own and done is not None and done.type is Type.OK and done.time_ns < read.time_ns:
-                ago = (read.time_ns - done.time_ns) / 1e6
                 return (
-                    f"read #{read.index} of key {shown(read.key)} by process {read.process} returned {shown(end.value)} although "
+                    f"read #{read.index}{_of_key(read)} by process {read.process} returned {shown(end.value)} although "
                     f"write {shown(newer.value)} (#{newer.index}, process {newer.process}) had been acknowledged "
-                    f"{ago:.1f} ms before the read began"
+                    f"{ago(read.time_ns - done.time_ns)}before the read began"
                 )
     return None
 
@@ -124,7 +124,7 @@ def _turned_back(history: History, ops: list[Op]) -> str | None:
             if seen.time_ns >= second.time_ns or repr(seen.value) == repr(back.value):
                 continue
             told = (
-                f"read #{second.index} of key {shown(second.key)} by process {second.process} returned {shown(back.value)} although read "
+                f"read #{second.index}{_of_key(second)} by process {second.process} returned {shown(back.value)} although read "
                 f"#{first.index} (process {first.process}) had returned {shown(seen.value)} before it began"
             )
             newer, older = writes.get(repr(seen.value)), writes.get(repr(back.value))
@@ -143,15 +143,34 @@ def _turned_back(history: History, ops: list[Op]) -> str | None:
     return None
 
 
+def first_value_asked(history: History, result: Result) -> Any:
+    """The value of a read that nobody wrote and that came before every acknowledged write of its key; MISSING if there is none.
+
+    What the object began with would explain it, and only who recorded the history knows that.
+    """
+    if result.anomaly != "thin-air" or result.certificate is None:
+        return MISSING
+    for index in result.certificate.ops:
+        read, end = history.op(index), history.completion(index)
+        if read.f != "read" or end is None or end.type is not Type.OK:
+            continue
+        before = (
+            op for op in history if op.type is Type.OK and op.time_ns < read.time_ns and op.key == read.key
+        )
+        return MISSING if any(op.f in ("write", "cas") for op in before) else end.value
+    return MISSING
+
+
+def _of_key(op: Op) -> str:
+    return "" if op.key is None else f" of key {shown(op.key)}"
+
+
 def _told(history: History, op: Op) -> str:
     """One operation: what, by whom, when, with what outcome."""
     end = history.completion(op.index)
-    begin = op.time_ns / 1e6
     if end is None or end.type is not Type.OK:
         word = "failed" if end is not None and end.type is Type.FAIL else "outcome unknown"
-        return (
-            f"{op.f} {shown(op.value)} #{op.index} by process {op.process} (called at {begin:.3f} ms, {word})"
-        )
+        return f"{op.f} {shown(op.value)} #{op.index} by process {op.process} (called at {at(op.time_ns)}, {word})"
     asked, given = op.value in (MISSING, None), end.value in (MISSING, op.value)
     value = (
         shown(end.value)
@@ -160,7 +179,7 @@ def _told(history: History, op: Op) -> str:
         if given
         else f"{shown(op.value)} -> {shown(end.value)}"
     )
-    return f"{op.f} {value} #{op.index} by process {op.process} ({begin:.3f} to {end.time_ns / 1e6:.3f} ms)"
+    return f"{op.f} {value} #{op.index} by process {op.process} ({from_to(op.time_ns, end.time_ns)})"
 
 
 def draw_core(history: History, result: Result) -> str:
@@ -176,13 +195,13 @@ def draw_core(history: History, result: Result) -> str:
     times = sorted(set(marks))
     labels = {op.index: _label(op, ends[op.index]) for op in ops}
     width = max(4, max(map(len, labels.values())) + 4)
-    at = {mark: n * width for n, mark in enumerate(times)}
+    column = {mark: n * width for n, mark in enumerate(times)}
     lanes: dict[str, str] = {}
     for op in ops:
         end = ends[op.index]
         closed = None if end is None or end.type is Type.INFO else end
-        start = at[op.time_ns, 0]
-        stop = len(times) * width if closed is None else at[closed.time_ns, 1]
+        start = column[op.time_ns, 0]
+        stop = len(times) * width if closed is None else column[closed.time_ns, 1]
         bar = "|" + labels[op.index].center(stop - start - 1, "-") + ("- - -" if closed is None else "|")
         name = f"process {op.process}"
         lanes[name] = lanes.get(name, "").ljust(start) + bar

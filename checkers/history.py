@@ -30,7 +30,7 @@ class History:
     """A read-only sequence of Op. Make one with `load`, `parse` or `from_ops`.
 
     `warnings` says what was dropped on reading. Two values are the same to a checker exactly if they are equal and of one type: `0`, `0.0`,
-    `False` and `"0"` are four values.
+    `-0.0`, `False` and `"0"` are five values.
     """
 
     __slots__ = ("_texts", "columns", "warnings")

@@ -62,7 +62,9 @@ def encode_value(value: Any) -> str:
 def decode_line(line: bytes | str) -> Op:
     """Return the op of one line. HistoryError says what is wrong with the line; the caller adds which line."""
     try:
-        fields = json.loads(line)
+        fields = json.loads(line, object_pairs_hook=once)
+    except HistoryError:
+        raise
     except (ValueError, RecursionError) as error:
         raise HistoryError(f"not JSON ({error}); each line must be one operation") from error
     if not isinstance(fields, dict):
@@ -86,6 +88,16 @@ def decode_line(line: bytes | str) -> Op:
         value=decode_plain(fields["value"]) if "value" in fields else MISSING,
         error=_text(fields, "error") if fields.get("error") is not None else None,
     )
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these names and values. HistoryError if it has a name twice: which value is meant, nobody can tell."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise HistoryError(f"has the name {name!r} twice in one object; leave one")
+    return found
 
 
 def decode_value(text: bytes | str) -> Any:

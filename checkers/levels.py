@@ -25,13 +25,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from checkers.causal import check_causal, check_convergence
+from checkers.first import beginning_with, told
 from checkers.history import History
 from checkers.integrity import check_integrity
 from checkers.linearizable import check_object
+from checkers.op import MISSING
 from checkers.regular import check_regular, check_safe
+from checkers.search import Budget
 from checkers.sequential import check_sequential, implied_sequential
 from checkers.sessions import CHECKS
 from checkers.shrink import Clock
@@ -75,15 +78,28 @@ class Judgement:
     weakest_refuted: list[str]
 
 
-def judge(history: History, claims: Iterable[str] = (), *, clock: Clock | None = None) -> Judgement:
-    """Judge all levels. ValueError for a claim that is no level. `clock` tells seconds, for cores of the search to be made small."""
+def judge(
+    history: History,
+    claims: Iterable[str] = (),
+    *,
+    clock: Clock | None = None,
+    budget: Budget | None = None,
+    initial: Any = MISSING,
+) -> Judgement:
+    """Judge all levels. ValueError for a claim that is no level. `clock` tells seconds, for cores of the search to be made small.
+
+    `budget` is for each of the two searches, for linearizability and for sequential consistency. Registers begin with `initial`, or with null.
+    """
     claims = list(claims)
     for claim in claims:
         if claim not in LEVELS:
             raise ValueError(f"the claim {claim!r} is unknown; use one of {', '.join(LEVELS)}")
-    atomic = check_object(history, model="register", clock=clock)
-    known = {"linearizable": atomic, "sequential": implied_sequential(history, atomic)}
-    results = {level: known.get(level) or check(history) for level, check in LEVELS.items()}
+    history = beginning_with(history, initial)
+    atomic = check_object(history, model="register", budget=budget, clock=clock)
+    one_order = implied_sequential(history, atomic) or check_sequential(history, budget=budget)
+    known = {"linearizable": atomic, "sequential": one_order}
+    found = {level: known.get(level) or check(history) for level, check in LEVELS.items()}
+    results = {level: told(result, initial) for level, result in found.items()}
     verdicts = {level: result.verdict for level, result in results.items()}
     return Judgement(
         results, {claim: results[claim] for claim in claims}, maximal(verdicts), minimal(verdicts)

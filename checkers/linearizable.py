@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from checkers.history import History
-from checkers.op import MISSING
+from checkers.op import MISSING, Op, Type
 from checkers.register import check_linearizable
 from checkers.search import NATIVE, Budget, FirstValueError, check_model
 from checkers.shrink import Clock
@@ -26,6 +26,7 @@ from checkers.verdict import Certificate, Result, Verdict, merge
 
 POLYNOMIAL: Final = ("register", *SPECIAL)
 ZONES: Final = ("register", "cas-register")
+PUTS: Final[Mapping[str, str]] = {"queue": "enqueue", "stack": "push"}  # whose null would be an answer too
 
 
 class EngineError(ValueError):
@@ -63,10 +64,27 @@ def check_object(
         raise EngineError(
             f"the engine {engine!r} knows no first value but the usual one; use search, or auto"
         )
+    if (null := _null_put(history, model)) is not None:
+        told = f"{null.f} #{null.index} has null, which as an answer says that nothing was there; record another value"
+        return Result("linearizable", Verdict.UNKNOWN, f"key {null.key!r}: {told}", key=null.key)
     try:
         return ENGINES[engine](history, model, Terms(budget, initial, clock))
     except FirstValueError as error:
         raise EngineError(f"the first value {initial!r} does not fit the model {model!r}: {error}") from None
+
+
+def _null_put(history: History, model: str) -> Op | None:
+    """The first call that may have put null into a queue or a stack: whether it came out nobody can tell."""
+    _, functions, _, values, *_ = history.columns.sizes()
+    put = {at for at in range(functions) if history.function(at) == PUTS.get(model)}
+    null = {at for at in range(values) if history.columns.text("value", at) == b"null"} if put else set()
+    for index in range(len(history)) if null else ():
+        _, kind, _, f, _, value, _ = history.columns.record(index)
+        if kind == Type.INVOKE and f in put and value in null:
+            op, end = history.op(index), history.completion(index)
+            if isinstance(op.process, int) and (end is None or end.type is not Type.FAIL):
+                return op
+    return None
 
 
 def _auto(history: History, model: str, terms: Terms) -> Result:
@@ -131,17 +149,23 @@ def _labelled(result: Result, path: str) -> Result:
 
 
 def _joined(first: Result, searched: Result) -> Result:
-    """The polynomial answers, and the search's for the keys that had none."""
-    parts = dict(first.parts)
-    for name, part in first.parts.items():
-        if part.verdict is Verdict.UNKNOWN and name in searched.parts:
-            parts[name] = searched.parts[name]
+    """The polynomial answers, and the search's for the keys that had none. A key of which the search found nothing to test is no part."""
+    open_keys = {name for name, part in first.parts.items() if part.verdict is Verdict.UNKNOWN}
+    untested = open_keys - searched.parts.keys()
+    parts = {
+        name: searched.parts[name] if name in open_keys else part
+        for name, part in first.parts.items()
+        if name not in untested
+    }
+    if not parts:
+        return searched
     verdict = merge(part.verdict for part in parts.values())
     ways = {part.stats["path"] for part in parts.values()}
     stats = {
         **first.stats,
         "keys_bad": sum(part.verdict is Verdict.INVALID for part in parts.values()),
         "keys_unknown": sum(part.verdict is Verdict.UNKNOWN for part in parts.values()),
+        "keys_untested": first.stats["keys_untested"] + len(untested),
         "states": searched.stats.get("states", 0),
         "path": "both" if len(ways) > 1 else ways.pop(),
     }

@@ -61,7 +61,7 @@ class Op(msgspec.Struct, frozen=True, gc=False):
     """One record of an operation: its call, or what came of it. `msgspec.structs.replace` makes a changed one.
 
     Fields: `index` position in the history, -1 until recorded · `time_ns` since the run began, monotonic ·
-    `process` the logical client (an int), or a name such as `"nemesis"` · `f` the function: `read`, `write`, … or a
+    `process` the logical client (an int), or `"nemesis"` · `f` the function: `read`, `write`, … or a
     fault's name · `key` None where the operation has no key · `value` argument or result, MISSING when not known ·
     `error` why it is `fail` or `info`.
     """

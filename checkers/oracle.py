@@ -11,7 +11,7 @@ from typing import Any
 from checkers.op import MISSING, Type
 from checkers.search import INCONSISTENT, Call, Model
 from checkers.shrink import OBSERVERS, Operation
-from checkers.specs import SPECS, Step
+from checkers.specs import SPECS, Step, mark
 
 Event = tuple[str, Any, Any, str, int, int]
 Simple = tuple[str, Any, Any, str, int, int]
@@ -115,7 +115,7 @@ def impossible(
         if one.ok or one.call.f not in OBSERVERS
     ]
     try:
-        return not possible(start if initial is MISSING else initial, step, events)
+        return not possible(start if initial is MISSING else mark(initial), step, events)
     except _Late:
         return None
 

@@ -108,9 +108,10 @@ def chain(history: History, edges: Sequence[Edge]) -> str:
 
 
 def label(history: History, index: int) -> str:
-    """An operation in a few words: `read x 3 #14`."""
+    """An operation in a few words: `read 'x' 3 (#14)`; without the key where there is none."""
     op, end = history.op(index), history.completion(index)
-    return f"{op.f} {op.key!r} {_value(op, end)} (#{index})"
+    key = "" if op.key is None else f"{op.key!r} "
+    return f"{op.f} {key}{_value(op, end)} (#{index})"
 
 
 def _value(op: Op, end: Op | None) -> str:

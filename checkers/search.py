@@ -176,7 +176,7 @@ def _answers(
     """The core's answers by key."""
     memory = int(limits.memory_mb * 1e6)
     if isinstance(model, str):
-        if isinstance(initial, dict):
+        if isinstance(initial, dict) and model == "multi-register":
             initial = [[name, value] for name, value in initial.items()]
         first = None if initial is MISSING else _canonical(initial)
         bounds = (limits.deadline_ms, memory, limits.states_max)
@@ -264,7 +264,7 @@ def _part(
         reason = "an order that fits was found"
         return Result("linearizable", Verdict.VALID, reason, key=key, certificate=witness, stats=stats)
     stats["prefix_minimal"], stats["prefix_ops"] = answer["minimal"], len(answer["ops"])
-    stats["stuck"] = [{"state": state, "ops": order} for state, order in answer["stuck"]]
+    stats["stuck"] = [{"state": state, "ops": order} for state, order in _stuck(history, answer, about)]
     if answer["word"] == "unknown":
         reason = f"key {key!r}: {answer['reason']}"
         if answer["states"]:
@@ -279,21 +279,31 @@ def _part(
         stats["core_minimal"], stats["core_confirmed"] = core.minimal, confirmed is True
         stats["core_tests"], stats["core_blocking"] = core.tests, answer["blocking"]
         stats["core_until_ns"] = core.until_ns
-        stats["stuck"] = [{"state": state, "ops": order} for state, order in answer["stuck"]]
+        stats["stuck"] = [{"state": state, "ops": order} for state, order in _stuck(history, answer, about)]
     certificate = Certificate("core", tuple(answer["ops"]) if shrunk is None else shrunk[0].ops)
     small = shrunk is not None and len(certificate.ops) <= POINTED_MAX
     told = pointed(history, certificate.ops) if small else None
-    reason = f"not-linearizable: {told}" if told is not None else _blocked(history, answer)
+    reason = f"not-linearizable: {told}" if told is not None else _blocked(history, answer, stats["stuck"])
     return Result("linearizable", Verdict.INVALID, reason, "not-linearizable", key, certificate, stats)
 
 
-def _blocked(history: History, answer: Answer) -> str:
+def _stuck(history: History, answer: Answer, about: Mapping[str, Any]) -> list[tuple[str, Sequence[int]]]:
+    """Where each deepest order ends, and the order. A first value of a register that no operation has is null to the core."""
+    stuck: list[tuple[str, Sequence[int]]] = answer["stuck"]
+    if "initial" not in about or about["model"] not in ("register", "cas-register"):
+        return stuck
+    first = encode_value(about["initial"])
+    begins = [all(history.op(call).f == "read" for call in order) for _, order in stuck]
+    return [(first if begin else state, order) for begin, (state, order) in zip(begins, stuck, strict=True)]
+
+
+def _blocked(history: History, answer: Answer, stuck: Sequence[Mapping[str, Any]]) -> str:
     """The sentence of what could not be placed."""
     blocking = history.op(answer["blocking"])
     end = history.completion(blocking.index)
     shown = "" if end is None or end.value is MISSING else f" -> {end.value!r}"
     given = "" if blocking.value is MISSING else f" {blocking.value!r}"
-    states = list(dict.fromkeys(state for state, _ in answer["stuck"]))
+    states = list(dict.fromkeys(way["state"] for way in stuck))
     several, count = states[:STATES_TOLD], len(answer["ops"])
     more = f" or {len(states) - STATES_TOLD} others" if len(states) > STATES_TOLD else ""
     return (

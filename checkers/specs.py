@@ -1,17 +1,35 @@
 """The built-in objects again, in plain Python and sharing no code with the core: what the oracle and the validator believe.
 
-A step takes `(state, f, value, result)` and returns the next state, or INCONSISTENT. `result` is MISSING where nobody knows it.
+A step takes `(state, f, value, result)` and returns the next state, or INCONSISTENT. `result` is MISSING where nobody knows it. States hold the
+`mark` of a value: Python takes 1, 1.0 and True for one value, and cannot put a list into a set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
+from checkers.jsonl import decode_value, encode_value
 from checkers.op import MISSING
 from checkers.search import INCONSISTENT
 
 Step = Callable[[Any, str, Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A value that is neither an integer nor text nor null, by its JSON."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return repr(decode_value(self.text))
+
+
+def mark(value: Any) -> Any:
+    """What stands for the value in a state. It can be hashed, and two are equal exactly if the values are equal and of one type."""
+    return value if value is None or type(value) in (int, str) else Marked(encode_value(value))
 
 
 def _if(fits: bool, state: Any) -> Any:
@@ -20,10 +38,10 @@ def _if(fits: bool, state: Any) -> Any:
 
 def _register(state: Any, f: str, value: Any, result: Any) -> Any:
     if f == "read":
-        return _if(result is MISSING or result == state, state)
+        return _if(result is MISSING or mark(result) == state, state)
     if f == "cas":
-        return _if(state == value[0], value[1])
-    return value
+        return _if(state == mark(value[0]), mark(value[1]))
+    return mark(value)
 
 
 def _mutex(state: bool, f: str, value: Any, result: Any) -> Any:
@@ -31,35 +49,35 @@ def _mutex(state: bool, f: str, value: Any, result: Any) -> Any:
 
 
 def _counter(state: int, f: str, value: Any, result: Any) -> Any:
-    return state + value if f == "add" else _if(result is MISSING or result == state, state)
+    return state + value if f == "add" else _if(result is MISSING or mark(result) == state, state)
 
 
 def _set(state: frozenset[Any], f: str, value: Any, result: Any) -> Any:
     if f == "add":
-        return state | {value}
+        return state | {mark(value)}
     if f == "remove":
-        return state - {value}
+        return state - {mark(value)}
     if result is MISSING:
         return state
     if f == "contains":
-        return _if((value in state) == result[1], state)
-    return _if(sorted(result) == sorted(state), state)
+        return _if((mark(value) in state) is result[1], state)
+    return _if(len(result) == len(state) and set(map(mark, result)) == state, state)
 
 
 def _queue(state: tuple[Any, ...], f: str, value: Any, result: Any) -> Any:
     if f == "enqueue":
-        return (*state, value)
+        return (*state, mark(value))
     if not state:
         return _if(result is MISSING or result is None, state)
-    return _if(result is MISSING or result == state[0], state[1:])
+    return _if(result is MISSING or mark(result) == state[0], state[1:])
 
 
 def _stack(state: tuple[Any, ...], f: str, value: Any, result: Any) -> Any:
     if f == "push":
-        return (*state, value)
+        return (*state, mark(value))
     if not state:
         return _if(result is MISSING or result is None, state)
-    return _if(result is MISSING or result == state[-1], state[:-1])
+    return _if(result is MISSING or mark(result) == state[-1], state[:-1])
 
 
 def _priority(state: tuple[int, ...], f: str, value: Any, result: Any) -> Any:
@@ -69,7 +87,9 @@ def _priority(state: tuple[int, ...], f: str, value: Any, result: Any) -> Any:
 
 
 def _list(state: tuple[Any, ...], f: str, value: Any, result: Any) -> Any:
-    return (*state, value) if f == "append" else _if(result is MISSING or tuple(result) == state, state)
+    if f == "append":
+        return (*state, mark(value))
+    return _if(result is MISSING or tuple(map(mark, result)) == state, state)
 
 
 def _kv(state: str, f: str, value: Any, result: Any) -> Any:
@@ -82,10 +102,10 @@ def _txn(state: tuple[tuple[Any, Any], ...], f: str, value: Any, result: Any) ->
     values = dict(state)
     for kind, key, item in value if result is MISSING else result:
         if kind == "write":
-            values[key] = item
-        elif result is not MISSING and values.get(key) != item:
+            values[mark(key)] = mark(item)
+        elif result is not MISSING and values.get(mark(key)) != mark(item):
             return INCONSISTENT
-    return tuple(sorted(values.items()))
+    return tuple(sorted(values.items(), key=repr))
 
 
 SPECS: Final[dict[str, tuple[Any, Step]]] = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from checkers.history import History
-from checkers.op import Type
 from checkers.verdict import Result, Verdict
 
-_NONE = 2**32 - 1
+ALWAYS: Final = (-(2**63), 2**63 - 1)
+"""A window, in ns, with every call in it."""
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
@@ -45,25 +45,10 @@ def stats(history: History) -> Result:
 
 def availability(history: History, windows: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Share of calls that ended ok: `overall`, and `under_faults` for calls within the windows (ns); None without calls."""
-    calls = done = calls_inside = done_inside = 0
-    for at, ok in answered(history):
-        calls += 1
-        done += ok
-        if any(start <= at < end for start, end in windows):
-            calls_inside += 1
-            done_inside += ok
-    return {
-        "overall": done / calls if calls else None,
-        "under_faults": done_inside / calls_inside if calls_inside else None,
-    }
+    shares = {"overall": done_within(history, [ALWAYS]), "under_faults": done_within(history, windows)}
+    return {name: done / calls if calls else None for name, (done, calls) in shares.items()}
 
 
-def answered(history: History) -> Iterator[tuple[int, bool]]:
-    """When (ns) each call of a client was made, in that order, and whether it ended ok."""
-    time, pair, process = array("q"), array("I"), array("I")
-    for column, name in ((time, "time"), (pair, "pair"), (process, "process")):
-        column.frombytes(history.columns.column(name))
-    kinds, clients = history.columns.column("type"), history.columns.clients()
-    for at, kind in enumerate(kinds):
-        if kind == Type.INVOKE and clients[process[at]]:
-            yield time[at], pair[at] != _NONE and kinds[pair[at]] == Type.OK
+def done_within(history: History, windows: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """(ended ok, all) of the calls of clients made in one of the windows at least, from its start to before its end, in ns."""
+    return history.columns.done_within(list(windows))

@@ -20,7 +20,7 @@ from typing import Any, Final
 from checkers.history import History
 from checkers.op import MISSING, Type
 from checkers.search import INCONSISTENT
-from checkers.specs import SPECS
+from checkers.specs import SPECS, mark
 from checkers.verdict import Result
 
 CORE_MAX: Final = (
@@ -243,7 +243,7 @@ def _arranged(acts: list[_Act], model: str) -> list[int] | None:
 
     def step(state: Any, act: _Act) -> Any:
         if act.status is Type.FAIL:
-            return OTHER if state == act.value[0] else state
+            return OTHER if state == mark(act.value[0]) else state
         return plain(state, act.f, act.value, act.result)
 
     def arrange(done: frozenset[int], state: Any) -> list[int] | None:

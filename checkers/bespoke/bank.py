@@ -16,7 +16,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from checkers.bespoke.calls import Call, Unfit, integer, named, plain, token
-from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.judging import Finding, Outcome, judged, too_late
 from checkers.history import History
 from checkers.verdict import Result
 
@@ -57,8 +57,11 @@ def _judge(calls: list[Call], total: int | None, *, negative_balances: bool) -> 
     untested = idle = None
     if total is None and len(reads) < 2:
         untested = "there is one read and no known total, so nothing to compare it with"
-    moved = any(call.ok for call in named(calls, "transfer"))
-    if total is None and not moved and all(read.result == first.result for read in reads):
+    transfers = named(calls, "transfer")
+    still = total is None and all(read.result == first.result for read in reads)
+    if still:
+        untested = untested or too_late(transfers, reads)
+    if still and not any(call.ok for call in transfers):
         idle = "no transfer was acknowledged and none was seen, so nothing was tested"
     return Outcome(f"{len(reads)} reads all have the total {expected}", findings, untested, stats, idle)
 

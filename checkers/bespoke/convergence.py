@@ -4,11 +4,12 @@
     snapshot -> the same at any time
     a node's part may also be {"digest": "9f3a", "delivered": [17, 18, …]}: the updates it has applied, by their values
 
-    diverged             the last digest has nodes that differ
+    diverged             the last digest has nodes that differ, and no update that is acknowledged was under way; that none of unknown outcome was
+                         either is for who takes the digest to see to
     sec-violation        two nodes had applied the same updates and did not hold the same (strong eventual consistency), at any time
     missing-update       the last digest has a node without an acknowledged update
 
-All other operations may be in the history too. With `delivered`, every ok call other than a read must be in it by its value.
+All other operations may be in the history too. Digests without a key are of all keys. With `delivered`, every ok call other than a read must be in it by its value.
 
 From: Shapiro, Preguiça, Baquero, Zawirski, Conflict-free replicated data types (SSS 2011), definitions 2.2 and 2.3. Jepsen has no such checker.
 """
@@ -18,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Final
 
+from checkers.bespoke.agreement import between
 from checkers.bespoke.calls import OBSERVERS, Call, Unfit, named, plain, shown, token
-from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.judging import Finding, Outcome, judged, too_late
 from checkers.history import History
-from checkers.op import MISSING
+from checkers.op import MISSING, Type
 from checkers.verdict import Result
 
 READS: Final = frozenset(("read", "final-read", "get", "poll"))
@@ -30,7 +32,12 @@ _View = tuple[Hashable, frozenset[Hashable] | None]
 
 def check_convergence(history: History) -> Result:
     """Compare the replicas in the last digest, and all that had the same updates."""
-    return judged("convergence", history, None, _judge)
+    keyed = any(
+        op.f in OBSERVERS and op.key is not None
+        for op in history
+        if op.type is Type.INVOKE and isinstance(op.process, int)
+    )
+    return judged("convergence", history, None, _judge, keyed=keyed)
 
 
 def _views(call: Call) -> dict[str, _View]:
@@ -63,16 +70,21 @@ def _judge(calls: list[Call]) -> Outcome:
     last = digests[-1]
     views = _views(last)
     silent = sorted(str(node) for node, view in last.result.items() if view is None)
-    if len({digest for digest, _ in views.values()}) > 1:
-        told = ", ".join(f"{node} {shown(plain(digest))}" for node, (digest, _) in sorted(views.items()))
-        findings.append(Finding("diverged", f"in digest #{last.index} the nodes differ: {told}", [last]))
-    findings += _missing(calls, last, views)
+    updates = [call for call in calls if call.f not in OBSERVERS | READS]
     untested = None
+    if len({digest for digest, _ in views.values()}) > 1:
+        untested = _unquiet(last, updates)
+        told = ", ".join(f"{node} {shown(plain(digest))}" for node, (digest, _) in sorted(views.items()))
+        if untested is None:
+            sentence = f"in digest #{last.index} the nodes differ: {told}"
+            findings.append(Finding("diverged", sentence, [last]))
+    elif not any(seen for _, seen in views.values()):
+        untested = too_late(updates, [last])
+    findings += _missing(calls, last, views)
     if len(views) < 2:
         untested = f"digest #{last.index} has {len(views)} nodes; two at least are needed to compare"
     elif silent:
         untested = f"in digest #{last.index} these nodes did not answer: {', '.join(silent)}"
-    updates = [call for call in calls if call.f not in OBSERVERS | READS]
     stats: dict[str, Any] = {
         "digest-count": len(digests),
         "node-count": len(views),
@@ -85,6 +97,14 @@ def _judge(calls: list[Call]) -> Outcome:
     if not any(call.ok for call in updates) and not any(seen for _, seen in views.values()):
         idle = "no update was acknowledged, so whether the replicas agree on any was not tested"
     return Outcome(f"{len(views)} nodes hold the same", findings, untested, stats, idle)
+
+
+def _unquiet(last: Call, updates: list[Call]) -> str | None:
+    """Why replicas that differ may still come to agree: an update that is acknowledged was under way."""
+    busy = next((update for update in updates if update.ok and between(update, last, last)), None)
+    if busy is None:
+        return None
+    return f"in digest #{last.index} the nodes differ, but {busy.f} #{busy.index} was under way; take a digest when nothing is"
 
 
 def _unequal(observed: list[Call]) -> list[Finding]:

@@ -17,7 +17,7 @@ from typing import Final
 
 from checkers.bespoke.agreement import AGREE, DIVERGED, Step, agreement, between
 from checkers.bespoke.calls import Call, Unfit, integer, named
-from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.judging import Finding, Outcome, judged, too_late
 from checkers.history import History
 from checkers.verdict import Result
 
@@ -71,6 +71,8 @@ def _judge(calls: list[Call]) -> Outcome:
         untested = f"{unsure} final reads have adds of unknown outcome that are too large to try every sum"
     stats = {"add-count": len(adds), "read-count": len(reads), "final-read-count": finals}
     idle = None
+    if not any(read.result for read in reads):
+        untested = untested or too_late(adds, at_rest)
     if not any(add.ok for add in adds) and not any(read.result for read in reads):
         idle = "no add was acknowledged and none was seen, so nothing was tested"
     return Outcome(f"{finals} final reads are sums that are possible", findings, untested, stats, idle)
@@ -103,10 +105,14 @@ def _step(adds: Sequence[Call], first: Call, second: Call) -> Step:
     difference = second.result - first.result - sum(add.value for add in sure)
     free = [add for add in may if add not in sure and add.value]
     acknowledged = [add.value for add in free if add.ok]
-    if _is_sum(difference, acknowledged) is not False:
+    by_acknowledged = _is_sum(difference, acknowledged)
+    if by_acknowledged:
         return AGREE
-    others = [add for add in free if not add.ok]
-    return others if _is_sum(difference, [add.value for add in free]) is not False else DIVERGED
+    by_any = _is_sum(difference, [add.value for add in free])
+    if by_acknowledged is None or by_any is None:
+        told = f"final-reads #{first.index} and #{second.index} differ"
+        raise Unfit(f"{told}, and the adds that may have come between are too large to try every sum")
+    return [add for add in free if not add.ok] if by_any else DIVERGED
 
 
 def _wrong_sum(read: Call, seen: Sequence[Call]) -> Finding:

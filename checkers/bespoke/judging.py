@@ -8,8 +8,9 @@ INVALID if there is a finding, else UNKNOWN if something was not tested, else VA
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,13 +46,17 @@ class Outcome:
 Judge = Callable[[list[Call]], Outcome]
 
 
-def judged(checker: str, history: History, functions: Collection[str] | None, judge: Judge) -> Result:
-    """Judge each key with `judge`. `functions`: what the model has; None if it has all."""
+def judged(
+    checker: str, history: History, functions: Collection[str] | None, judge: Judge, *, keyed: bool = True
+) -> Result:
+    """Judge each key with `judge`; all keys at once if not `keyed`. `functions`: what the model has; None if it has all."""
     groups: dict[str, list[Call]] = {}
     for call in calls_of(history):
         if functions is None or call.f not in OBSERVERS:
-            groups.setdefault(encode_value(call.key), []).append(call)
-    parts = [_part(checker, calls, functions, judge) for calls in groups.values()]
+            groups.setdefault(encode_value(call.key if keyed else None), []).append(call)
+    parts = [
+        _part(checker, calls[0].key if keyed else None, calls, functions, judge) for calls in groups.values()
+    ]
     if not parts:
         names = "" if functions is None else f" ({', '.join(sorted(functions))})"
         return Result(
@@ -62,9 +67,19 @@ def judged(checker: str, history: History, functions: Collection[str] | None, ju
     return parts[0] if len(parts) == 1 else _merged(checker, parts)
 
 
-def _part(checker: str, calls: list[Call], functions: Collection[str] | None, judge: Judge) -> Result:
+def too_late(updates: Iterable[Call], reads: Iterable[Call]) -> str | None:
+    """Why reads that show nothing have tested nothing, though updates were acknowledged: none of these was before a read was called."""
+    last = max((read.call for read in reads), default=-math.inf)
+    ends = [update.ret for update in updates if update.ok]
+    if not ends or last == -math.inf or min(ends) < last:
+        return None
+    return "no update had been acknowledged when it was read, and none was seen, so nothing was tested; read after the updates"
+
+
+def _part(
+    checker: str, key: Any, calls: list[Call], functions: Collection[str] | None, judge: Judge
+) -> Result:
     """One key's Result."""
-    key = calls[0].key
     try:
         if strange := sorted({call.f for call in calls if functions is not None and call.f not in functions}):
             raise Unfit(

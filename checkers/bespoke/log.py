@@ -5,7 +5,7 @@
     inconsistent-offset   one offset, two values            duplicate          one value, two offsets
     nonmonotonic-poll     offsets in a poll that do not grow
     gap                   a poll returned records around an offset that is known to hold one, and not that one
-    nonmonotonic-append   an append after another got a smaller offset
+    nonmonotonic-append   an append got a smaller offset than one that was known before it was called, by its append or by a reader
     lost                  acknowledged, and the last read called after that does not show it
 
 Offsets may have holes (transaction markers, crashed appends): `hole-count` only counts them. Reads that lag are counted in `stale-read-count`.
@@ -59,7 +59,7 @@ def _judge(calls: list[Call]) -> Outcome:
     known: dict[int, Call] = {}
     findings = _inconsistent(seen, origins, known)
     findings += _unordered(seen, known)
-    findings += _back(calls)
+    findings += _back(calls, seen)
     lost, stale = _lost(calls)
     findings = lost + findings
     polls = [call for call, _ in seen if call.f != "append"]
@@ -123,19 +123,27 @@ def _gap(call: Call, missed: int, known: dict[int, Call]) -> Finding:
     return Finding("gap", sentence, [shows, call])
 
 
-def _back(calls: Sequence[Call]) -> list[Finding]:
-    """Appends whose offsets contradict real time."""
-    appends = [call for call in named(calls, "append") if call.ok]
-    by_return = sorted(appends, key=lambda call: call.ret)
-    findings, highest, at = [], None, 0
-    for call in appends:
-        while at < len(by_return) and by_return[at].before(call):
-            if highest is None or by_return[at].result[0] > highest.result[0]:
-                highest = by_return[at]
+def _back(calls: Sequence[Call], seen: Sequence[tuple[Call, list[_Record]]]) -> list[Finding]:
+    """Appends whose offsets contradict real time. That of one without an answer is known if somebody read it."""
+    place_of: dict[Hashable, tuple[int, Call]] = {}
+    for call, records in seen:
+        for offset, value in records:
+            if call.f == "append" or value not in place_of:
+                place_of[value] = (offset, call)
+    tops = [(max(offset for offset, _ in records), call) for call, records in seen if records]
+    tops.sort(key=lambda top: top[1].ret)
+    findings: list[Finding] = []
+    highest: tuple[int, Call] | None = None
+    at = 0
+    for append in named(calls, "append"):
+        while at < len(tops) and tops[at][1].before(append):
+            highest = tops[at] if highest is None or tops[at][0] > highest[0] else highest
             at += 1
-        if highest is not None and call.result[0] < highest.result[0]:
-            sentence = f"append #{call.index} got offset {call.result[0]} after append #{highest.index} had got {highest.result[0]}"
-            findings.append(Finding("nonmonotonic-append", sentence, [highest, call]))
+        place = place_of.get(argument(append)) if append.possible else None
+        if highest is not None and place is not None and place[0] < highest[0]:
+            (offset, call), (high, before) = place, highest
+            told = f"append #{append.index} got offset {offset} after {before.f} #{before.index} had shown {high}"
+            findings.append(Finding("nonmonotonic-append", told, [before, append, call]))
     return findings
 
 

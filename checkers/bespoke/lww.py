@@ -22,7 +22,7 @@ from typing import Any
 
 from checkers.bespoke.agreement import AGREE, DIVERGED, Step, agreement, between, step_by
 from checkers.bespoke.calls import Call, Unfit, argument, integer, named, shown, token
-from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.judging import Finding, Outcome, judged, too_late
 from checkers.bespoke.origins import Origins
 from checkers.history import History
 from checkers.verdict import Result
@@ -115,6 +115,8 @@ def _judge(calls: list[Call]) -> Outcome:
     untested = unsure if finals else "there is no final-read, so which write won was not tested"
     reason = f"{len(finals)} final reads have the highest version; {len(losses)} acknowledged writes lost to earlier ones"
     idle = None
+    if all(read.result is None for read in reads):
+        untested = untested or too_late(writes, finals)
     if not acked and all(read.result is None for read in reads):
         idle = "no write was acknowledged and none was seen, so nothing was tested"
     return Outcome(reason, findings, untested, stats, idle)

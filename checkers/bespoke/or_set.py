@@ -24,7 +24,7 @@ from typing import Any
 
 from checkers.bespoke.agreement import AGREE, Step, agreement, between, step_by, worse
 from checkers.bespoke.calls import Call, Unfit, argument, items, named, order, plain, shown, token
-from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.judging import Finding, Outcome, judged, too_late
 from checkers.bespoke.origins import Origins
 from checkers.history import History
 from checkers.verdict import Result
@@ -84,6 +84,8 @@ def _judge(calls: list[Call]) -> Outcome:
     stats |= {f"{name}-count": by_name[name] for name in ("lost", "resurrected", "unexpected")}
     untested = unsure if finals else "there is no final-read, so what must be in the set was not tested"
     idle = None
+    if not any(read.result for read in reads):
+        untested = untested or too_late(named(calls, "add"), finals)
     if not any(map(origins.acked, origins.calls)) and not any(read.result for read in reads):
         idle = "no add was acknowledged and no element was seen, so nothing was tested"
     return Outcome(f"{len(finals)} final reads show what they must", findings, untested, stats, idle)

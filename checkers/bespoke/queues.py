@@ -8,8 +8,9 @@
 
 From: Jepsen, `checker/queue` and `checker/total-queue` (jepsen/src/jepsen/checker.clj); the names in `stats` are its own. Mended: a failed enqueue
 puts nothing in. total-queue: duplicates fail (total-queue-at-least-once lets them pass, as Jepsen does); an element counts as lost only if a drain
-or an empty dequeue came after it, for otherwise it may still be inside; a dequeue of unknown outcome may hold one missing element, a drain of unknown
-outcome any number, so what they can explain is UNKNOWN and not lost.
+or an empty dequeue came after it, for otherwise it may still be inside; what came out before an enqueue was called is not its element, though it is
+equal; a dequeue of unknown outcome may hold one missing element, a drain of unknown outcome any number, so what they can explain is UNKNOWN and
+not lost.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
-from checkers.bespoke.calls import Call, Unfit, items, named, order, plain, shown, token
+from checkers.bespoke.calls import Call, Unfit, argument, items, named, order, plain, shown, token
 from checkers.bespoke.judging import Finding, Outcome, judged
 from checkers.bespoke.origins import Origins
 from checkers.history import History
@@ -44,6 +45,16 @@ def check_total_queue_at_least_once(history: History) -> Result:
     return judged(name, history, FUNCTIONS, lambda calls: _judge_total(calls, once=False))
 
 
+def _added(calls: Sequence[Call]) -> Origins:
+    """The enqueues by value. Raises Unfit for null: as an answer it says that the queue was empty."""
+    adds = named(calls, "enqueue")
+    if null := next((add for add in adds if add.value is None and add.possible), None):
+        raise Unfit(
+            f"enqueue #{null.index} has null, which as an answer is an empty queue; record another value"
+        )
+    return Origins.of(adds)
+
+
 def _removed(calls: Sequence[Call]) -> list[tuple[Hashable, Call]]:
     """What surely came out, and by which call."""
     found: list[tuple[Hashable, Call]] = []
@@ -63,7 +74,7 @@ def _removed(calls: Sequence[Call]) -> list[tuple[Hashable, Call]]:
 
 
 def _judge_queue(calls: list[Call]) -> Outcome:
-    added, removed = Origins.of(named(calls, "enqueue")), _removed(calls)
+    added, removed = _added(calls), _removed(calls)
     findings = _impossible(added, removed)
     count = Counter(value for value, _ in removed)
     stats = {
@@ -102,7 +113,7 @@ def _impossible(added: Origins, removed: Sequence[tuple[Hashable, Call]]) -> lis
 
 
 def _judge_total(calls: list[Call], *, once: bool) -> Outcome:
-    added, removed = Origins.of(named(calls, "enqueue")), _removed(calls)
+    added, removed = _added(calls), _removed(calls)
     out = Counter(value for value, _ in removed)
     attempts = Counter({value: len(added.possible(value)) for value in added.calls})
     acked = Counter({value: sum(add.ok for add in adds) for value, adds in added.calls.items()})
@@ -110,14 +121,15 @@ def _judge_total(calls: list[Call], *, once: bool) -> Outcome:
     duplicated = out - attempts - unexpected
     bad = _impossible(added, removed)
     findings = [found for found in bad if found.anomaly != "duplicated"]
-    missing = _missing(calls, added, out)
+    missing = _missing(calls, added, removed)
     crashed = [call for call in calls if call.f != "enqueue" and not call.ok and call.possible]
     unbounded = any(call.f == "drain" for call in crashed)
     if not unbounded and len(missing) > len(crashed):
-        findings.insert(0, _lost(missing, crashed))
+        findings.insert(0, _lost(missing, crashed, added, removed))
     if once:
         findings += [found for found in bad if found.anomaly == "duplicated"]
-    untested = _untested(missing, crashed, removed, acked - out)
+    left = _untaken([add for adds in added.calls.values() for add in adds if add.ok], removed)
+    untested = _untested(missing, crashed, removed, left)
     recovered = (out & attempts) - acked
     stats: dict[str, Any] = {
         "attempt-count": sum(map(len, added.calls.values())),
@@ -135,7 +147,27 @@ def _judge_total(calls: list[Call], *, once: bool) -> Outcome:
     return Outcome(f"all {acked.total()} acknowledged elements came out", findings, untested, stats)
 
 
-def _missing(calls: Sequence[Call], added: Origins, out: Counter[Hashable]) -> list[tuple[Call, Call]]:
+def _untaken(adds: Sequence[Call], removed: Sequence[tuple[Hashable, Call]]) -> list[Call]:
+    """As few of these as nothing that came out can have been: what came out before an enqueue was called is not its element.
+
+    Of one value the enqueue that was called last has the fewest takers, and those are takers of all the others too.
+    """
+    takers: dict[Hashable, list[float]] = {}
+    for value, taker in removed:
+        takers.setdefault(value, []).append(taker.ret)  # ascending, as `removed` is
+    found = []
+    for add in sorted(adds, key=lambda add: -add.call):
+        rets = takers.get(argument(add), [])
+        if rets and rets[-1] >= add.call:
+            rets.pop()
+        else:
+            found.append(add)
+    return sorted(found, key=lambda add: add.call)
+
+
+def _missing(
+    calls: Sequence[Call], added: Origins, removed: Sequence[tuple[Hashable, Call]]
+) -> list[tuple[Call, Call]]:
     """Acknowledged enqueues that nothing returned, each with a later call that saw the queue empty."""
     emptied = [
         call
@@ -145,35 +177,41 @@ def _missing(calls: Sequence[Call], added: Origins, out: Counter[Hashable]) -> l
     last = max(emptied, key=lambda call: call.call, default=None)
     if last is None:
         return []
-    found = []
-    for value in order(added.calls):
-        adds = [add for add in added.calls[value] if add.before(last)]
-        found += [(add, last) for add in adds[out[value] :]]
-    return found
+    adds = [add for value in order(added.calls) for add in added.calls[value] if add.before(last)]
+    return [(add, last) for add in _untaken(adds, removed)]
 
 
-def _lost(missing: Sequence[tuple[Call, Call]], crashed: Sequence[Call]) -> Finding:
-    """More is missing than calls of unknown outcome can hold."""
+def _lost(
+    missing: Sequence[tuple[Call, Call]],
+    crashed: Sequence[Call],
+    added: Origins,
+    removed: Sequence[tuple[Hashable, Call]],
+) -> Finding:
+    """More is missing than calls of unknown outcome can hold. What the drain itself returned needs all that was put in and came out of that value."""
     shown_ones = missing[: len(crashed) + 1]
+    drained = {value for value, taker in removed if taker is missing[0][1]}
+    twins = drained.intersection(argument(add) for add, _ in shown_ones)
+    others = [call for value in twins for call in added.possible(value)]
+    others += [taker for value, taker in removed if value in twins]
     add, last = missing[0]
     held = f", and calls of unknown outcome can hold {len(crashed)} of them" if crashed else ""
     sentence = (
         f"enqueue {shown(add.value)} #{add.index} was acknowledged and never came out, though {last.f} #{last.index} found "
         f"the queue empty later: {len(missing)} missing{held}"
     )
-    return Finding("lost", sentence, [*(one for one, _ in shown_ones), *crashed, last])
+    return Finding("lost", sentence, [*(one for one, _ in shown_ones), *others, *crashed, last])
 
 
 def _untested(
     missing: Sequence[tuple[Call, Call]],
     crashed: Sequence[Call],
     removed: Sequence[tuple[Hashable, Call]],
-    left: Counter[Hashable],
+    left: Sequence[Call],
 ) -> str | None:
     if missing:
         return (
             f"{len(missing)} elements are missing, and {len(crashed)} calls of unknown outcome may hold them"
         )
     if left:
-        return f"{left.total()} acknowledged elements did not come out, but nothing found the queue empty after them; drain it"
+        return f"{len(left)} acknowledged elements did not come out, but nothing found the queue empty after them; drain it"
     return None if removed else "nothing came out of the queue, so nothing was tested"

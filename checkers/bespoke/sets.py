@@ -17,7 +17,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from checkers.bespoke.calls import Call, intervals, items, named, order, plain, shown, token
-from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.judging import Finding, Outcome, judged, too_late
 from checkers.bespoke.origins import Origins
 from checkers.history import History
 from checkers.verdict import Result
@@ -52,8 +52,9 @@ def _judge(calls: list[Call]) -> Outcome:
     return Outcome(
         f"the last read shows every element acknowledged before it, of {len(adds.calls)} attempted",
         findings,
-        stats=stats,
-        idle=idle,
+        None if seen else too_late(named(calls, "add"), [final]),
+        stats,
+        idle,
     )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from checkers.bespoke.agreement import AGREE, DIVERGED, Step, agreement, between, step_by, worse
 from checkers.bespoke.calls import Call, Unfit, items, named, order, plain, shown, token
-from checkers.bespoke.judging import Finding, Outcome, judged
+from checkers.bespoke.judging import Finding, Outcome, judged, too_late
 from checkers.bespoke.origins import Origins
 from checkers.history import History
 from checkers.verdict import Result
@@ -117,6 +117,8 @@ def _judge(calls: list[Call], *, sessions: bool) -> Outcome:
     }
     untested = unsure if finals else "there is no final-read, so lost updates were not tested"
     idle = None
+    if not any(read.result for read in reads):
+        untested = untested or too_late(named(calls, "write"), finals)
     if not any(map(versions.origins.acked, versions.origins.calls)) and not any(
         read.result for read in reads
     ):

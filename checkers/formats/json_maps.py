@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from checkers.jsonl import HistoryError
+from checkers.jsonl import HistoryError, once
 
 OBJECT_MAX: Final = 1 << 24
+SHOWN: Final = 20  # characters of what is no JSON
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
-_decode: Final = json.JSONDecoder().raw_decode
+_decode: Final = json.JSONDecoder(object_pairs_hook=once).raw_decode
 
 
 class Objects:
@@ -73,13 +74,16 @@ class Objects:
             try:
                 value, self._at = _decode(self._buffer, self._at)
                 return value
+            except HistoryError as error:
+                raise HistoryError(f"{self.where()}: {error}") from None
             except RecursionError:
                 raise HistoryError(
                     f"{self.where()}: values are nested too deep; record something flatter"
                 ) from None
             except ValueError as error:
+                into = error.pos - self._begun if isinstance(error, json.JSONDecodeError) else 0
                 if len(self._buffer) - self._at > OBJECT_MAX or not self._grow():
-                    raise self._wrong(error) from None
+                    raise self._wrong(error, into) from None
 
     def _grow(self) -> bool:
         """Take at least as much again, so that a long object is not decoded many times. False at the end."""
@@ -97,8 +101,18 @@ class Objects:
     def _place(self, at: int) -> str:
         return f"line {self._line + self._buffer.count(chr(10), 0, at)}"
 
-    def _wrong(self, error: ValueError) -> HistoryError:
-        """An object that is no JSON, with the place of the fault in it if the decoder tells."""
-        at = error.pos if isinstance(error, json.JSONDecodeError) else self._begun
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        return HistoryError(f"{self._place(at)}: a JSON object expected: {reason}")
+    def _wrong(self, error: ValueError, into: int) -> HistoryError:
+        """An object that is no JSON, and the fault so many characters into it."""
+        if not isinstance(error, json.JSONDecodeError):
+            return HistoryError(
+                f"{self.where()}: a JSON object expected, with no number of thousands of digits"
+            )
+        at = self._begun + into
+        rest = self._buffer[at:].strip()
+        if len(self._buffer) - self._begun > OBJECT_MAX:
+            what = f" of {OBJECT_MAX >> 20} MiB at most"
+        elif not rest or error.msg.startswith("Unterminated"):
+            what = "; the text ends inside it, so it was cut off"
+        else:
+            what = f", not {rest[:SHOWN]!r}"
+        return HistoryError(f"{self._place(at)}: a JSON object expected{what}")

@@ -42,9 +42,13 @@ def unpacked(file: BinaryIO, head: bytes) -> Iterator[tuple[BinaryIO, bool]]:
             yield plain, True
     except EOFError:
         raise HistoryError(f"is compressed by {name} and ends early; copy it again, whole") from None
-    except (zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise HistoryError(f"is compressed by {name} and damaged ({error}); copy it again") from None
+    except (zlib.error, lzma.LZMAError, gzip.BadGzipFile):
+        raise HistoryError(
+            f"is compressed by {name} and damaged, or has more after its end; copy it again"
+        ) from None
     except OSError as error:
         if error.errno is not None:
             raise
-        raise HistoryError(f"is compressed by {name} and damaged ({error}); copy it again") from None
+        raise HistoryError(
+            f"is compressed by {name} and damaged, or has more after its end; copy it again"
+        ) from None

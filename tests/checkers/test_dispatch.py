@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from checkers import MISSING, Budget, History, Type, Verdict, check, invoke
@@ -190,3 +191,21 @@ def test_a_model_of_ones_own_may_say_what_only_reads():
     assert told.verdict is Verdict.INVALID
     assert telling.asked
     assert all(result is not MISSING for _, result in telling.asked)
+
+
+def test_a_key_of_which_nothing_was_seen_spoils_nothing_whoever_judges_it():
+    """A dequeue in doubt is not for the polynomial case, and tells the search nothing."""
+    doubt = [invoke(9, "dequeue", "y", time_ns=100), Op(-1, 101, 9, Type.INFO, "dequeue", "y")]
+    both = History.from_ops([*(msgspec.structs.replace(op, index=-1) for op in QUEUE), *doubt])
+    for engine in ("auto", "search"):
+        result = check(both, "fifo-queue", engine=engine)
+        assert result.verdict is Verdict.VALID, result.reason
+        assert list(result.parts) == ["'x'"]
+        assert (result.stats["keys"], result.stats["keys_untested"], result.stats["keys_unknown"]) == (
+            2,
+            1,
+            0,
+        )
+        alone = check(History.from_ops(doubt), "fifo-queue", engine=engine)
+        assert alone.verdict is Verdict.UNKNOWN
+        assert "nothing was tested" in alone.reason

@@ -237,7 +237,7 @@ def crowd(count: int) -> tuple[History, tuple[int, ...], int]:
 def test_dead_ends_tell_of_what_was_open_and_of_no_more(count):
     history, core, blocking = crowd(count)
     first, way = dead_ends(history, stuck(history, core, blocking))
-    assert first == f"#{blocking} read -> 99 returned at {(count + 1) / 1e6:.3f} ms and must have happened by then, but no order has a place for it"  # fmt: skip
+    assert first == f"#{blocking} read -> 99 returned at {count + 1} ns and must have happened by then, but no order has a place for it"  # fmt: skip
     assert way.startswith("after nothing the state is None; ")
     assert "write 98" not in way  # it was called later
     told = min(count, OPEN_MAX)

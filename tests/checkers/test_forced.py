@@ -61,7 +61,7 @@ def test_what_is_not_known_forces_nothing():
         "its write is not in the core"
     )
     unread = History.from_ops(
-        [invoke(0, "write", "x", 1), invoke(1, "read", "x", time_ns=1), Op(-1, 2, 1, Type.OK, "read", "x", None), Op(-1, 3, 0, Type.INFO, "write", "x", 1)]
+        [invoke(0, "write", "x", 1, time_ns=0), invoke(1, "read", "x", time_ns=1), Op(-1, 2, 1, Type.OK, "read", "x", None), Op(-1, 3, 0, Type.INFO, "write", "x", 1)]
     )  # fmt: skip
     assert circle(unread, [0, 1]) == ()
 

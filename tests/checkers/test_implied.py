@@ -73,7 +73,7 @@ def test_it_says_of_small_histories_what_the_search_says() -> None:
 def test_writes_of_a_key_that_nobody_read_are_in_the_order() -> None:
     history = History.from_ops(
         [
-            invoke(0, "write", "x", 1),
+            invoke(0, "write", "x", 1, time_ns=0),
             Op(-1, 1, 0, Type.OK, "write", "x", 1),
             invoke(0, "write", "y", 2, time_ns=2),
             Op(-1, 3, 0, Type.OK, "write", "y", 2),
@@ -89,7 +89,7 @@ def test_writes_of_a_key_that_nobody_read_are_in_the_order() -> None:
 def test_what_is_not_linearizable_is_searched() -> None:
     history = History.from_ops(
         [
-            invoke(0, "write", "x", 1),
+            invoke(0, "write", "x", 1, time_ns=0),
             Op(-1, 1, 0, Type.OK, "write", "x", 1),
             invoke(1, "read", "x", time_ns=2),
             Op(-1, 3, 1, Type.OK, "read", "x", None),

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers import MISSING, History, HistoryError, Op, Type, decode_line, encode_op, invoke
+from checkers import MISSING, History, HistoryError, Op, Type, check, decode_line, encode_op, invoke
+from checkers.formats import load
 from checkers.jsonl import MAX_DEPTH, decode_value, encode_value
+from checkers.verdict import Verdict
 
 SCALARS = st.one_of(
     st.sampled_from(
@@ -106,6 +108,30 @@ def test_a_whole_last_line_without_newline_counts():
 
 
 @pytest.mark.parametrize(
+    "bad", [GOOD[2].replace(b"ok", b"OK"), GOOD[2].replace(b'"f"', b'"g"'), b'{"a":"\\"}"} x']
+)
+def test_a_last_line_that_is_whole_and_wrong_was_not_cut_off(bad):
+    with pytest.raises(HistoryError, match="line 3 "):
+        History.parse(b"".join(GOOD[:2]) + bad.rstrip())
+
+
+def test_the_mark_of_an_editor_is_passed_over_at_the_beginning_only():
+    assert list(History.parse(b"\xef\xbb\xbf" + b"".join(GOOD))) == list(History.parse(b"".join(GOOD)))
+    with pytest.raises(HistoryError, match="line 2 is not a JSON object"):
+        History.parse(GOOD[0] + b"\xef\xbb\xbf" + b"".join(GOOD[1:]))
+
+
+def test_a_client_that_has_a_name_is_not_passed_over():
+    named = GOOD[0].replace(b'"process":1', b'"process":"c1"')
+    assert named != GOOD[0]
+    with pytest.raises(HistoryError, match=r'line 1 has the process "c1"; give each client a number'):
+        History.parse(named)
+    with pytest.raises(HistoryError, match='has the process "1"'):
+        History.from_ops([Op(0, 0, "1", Type.INVOKE, "read")])
+    assert len(History.parse(GOOD[0].replace(b'"process":1', b'"process":"nemesis"'))) == 1
+
+
+@pytest.mark.parametrize(
     "bad",
     [b"{", b"", b"[]", b"17", b'{"index":2}', GOOD[2].replace(b"ok", b"OK"), GOOD[2].replace(b'"f"', b'"g"'), b"\xff",
      GOOD[2].rstrip() + b"x"],
@@ -199,12 +225,59 @@ def test_both_readers_accept_the_same_and_agree_on_it(value):
     assert ids[0] == ids[1], "a value has one number, however it was written"
 
 
+@pytest.mark.parametrize("name", ["index", "time", "process", "type", "f", "key", "value", "error"])
+def test_a_field_that_is_there_twice_is_refused(name, tmp_path):
+    line = b'{"index":0,"time":0,"process":0,"type":"invoke","f":"write","key":1,"value":{"a":1},"error":"e"}'
+    fields = json.loads(line)
+    twice = line[:-1] + f',"{name}":{json.dumps(fields[name])}'.encode() + b"}\n"
+    inside = line.replace(b'{"a":1}', b'[{"a":1,"a":1}]') + b"\n"
+    assert len(History.parse(line + b"\n")) == 1
+    for text, which in ((twice, name), (inside, "a")):
+        with pytest.raises(HistoryError, match=rf"line 1 has .*'?\"?{which}'?\"? twice"):
+            History.parse(text)
+        with pytest.raises(HistoryError, match=f"has the name '{which}' twice"):
+            decode_line(text)
+        (tmp_path / "h.json").write_bytes(b"[" + text + b"]")
+        with pytest.raises(HistoryError, match=f"line 1: has the name '{which}' twice"):
+            load(tmp_path / "h.json")
+
+
 def test_time_and_index_go_forward():
     back = [invoke(1, "read", "x", time_ns=5, index=0), invoke(2, "read", "x", time_ns=4, index=1)]
     with pytest.raises(HistoryError, match="line 2 goes back in time"):
         History.from_ops(back)
     with pytest.raises(HistoryError, match="line 1 has index 3"):
         History.from_ops([invoke(1, "read", "x", time_ns=5, index=3)])
+
+
+UNTIMED = [{"process": process, "type": type_, "f": f, "value": value} for process, f, value in ((0, "write", 1), (1, "write", 2), (2, "read", 1)) for type_ in ("invoke", "ok")]  # fmt: skip
+
+
+def test_without_times_the_order_of_the_records_is_their_time():
+    """At one instant all would be concurrent, and the stale read VALID."""
+    history = History.parse("".join(f"{json.dumps(record)}\n" for record in UNTIMED).encode())
+    assert [op.time_ns for op in history] == [0, 1, 2, 3, 4, 5]
+    assert check(history, "register").verdict is Verdict.INVALID
+    unstamped = [Op(-1, -1, op.process, op.type, op.f, op.key, op.value) for op in history]
+    assert check(History.from_ops(unstamped), "register").verdict is Verdict.INVALID
+    together = [Op(-1, 0, op.process, op.type, op.f, op.key, op.value) for op in history]
+    assert check(History.from_ops(together), "register").verdict is Verdict.VALID, (
+        "a time that is given counts"
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ((None, 3), "line 2 has a time, and those before it have none"),
+        ((3, None), "line 2 has no time, and those before it have"),
+        ((-5, 3), "line 1 has the time -5; count nanoseconds from the first record on"),
+    ],
+)
+def test_every_record_has_a_time_or_none_has(times, words):
+    lines = [json.dumps(record | ({} if time is None else {"time": time})) for record, time in zip(UNTIMED, times, strict=False)]  # fmt: skip
+    with pytest.raises(HistoryError, match=words):
+        History.parse("\n".join(lines).encode())
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

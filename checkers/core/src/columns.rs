@@ -3,7 +3,7 @@
 //! About 31 bytes a record, so a million operations (two million records) fit in 62 MB plus their distinct values.
 
 use crate::intern::{Interner, NONE};
-use crate::jsonl::{pair, Line};
+use crate::jsonl::{closes, pair, Line};
 use std::collections::HashMap;
 use std::io::BufRead;
 
@@ -11,6 +11,10 @@ pub const INVOKE: u8 = 0;
 pub const OK: u8 = 1;
 pub const FAIL: u8 = 2;
 pub const INFO: u8 = 3;
+/// What some editors put before a text in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+/// The only process that is no client: who makes faults.
+const NEMESIS: &[u8] = b"\"nemesis\"";
 
 #[derive(Default)]
 pub struct Columns {
@@ -46,6 +50,8 @@ enum State {
 #[derive(Default)]
 pub struct Pairing {
     states: Vec<State>,
+    /// Has the first record no time? Then none has.
+    untimed: bool,
 }
 
 impl Columns {
@@ -67,11 +73,12 @@ impl Columns {
             if whole {
                 text.pop();
             }
-            match line.read(&text) {
+            let text = text.strip_prefix(MARK).filter(|_| number == 1).unwrap_or(&text);
+            match line.read(text) {
                 Ok(()) => columns
                     .push(&line, &mut pairing)
                     .map_err(|e| format!("line {number} {e}"))?,
-                Err(_) if !whole => {
+                Err(_) if !whole && !closes(text) => {
                     let note = format!(
                         "line {number}, the last, was cut off and is dropped; its operation counts as info"
                     );
@@ -98,7 +105,7 @@ impl Columns {
                 "has index {index} where {at} comes next; a record is missing, doubled or out of order"
             ));
         }
-        let time = line.time.unwrap_or(-1).max(-1);
+        let time = self.time_of(line.time, pairing)?;
         let last = self.time.last().copied().unwrap_or(i64::MIN);
         if time < last {
             return Err(format!(
@@ -106,6 +113,12 @@ impl Columns {
             ));
         }
         let kind = line.kind.unwrap_or(INVOKE);
+        if line.process[0] == b'"' && line.process != NEMESIS {
+            let name = String::from_utf8_lossy(&line.process);
+            return Err(format!(
+                "has the process {name}; give each client a number, and call who makes faults \"nemesis\""
+            ));
+        }
         let process = self.processes.intern(&line.process);
         if process as usize == pairing.states.len() {
             pairing.states.push(State::Idle);
@@ -144,6 +157,25 @@ impl Columns {
         self.error.push(error);
         self.pair.push(partner);
         Ok(())
+    }
+
+    /// The time of the next record. Without any times the records are a nanosecond apart: at one instant all would be concurrent, and nothing stale.
+    fn time_of(&self, given: Option<i64>, pairing: &mut Pairing) -> Result<i64, String> {
+        let given = given.filter(|&time| time != -1); // of an operation that nobody stamped
+        if self.len() == 0 {
+            pairing.untimed = given.is_none();
+        }
+        match given {
+            None if pairing.untimed => Ok(self.len() as i64),
+            None => Err("has no time, and those before it have; give every record its time, or none".into()),
+            Some(_) if pairing.untimed => {
+                Err("has a time, and those before it have none; give every record its time, or none".into())
+            }
+            Some(time) if time < 0 => Err(format!(
+                "has the time {time}; count nanoseconds from the first record on"
+            )),
+            Some(time) => Ok(time),
+        }
     }
 
     /// The call that this record completes, NONE for a call. Errors are records that no process could have made.
@@ -237,6 +269,20 @@ impl Columns {
         }
         tables.iter_mut().for_each(|(_, times)| times.sort_unstable());
         tables
+    }
+
+    /// Of the calls by clients made in any of the windows (start included, end not): how many ended ok, and how many they are.
+    pub fn done_within(&self, windows: &[(i64, i64)]) -> (u64, u64) {
+        let inside = |at: usize| {
+            let time = self.time[at];
+            windows.iter().any(|&(start, end)| start <= time && time < end)
+        };
+        let (mut done, mut calls) = (0, 0);
+        for at in (0..self.len()).filter(|&at| self.is_call(at) && inside(at)) {
+            calls += 1;
+            done += u64::from(self.outcome(at) == OK);
+        }
+        (done, calls)
     }
 
     /// What became of a call: OK, FAIL or INFO. A call without completion is INFO.

@@ -5,8 +5,11 @@
 
 mod strings;
 mod tags;
+mod texts;
 
 use std::collections::BTreeMap;
+
+pub use texts::{closes, elements, pair};
 
 /// Python has to decode it again, with two or three calls a level, and may make about 1,000.
 const MAX_DEPTH: usize = 300;
@@ -98,6 +101,21 @@ impl Line {
     }
 
     fn field(&mut self, reader: &mut Reader, name: &mut Vec<u8>) -> Result<(), String> {
+        let twice = match name.as_slice() {
+            b"\"index\"" => self.index.is_some(),
+            b"\"time\"" => self.time.is_some(),
+            b"\"type\"" => self.kind.is_some(),
+            b"\"process\"" => !self.process.is_empty(),
+            b"\"f\"" => !self.f.is_empty(),
+            b"\"key\"" => !self.key.is_empty(),
+            b"\"value\"" => !self.value.is_empty(),
+            b"\"error\"" => !self.error.is_empty(),
+            _ => false,
+        };
+        if twice {
+            let name = String::from_utf8_lossy(name);
+            return Err(format!("has the field {name} twice; leave one"));
+        }
         let target = match name.as_slice() {
             b"\"index\"" => return reader.integer("index").map(|n| self.index = Some(n)),
             b"\"time\"" => return reader.integer("time").map(|n| self.time = Some(n)),
@@ -305,6 +323,10 @@ impl Reader<'_> {
                 tagged |= !escaped && tags::is_tag(&name);
                 self.escaped = tagged && name == b"\"$dict\"" && self.peek() == b'{';
                 self.value(&mut value, depth + 1)?;
+                if items.contains_key(&name) {
+                    let name = String::from_utf8_lossy(&name);
+                    return Err(format!("has a value with the name {name} twice; leave one"));
+                }
                 items.insert(name, value);
                 self.spaces();
                 if self.take(b'}') {
@@ -328,19 +350,6 @@ impl Reader<'_> {
         out.push(b'}');
         Ok(())
     }
-}
-
-/// The two parts of a canonical `[old,new]`, or None if the text is no array of two.
-pub fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    match elements(text)?[..] {
-        [old, new] => Some((old, new)),
-        _ => None,
-    }
-}
-
-/// The elements of a canonical array, or None if the text is no array.
-pub fn elements(text: &[u8]) -> Option<Vec<&[u8]>> {
-    text.starts_with(b"[").then(|| tags::parts(text))
 }
 
 #[cfg(test)]
@@ -388,17 +397,5 @@ mod tests {
         ] {
             assert!(line.read(text.as_bytes()).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn pairs() {
-        assert_eq!(pair(b"[1,2]"), Some((&b"1"[..], &b"2"[..])));
-        assert_eq!(
-            pair(b"[[1,2],\"a,\\\"]\"]"),
-            Some((&b"[1,2]"[..], &b"\"a,\\\"]\""[..]))
-        );
-        assert_eq!(pair(b"[1]"), None);
-        assert_eq!(pair(b"[1,2,3]"), None);
-        assert_eq!(pair(b"7"), None);
     }
 }

@@ -391,6 +391,11 @@ impl PyColumns {
             .collect()
     }
 
+    /// (ended ok, all) of the calls by clients made in any of the windows (ns; start included, end not).
+    fn done_within(&self, py: Python<'_>, windows: Vec<(i64, i64)>) -> (u64, u64) {
+        py.detach(|| self.0.done_within(&windows))
+    }
+
     /// Per process: 1 if it is a client, 0 if it is a name such as "nemesis".
     fn clients<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         bytes(py, &self.0.client, |client| [u8::from(client)])

@@ -69,6 +69,38 @@ def test_a_sum_of_the_greatest_width_is_tried():
     assert check(too_wide, "pn-counter").verdict is UNKNOWN
 
 
+def test_a_difference_of_sums_too_wide_to_try_is_not_explained():
+    """The second final-read lacks the 1 that the first shows; each alone is a sum that is narrow enough to be tried."""
+    large = BITS_MAX - 4
+    history = rows([
+        ("add", 1, None, "info", 0, 1), ("add", large, None, "ok", 2, 12), ("final-read", None, 1, "ok", 10, 11),
+        ("add", large, None, "ok", 13, 24), ("final-read", None, large, "ok", 20, 22),
+    ])  # fmt: skip
+    result = check(history, "pn-counter")
+    assert result.verdict is UNKNOWN
+    assert "too large to try every sum" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("core", "calls"),
+    [
+        (["append", "append", "poll"], [("append", 1, [5, 1]), ("append", 2, NONE, "info"), ("poll", None, [[4, 2]])]),
+        (["poll", "append"], [("append", 1, NONE, "info"), ("poll", None, [[5, 1]]), ("append", 2, [4, 2])]),
+    ],
+    ids=["in doubt, and read later", "known by a reader alone"],
+)  # fmt: skip
+def test_an_offset_that_somebody_read_is_in_the_order_of_appends_too(core, calls):
+    history = one_by_one(*calls)
+    result = check(history, "append-log")
+    assert (result.verdict, result.anomaly) == (INVALID, "nonmonotonic-append")
+    assert [history.op(at).f for at in result.certificate.ops] == core
+
+
+def test_an_append_in_doubt_that_was_called_first_may_have_the_smaller_offset():
+    history = one_by_one(("append", 2, NONE, "info"), ("append", 1, [5, 1]), ("poll", None, [[4, 2]]))
+    assert check(history, "append-log").verdict is VALID
+
+
 @pytest.mark.parametrize("written", [[7], [1, 2, 3], 7])
 def test_a_write_without_its_token_is_named(written):
     result = check(one_by_one(("acquire", None, 1), ("acquire", None, 2), ("write", written)), "mutex-fencing")  # fmt: skip
@@ -151,6 +183,25 @@ def test_an_add_at_the_instant_of_the_answer_may_be_what_it_shows():
 def test_another_remove_does_not_excuse_a_resurrection():
     history = one_by_one(add(1, "a"), remove(1, "a"), ("remove", {"value": 1}), ("final-read", None, [1]))
     assert check(history, "or-set").anomaly == "resurrected"
+
+
+NULLS = [
+    (model, "enqueue", "dequeue")
+    for model in ("queue", "total-queue", "total-queue-at-least-once", "fifo-queue")
+]
+
+
+@pytest.mark.parametrize(("model", "put", "take"), [*NULLS, ("stack", "push", "pop")])  # fmt: skip
+def test_null_put_in_is_no_element(model, put, take):
+    """What comes out as null is an empty queue, or that element: nobody can tell. Of these histories a queue that keeps null explains the first."""
+    history = one_by_one((put, None), (put, 1), (take, NONE, None), (take, NONE, 1))
+    result = check(history, model)
+    assert result.verdict is UNKNOWN
+    assert f"{put} #0 has null, which" in result.reason
+    open_one = one_by_one((put, 1), (take, NONE, 1), (put, None, NONE, "info"), (take, NONE, None))
+    assert check(open_one, model).verdict is UNKNOWN
+    refused = one_by_one((put, 1), (take, NONE, 1), (put, None, NONE, "fail"), (take, NONE, None))
+    assert check(refused, model).verdict is VALID
 
 
 def test_a_drain_without_an_end_may_hold_any_number():

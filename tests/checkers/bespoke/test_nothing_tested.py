@@ -44,6 +44,46 @@ def test_where_no_update_was_made_or_seen_nothing_was_tested(name):
     assert "was not tested" in result.reason or "nothing was tested" in result.reason
 
 
+TOO_LATE = {
+    "set": (("read", None, []), ("add", 1)),
+    "or-set": (("final-read", None, []), ("add", 1)),
+    "g-counter": (("final-read", None, 0), ("add", 1)),
+    "pn-counter": (("final-read", None, 0), ("add", 1)),
+    "mv-register": (("final-read", None, []), ("write", {"value": 1, "seen": []})),
+    "mv-register-session": (("final-read", None, []), ("write", {"value": 1, "seen": []})),
+    "lww": (("final-read", None, None), ("write", 1, {"value": 1, "version": [1, "n"]})),
+    "convergence": (("digest", None, {"a": "0", "b": "0"}), ("add", 1)),
+    "bank": (("read", None, {"a": 1, "b": 1}), ("read", None, {"a": 1, "b": 1}), ("transfer", {"from": "a", "to": "b", "amount": 1})),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", TOO_LATE)
+def test_where_the_updates_came_after_the_last_read_nothing_was_tested(model):
+    *reads, update = TOO_LATE[model]
+    result = check(one_by_one(*reads, update), model)
+    assert result.verdict is UNKNOWN
+    assert "nothing was tested; read after the updates" in result.reason
+    if model == "bank":
+        assert check(one_by_one(reads[0], update, reads[1]), model).verdict is VALID
+    during = rows([(*reads[0], "ok", 10, 20), (*update, *update[1:][:1], "ok", 15, 30)] if len(update) == 2 else [(*reads[0], "ok", 10, 20), (*update, "ok", 15, 30)])  # fmt: skip
+    assert check(during, model).verdict is UNKNOWN
+
+
+def test_a_key_that_was_updated_too_late_spoils_the_others():
+    """Unlike one that nothing was done to."""
+    kept = one_by_one(("add", 1), ("final-read", None, [1]))
+    late = one_by_one(*TOO_LATE["or-set"])
+    assert check(of_keys(a=kept, b=late), "or-set").verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("engine", ["auto", "search"])
+def test_of_a_set_only_what_was_read_is_tested(engine):
+    blind = one_by_one(("add", 1), ("remove", 1), ("contains", 1, NONE, "fail"))
+    assert check(blind, "linearizable-set", engine=engine).verdict is UNKNOWN
+    seen = one_by_one(("add", 1), ("contains", 1, [1, True]))
+    assert check(seen, "linearizable-set", engine=engine).verdict is VALID
+
+
 def of_keys(**histories: History) -> History:
     """The histories one after the other, each of a key of its own."""
     return History.from_ops(

@@ -255,7 +255,10 @@ def test_what_cannot_be_is_refused_with_its_place(read, text, fault):
     [
         ('[{"type":"invoke","f":"read","process":0},\n{"type":"ok","f":"read","process":0}', "line 2: ']' expected, not the end"),
         ('[{"type":"invoke","f":"read","process":0}\n{"type":', "line 2: ',' expected, not '{'"),
-        ('[{"type":"invoke","f":"read","process":0},\n{"type": oops}]', "line 2: a JSON object expected: Expecting value"),
+        ('[{"type":"invoke","f":"read","process":0},\n{"type": oops}]', "line 2: a JSON object expected, not 'oops}]'"),
+        ('{"type":"invoke","f":"read","process":0}\n{"type":"o', "line 2: a JSON object expected; the text ends inside it, so it was cut off"),
+        ('{"type":', "line 1: a JSON object expected; the text ends inside it"),
+        ('{"value":' + "9" * 5000 + "}", "line 1: a JSON object expected, with no number of thousands of digits"),
         ('[{"type":"invoke","f":"read","process":0}] 1', "line 1: nothing expected after the array, not '1'"),
         ("[1]", "line 1: '{' expected, not '1'"),
         ('[{"value":' + "[" * 100_000, "line 1: values are nested too deep"),
