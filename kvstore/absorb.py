@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvstore.config import BucketConfig
 from kvstore.crdt import NO_BUGS, decode, merge
 from kvstore.events import Record, Tag
 from kvstore.invariants import one_value
@@ -55,6 +56,16 @@ RULES: dict[str, Rule] = {
     "siblings": joined,
     "crdt": joined,
 }
+
+
+def clock_in(bucket: BucketConfig, tag: Tag, value: bytes | None) -> int:
+    """The newest clock in a version, which a replica believes only if its own is not far behind; 0 where no clock orders versions."""
+    if bucket.kind in ("lww", "register"):
+        return tag.latest
+    if bucket.type == "lww-register" and value is not None:
+        written: Tag = decode(value)[1][0]  # the record's own tag is the replica's business
+        return written.hlc
+    return 0
 
 
 def absorb(kind: str, mine: Record | None, theirs: Record, bugs: frozenset[str] = NO_BUGS) -> Record | None:

@@ -13,12 +13,12 @@ Rule 3. A partition on which this node agreed with *every* other replica, in com
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from kvstore.buckets import Buckets
 from kvstore.config import NodeConfig
-from kvstore.events import NO_TAG, CorruptRecord, Record, Tag
+from kvstore.events import NO_TAG, CorruptRecord, Record, Tag, size_of
 from kvstore.forest import STATES, Forest, Grove
 from kvstore.merkle import FANOUT, differing
 from kvstore.messages import Message
@@ -26,20 +26,16 @@ from kvstore.messages_repair import Fetch, Handoff, TreeBranches, TreeKeys, Tree
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
 from kvstore.ring import PARTITIONS
+from kvstore.slices import BYTES_EACH, SLICE, Schedule, Slices, cost, stepwise
 from kvstore.view import View
 
-PAGE = 512  # keys in one message
+PAGE = 512  # records that one message asks for
+KEYS_BYTES = 64 << 10  # of keys that one message names, about: one may have as many
 HANDOFF_BYTES = 64 << 10  # records in one message, about
-SLICE_MS = 10.0  # between two slices of tree building
-SLICE = 256  # records read in one slice: 2 ms on a slow processor
-READING = 16  # a reading of storage costs as much as so many records, even if it finds none
 
 
-class Schedule(Protocol):
-    """`Node.schedule`."""
-
-    def __call__(self, at: float, what: Callable[[], None]) -> None:
-        """Make the call at that mono time."""
+def _cost_of(record: Record) -> int:
+    return 1 + size_of([record]) // BYTES_EACH
 
 
 class AntiEntropy:
@@ -56,6 +52,7 @@ class AntiEntropy:
         *,
         send: Callable[[str, Message], None],
         schedule: Schedule,
+        slices: Slices,
         alive: Callable[[str], bool],
     ) -> None:
         self.rounds = 0
@@ -69,9 +66,11 @@ class AntiEntropy:
         self._forest = forest
         self._send = send
         self._schedule = schedule
+        self._slices = slices
         self._alive = alive
         self._next = 0
         self._agreed: dict[tuple[str, int, str], float] = {}
+        self._at_work: dict[str, int] = {}  # peer: jobs that name its keys, or hand them over
 
     # ---- who and when ----
 
@@ -108,25 +107,27 @@ class AntiEntropy:
             for bucket, each in roots.items():
                 self._say(peer, TreeRoots(epoch, bucket, began_ms, each), 16 * len(each))
 
-        self._slice(epoch, work, tell)
+        self._slices.begin(partial(self._build, epoch, work, tell))
 
-    def _slice(
-        self, epoch: int, work: list[tuple[str, int]], then: Callable[[list[tuple[str, int]]], None]
-    ) -> None:
-        """Build what trees are missing, in slices so that nobody waits for it, and `then` do what is to be done with them."""
+    def _build(
+        self,
+        epoch: int,
+        work: list[tuple[str, int]],
+        then: Callable[[list[tuple[str, int]]], None],
+        left: int,
+    ) -> int:
+        """A job: build what trees are missing, and `then` do what is to be done with them."""
         if epoch != self._view.epoch:
-            return
-        ready, left = list[tuple[str, int]](), SLICE
+            return left
+        ready = list[tuple[str, int]]()
         while work and left > 0:
             while self._forest.get(*work[-1]) is None and left > 0:
-                left -= READING + self._overlay.grow(*work[-1], SLICE)
+                left -= cost(self._overlay.grow(*work[-1], left, left * BYTES_EACH))
             if self._forest.get(*work[-1]) is not None:
                 ready.append(work.pop())
         if ready:
             then(ready)
-        if work:
-            at = self._moment.clock.mono_ms + SLICE_MS
-            self._schedule(at, lambda: self._slice(epoch, work, then))
+        return 0 if work else left
 
     def grove(self, bucket: str, partition: int) -> Grove:
         """The trees of a partition, built at once if need be."""
@@ -163,7 +164,7 @@ class AntiEntropy:
                     size += 8 * FANOUT
             self._say(src, TreeBranches(message.bucket, message.began_ms, tuple(same), branches), size)
 
-        self._slice(message.epoch, work, tell)
+        self._slices.begin(partial(self._build, message.epoch, work, tell))
 
     def branches(self, src: str, message: TreeBranches) -> None:
         """Note what is the same; say the leaves under the branches that differ."""
@@ -177,34 +178,47 @@ class AntiEntropy:
             below = {branch: tree.leaves(branch) for branch in differing(tree.branches(), theirs)}
             if below:
                 leaves[partition] = below
-        if leaves:
+        if leaves and not self._at_work.get(src):
             size = sum(8 * FANOUT * len(below) for below in leaves.values())
             self._say(src, TreeLeaves(message.bucket, leaves), size)
 
     def leaves(self, src: str, message: TreeLeaves) -> None:
         """Name the keys in the leaves that differ."""
-        if message.bucket not in self._buckets.opened:
-            return
+        if message.bucket in self._buckets.opened and not self._at_work.get(src):
+            self._work(src, self._naming(src, message))
+
+    def _naming(self, src: str, message: TreeLeaves) -> Iterator[int]:
+        epoch = self._view.epoch
         for partition, branches in message.leaves.items():
+            if self._view.epoch != epoch:
+                return
             grove = self.grove(message.bucket, partition)
             wrong = tuple(
                 branch * FANOUT + place
                 for branch, theirs in branches.items()
                 for place in differing(grove.tree.leaves(branch), theirs)
             )
-            if wrong:
-                keys = tuple(
-                    (key, entry, self._version(message.bucket, key)) for key, entry in grove.keys_in(wrong)
-                )
+            for page, here in grove.pages_in(wrong, KEYS_BYTES):
+                keys = list[tuple[bytes, int, Tag]]()
+                for key, entry in here:
+                    version, spent = self._version(message.bucket, key)
+                    keys.append((key, entry, version))
+                    yield spent
                 size = sum(len(key) + 32 for key, _, _ in keys)
-                self._say(src, TreeKeys(message.bucket, {partition: wrong}, {partition: keys}), size)
+                named = TreeKeys(message.bucket, {partition: tuple(page)}, {partition: tuple(keys)})
+                self._say(src, named, size)
 
     def keys(self, src: str, message: TreeKeys) -> None:
         """Hand over what is newer here, and ask for what is newer there; both ways where versions are not ordered."""
         bucket = self._buckets.opened.get(message.bucket)
-        if bucket is None:
-            return
+        if bucket is not None:
+            self._work(src, self._sorting(src, message, ordered=bucket.kind not in STATES))
+
+    def _sorting(self, src: str, message: TreeKeys, *, ordered: bool) -> Iterator[int]:
+        epoch = self._view.epoch
         for partition, leaves in message.leaves.items():
+            if self._view.epoch != epoch:
+                return
             theirs = {key: (entry, tag) for key, entry, tag in message.keys.get(partition, ())}
             mine = dict(self.grove(message.bucket, partition).keys_in(leaves))
             over: list[bytes] = []
@@ -215,30 +229,42 @@ class AntiEntropy:
                 elif key not in mine:
                     back.append(key)
                 elif mine[key] != theirs[key][0]:
-                    ordered = bucket.kind not in STATES
-                    newer = self._version(message.bucket, key) > theirs[key][1]
+                    version, spent = self._version(message.bucket, key)
+                    newer = version > theirs[key][1]
                     if newer or not ordered:
                         over.append(key)
                     if not newer or not ordered:
                         back.append(key)
-            self.hand_over(src, message.bucket, over)
-            for start in range(0, len(back), PAGE):
-                chunk = tuple(back[start : start + PAGE])
-                self._say(src, Fetch(message.bucket, chunk), sum(len(key) + 2 for key in chunk))
+                    yield spent
+            self._ask_for(src, message.bucket, back)
+            yield from self._handing(src, message.bucket, over)
 
-    def _version(self, bucket: str, key: bytes) -> Tag:
+    def _ask_for(self, src: str, bucket: str, keys: list[bytes]) -> None:
+        """A bounded message at a time."""
+        batch, size = list[bytes](), 0
+        for key in keys:
+            batch.append(key)
+            size += len(key) + 2
+            if size >= KEYS_BYTES or len(batch) == PAGE:
+                self._say(src, Fetch(bucket, tuple(batch)), size)
+                batch, size = [], 0
+        if batch:
+            self._say(src, Fetch(bucket, tuple(batch)), size)
+
+    def _version(self, bucket: str, key: bytes) -> tuple[Tag, int]:
+        """The version here, and what it cost to read it."""
         try:
             record, _ = self._overlay.get(bucket, key)
         except CorruptRecord:
-            return NO_TAG
-        return NO_TAG if record is None else record.tag
+            record = None
+        return (NO_TAG, 1) if record is None else (record.tag, _cost_of(record))
 
     def fetch(self, src: str, message: Fetch) -> None:
         """Hand over the keys asked for, as far as they are here."""
         if message.bucket in self._buckets.opened:
-            self.hand_over(src, message.bucket, message.keys)
+            self._work(src, self._handing(src, message.bucket, message.keys))
 
-    def hand_over(self, dst: str, bucket: str, keys: list[bytes] | tuple[bytes, ...]) -> None:
+    def _handing(self, dst: str, bucket: str, keys: Sequence[bytes]) -> Iterator[int]:
         """Send these records, a bounded message at a time, once they are durable."""
         batch: list[Record] = []
         size = 0
@@ -246,16 +272,26 @@ class AntiEntropy:
             try:
                 record, _ = self._overlay.get(bucket, key)
             except CorruptRecord:
-                continue
+                record = None
             if record is None:
+                yield 1
                 continue
             batch.append(record)
             size += len(key) + len(record.value or b"") + 32
-            if size >= HANDOFF_BYTES:
+            if size >= HANDOFF_BYTES or len(batch) == SLICE:
                 self._hand(dst, batch, size)
                 batch, size = [], 0
+            yield _cost_of(record)
         if batch:
             self._hand(dst, batch, size)
+
+    def _work(self, peer: str, steps: Iterator[int]) -> None:
+        """Do it in slices. Nothing more is begun with that peer until it is done: the same keys would be named again."""
+        self._at_work[peer] = self._at_work.get(peer, 0) + 1
+        self._slices.begin(stepwise(steps, partial(self._worked, peer)))
+
+    def _worked(self, peer: str) -> None:
+        self._at_work[peer] -= 1
 
     def _hand(self, dst: str, batch: list[Record], size: int) -> None:
         self.handed += len(batch)

@@ -3,6 +3,9 @@
     config file ──────────────────────────► open
     KV.BUCKET CREATE ──offer──► promised ──open──► open       both durable before they are acknowledged
 
+Who is promised a bucket and hears of its keys opens it: whoever speaks of them has it open, and so all have promised just that.
+Nobody opens one for no more than that another has promised it, for that may be one of two definitions of which neither has all promises.
+
 A promise is never taken back: a name that two clients wanted to define differently at the same time may stay
 unusable, and then another name is the way out. What cannot happen is one name with two meanings.
 """
@@ -42,6 +45,10 @@ class Buckets:
     def known(self) -> list[BucketConfig]:
         """Every bucket that is open or promised here."""
         return list({**self._promised, **self.opened}.values())
+
+    def promised(self) -> list[BucketConfig]:
+        """Those that are promised here, and not open."""
+        return [bucket for name, bucket in self._promised.items() if name not in self.opened]
 
     def counts(self) -> tuple[int, ...]:
         """The numbers of replicas that buckets ask for."""

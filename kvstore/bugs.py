@@ -2,6 +2,8 @@
 
 Each name is a deliberate mistake of a kind real stores have made. A run with one of them must end INVALID
 by the checker named; a run without any must not. Nothing else in the store depends on this table.
+
+None is on unless the configuration names it (`bugs = ["…"]`). A node that is started with one says so, and INFO has it under `seeded_bugs`.
 """
 
 from __future__ import annotations

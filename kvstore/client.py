@@ -128,11 +128,12 @@ class SocketChannel(asyncio.Protocol):
 
         Raises ChannelLost, definite unless the login got no answer, or StoreError if the password is wrong.
         """
-        loop = asyncio.get_running_loop()
+        channel = cls()
+        opening = asyncio.get_running_loop().create_connection(lambda: channel, host, port, ssl=tls)
         try:
-            opening = loop.create_connection(cls, host, port, ssl=tls)
-            _, channel = await asyncio.wait_for(opening, timeout_s)
+            await asyncio.wait_for(opening, timeout_s)
         except (OSError, TimeoutError) as error:
+            await channel.close()  # it may have connected too late
             why = str(error) or f"no answer in {timeout_s} s"
             raise ChannelLost(f"cannot connect to {host}:{port}: {why}", definite=True) from None
         if password is not None:

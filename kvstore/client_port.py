@@ -18,7 +18,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, cast
 
-from kvstore import resp
+from kvstore import resp, server_tls
 from kvstore.events import Failure, Value
 from kvstore.strangers import source_of
 
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from kvstore.server import Server
 
 WINDOW = 64  # commands of one connection in the node at once
-STRANGERS_MAX = 128
 STRANGER_BYTES = 96 << 10  # one stranger may make a node hold: a command and what follows it
-STRANGERS_BYTES = 256 << 10  # all of them together
 STRANGER_UNREAD_BYTES = 4 << 10  # answers it has not taken; above it nothing more is done for it
 _NO_ROOM = Failure("OVERLOADED", "the node has too many bytes of requests in hand; nothing was done")
 _LOGINS = (b"AUTH", b"HELLO", b"RESET")
@@ -68,6 +66,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse("too many clients")
         elif not self._trusted:
             self._forget()
+        elif self._server.tls:
+            server_tls.trusted(transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -202,6 +202,8 @@ class ClientConnection(asyncio.Protocol):
             self._login_timer.cancel()
         if self._transport is not None:
             self._transport.set_write_buffer_limits()
+            if self._server.tls:
+                server_tls.trusted(self._transport)
 
     def _forget(self) -> None:
         """The client is a stranger: at first, and after RESET."""
@@ -214,7 +216,8 @@ class ClientConnection(asyncio.Protocol):
             self._login_timer = asyncio.get_running_loop().call_later(
                 self._server.config.login_timeout_ms / 1000, self._refuse, "no login in time"
             )
-            self._server.strangers.add(self, source_of(self._transport.get_extra_info("peername")))
+            source = source_of(self._transport.get_extra_info("peername"))
+            self._server.strangers.add(self, source, self._server.stranger_cost)
 
     def _hold(self, fresh: int = 0) -> bool:
         """Tell what this stranger makes the node hold, with bytes that have just come; False if it is closed for it."""

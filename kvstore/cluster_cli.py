@@ -38,6 +38,7 @@ USER, PASSWORD = "QUORATE_USER", "QUORATE_PASSWORD"
 CA, CERT, KEY = "QUORATE_CA", "QUORATE_CERT", "QUORATE_KEY"
 TIMEOUT_S = 10.0
 SNAPSHOT_S = 610.0
+PLAN_S = 300.0  # it looks at everything the node holds, and lets everybody else go first
 POLL_S = 0.3
 BROKEN = 255
 
@@ -141,6 +142,13 @@ def _show(status: dict[str, Any]) -> None:
         table.add_row(*("?" if value is None else str(value) for value in row))
     console = Console(highlight=False)
     console.print(table)
+    for name, node in status["nodes"].items():
+        if node["unreadable"]:
+            console.print(
+                f"{name} cannot read {node['unreadable']}, nor mend it from others; a change that needs it waits. If no replica comes back that has it: "
+                f"KV.NODE FORGET key at {name} gives it up, and what only that replica and a lost one had acknowledged with it",
+                soft_wrap=True,
+            )
     change = status["change"]
     if change is not None:
         steps = ", ".join(f"{count} {step}" for step, count in change["steps"].items() if count)
@@ -195,7 +203,7 @@ def _member(name: str, address: str, rack: str, weight: float) -> list[str]:
 
 @app.command("hash-password")
 def hash_password() -> None:
-    """Hash a password for `[users]` in a node's configuration. It is read from standard input, or asked for."""
+    """Hash a password for the table `users` of a node's configuration. It is read from standard input, or asked for."""
     from kvstore import users
 
     given = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
@@ -276,7 +284,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a change would move. Nothing is changed."""
-    found = Talk(node).ask("KV.CLUSTER", "PLAN", *change)
+    found = Talk(node).patient(PLAN_S).ask("KV.CLUSTER", "PLAN", *change)
     if as_json:
         _emit(found)
         return
@@ -291,14 +299,25 @@ def plan(
 
 
 @app.command()
-def repair(node: NodeOption = USUAL_NODE, as_json: JsonOption = False) -> None:
+def repair(
+    node: NodeOption = USUAL_NODE,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="wait until all is read")] = True,
+    as_json: JsonOption = False,
+) -> None:
     """Let one node re-read all it holds, mend what is damaged, and compare with all peers, now."""
-    found = Talk(node).ask("KV.NODE", "REPAIR")
+    talk = Talk(node)
+    before = talk.ask("KV.NODE", "STATUS")
+    peers = talk.ask("KV.NODE", "REPAIR")["peers"]
+    while wait and talk.ask("KV.NODE", "STATUS")["scrub_left"]:
+        time.sleep(POLL_S)  # between polls
+    after = talk.ask("KV.NODE", "STATUS")
+    found = {each: after[each] - before[each] for each in ("damaged_found", "damaged_mended")}
     if as_json:
-        _emit(found)
+        _emit({"peers": peers, "scrub_left": after["scrub_left"], **found})
     else:
         typer.echo(
-            f"comparing with {found['peers']} peers; {found['damaged']} damaged records are being mended"
+            f"compares with {peers} peers; {after['scrub_left']} of 256 partitions are still to be read; "
+            f"{found['damaged_found']} damaged records found, {found['damaged_mended']} mended so far"
         )
 
 
@@ -334,8 +353,10 @@ def restore(
         about = put_back(folder, Path(made.data), made.name)
     except (ConfigError, EngineError) as error:
         raise typer.BadParameter(str(error)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{config} cannot be read ({error})") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{config} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{config} is not text in UTF-8; give the node's configuration, a TOML file") from None  # fmt: skip
     if as_json:
         _emit(about)
     else:

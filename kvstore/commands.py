@@ -14,7 +14,7 @@ R and W override the bucket's own counts, never the promise of its mode.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kvstore import commands_cas, commands_ttl
 from kvstore.commands_scan import TYPES
@@ -39,6 +39,8 @@ from kvstore.session import LATER, OK, Later, RefusalError, Session, command, cu
 if TYPE_CHECKING:
     from kvstore.node import Node
 
+LAUNCHED_MAX: Final = 64  # ops of a batch begun in one step
+BETWEEN_MS: Final = 1.0  # two such steps
 _READS: dict[str, Callable[[Op], Flow]] = {
     "register": register.read,
     "cas": cas.read,
@@ -95,14 +97,21 @@ class Batch:
         self.left = size
 
     def run(self, ops: list[tuple[Op, Callable[[Op], Flow]]]) -> Later:
-        """Launch them all at once."""
-        for index, (op, flow) in enumerate(ops):
+        """Launch them all, a step not too many: others are served in between."""
+        self._launch(ops, 0)
+        return LATER
+
+    def _launch(self, ops: list[tuple[Op, Callable[[Op], Flow]]], begin: int) -> None:
+        end = begin + LAUNCHED_MAX
+        for index, (op, flow) in enumerate(ops[begin:end], begin):
             op.index = index
             try:
                 launch(self._node, self._session, op, flow, report=self._part)
             except RefusalError as refusal:
                 self._part(op, refusal.failure)
-        return LATER
+        if end < len(ops):
+            at = self._node.moment.clock.mono_ms + BETWEEN_MS
+            self._node.schedule(at, lambda: self._launch(ops, end))
 
     def _part(self, op: Op, value: Value) -> None:
         self._values[op.index] = value
@@ -124,6 +133,16 @@ class Batch:
                 "INDEFINITE", f"some keys failed ({worst.code} {worst.text}), others may be written"
             )
         return worst
+
+
+def room_for(node: Node, count: int) -> None:
+    """Refuse a batch that cannot be in progress at once, before any of it is done. Raises RefusalError."""
+    running, most = node.coordinator.running, node.config.max_requests
+    if running + count > most:
+        raise RefusalError(
+            "OVERLOADED",
+            f"{count} keys at once and {running} requests in progress are more than {most}; nothing was done",
+        )
 
 
 # ---- Redis' own commands -----------------------------------------------------------------------------------
@@ -170,6 +189,7 @@ def del_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later
     """DEL key...: how many of them existed. Each key is an op of its own."""
     if len(args) == 2:
         return launch(node, session, *_delete(node, session, args[1], _existed))
+    room_for(node, len(args) - 1)
     ops = [_delete(node, session, key, _existed) for key in dict.fromkeys(args[1:])]
     return Batch(node, session, len(ops), _sum).run(ops)
 
@@ -177,6 +197,7 @@ def del_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later
 @command("EXISTS", 2, 0)
 def exists(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """EXISTS key...: how many of them exist; a key named twice counts twice."""
+    room_for(node, len(args) - 1)
     ops = [_read(node, session, key, _present) for key in args[1:]]
     return Batch(node, session, len(ops), _sum).run(ops)
 
@@ -201,6 +222,7 @@ def type_(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Late
 @command("MGET", 2, 0)
 def mget(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later:
     """MGET key...; not one atomic read."""
+    room_for(node, len(args) - 1)
     ops = [_read(node, session, key, _value) for key in args[1:]]
     return Batch(node, session, len(ops), list).run(ops)
 
@@ -211,6 +233,7 @@ def mset(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later
     if len(args) % 2 == 0:
         raise RefusalError("ERR", "wrong number of arguments for 'mset'")
     pairs = dict(zip(args[1::2], args[2::2], strict=True))
+    room_for(node, len(pairs))
     ops = [_write(node, session, key, _ok, value) for key, value in pairs.items()]
     return Batch(node, session, len(ops), lambda values: OK).run(ops)
 

@@ -2,29 +2,33 @@
 
 KV.BUCKET CREATE name [MODE m] [TYPE t] [N n] [R r] [W w] [REPAIR none|async|blocking] [SLOPPY on|off] [DURABILITY d] [TTL s]
 KV.BUCKET LIST | SHOW name        KV.USE name        KV.WHERE key
-KV.NODE REPAIR | STATUS
+KV.NODE REPAIR | STATUS | FORGET key
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kvstore.commands_login import REDIS_VERSION
+from kvstore.commands_scan import alive
 from kvstore.config import BucketConfig, ConfigError, bucket
 from kvstore.durability import USUAL
-from kvstore.envelope import opened
-from kvstore.events import Close, Failure, Simple, Value
+from kvstore.events import Close, Failure, Record, Simple, Value
 from kvstore.flows import inspect
 from kvstore.flows.steps import Op
 from kvstore.launching import answer_with
-from kvstore.ring import partition_of, slot_of
+from kvstore.ring import PARTITIONS, partition_of, slot_of
 from kvstore.session import LATER, OK, Later, RefusalError, Session, command, current, positive, text
+from kvstore.slices import PROMPT_MS, Page, Reading
+from kvstore.users import WORD_MAX
 
 if TYPE_CHECKING:
     from kvstore.node import Node
 
 Args = tuple[bytes, ...]
+BUCKETS_MAX: Final = 1_000
 
 
 @command("PING", 1, 2, open=True)
@@ -51,6 +55,8 @@ def client(node: Node, session: Session, args: Args) -> Value | Later:
     """CLIENT SETINFO | SETNAME | GETNAME | ID | NO-EVICT | NO-TOUCH | INFO."""
     sub = args[1].upper()
     if sub == b"SETNAME" and len(args) == 3:
+        if len(args[2]) > WORD_MAX:
+            raise RefusalError("ERR", f"a client's name has at most {WORD_MAX} bytes")
         session.name = args[2]
         return OK
     if sub == b"GETNAME":
@@ -61,7 +67,9 @@ def client(node: Node, session: Session, args: Args) -> Value | Later:
         return OK
     if sub == b"INFO":
         return f"id={session.conn} name={text(session.name)} resp={session.protocol}".encode()
-    return Failure("ERR", f"unknown subcommand '{text(args[1])}' of CLIENT, or wrong number of arguments")
+    return Failure(
+        "ERR", f"unknown subcommand '{text(args[1][:64])}' of CLIENT, or wrong number of arguments"
+    )
 
 
 _CONFIG = {"save": b"", "appendonly": b"yes", "appendfsync": b"always", "maxmemory": b"0", "databases": b"16"}
@@ -71,7 +79,9 @@ _CONFIG = {"save": b"", "appendonly": b"yes", "appendfsync": b"always", "maxmemo
 def config(node: Node, session: Session, args: Args) -> Value | Later:
     """CONFIG GET name...: what Redis tools ask for. Nothing can be set this way."""
     if args[1].upper() != b"GET":
-        return Failure("ERR", f"CONFIG {text(args[1])} is not done here; edit the node's configuration file")
+        return Failure(
+            "ERR", f"CONFIG {text(args[1][:64])} is not done here; edit the node's configuration file"
+        )
     known: dict[str, Value] = {}
     for name in args[2:]:
         asked = text(name).lower()
@@ -89,6 +99,7 @@ def info(node: Node, session: Session, args: Args) -> Value | Later:
         "server_name:quorate",
         f"node:{node.name}",
         f"incarnation:{node.incarnation}",
+        f"seeded_bugs:{','.join(sorted(node.config.bugs))}",
         "# Clients",
         f"connected_clients:{len(node.sessions)}",
         "# Stats",
@@ -113,16 +124,21 @@ def time_(node: Node, session: Session, args: Args) -> Value | Later:
 
 @command("DBSIZE", 1, 1)
 def dbsize(node: Node, session: Session, args: Args) -> Value | Later:
-    """DBSIZE: keys of this bucket with a live version on this node. Walks the storage."""
-    name = current(node, session).name
-    enveloped = current(node, session).kind == "cas"
-    return sum(
-        1
-        for record in node.reader.records()
-        if record.bucket == name
-        and (opened(record.value) if enveloped else record).value is not None
-        and not record.tag.expired(node.moment.clock.wall_ms)
-    )
+    """DBSIZE: keys of this bucket with a live version on this node. Walks the storage, a slice at a time."""
+    bucket, wall_ms, live = current(node, session), node.moment.clock.wall_ms, 0
+
+    def look(name: str, partition: int, page: Page) -> None:
+        nonlocal live
+        live += sum(isinstance(row, Record) and alive(bucket, row, wall_ms) for row in page)
+
+    def places() -> Iterator[tuple[str, int]]:
+        for partition in range(PARTITIONS):
+            if session.closed:
+                return
+            yield bucket.name, partition
+
+    node.slices.begin(Reading(node.reader, places(), look, lambda: node.respond(session, live)), PROMPT_MS)
+    return LATER
 
 
 @command("SELECT", 2, 2)
@@ -159,11 +175,11 @@ def kv_where(node: Node, session: Session, args: Args) -> Value | Later:
 
 @command("KV.NODE", 2, 0)
 def kv_node(node: Node, session: Session, args: Args) -> Value | Later:
-    """KV.NODE REPAIR | STATUS: begin to compare with all peers and to mend what is damaged; what it did so far."""
+    """KV.NODE REPAIR | STATUS | FORGET key: begin to read all again and to compare with all peers; how far that is, and what repair did so far; give up what is damaged here."""
     sub, upkeep = args[1].upper(), node.upkeep
     if sub == b"REPAIR" and len(args) == 2:
-        damaged, peers = upkeep.repair()
-        return {"damaged": damaged, "peers": peers}
+        peers = upkeep.repair()
+        return {"peers": peers, "scrub_left": upkeep.scrub.left}
     if sub == b"STATUS" and len(args) == 2:
         return {
             "suspects": [each.encode() for each in sorted(upkeep.suspects)],
@@ -174,13 +190,20 @@ def kv_node(node: Node, session: Session, args: Args) -> Value | Later:
             "hints_pending_bytes": upkeep.hints.pending_bytes,
             "comparisons": upkeep.antientropy.rounds,
             "records_handed_over": upkeep.antientropy.handed,
+            "scrub_left": upkeep.scrub.left,
             "damaged_found": upkeep.scrub.found,
             "damaged_mended": upkeep.scrub.mended,
+            "unreadable": [[name.encode(), key] for name, key in upkeep.scrub.unreadable()],
             "expired_dropped": upkeep.scrub.dropped,
             "stood_in": upkeep.stood_in,
             "tombstones_purged": upkeep.purger.purged,
         }
-    raise RefusalError("BADARG", "KV.NODE does REPAIR and STATUS")
+    if sub == b"FORGET" and len(args) == 3:
+        gone, again = upkeep.scrub.forget(current(node, session).name, args[2])
+        if not gone + again:
+            raise RefusalError("BADARG", "nothing of that key is damaged on this node, in this bucket")
+        return {"forgotten": gone, "written_anew": again}
+    raise RefusalError("BADARG", "KV.NODE does REPAIR, STATUS and FORGET key")
 
 
 @command("KV.BUCKET", 2, 0)
@@ -221,6 +244,8 @@ def _shown(each: BucketConfig) -> Value:
 def _create(node: Node, session: Session, name: bytes, options: Args) -> Later:
     """OK only once every member has the bucket open and durable."""
     made = _defined(text(name), options, min(3, len(node.view.members)))
+    if len(node.buckets.known()) >= BUCKETS_MAX and made.name not in node.buckets.opened:
+        raise RefusalError("BADARG", f"there are {BUCKETS_MAX} buckets, and no more can be made")
     conflict = node.buckets.conflict(made)
     if conflict is not None:
         raise RefusalError(

@@ -27,6 +27,7 @@ from kvstore.flows import causal
 from kvstore.flows.steps import Op
 from kvstore.launching import Options, launch, new_op, parse_options, take_context, wanted
 from kvstore.session import OK, Later, RefusalError, Session, command, current, text
+from kvstore.updates import value_max
 
 if TYPE_CHECKING:
     from kvstore.node import Node
@@ -57,7 +58,10 @@ def work_op(
 
 
 def change(node: Node, session: Session, op: Op, what: Change, timeout_ms: float = 0.0) -> Later:
-    """Launch an update that an actor makes."""
+    """Launch an update that an actor makes. Raises RefusalError for what is more than a key may hold, before it is told to anybody."""
+    size, limit = sum(map(len, what.items)), value_max(op.bucket, node.config.max_value_bytes)
+    if size > limit:
+        raise RefusalError("BADARG", f"the change has {size} bytes; at most {limit} are allowed")
     op.more.change = what
     return launch(node, session, op, causal.update, timeout_ms)
 

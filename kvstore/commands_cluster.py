@@ -36,10 +36,11 @@ from kvstore.document import (
     replaced,
 )
 from kvstore.driver import Alter
-from kvstore.events import Failure, Record, Value
+from kvstore.events import Failure, Value, size_of
 from kvstore.launching import answer_with
 from kvstore.ring import PARTITIONS
 from kvstore.session import LATER, Later, RefusalError, Session, command, text
+from kvstore.slices import PROMPT_MS, Page, Reading
 from kvstore.snapshots import well_named
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def kv_cluster(node: Node, session: Session, args: Args) -> Value | Later:
     if word == b"RING" and len(args) == 2:
         return _ring(node)
     if word == b"PLAN" and len(args) > 2:
-        return _plan(node, _alteration(node, args[2].upper(), args[3:]))
+        return _plan(node, session, _alteration(node, args[2].upper(), args[3:]))
     if word == b"SNAPSHOT" and len(args) == 3:
         name = text(args[2][:65])
         if len(name) > 64 or not well_named(name):
@@ -122,6 +123,8 @@ def _member(args: Args) -> Member:
             raise RefusalError(
                 "BADARG", f"a member has no option '{text(option)}'; there are RACK and WEIGHT"
             )
+    if len(rack) > 64:
+        raise RefusalError("BADARG", f"RACK '{rack[:64]}…' is longer than 64 letters")
     if not name or len(name) > 64 or any(c.isspace() or c == "\0" for c in name):
         raise RefusalError("BADARG", f"'{name[:64]}' is no name for a node; choose a word such as n6")
     try:
@@ -157,6 +160,7 @@ def _status(node: Node) -> Value:
             "partitions": counts.get(name, 0),
             "address": member.address.encode(),
             "rack": member.rack.encode(),
+            "unreadable": node.upkeep.told(name, "UNREADABLE").encode(),
         }
     members = document.names
     reachable = sum(node.reachable(member) for member in members)
@@ -201,17 +205,30 @@ def _change(document: Document) -> Value:
     }
 
 
-def _plan(node: Node, alter: Callable[[Document], Document]) -> Value:
-    """What a change would do, by what this node knows: nothing is changed."""
+def _plan(node: Node, session: Session, alter: Callable[[Document], Document]) -> Value | Later:
+    """What a change would do, by what this node knows: nothing is changed. Walks the storage, a slice at a time."""
     before = node.view.document
     try:
         after = alter(before)
     except ChangeError as error:
         return Failure("BADARG", str(error))
+    sizes = Counter[int]()
+
+    def look(bucket: str, partition: int, page: Page) -> None:
+        sizes[partition] += size_of(page)
+
+    def done() -> None:
+        node.respond(session, _planned(node, before, after, sizes))
+
+    places = ((bucket, partition) for bucket in node.reader.buckets() for partition in range(PARTITIONS))
+    node.slices.begin(Reading(node.reader, places, look, done), PROMPT_MS)
+    return LATER
+
+
+def _planned(node: Node, before: Document, after: Document, sizes: Counter[int]) -> Value:
     n = max(node.buckets.counts())
     fresh = moved(before.owners, after.wanted, n)
-    sizes = _sizes(node)
-    held = len(sizes) or 1
+    held = sum(size > 0 for size in sizes.values()) or 1
     mean = sum(sizes.values()) / held
     carried = loads(after.wanted, n)
     shares = {member.name: Share(member.weight, member.rack) for member in after.members}
@@ -223,14 +240,3 @@ def _plan(node: Node, alter: Callable[[Document], Document]) -> Value:
         "owned": {name: after.wanted.count(name) for name in sorted(set(after.wanted))},
         "load_max_over_mean": f"{max(carried.values()) * len(carried) / sum(carried.values()):.3f}".encode(),
     }
-
-
-def _sizes(node: Node) -> dict[int, int]:
-    """Bytes of keys and values of each partition held here. Walks the storage."""
-    sizes: dict[int, int] = {}
-    for bucket in node.reader.buckets():
-        for partition in range(PARTITIONS):
-            for row in node.reader.scan(bucket, partition, None, 1_000_000):
-                size = len(row.key) + (len(row.value or b"") if isinstance(row, Record) else 0)
-                sizes[partition] = sizes.get(partition, 0) + size
-    return sizes

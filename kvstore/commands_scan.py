@@ -24,6 +24,7 @@ from kvstore.launching import launch
 from kvstore.messages_ring import Page, Scan
 from kvstore.ring import PARTITIONS
 from kvstore.session import Later, RefusalError, Session, command, current, positive, text
+from kvstore.transfer import bare
 from kvstore.view import Plan
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 COUNT: Final = 10
 PARTITIONS_MAX: Final = 32  # looked at in a call, if they hold little
 PAGE_RECORDS: Final = 256
+PATTERN_MAX: Final = 1024
 TYPES: Final = {"or-set": b"set", "or-map": b"hash"}
 
 
@@ -40,7 +42,7 @@ class Asked(NamedTuple):
 
     begin: int
     least: int
-    pattern: re.Pattern[bytes] | None
+    pattern: Glob | None
 
 
 @command("SCAN", 2, 8)
@@ -54,7 +56,7 @@ def scan(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Later
 
 
 def _asked(args: tuple[bytes, ...], kind: bytes) -> Asked:
-    cursor = int(args[1]) if args[1].isdigit() else PARTITIONS
+    cursor = int(args[1]) if args[1].isdigit() and len(args[1]) <= 4 else PARTITIONS
     if cursor >= PARTITIONS:
         raise RefusalError(
             "BADARG", f"'{text(args[1][:64])}' is no cursor; begin with 0 and give back what SCAN answers"
@@ -79,21 +81,52 @@ def _asked(args: tuple[bytes, ...], kind: bytes) -> Asked:
     return Asked(cursor, count, pattern)
 
 
-def glob(pattern: bytes) -> re.Pattern[bytes]:
-    r"""Redis' patterns: `*`, `?`, `[a-z]`, `[^a]`, and `\` before a character that is to stand for itself."""
-    parts, at = [], 0
+class Glob:
+    """A pattern. What is between its stars has a fixed length, and the first place where it fits is as good as any: so there is never
+    anything to take back, and no pattern takes longer than its length times the key's.
+    """
+
+    def __init__(self, pieces: list[list[bytes]]) -> None:
+        """`pieces`: regular expressions of one byte each, and a star between two lists of them."""
+        self._first, *self._between = [re.compile(b"".join(each), re.DOTALL) for each in pieces]
+        self._last = self._between.pop() if self._between else None
+        self._last_size = len(pieces[-1])
+
+    def fullmatch(self, key: bytes) -> bool:
+        """Whether the whole key is as the pattern says."""
+        if self._last is None:
+            return self._first.fullmatch(key) is not None
+        found = self._first.match(key)
+        for each in self._between:
+            if found is None:
+                return False
+            found = each.search(key, found.end())
+        end = len(key) - self._last_size
+        return found is not None and found.end() <= end and self._last.match(key, end) is not None
+
+
+def glob(pattern: bytes) -> Glob:
+    r"""Redis' patterns: `*`, `?`, `[a-z]`, `[^a]`, and `\` before a character that is to stand for itself. Raises RefusalError."""
+    if len(pattern) > PATTERN_MAX:
+        raise RefusalError(
+            "BADARG", f"the pattern has {len(pattern)} bytes; at most {PATTERN_MAX} are allowed"
+        )
+    pieces: list[list[bytes]] = [[]]
+    at = 0
     while at < len(pattern):
         one = pattern[at : at + 1]
         at += 1
-        if one == b"[":
+        if one == b"*":
+            pieces.append([])
+        elif one == b"[":
             made, at = _class(pattern, at)
-            parts.append(made)
+            pieces[-1].append(made)
         elif one == b"\\" and at < len(pattern):
-            parts.append(re.escape(pattern[at : at + 1]))
+            pieces[-1].append(re.escape(pattern[at : at + 1]))
             at += 1
         else:
-            parts.append({b"*": b".*", b"?": b"."}.get(one) or re.escape(one))
-    return re.compile(b"".join(parts), re.DOTALL)
+            pieces[-1].append(b"." if one == b"?" else re.escape(one))
+    return Glob(pieces)
 
 
 def _class(pattern: bytes, at: int) -> tuple[bytes, int]:
@@ -136,7 +169,7 @@ def _keys(node: Node, op: Op, partition: int) -> Any:
         ask = Tell(
             Scan,
             plan.replicas,
-            (bucket.name, partition, plan.epoch, after, PAGE_RECORDS),
+            (bucket.name, partition, plan.epoch, after, PAGE_RECORDS, True),
             lambda answers: enough(answers, plan, bucket),
         )
         yield ask
@@ -144,7 +177,9 @@ def _keys(node: Node, op: Op, partition: int) -> Any:
         ends = [page.records[-1].key for page in pages if not page.done]
         after = min(ends) if ends else None
         for page in pages:
-            for record in page.records:
+            for record in (
+                bare(bucket.kind, each) for each in page.records
+            ):  # not every version of a node does
                 if after is None or record.key <= after:
                     kept = absorb(bucket.kind, newest.get(record.key), record)
                     newest[record.key] = newest[record.key] if kept is None else kept

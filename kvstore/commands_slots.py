@@ -59,7 +59,7 @@ def places(node: Node) -> dict[str, Place]:
     """The members whose client port is known here."""
     found = {}
     for member in node.view.document.members:
-        port = node.upkeep.client_port(member.name)
+        port = int(node.upkeep.told(member.name, "CLIENT_PORT") or 0)
         if port:
             host = member.address.rpartition(":")[0].strip("[]")
             found[member.name] = Place(node_id(node, member.name), host.encode(), port)
@@ -94,7 +94,7 @@ def cluster(node: Node, session: Session, args: Args) -> Value | Later:
         return {b"SLOTS": _slots, b"SHARDS": _shards, b"NODES": _nodes, b"INFO": _info}[sub](node, found)
     return Failure(
         "ERR",
-        f"CLUSTER {text(args[1])} is not done here; there are SLOTS, SHARDS, NODES, INFO, MYID and KEYSLOT key, and KV.CLUSTER",
+        f"CLUSTER {text(args[1][:64])} is not done here; there are SLOTS, SHARDS, NODES, INFO, MYID and KEYSLOT key, and KV.CLUSTER",
     )
 
 
@@ -180,7 +180,7 @@ def command_(node: Node, session: Session, args: Args) -> Value | Later:
         return [_described(name.upper()) if name.upper() in TABLE else None for name in args[2:]]
     if sub:
         return Failure(
-            "ERR", f"COMMAND {text(args[1])} is not done here; there are COUNT, LIST, INFO and DOCS"
+            "ERR", f"COMMAND {text(args[1][:64])} is not done here; there are COUNT, LIST, INFO and DOCS"
         )
     return [_described(name) for name in TABLE]
 

@@ -32,7 +32,6 @@ class CommitQueue:
     """Writes on their way to the disk."""
 
     __slots__ = (
-        "_begin_ms",
         "_durable_ms",
         "_hurry",
         "_loose",
@@ -40,11 +39,12 @@ class CommitQueue:
         "_unsafe",
         "_waiting",
         "_young_ms",
+        "due_ms",
     )
 
     def __init__(self) -> None:
         self._waiting: list[Write] = []
-        self._begin_ms = _NEVER  # when what waits must be taken
+        self.due_ms = _NEVER  # when there is something to `take`; -inf: at once, inf: not as things are
         self._loose = True  # is all that waits loose?
         self._young_ms = _NEVER  # when the loose Writes among it must be durable
         self._durable_ms = _NEVER  # when what was taken loose must be
@@ -61,14 +61,10 @@ class CommitQueue:
         else:
             self._young_ms = min(self._young_ms, due_ms)
             due_ms = min(due_ms, now_ms + READABLE_MS)
-        self._begin_ms = min(self._begin_ms, due_ms)
-
-    @property
-    def due_ms(self) -> float:
-        """When there is something to `take`; -inf: at once, inf: not as things are."""
         if self._hurry:
-            return -_NEVER if self._waiting or self._unsafe else _NEVER
-        return min(self._begin_ms, self._durable_ms)
+            self.due_ms = -_NEVER
+        elif due_ms < self.due_ms:
+            self.due_ms = due_ms
 
     def take(self, now_ms: float) -> Batch:
         """Everything that waits, as one batch."""
@@ -77,10 +73,12 @@ class CommitQueue:
             self._ticket = waiting[-1].ticket
         loose = self._loose and not self._hurry and self._durable_ms > now_ms
         self._durable_ms = min(self._durable_ms, self._young_ms) if loose else _NEVER
-        self._begin_ms = self._young_ms = _NEVER
+        self._young_ms = _NEVER
+        self.due_ms = self._durable_ms
         self._unsafe, self._loose = loose, True
         return Batch(waiting, self._ticket, loose)
 
     def hurry(self) -> None:
         """From now on commit at once and with an fsync: the node is about to stop."""
         self._hurry = True
+        self.due_ms = -_NEVER if self._waiting or self._unsafe else _NEVER

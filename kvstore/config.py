@@ -50,7 +50,7 @@ A configuration is TOML:
 
 from __future__ import annotations
 
-import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -60,7 +60,16 @@ import msgspec
 from kvstore import bugs as seeded
 from kvstore.config_access import TlsConfig as TlsConfig
 from kvstore.config_access import tls_from_table, users_from
-from kvstore.config_checks import SECRET, choice, known_keys, ttl_checked, typed
+from kvstore.config_checks import (
+    COUNTS,
+    DURATIONS_MS,
+    SECRET,
+    choice,
+    known_keys,
+    number_checked,
+    ttl_checked,
+    typed,
+)
 from kvstore.config_checks import ConfigError as ConfigError
 from kvstore.crdt import TYPES
 from kvstore.durability import USUAL, Durability, durability_checked, durability_of
@@ -83,6 +92,7 @@ READ_REPAIRS = ("none", "async", "blocking")
 CLOCKS = ("hlc", "wall")
 LOG_FORMATS = ("text", "json")
 DEFAULT_BUCKET = "default"
+BUCKET_NAME_MAX = 128  # every node tells every other of all buckets
 
 
 class BucketConfig(msgspec.Struct, frozen=True, gc=False):
@@ -205,7 +215,13 @@ def bucket(
     """A checked bucket; what is None takes the mode's default. Raises ConfigError."""
     where = f'bucket "{name}"'
     if not name or any(c.isspace() for c in name):
-        raise ConfigError(f'The bucket name "{name}" is empty or has spaces; choose a name such as "cart".')
+        raise ConfigError(
+            f'The bucket name "{name[:300]}" is empty or has spaces; choose a name such as "cart".'
+        )
+    if len(name) > BUCKET_NAME_MAX:
+        raise ConfigError(
+            f'The bucket name "{name[:40]}…" has {len(name)} letters; choose one of {BUCKET_NAME_MAX} at most.'
+        )
     if name.startswith("!"):
         raise ConfigError(
             f'The bucket name "{name}" begins with "!", as the store\'s own do; choose another.'
@@ -287,6 +303,11 @@ def from_toml(text: str, source: str = "the configuration") -> NodeConfig:
         raise ConfigError(f"{source} is not TOML: {what}; correct that line.") from None
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number of thousands of digits; a list in a list in a list …
+        raise ConfigError(f"{source} cannot be read: {error}; correct it.") from None
 
 
 def _from_table(table: dict[str, Any]) -> NodeConfig:
@@ -324,18 +345,8 @@ def _bucket_from(name: str, table: Any, n: int) -> BucketConfig:
     return bucket(name, **{"n": n, **table})
 
 
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9_.%:-]{1,253}|\[[A-Za-z0-9.%:]{1,253}\]):([0-9]{1,5})")
 _TEXT = ("client", "peer", "http", "data", "snapshots", "clock", "cluster")
-_NUMBERS = (
-    "request_timeout_ms",
-    "login_timeout_ms",
-    "heartbeat_ms",
-    "gossip_ms",
-    "anti_entropy_ms",
-    "scrub_ms",
-    "tombstone_grace_ms",
-    "hint_window_ms",
-    "max_clock_skew_ms",
-)
 
 
 def _check(config: NodeConfig) -> None:
@@ -345,25 +356,8 @@ def _check(config: NodeConfig) -> None:
         typed("password", config.password, str)
     typed("secret", config.secret, str)
     typed("protected_mode", config.protected_mode, bool)
-    for field in _NUMBERS:
-        value = getattr(config, field)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise ConfigError(f"{field} = {value!r} is not a number of milliseconds; choose 0 or more.")
-    for field in ("request_timeout_ms", "login_timeout_ms", "heartbeat_ms"):
-        if getattr(config, field) == 0:
-            raise ConfigError(f"{field} is 0; choose a number of milliseconds above 0.")
-    for field in (
-        "transfers_max",
-        "max_clients",
-        "max_request_bytes",
-        "max_requests",
-        "max_value_bytes",
-        "hint_bytes_max",
-        "hint_bytes_per_s",
-    ):
-        value = getattr(config, field)
-        if type(value) is not int or value < 1:
-            raise ConfigError(f"{field} = {value!r} is not a count; choose 1 or more.")
+    for field in (*DURATIONS_MS, *COUNTS):
+        number_checked(field, getattr(config, field))
     choice("the node", "clock", config.clock, CLOCKS)
     choice("the node", "log_format", config.log_format, LOG_FORMATS)
     for address in (config.client, config.peer, *filter(None, [config.http]), *config.peers.values()):
@@ -379,9 +373,9 @@ def _check(config: NodeConfig) -> None:
 
 def address_checked(address: str) -> str:
     """The address, if it is host:port. Raises ConfigError."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ConfigError(f'The address "{address}" is not host:port, such as "127.0.0.1:7000".')
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found[1]) > 65535:
+        raise ConfigError(f'The address "{address[:300]}" is not host:port, such as "127.0.0.1:7000".')
     return address
 
 

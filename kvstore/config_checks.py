@@ -9,6 +9,28 @@ from typing import Any
 SECRET = ("password", "secret", "hash")  # fields whose values are never shown
 TTL_S_MAX = 100 * 366 * 86_400  # a century
 
+_HOUR, _DAY = 3_600_000, 86_400_000
+DURATIONS_MS: Mapping[str, tuple[float, float]] = {  # the least and the most
+    "request_timeout_ms": (1, _HOUR),
+    "login_timeout_ms": (1, _HOUR),
+    "heartbeat_ms": (1, _HOUR),
+    "gossip_ms": (0, _HOUR),
+    "anti_entropy_ms": (0, 30 * _DAY),
+    "scrub_ms": (0, 30 * _DAY),
+    "tombstone_grace_ms": (0, 3660 * _DAY),
+    "hint_window_ms": (0, 366 * _DAY),
+    "max_clock_skew_ms": (0, _DAY),
+}
+COUNTS: Mapping[str, tuple[int, int]] = {
+    "transfers_max": (1, 256),  # all partitions
+    "max_clients": (1, 1_000_000),
+    "max_request_bytes": (1, 1 << 40),
+    "max_requests": (1, 1_000_000),
+    "max_value_bytes": (1, 15 << 20),  # a frame between nodes has 16 MiB
+    "hint_bytes_max": (1, 1 << 50),
+    "hint_bytes_per_s": (1, 1 << 40),
+}
+
 
 class ConfigError(Exception):
     """The configuration is wrong. One sentence: what, where, what to do."""
@@ -17,7 +39,31 @@ class ConfigError(Exception):
 def choice(where: str, field: str, value: object, choices: Iterable[str]) -> None:
     """The value must be one of the choices. Raises ConfigError."""
     if value not in (choices := tuple(choices)):
-        raise ConfigError(f'In {where}, {field} = "{value}" is not known; choose from {", ".join(choices)}.')
+        raise ConfigError(
+            f'In {where}, {field} = "{str(value)[:60]}" is not known; choose from {", ".join(choices)}.'
+        )
+
+
+def number_checked(field: str, value: object) -> None:
+    """A number of the node's configuration: of its kind, and within its range. Raises ConfigError."""
+    whole = field in COUNTS
+    least, most = COUNTS[field] if whole else DURATIONS_MS[field]
+    kind = "a whole number" if whole else "a number of milliseconds"
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise ConfigError(f"{field} = {shown(value)} is not {kind}; choose {least:,} to {most:,}.")
+    if not least <= value <= most:  # NaN is not
+        raise ConfigError(
+            f"{field} = {shown(value)} is out of range; choose {kind} from {least:,} to {most:,}."
+        )
+
+
+def shown(value: object) -> str:
+    """A value in an error: not longer than a person reads."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def typed(field: str, value: object, kind: type) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kvstore.absorb import clock_in
 from kvstore.caspaxos import Ballots
 from kvstore.config import NodeConfig, majority
 from kvstore.document import META
@@ -161,9 +162,8 @@ class Coordinator:
         ask = op.waiting
         if ask is not None:
             message = self._message(op, ask, ask.request)
-            for replica in ask.replicas:
-                if replica not in ask.answers and replica not in ask.refusals:
-                    self._send(replica, message)
+            for replica in ask.silent():
+                self._send(replica, message)
             ask.tries += 1
             self._check(ask)  # it may wait for somebody who is suspected since
         self._call_later(RESEND_MS, op, self.nudge)
@@ -252,13 +252,14 @@ class Coordinator:
 
     def _message(self, op: Op, ask: Ask, request: int) -> Message:
         kind = ask.kind
+        epoch = 0 if op.plan is None else op.plan.epoch  # none: the question is not about a key
         left_ms = op.deadline - self._moment.clock.mono_ms
         if kind is Query:
             writes = op.bucket.mode == "register"  # the clock orders
             hlc = self._hlc.peek(self._moment.clock.wall_ms) if writes else 0
-            return Query(request, op.bucket.name, op.key, op.partition, _epoch(op), left_ms, hlc)
+            return Query(request, op.bucket.name, op.key, op.partition, epoch, left_ms, hlc)
         if kind is Prepare:
-            return Prepare(request, op.bucket.name, op.key, op.partition, _epoch(op), left_ms, ask.tag)
+            return Prepare(request, op.bucket.name, op.key, op.partition, epoch, left_ms, ask.tag)
         if type(ask) is Tell:
             return ask.kind(request, *ask.body)
         op.mutated = True
@@ -269,7 +270,7 @@ class Coordinator:
                 op.bucket.name,
                 op.key,
                 op.partition,
-                _epoch(op),
+                epoch,
                 left_ms,
                 ask.tag,
                 ask.value,
@@ -277,19 +278,19 @@ class Coordinator:
             )
         if kind is Store or kind is Repair:
             op.stored = ask
-            return kind(
-                request, op.bucket.name, op.key, op.partition, _epoch(op), left_ms, ask.tag, ask.value
-            )
+            return kind(request, op.bucket.name, op.key, op.partition, epoch, left_ms, ask.tag, ask.value)
         if ask.make is not None:
-            return ask.make(request, _epoch(op), left_ms)  # type: ignore[return-value]
+            return ask.make(request, epoch, left_ms)  # type: ignore[return-value]
         return kind(request, op.bucket)  # type: ignore[call-arg,arg-type]
 
     def version(self, src: str, message: QueryReply | StoreReply) -> None:
         """A replica told a version."""
         seen = message.tag.latest
+        ask = self._asks.get(message.request)
+        if type(message) is QueryReply and ask is not None and ask.op is not None:
+            seen = max(seen, clock_in(ask.op.bucket, message.tag, message.value))
         if seen > self._hlc.last and self._hlc.credible(seen, self._moment.clock.wall_ms):
             self._hlc.observe(seen)  # a later write through this node must beat what it has seen
-        ask = self._asks.get(message.request)
         if ask is not None and ask.answer(src, message):
             self._check(ask)
 
@@ -388,13 +389,6 @@ class Coordinator:
                 self._resume(op)
                 return
         self.timeouts += 1
-        got = "storage, or an operation on the same key before this one, has not"
-        if ask is not None:
-            got = f"{len(ask.answers)} of {ask.need} replicas"
+        why = "storage, or an operation on the same key before this one, has not answered in time"
         code = "NOQUORUM" if op.writes and not op.mutated else "TIMEOUT"
-        self._resume(op, error=GaveUpError(code, f"{got} answered in time"))
-
-
-def _epoch(op: Op) -> int:
-    assert op.plan is not None
-    return op.plan.epoch
+        self._resume(op, error=GaveUpError(code, why if ask is None else ask.lacking()))

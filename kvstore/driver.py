@@ -118,7 +118,9 @@ class Driver:
     def _stopped(self, op: Op, value: Value) -> None:
         self._driving = None
         if isinstance(value, Failure):
-            self._node.emit(Log(f"the change of the ring waits: {value.text}", "change"))
+            told = ((name, self._node.upkeep.told(name, "UNREADABLE")) for name in self._node.view.members)
+            why = "".join(f"; {name} cannot read {what}" for name, what in told if what)
+            self._node.emit(Log(f"the change of the ring waits: {value.text}{why}", "change"))
         elif self._node.view.document.change is not None:
             self._node.soon(self.tick)
 

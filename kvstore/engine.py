@@ -37,7 +37,7 @@ from typing import Protocol
 import msgspec
 
 from kvstore.engine_rows import bound, checksum, fact_row, place, unbound
-from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record
+from kvstore.events import ANY_SIZE, CorruptRecord, Damaged, Erase, Meta, Reader, Record, size_of
 from kvstore.memtable import ROWS_MAX, TAG, Bound, Memtable, merged
 from kvstore.ring import partition_of
 
@@ -221,18 +221,23 @@ class SqliteEngine:
             for row in merged(self._memory.all(), cursor.execute(_ALL)):
                 yield unbound(row[0], *row[2:])
 
-    def scan(self, bucket: str, partition: int, after: bytes | None, limit: int) -> list[Record | Damaged]:
-        """At most `limit` committed records of one partition, by key, beginning behind `after`."""
+    def scan(
+        self, bucket: str, partition: int, after: bytes | None, limit: int, bytes_max: int = ANY_SIZE
+    ) -> list[Record | Damaged]:
+        """At most `limit` committed records of one partition, and about `bytes_max`, by key, beginning behind `after`."""
         self._renew()
         query = _SCAN.format(after=">=" if after is None else ">")
-        with contextlib.closing(self._reader.cursor()) as cursor:
-            rows = cursor.execute(query, (bucket, partition, after or b"", limit)).fetchall()
         found: list[Record | Damaged] = []
-        for row in islice(merged(self._memory.scan((bucket, partition), after), rows), limit):
-            try:
-                found.append(unbound(bucket, *row[2:]))
-            except CorruptRecord:
-                found.append(Damaged(bucket, row[2]))
+        with contextlib.closing(self._reader.cursor()) as cursor:
+            rows = cursor.execute(query, (bucket, partition, after or b"", limit))
+            for row in islice(merged(self._memory.scan((bucket, partition), after), rows), limit):
+                try:
+                    found.append(unbound(bucket, *row[2:]))
+                except CorruptRecord:
+                    found.append(Damaged(bucket, row[2]))
+                bytes_max -= size_of(found[-1:])
+                if bytes_max <= 0:
+                    break
         return found
 
     def buckets(self) -> list[str]:

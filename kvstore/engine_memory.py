@@ -16,7 +16,7 @@ from functools import partial
 from random import Random
 
 from kvstore.engine import Row
-from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record, Snapshot
+from kvstore.events import ANY_SIZE, CorruptRecord, Damaged, Erase, Meta, Record, Snapshot, size_of
 from kvstore.ring import partition_of
 
 
@@ -64,8 +64,10 @@ class MemoryEngine:
             assert record is not None
             yield record
 
-    def scan(self, bucket: str, partition: int, after: bytes | None, limit: int) -> list[Record | Damaged]:
-        """At most `limit` committed records of one partition, by key, beginning behind `after`."""
+    def scan(
+        self, bucket: str, partition: int, after: bytes | None, limit: int, bytes_max: int = ANY_SIZE
+    ) -> list[Record | Damaged]:
+        """At most `limit` committed records of one partition, and about `bytes_max`, by key, beginning behind `after`."""
         here = self._keys.get((bucket, partition), set())
         keys = sorted(key for key in here if after is None or key > after)
         found: list[Record | Damaged] = []
@@ -75,6 +77,9 @@ class MemoryEngine:
                 found.append(Damaged(bucket, key))
             else:
                 found.append(self._records[bucket, key])
+            bytes_max -= size_of(found[-1:])
+            if bytes_max <= 0:
+                break
         return found
 
     def buckets(self) -> list[str]:
@@ -87,7 +92,9 @@ class MemoryEngine:
 
     def sync(self) -> None:
         """Make everything staged readable, and durable with all before it, unless all that is staged is loose."""
-        durable = not all(loose for _, loose in self._staged)
+        durable = False
+        for _, loose in self._staged:
+            durable = durable or not loose
         for rows, _ in self._staged:
             undo: list[Callable[[], None]] | None = None if durable else []
             self._apply(rows, undo)

@@ -20,8 +20,8 @@ Rule 3. Reads of storage are synchronous, through the `Reader` given at birth, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -49,7 +49,7 @@ class Tag(NamedTuple):
     @property
     def latest(self) -> int:
         """The newest clock in it: nobody whose clock is not behind it may have made it."""
-        return max(self.hlc, self.touched)
+        return self.hlc if self.hlc > self.touched else self.touched
 
     def expired(self, wall_ms: float) -> bool:
         """Whether its deadline has passed: then its value is gone, and this is its tombstone."""
@@ -91,6 +91,19 @@ class Damaged(msgspec.Struct, frozen=True, gc=False):
     key: bytes
 
 
+ANY_SIZE: Final = 1 << 60
+
+
+def size_of(rows: Iterable[Record | Damaged]) -> int:
+    """Bytes of their keys and values."""
+    return sum(len(row.key) + (len(row.value or b"") if isinstance(row, Record) else 0) for row in rows)
+
+
+def full(rows: Sequence[Record | Damaged], limit: int, bytes_max: int = ANY_SIZE) -> bool:
+    """Whether a scan with these limits may have left something behind its last row."""
+    return len(rows) >= limit or (bytes_max < ANY_SIZE and size_of(rows) >= bytes_max)
+
+
 class CorruptRecord(Exception):
     """A stored record does not match its checksum: answer ERROR, never "not found"."""
 
@@ -107,8 +120,12 @@ class Reader(Protocol):
     def records(self) -> Iterable[Record]:
         """Every committed record, ordered by bucket, partition and key."""
 
-    def scan(self, bucket: str, partition: int, after: bytes | None, limit: int) -> list[Record | Damaged]:
-        """At most `limit` committed records of one partition, by key, beginning behind `after`. Never raises for damage."""
+    def scan(
+        self, bucket: str, partition: int, after: bytes | None, limit: int, bytes_max: int = ANY_SIZE
+    ) -> list[Record | Damaged]:
+        """At most `limit` committed records of one partition, by key, beginning behind `after`, and none behind the one with which they
+        have `bytes_max` (see `full`). Never raises for damage.
+        """
 
     def buckets(self) -> list[str]:
         """Every bucket that has a committed record, sorted."""

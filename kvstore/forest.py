@@ -12,7 +12,7 @@ as it was written, and what storage says of those keys does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from kvstore.events import Damaged, Record
 from kvstore.merkle import Tree, entry_of, leaf_of
@@ -44,6 +44,25 @@ class Grove:
         """The keys of some leaves with their entries, by key."""
         wanted = frozenset(leaves)
         return sorted(each for each in self.entries.items() if leaf_of(each[0]) in wanted)
+
+    def pages_in(
+        self, leaves: Iterable[int], bytes_max: int
+    ) -> Iterator[tuple[list[int], list[tuple[bytes, int]]]]:
+        """The same in pages: leaves, and their keys, of so many bytes or of one leaf."""
+        of_leaf: dict[int, list[tuple[bytes, int]]] = {leaf: [] for leaf in leaves}
+        for each in self.keys_in(of_leaf):
+            of_leaf[leaf_of(each[0])].append(each)
+        page, keys, size = list[int](), list[tuple[bytes, int]](), 0
+        for leaf, here in of_leaf.items():
+            more = sum(len(key) for key, _ in here)
+            if page and size + more > bytes_max:
+                yield page, keys
+                page, keys, size = [], [], 0
+            page.append(leaf)
+            keys += here
+            size += more
+        if page:
+            yield page, keys
 
 
 class Sapling(Grove):

@@ -2,8 +2,11 @@
 
     own entries     EPOCH        the ring epoch it uses
                     LOAD         operations in progress
-                    OLDEST_HINT  wall ms of the oldest hint it keeps for anybody, "inf" if none
-                    LIVES        peers it does not suspect
+                    OLDEST_HINT  wall ms of the oldest hint it keeps for anybody, "inf" if none,
+                    HINTS_AT     and when that was so, about: wall ms of its own
+                    SUSPECTS     peers it suspects
+                    UNREADABLE   what is damaged there and could not be mended, in words
+                    CLIENT_PORT  where it serves clients
 
 One partner is drawn from those that seem alive; with a small chance one of the others, so that a healed cut is noticed
 from both sides.

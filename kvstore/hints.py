@@ -7,7 +7,7 @@ Rule 1. A hint never counts in a strict quorum: it is a promise to try, not a co
         `sloppy` it counts, once it is durable, and the bucket promises less for it (`kvstore.sloppy`).
 Rule 2. A hint is a record like any other, under the internal bucket "!hint/<target>", so it has the durability of data
         and the one rule of `kvstore.absorb`: of two hints for a key one stays.
-Rule 3. A hint is erased only after its target said that it is durable there.
+Rule 3. A hint is erased only after its target said that it is durable there. One that it leaves here waits, and those behind it do not.
 Rule 4. Hints are bounded: beyond `hint_window_ms` of absence, or the limits in bytes, none is kept. Anti-entropy finds
         what was not kept; it is what repairs, hints only make it quick.
 
@@ -20,6 +20,7 @@ The key of a hint begins with one hashtag, so that all hints for a target lie in
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +33,7 @@ from kvstore.messages_repair import Handoff, HandoffReply
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
 from kvstore.ring import partition_of
+from kvstore.slices import Page, Reading, Slices
 
 PREFIX = "!hint/"
 PAGE = 64  # hints in one Handoff
@@ -59,6 +61,20 @@ class Hint(msgspec.Struct, frozen=True, gc=False, array_like=True):
 _decode = msgspec.msgpack.Decoder(Hint).decode
 
 
+class Replayed(NamedTuple):
+    """What was handed to a target, and is erased when it says so; `damaged` was of no use to it."""
+
+    target: str
+    erases: list[Erase]
+    damaged: list[Erase]
+    size: int
+    after: bytes | None
+
+
+def _size(record: Record) -> int:
+    return len(record.key) + len(record.value or b"") + 64
+
+
 class Hints:
     """The hints of one node, for all targets."""
 
@@ -72,9 +88,10 @@ class Hints:
         send: Callable[[str, Message, int], None],
         emit: Callable[[Effect], None],
         schedule: Callable[[float, Callable[[], None]], None],
+        slices: Slices,
         alive: Callable[[str], bool],
         owners: Callable[[Record], tuple[str, ...]],
-        take_in: Callable[[Record], int],
+        take_in: Callable[[Record], int | None],
     ) -> None:
         self.kept = 0
         self.rerouted = 0
@@ -87,13 +104,15 @@ class Hints:
         self._send = send
         self._emit = emit
         self._schedule = schedule
+        self._slices = slices
         self._alive = alive
         self._owners = owners  # of a record's key, now; none while that is not settled
         self._take_in = take_in  # `Replica.take_in`
         self._away_since: dict[str, float] = {}  # mono ms
         self._bytes: dict[str, int] = {}
+        self._kept_for: dict[str, int] = {}  # how often, in this life
         self._oldest: dict[str, float] = {}  # since_ms of the oldest hint for a target, or earlier
-        self._replays: dict[int, tuple[str, list[Erase], int]] = {}  # request -> what its reply lets us erase
+        self._replays: dict[int, Replayed] = {}  # by request
         self._replaying: set[str] = set()
         self._requests = 0
         self._lazy = "hint.unsynced" in config.bugs
@@ -118,29 +137,30 @@ class Hints:
         """
         now = self._moment.clock
         away_ms = now.mono_ms - self._away_since.setdefault(target, now.mono_ms)
-        size = len(record.key) + len(record.value or b"") + 64
-        if (
-            away_ms > self._config.hint_window_ms
-            or self._bytes.get(target, 0) + size > self._config.hint_bytes_max
-        ):
-            self.dropped += 1
-            return None
         place = PREFIX + target, _KEY_HEAD + msgspec.msgpack.encode((record.bucket, record.key))
         since_ms = since_ms or now.wall_ms
         try:
             old, ticket = self._overlay.get(*place)
         except CorruptRecord:
             old, ticket = None, 0
+        had = 0
         bucket = self._buckets.opened.get(record.bucket)
         if old is not None and old.value is not None and bucket is not None:
             before = _decode(old.value)
             merged = absorb(bucket.kind, before.record, record)
             if merged is None:
                 return ticket
+            had = _size(before.record)
             record, since_ms = merged, min(since_ms, before.since_ms)
+        more = _size(record) - had
+        full = self._bytes.get(target, 0) + more > self._config.hint_bytes_max
+        if full or away_ms > self._config.hint_window_ms:
+            self.dropped += 1
+            return None
         hint = Hint(record.bucket, record.key, record.tag, record.value, since_ms)
-        self._count(target, size, since_ms)
+        self._count(target, more, since_ms)
         self.kept += 1
+        self._kept_for[target] = self._kept_for.get(target, 0) + 1
         return self._write(Record(*place, record.tag, msgspec.msgpack.encode(hint)))
 
     def _write(self, row: Record) -> int:
@@ -173,9 +193,16 @@ class Hints:
     def reroute(self) -> None:
         """Rule 5. Also now and then, for what was kept meanwhile by whoever had begun before the change."""
         for target in list(self._bytes):
-            fresh = self._overlay.fresh(PREFIX + target, _PARTITION)
-            gone, stay = list[Erase](), any(row is not None for _, row in fresh)
-            for row in list(self._overlay.stored(PREFIX + target, _PARTITION, PAGE)):
+            self._slices.begin(self._rerouting(target))
+
+    def _rerouting(self, target: str) -> Reading:
+        began = self._kept_for.get(target)
+        stay, went = self._unsettled(target), False
+
+        def look(bucket: str, partition: int, page: Page) -> None:
+            nonlocal stay, went
+            gone = list[Erase]()
+            for row in page:
                 if not isinstance(row, Record):
                     gone.append(Erase(row.bucket, row.key, TOP_TAG))  # damaged: no use to anybody
                 elif self._reroute(target, row):
@@ -183,8 +210,18 @@ class Hints:
                 else:
                     stay = True
             self._erase(gone)
-            if gone and not stay:
+            went |= bool(gone)
+
+        def done() -> None:
+            same = self._kept_for.get(target) == began
+            if went and not stay and same and not self._unsettled(target):
                 self._done(target)
+
+        return Reading(self._overlay.reader, iter([(PREFIX + target, _PARTITION)]), look, done)
+
+    def _unsettled(self, target: str) -> bool:
+        """Whether something is kept for it that storage does not tell yet."""
+        return any(row is not None for _, row in self._overlay.fresh(PREFIX + target, _PARTITION))
 
     def _reroute(self, target: str, row: Record) -> bool:
         """Keep a hint for those who own its key now, if its target does not; whether somebody is sure to get it."""
@@ -202,10 +239,9 @@ class Hints:
         if owner != self._config.name:
             return self.keep(owner, hint.record, hint.since_ms) is not None
         try:
-            self._take_in(hint.record)
+            return self._take_in(hint.record) is not None
         except CorruptRecord:
             return False
-        return True
 
     def _erase(self, erases: list[Erase]) -> None:
         if erases:
@@ -237,45 +273,51 @@ class Hints:
             self._replaying.add(target)
             self._replay(target)
 
-    def _replay(self, target: str) -> None:
-        page = self._overlay.reader.scan(PREFIX + target, _PARTITION, None, PAGE)
-        records, erases, size = [], [], 0
+    def _replay(self, target: str, after: bytes | None = None) -> None:
+        """Hand over the next hints, behind those that it left here."""
+        page = self._overlay.reader.scan(PREFIX + target, _PARTITION, after, PAGE, BATCH_BYTES)
+        records, erases, damaged, size = [], list[Erase](), list[Erase](), 0
         for each in page:
             if not isinstance(each, Record) or each.value is None:
-                erases.append(Erase(each.bucket, each.key, TOP_TAG))  # a damaged hint is no use to anybody
+                damaged.append(Erase(each.bucket, each.key, TOP_TAG))  # no use to anybody
                 continue
-            hint = _decode(each.value)
-            records.append(hint.record)
+            records.append(_decode(each.value).record)
             erases.append(Erase(each.bucket, each.key, each.tag))
             size += len(each.value)
             if size >= BATCH_BYTES:
                 break
-        if not page:
+        now_ms, timeout_ms = self._moment.clock.mono_ms, self._config.request_timeout_ms
+        if not page and after is not None:  # all that is left it has left
+            self._schedule(now_ms + timeout_ms, lambda: self._replaying.discard(target))
+        elif not page and self._unsettled(target):
+            self._replaying.discard(target)  # the next heartbeat finds it on disk
+        elif not page:
             self._done(target)
-            return
-        self._requests += 1
-        request = self._requests
-        self._replays[request] = target, erases, size
-        self._send(target, Handoff(request, tuple(records)), 0)
-        at = self._moment.clock.mono_ms + self._config.request_timeout_ms
-        self._schedule(at, lambda: self._expire(request))
+        else:
+            self._requests += 1
+            request = self._requests
+            self._replays[request] = Replayed(target, erases, damaged, size, after)
+            self._send(target, Handoff(request, tuple(records)), 0)
+            self._schedule(now_ms + timeout_ms, lambda: self._expire(request))
 
     def reply(self, src: str, message: HandoffReply) -> None:
         """The target has them durably: erase, and go on at the pace allowed."""
-        found = self._replays.pop(message.request, None)
-        if found is None or found[0] != src:
+        found = self._replays.get(message.request)
+        if found is None or found.target != src:
             return
-        target, erases, size = found
-        write = self._overlay.write_rows(erases)
-        self._emit(write)
+        del self._replays[message.request]
+        left = [found.erases[place] for place in message.left if place < len(found.erases)]
+        erases = [*found.damaged, *(each for each in found.erases if each not in left)]
+        self._erase(erases)
         self.replayed += len(erases)
-        pause_ms = 1000.0 * size / self._config.hint_bytes_per_s
-        self._schedule(self._moment.clock.mono_ms + max(pause_ms, 1.0), lambda: self._replay(target))
+        after = max((each.key for each in left), default=found.after)
+        pause_ms = max(1000.0 * found.size / self._config.hint_bytes_per_s, 1.0)
+        self._schedule(self._moment.clock.mono_ms + pause_ms, lambda: self._replay(src, after))
 
     def _expire(self, request: int) -> None:
         found = self._replays.pop(request, None)
         if found is not None:
-            self._replaying.discard(found[0])  # the next heartbeat that is answered begins anew
+            self._replaying.discard(found.target)  # the next heartbeat that is answered begins anew
 
     def _done(self, target: str) -> None:
         self._replaying.discard(target)

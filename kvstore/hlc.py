@@ -34,6 +34,9 @@ def to_ms(hlc: int) -> int:
     return hlc >> _BITS
 
 
+_MARGIN, _MARGIN_LEAST, _LEASE_LEAST = from_ms(MARGIN_MS), from_ms(MARGIN_MS / 2), from_ms(LEASE_MS / 2)
+
+
 class HybridClock:
     """One node's clock. It neither reads time nor writes storage; its owner does."""
 
@@ -80,6 +83,6 @@ class HybridClock:
 
     def wanted(self, wall_ms: float, lease: int) -> int | None:
         """The lease to write next, if `lease` (the newest one written, durable or not) is running low."""
-        ahead = max(from_ms(wall_ms + LEASE_MS), self.last + from_ms(MARGIN_MS))
-        low = lease - self.last < from_ms(MARGIN_MS / 2) or ahead - lease > from_ms(LEASE_MS / 2)
+        ahead = max(from_ms(wall_ms + LEASE_MS), self.last + _MARGIN)
+        low = lease - self.last < _MARGIN_LEAST or ahead - lease > _LEASE_LEAST
         return ahead if low and ahead > lease else None

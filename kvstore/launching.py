@@ -17,12 +17,14 @@ from kvstore.events import NO_TAG, Failure, Tag, Value
 from kvstore.flows.steps import Flow, Op
 from kvstore.ring import partition_of
 from kvstore.session import LATER, Later, RefusalError, Session, current, positive, text
+from kvstore.updates import value_max
 from kvstore.work import Work
 
 if TYPE_CHECKING:
     from kvstore.node import Node
 
 KEY_MAX = 64 * 1024
+TIMEOUT_MS_MAX = 3_600_000  # whoever asks may go, and its request stays so long
 
 
 Shape = Callable[[Op], Value]
@@ -33,11 +35,10 @@ def new_op(node: Node, session: Session, key: bytes, shape: Shape, **more: Any) 
     if len(key) > KEY_MAX:
         raise RefusalError("BADARG", f"the key has {len(key)} bytes; at most {KEY_MAX} are allowed")
     """An op on a key of the session's bucket. Raises RefusalError for what is too long."""
-    value = more.get("value")
-    if value is not None and len(value) > node.config.max_value_bytes:
-        limit = node.config.max_value_bytes
+    value, bucket = more.get("value"), current(node, session)
+    limit = value_max(bucket, node.config.max_value_bytes)
+    if value is not None and len(value) > limit:
         raise RefusalError("BADARG", f"the value has {len(value)} bytes; at most {limit} are allowed")
-    bucket = current(node, session)
     partition = partition_of(key)
     plan = node.view.plan(partition, bucket.n)
     op = Op(bucket, key, partition, plan.replicas, shape, **more)
@@ -119,6 +120,8 @@ def parse_options(args: tuple[bytes, ...], count: bytes | None, also: tuple[byte
                 raise RefusalError("BADARG", f"CL '{level}' is not known; choose one, quorum or all")
         elif name == b"TIMEOUT":
             timeout_ms = float(positive("TIMEOUT", value))
+            if timeout_ms > TIMEOUT_MS_MAX:
+                raise RefusalError("BADARG", f"TIMEOUT {timeout_ms:.0f} is more than {TIMEOUT_MS_MAX} ms")
         elif name in also:
             more[name] = value
         elif count is not None and name == count:

@@ -13,7 +13,7 @@ than deletions that are forgotten since, and than promises that were made since.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from kvstore.acceptor import PROMISES
@@ -31,11 +31,12 @@ from kvstore.document import (
     packed,
     unpacked,
 )
-from kvstore.events import Effect, Erase, Link, Log, Meta, Record
+from kvstore.events import TOP_TAG, Damaged, Effect, Erase, Link, Log, Meta, Record
 from kvstore.messages import Stale
 from kvstore.messages_ring import RingOffer, RingReply, RingWant
 from kvstore.overlay import Overlay
 from kvstore.ring import PARTITIONS
+from kvstore.slices import Page, Reading
 from kvstore.view import View
 from kvstore.wire import cluster_id, same_cluster
 
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 DOCUMENT: Final = "ring"
 PARKED_MAX: Final = 1024  # messages that wait for an epoch
-ERASE_ROWS: Final = 256  # removed with one write
 EVERYTHING: Final = 1 << 40
 
 
@@ -87,6 +87,9 @@ class Membership:
     def offer(self, src: str, message: RingOffer) -> None:
         """Somebody's document and buckets."""
         self._open(message.buckets)
+        for bucket in message.promised:
+            if bucket not in self._buckets.known() and self._buckets.conflict(bucket) is None:
+                self._emit(self._overlay.write_meta(self._buckets.promise(bucket)))
         self.learn(unpacked(message.document))
         if message.request:
             self._node.send_after(
@@ -115,9 +118,9 @@ class Membership:
         """Our own document, as a message."""
         return RingOffer(request, *self.offer_body())
 
-    def offer_body(self) -> tuple[bytes, list[BucketConfig]]:
+    def offer_body(self) -> tuple[bytes, list[BucketConfig], list[BucketConfig]]:
         """Its content."""
-        return packed(self._view.document), self._buckets.known()
+        return packed(self._view.document), list(self._buckets.opened.values()), self._buckets.promised()
 
     def refuse_stale(self, src: str, request: int) -> None:
         """Answer a message of an earlier epoch."""
@@ -158,8 +161,7 @@ class Membership:
         parked, self._parked = self._parked, []
         for src, message in parked:
             node.deliver(src, message)
-        for partition in changed:
-            self._cleanup(partition)
+        self._cleanup({p: document.since[p] for p in changed})
         node.soon(node.driver.tick)
 
     def meet(self, document: Document) -> None:
@@ -176,14 +178,26 @@ class Membership:
 
     # ---- rule 3 ----
 
-    def _cleanup(self, partition: int) -> None:
-        document, name = self._view.document, self._node.name
-        if document.step(partition) not in (OLD, NEW):
-            return
-        for bucket in self._buckets.known():
-            if name not in self._view.plan(partition, bucket.n).replicas:
-                for stored in (bucket.name, PROMISES + bucket.name):
-                    self._erase(stored, partition, document.since[partition], None)
+    def _cleanup(self, since: dict[int, int]) -> None:
+        """Erase what is another's of these partitions, unless they change again after these epochs."""
+        view = self._view
+
+        def places() -> Iterator[tuple[str, int]]:
+            for partition, epoch in since.items():
+                for bucket in self._buckets.known():
+                    if view.since(partition) == epoch and self._is_anothers(bucket, partition):
+                        yield bucket.name, partition
+                        yield PROMISES + bucket.name, partition
+
+        def look(stored: str, partition: int, page: Page) -> None:
+            if view.since(partition) == since[partition]:
+                self._erase_all(_erases(page))
+
+        self._node.slices.begin(Reading(self._node.reader, places(), look))
+
+    def _is_anothers(self, bucket: BucketConfig, partition: int) -> bool:
+        replicas = self._view.plan(partition, bucket.n).replicas
+        return self._view.document.step(partition) in (OLD, NEW) and self._node.name not in replicas
 
     def _foreign(self, document: Document) -> list[Erase]:
         """Rule 4: what this node still holds of partitions to which that document makes it a newcomer."""
@@ -201,17 +215,17 @@ class Membership:
 
     def _rows(self, stored: str, partition: int) -> list[Erase]:
         committed = self._node.reader.scan(stored, partition, None, EVERYTHING)
-        rows = [*committed, *(record for _, record in self._overlay.fresh(stored, partition))]
-        return [Erase(row.bucket, row.key, row.tag) for row in rows if isinstance(row, Record)]
+        return _erases([*committed, *(record for _, record in self._overlay.fresh(stored, partition))])
 
     def _erase_all(self, gone: list[Erase]) -> None:
         if gone:
             self._emit(self._overlay.write_rows(gone))
 
-    def _erase(self, bucket: str, partition: int, epoch: int, after: bytes | None) -> None:
-        if self._view.since(partition) != epoch:
-            return
-        rows = self._node.reader.scan(bucket, partition, after, ERASE_ROWS)
-        self._erase_all([Erase(row.bucket, row.key, row.tag) for row in rows if isinstance(row, Record)])
-        if len(rows) == ERASE_ROWS:
-            self._node.hold(self._overlay.ticket, lambda: self._erase(bucket, partition, epoch, rows[-1].key))
+
+def _erases(rows: Iterable[Record | Damaged | None]) -> list[Erase]:
+    """What removes these rows; one that is damaged has no version to go by."""
+    return [
+        Erase(row.bucket, row.key, row.tag if isinstance(row, Record) else TOP_TAG)
+        for row in rows
+        if row is not None
+    ]

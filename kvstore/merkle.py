@@ -53,18 +53,23 @@ def entry_of(cluster: bytes, record: Record, *, by_state: bool) -> int:
     return int.from_bytes(h.digest(), "big")
 
 
+_NO_LEAVES = array("Q", bytes(8 * LEAVES))  # of every tree without an entry; never changed
+_NO_BRANCHES = array("Q", bytes(8 * FANOUT))
+
+
 class Tree:
-    """The hashes of one partition of one bucket: 8.4 KB."""
+    """The hashes of one partition of one bucket: 8.4 KB, once there is an entry."""
 
     __slots__ = ("_branches", "_leaves", "root")
 
     def __init__(self) -> None:
-        self._leaves = array("Q", bytes(8 * LEAVES))
-        self._branches = array("Q", bytes(8 * FANOUT))
+        self._leaves, self._branches = _NO_LEAVES, _NO_BRANCHES
         self.root = 0
 
     def toggle(self, leaf: int, entry: int) -> None:
         """Put an entry in, or take it out: XOR does not care which."""
+        if self._leaves is _NO_LEAVES:
+            self._leaves, self._branches = _NO_LEAVES[:], _NO_BRANCHES[:]
         self._leaves[leaf] ^= entry
         self._branches[leaf // FANOUT] ^= entry
         self.root ^= entry

@@ -43,9 +43,10 @@ class Handoff(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=63):
 
 
 class HandoffReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=64):
-    """Everything in that Handoff, or something newer, is durable here."""
+    """Everything in that Handoff, or something newer, is durable here, but for what is `left` with the sender: its places in the Handoff."""
 
     request: int
+    left: tuple[int, ...] = ()
 
 
 class TreeRoots(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=65):

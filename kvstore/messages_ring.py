@@ -24,11 +24,12 @@ RING_KEY: Final = b"ring"
 
 
 class RingOffer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=20):
-    """Adopt this document unless yours is newer, and these buckets. `request` 0 wants no answer."""
+    """Adopt this document unless yours is newer; open these buckets, and promise those that are no more than promised here. `request` 0 wants no answer."""
 
     request: int
     document: bytes
     buckets: list[BucketConfig]
+    promised: list[BucketConfig] = []
 
 
 class RingReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=21):
@@ -58,7 +59,7 @@ class Pulled(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=26):
 
 
 class Scan(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=27):
-    """Tell your records of one bucket and partition, by key, behind `after`."""
+    """Tell your records of one bucket and partition, by key, behind `after`; `bare`: without their values, as far as they can do without."""
 
     request: int
     bucket: str
@@ -66,6 +67,7 @@ class Scan(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=27):
     epoch: int
     after: bytes | None
     limit: int
+    bare: bool = False
 
 
 class Page(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=28):

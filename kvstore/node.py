@@ -69,6 +69,7 @@ from kvstore.overlay import Overlay
 from kvstore.replica import Moment, Replica
 from kvstore.ring import Ring
 from kvstore.routes import routes
+from kvstore.slices import Slices
 from kvstore.snapshots import INCARNATION, Snapshots, life_before
 from kvstore.transfer import Transfer
 from kvstore.updates import Updates
@@ -114,6 +115,7 @@ class Node:
         self.reader = reader
         self.rng = rng
         self.moment = Moment()
+        self.slices = Slices(self.moment, self.schedule)
         self.ready = False
         self.draining = False
         self.incarnation = life_before(reader) + 1
@@ -307,6 +309,7 @@ class Node:
         latest = self.moment.clock.mono_ms + self.config.request_timeout_ms
         for at, _, what in list(self._deadlines):
             if type(what) is Op and at > latest:  # it had a TIMEOUT of its own
+                what.deadline = latest
                 self.schedule(latest, what)
 
     def _run(self, client: session.Session, command: Command) -> None:
@@ -371,17 +374,15 @@ class Node:
         now, heap = self.moment.clock.mono_ms, self._deadlines
         while heap:
             at, _, what = heap[0]
-            if type(what) is Op:
-                if at > now and not what.done:
-                    break
-                heappop(heap)
-                if not what.done:
-                    self.coordinator.expire(what)
-            elif at > now:
+            if at > now and not (type(what) is Op and what.done):
                 break
-            else:
-                heappop(heap)
+            heappop(heap)
+            if type(what) is not Op:
                 what()  # type: ignore[operator]
+            elif not what.done and what.deadline > now:  # it has been put off
+                self.schedule(what.deadline, what)
+            elif not what.done:
+                self.coordinator.expire(what)
         if heap and heap[0][0] < self._timer_at:
             self._arm(heap[0][0])
 

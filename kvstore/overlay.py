@@ -17,7 +17,17 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kvstore.durability import ALWAYS, Durability
-from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Reader, Record, Write
+from kvstore.events import (
+    ANY_SIZE,
+    CorruptRecord,
+    Damaged,
+    Erase,
+    Meta,
+    Reader,
+    Record,
+    Write,
+    full,
+)
 from kvstore.forest import Forest
 from kvstore.invariants import BrokenInvariantError, not_lower
 from kvstore.ring import partition_of
@@ -161,12 +171,14 @@ class Overlay:
                 return
             after = found[-1].key
 
-    def grow(self, bucket: str, partition: int, page: int) -> int:
-        """Read one more page of a partition into its trees; how many rows. They are whole if the page was not full."""
+    def grow(
+        self, bucket: str, partition: int, page: int, bytes_max: int = ANY_SIZE
+    ) -> list[Record | Damaged]:
+        """Read one more page of a partition into its trees; the page. They are whole if it was not full."""
         after = self.forest.begin(bucket, partition, lambda: self.fresh(bucket, partition))
-        found = self.reader.scan(bucket, partition, after, page)
-        self.forest.grow(bucket, partition, found, last=len(found) < page)
-        return len(found)
+        found = self.reader.scan(bucket, partition, after, page, bytes_max)
+        self.forest.grow(bucket, partition, found, last=not full(found, page, bytes_max))
+        return found
 
     def fresh(self, bucket: str, partition: int) -> list[tuple[bytes, Record | None]]:
         """What of a partition is written, or erased, and not yet committed."""

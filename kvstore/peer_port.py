@@ -2,7 +2,8 @@
 
     PeerLink  ── connect, prove, send batches ──►  PeerConnection of the other node ──► Deliver events there
        │ lost or refused: try again after 20 ms, 40 ms, … 500 ms
-       └ while it is down or slow: frames wait, the oldest are dropped and counted above 4 MiB
+       └ while it is down or slow: frames wait, the newest at least; the oldest are dropped and counted, above 4 MiB or when they have waited
+         for a minute. What is older than a tombstone's grace must not arrive at all: it could be the value that was deleted
 
 A message may be lost at any time, which every protocol above allows for; so nothing is sent twice. A peer
 that went silent with its cable cut is given up after 2 s (TCP_USER_TIMEOUT); otherwise TCP's own doubling
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from kvstore import handshake, wire
 from kvstore.messages import Message
-from kvstore.server_tls import shows_name
+from kvstore.server_tls import shows_name, trusted
 from kvstore.strangers import source_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ HANDSHAKE_TIMEOUT_S = 5.0
 SILENCE_MS = 2000
 RETRY_S = (0.02, 0.5)  # the first wait and the longest
 MAX_WAITING_BYTES = 4 << 20
-PEER_STRANGERS_MAX = 64  # connections that have not proved who they are
-PEER_STRANGERS_BYTES = 64 << 10
+MAX_WAITING_S = 60.0
 
 
 def _tune(transport: asyncio.BaseTransport) -> asyncio.Transport:
@@ -57,7 +57,8 @@ class PeerLink:
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._fresh: list[Message] = []
-        self._waiting: deque[tuple[int, bytes]] = deque()  # frames, with the count of their messages
+        self._waiting: deque[tuple[float, int, bytes]] = deque()  # since when, messages in it, frame
+        self._wait_max_s = min(MAX_WAITING_S, server.config.tombstone_grace_ms / 4000)
         self._waiting_bytes = 0
         self._transport: asyncio.Transport | None = None  # set while messages may be written to it
 
@@ -78,19 +79,20 @@ class PeerLink:
             self._server.metrics.messages_sent += count
             self._transport.write(data)
             return
-        self._waiting.append((count, data))
+        self._waiting.append((asyncio.get_running_loop().time(), count, data))
         self._waiting_bytes += len(data)
-        while self._waiting_bytes > MAX_WAITING_BYTES:
-            dropped, frame = self._waiting.popleft()
-            self._waiting_bytes -= len(frame)
-            self._count_dropped(dropped)
+        while self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1:
+            self._drop_oldest()
 
     def open(self, transport: asyncio.Transport) -> None:
         """Messages may be written to this connection from now on."""
         self.state = "up"
         self._transport = transport
+        oldest = asyncio.get_running_loop().time() - self._wait_max_s
+        while self._waiting and self._waiting[0][0] < oldest:
+            self._drop_oldest()
         while self._waiting and self._transport is not None:  # a write may block the connection again
-            count, frame = self._waiting.popleft()
+            _, count, frame = self._waiting.popleft()
             self._waiting_bytes -= len(frame)
             self._server.metrics.messages_sent += count
             transport.write(frame)
@@ -102,28 +104,11 @@ class PeerLink:
 
     async def run(self) -> None:
         """Keep a connection for ever; cancel to end."""
-        loop = asyncio.get_running_loop()
         wait_s, said = RETRY_S[0], ""
         while True:
-            why = ""
-            try:
-                tls = self._server.tls
-                opening = loop.create_connection(
-                    lambda: _Outgoing(self._server, self),
-                    self._host,
-                    self._port,
-                    ssl=tls.peers_out if tls else None,
-                    server_hostname=self.peer if tls else None,
-                )
-                transport, protocol = await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
-                try:
-                    why = await protocol.lost
-                finally:
-                    transport.abort()
-                if protocol.welcomed:
-                    wait_s, said = RETRY_S[0], ""
-            except (OSError, TimeoutError) as error:
-                why = str(error) or "no answer"
+            why, welcomed = await self._connection()
+            if welcomed:
+                wait_s, said = RETRY_S[0], ""
             self.block(why)
             if why != said:
                 self._server.log("link", f"no connection to {self.peer}: {why}")
@@ -131,13 +116,40 @@ class PeerLink:
             await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))
             wait_s = min(2 * wait_s, RETRY_S[1])
 
+    async def _connection(self) -> tuple[str, bool]:
+        """One connection, until it is lost: why, and whether it was ever of use."""
+        tls, attempt = self._server.tls, _Outgoing(self._server, self)
+        opening = asyncio.get_running_loop().create_connection(
+            lambda: attempt,
+            self._host,
+            self._port,
+            ssl=tls.peers_out if tls else None,
+            server_hostname=self.peer if tls else None,
+        )
+        try:
+            await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
+            return await attempt.lost, attempt.welcomed
+        except (OSError, TimeoutError) as error:
+            return str(error) or "no answer", False
+        finally:
+            self.block("given up")
+            attempt.give_up()
+
+    def _drop_oldest(self) -> None:
+        _, count, frame = self._waiting.popleft()
+        self._waiting_bytes -= len(frame)
+        self._count_dropped(count)
+
     def _count_dropped(self, count: int) -> None:
         self.dropped += count
         self._server.metrics.messages_dropped += count
 
 
 class _Outgoing(asyncio.Protocol):
-    """The initiator's end of a connection."""
+    """The initiator's end of a connection. After `give_up` it does nothing to its link any more, which has another by then.
+
+    An attempt that took too long may have connected all the same, unknown to whoever waited for it.
+    """
 
     def __init__(self, server: Server, link: PeerLink) -> None:
         self._handshake = handshake.Initiator(
@@ -147,16 +159,27 @@ class _Outgoing(asyncio.Protocol):
         self._server = server
         self._link = link
         self._decoder = wire.Decoder()
-        self._transport: asyncio.Transport
+        self._transport: asyncio.Transport | None = None
+
+    def give_up(self) -> None:
+        """Close it, however far it came."""
+        if not self.lost.done():
+            self.lost.set_result("given up")
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = _tune(transport)
+        if self.lost.done():
+            self._transport.abort()
+            return
         asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, self._expire)
 
     def data_received(self, data: bytes) -> None:
         try:
             for frame in self._decoder.feed(data):
-                self._frame(frame)
+                if self._transport is not None and not self.lost.done():
+                    self._frame(frame, self._transport)
         except wire.FrameError as error:
             self._server.metrics.peer_errors += 1
             self._fail(str(error))
@@ -165,21 +188,22 @@ class _Outgoing(asyncio.Protocol):
     def welcomed(self) -> bool:
         return self._handshake.welcomed
 
-    def _frame(self, frame: wire.Frame) -> None:
+    def _frame(self, frame: wire.Frame, transport: asyncio.Transport) -> None:
         answer = self._handshake.take(frame)
         if answer is not None:
-            self._transport.write(wire.encode(answer))
-        elif not self.lost.done():
-            self._link.open(self._transport)
+            transport.write(wire.encode(answer))
+        else:
+            self._link.open(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(str(error) if error else "the peer closed the connection")
 
     def pause_writing(self) -> None:
-        self._link.block("the peer does not read")
+        if not self.lost.done():
+            self._link.block("the peer does not read")
 
     def resume_writing(self) -> None:
-        if self.welcomed and not self.lost.done():
+        if self.welcomed and self._transport is not None and not self.lost.done():
             self._link.open(self._transport)
 
     def _expire(self) -> None:
@@ -190,7 +214,8 @@ class _Outgoing(asyncio.Protocol):
         if not self.lost.done():
             self._link.block(why)
             self.lost.set_result(why)
-            self._transport.abort()
+            if self._transport is not None:
+                self._transport.abort()
 
 
 class PeerConnection(asyncio.Protocol):
@@ -207,7 +232,8 @@ class PeerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has connected: challenge them."""
         self._transport = _tune(transport)
-        self._server.peer_strangers.add(self, source_of(transport.get_extra_info("peername")))
+        source = source_of(transport.get_extra_info("peername"))
+        self._server.strangers.add(self, source, self._server.stranger_cost)
         self._transport.write(wire.encode(wire.Challenge(self._nonce)))
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, self._expire)
 
@@ -263,6 +289,8 @@ class PeerConnection(asyncio.Protocol):
         self.node = hello.node
         self._decoder.max_body_bytes = wire.MAX_BODY_BYTES
         self._server.peer_came(self)
+        if self._server.tls:
+            trusted(self._transport)
         self._transport.write(wire.encode(handshake.welcome(hello, self._nonce, config.password)))
 
     def _expire(self) -> None:

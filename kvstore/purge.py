@@ -4,7 +4,8 @@ A tombstone is purged when all of this holds (Riak's early reaping and Cassandra
 
     1. it is older than `tombstone_grace_ms`, counted from the deletion, or from the deadline of a value that has expired;
     2. after that age this node agreed with every other replica of the partition (`antientropy`, rule 3), so all hold it;
-    3. no node keeps a hint as old as the tombstone (each gossips its oldest), for such a hint may be the value.
+    3. no node keeps a hint as old as the tombstone, for such a hint may be the value. Each member gossips its oldest, and when that was so: it must
+       have said so after that age too, for what it said before it may have begun to keep since. One that is silent is waited for.
 
 Then every replica is told to erase exactly this version. One that misses the message hands its tombstone back at the next
 comparison, and the purge is repeated: late, never wrong.
@@ -15,7 +16,7 @@ and a clock may be wrong: a replica erases only what has expired by its own, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kvstore.antientropy import AntiEntropy
 from kvstore.buckets import Buckets
@@ -30,10 +31,8 @@ from kvstore.messages_repair import Purge
 from kvstore.overlay import Overlay
 from kvstore.replica import Moment
 from kvstore.ring import PARTITIONS, partition_of
+from kvstore.slices import Page, Reading, Slices
 from kvstore.view import View
-
-PAGE = 512
-TOMBSTONES_MAX = 256  # in one message
 
 
 class Purger:
@@ -49,6 +48,7 @@ class Purger:
         antientropy: AntiEntropy,
         hints: Hints,
         gossip: Gossip,
+        slices: Slices,
         *,
         send: Callable[[str, Message, int], None],
         emit: Callable[[Effect], None],
@@ -62,33 +62,40 @@ class Purger:
         self._antientropy = antientropy
         self._hints = hints
         self._gossip = gossip
+        self._slices = slices
         self._send = send
         self._emit = emit
         self._early = "tombstone.early_purge" in config.bugs
 
-    def sweep(self) -> None:
-        """Look through all partitions this node is the first replica of, unless the ring is changing."""
-        if self._view.changing:
-            return
+    def sweep(self, done: Callable[[], None] = lambda: None) -> None:
+        """Look through all partitions this node is the first replica of, except while the ring is changing."""
+        self._slices.begin(Reading(self._overlay.reader, self._places(), self._sweep, done))
+
+    def _places(self) -> Iterator[tuple[str, int]]:
         for bucket in list(self._buckets.opened.values()):
             if bucket.kind in STATES or bucket.kind == "cas":
                 continue  # their deletions are part of the state; a cas tombstone keeps its ballot
             for partition in range(PARTITIONS):
+                if self._view.changing:
+                    return
                 if self._view.preferences(bucket.n)[partition][0] == self._config.name:
-                    self._sweep(bucket.name, partition)
+                    yield bucket.name, partition
 
-    def _sweep(self, bucket: str, partition: int) -> None:
-        dead = [
-            each
-            for each in self._overlay.stored(bucket, partition, PAGE)
+    def _sweep(self, bucket: str, partition: int, page: Page) -> None:
+        """One page of a partition, which is this node's still."""
+        replicas = self._view.preferences(self._buckets.opened[bucket].n)[partition]
+        if self._view.changing or replicas[0] != self._config.name:
+            return
+        dead = tuple(
+            Record(bucket, each.key, each.tag, None)
+            for each in page
             if isinstance(each, Record) and self._dead(each) and self._provable(each, partition)
-        ]
-        for start in range(0, len(dead), TOMBSTONES_MAX):
-            batch = tuple(Record(bucket, t.key, t.tag, None) for t in dead[start : start + TOMBSTONES_MAX])
-            for replica in self._view.preferences(self._buckets.opened[bucket].n)[partition]:
+        )
+        if dead:
+            for replica in replicas:
                 if replica != self._config.name:
-                    self._send(replica, Purge(self._view.epoch, batch), 0)
-            self._erase(batch)
+                    self._send(replica, Purge(self._view.epoch, dead), 0)
+            self._erase(dead)
 
     def _dead(self, record: Record) -> bool:
         return record.value is None or record.tag.expired(self._moment.clock.wall_ms)
@@ -110,8 +117,10 @@ class Purger:
         if self._hints.oldest_ms <= at_ms + self._config.max_clock_skew_ms:
             return False
         for peer in self._view.peers:
-            told = self._gossip.knowledge.told(peer, "OLDEST_HINT")
+            told, when = (self._gossip.knowledge.told(peer, name) for name in ("OLDEST_HINT", "HINTS_AT"))
             if told is None or float(told) <= at_ms + self._config.max_clock_skew_ms:
+                return False
+            if when is None or float(when) <= at_ms + self._config.tombstone_grace_ms:
                 return False
         return True
 

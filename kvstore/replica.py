@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kvstore.absorb import absorb
+from kvstore.absorb import absorb, clock_in
 from kvstore.acceptor import PROMISES, Acceptor
 from kvstore.buckets import Buckets
+from kvstore.config import BucketConfig
 from kvstore.events import NO_TAG, Clock, CorruptRecord, Effect, Meta, Record
 from kvstore.hlc import HybridClock, to_ms
 from kvstore.messages import (
@@ -125,17 +126,21 @@ class Replica:
         except CorruptRecord as error:
             self._unreadable(src, message, error)
             return
-        bucket = self._buckets.opened.get(message.bucket)
+        bucket = self._buckets.opened.get(message.bucket) or self.spoken_of(message.bucket)
         if bucket is None:
             text = f'bucket "{message.bucket}" is not open at this replica'
             self._send(src, Refused(message.request, "NOQUORUM", text), 0)
             return
-        if bucket.kind == "cas":
+        kind = bucket.kind
+        if kind == "cas":
             self._accept_late(src, message)
             return
-        self._hlc.observe(tag.latest)
+        clock = clock_in(bucket, tag, message.value)
+        if self._ahead(src, message.request, clock):
+            return
+        self._hlc.observe(clock)
         kept = absorb(
-            bucket.kind, current, Record(message.bucket, message.key, tag, message.value), self._buckets.bugs
+            kind, current, Record(message.bucket, message.key, tag, message.value), self._buckets.bugs
         )
         if kept is not None:
             write = self._overlay.write(kept, bucket.lasting)
@@ -161,32 +166,42 @@ class Replica:
         if message.request:
             self._send(src, StoreReply(message.request, floor), ticket)
 
-    def take_in(self, record: Record) -> int:
-        """Absorb a record that came by handoff; the ticket that makes it, or what was here, durable.
+    def take_in(self, record: Record, *, streamed: bool = False) -> int | None:
+        """Absorb a record that came by handoff, or was `streamed`; the ticket that makes it, or what was here, durable.
 
-        Raises CorruptRecord. Records of buckets that are not open here, or too far ahead of the clock, are passed over; and those of
-        class `cas` of partitions that are kept elsewhere, for nobody has told this node what was promised there.
+        None, and nothing is done, if its version is too far ahead of this node's clock, unless it is streamed (`kvstore.transfer`, rule 9).
+        Raises CorruptRecord. Records of buckets that are not open here are passed over; and those of class `cas` of partitions that
+        are kept elsewhere, for nobody has told this node what was promised there.
         """
         if record.bucket.startswith(PROMISES):
             return self.acceptor.take_promise(record)
-        bucket = self._buckets.opened.get(record.bucket)
+        bucket = self._buckets.opened.get(record.bucket) or self.spoken_of(record.bucket)
         if bucket is None:
             return 0
         if bucket.kind == "cas":
             plan = self._view.plan(partition_of(record.key), bucket.n)
             return self.acceptor.take_in(record)[1] if self._view.name in plan.replicas else 0
-        by_clock = bucket.kind in ("lww", "register")
-        if by_clock and not self._hlc.credible(record.tag.latest, self._moment.clock.wall_ms):
-            return 0
+        clock = clock_in(bucket, record.tag, record.value)
+        ahead = not self._hlc.credible(clock, self._moment.clock.wall_ms)
+        if ahead and not streamed:
+            return None
         current, ticket = self._overlay.get(record.bucket, record.key)
-        if by_clock:
-            self._hlc.observe(record.tag.latest)
+        if not ahead:
+            self._hlc.observe(clock)
         kept = absorb(bucket.kind, current, record)
         if kept is None:
             return ticket
         write = self._overlay.write(kept)
         self._emit(write)
         return write.ticket
+
+    def spoken_of(self, name: str) -> BucketConfig | None:
+        """The bucket of that name if it is promised: open from now on (`kvstore.buckets`)."""
+        for bucket in self._buckets.promised():
+            if bucket.name == name:
+                self._emit(self._overlay.write_meta(self._buckets.open(bucket)))
+                return bucket
+        return None
 
     def _unreadable(self, src: str, message: Query | Store | Repair, error: CorruptRecord) -> None:
         """Rule 3, and see that the record is mended."""
@@ -225,13 +240,16 @@ class Replica:
         if message.deadline_ms <= 0:
             self._send(src, Refused(message.request, "NOQUORUM", "the request came after its deadline"), 0)
             return True
-        if not self._hlc.credible(hlc, self._moment.clock.wall_ms):
-            ahead = to_ms(hlc) - int(self._moment.clock.wall_ms)
-            self._send(
-                src, Refused(message.request, "CLOCKSKEW", f"{ahead} ms ahead of a replica's clock"), 0
-            )
-            return True
-        return False
+        return self._ahead(src, message.request, hlc)
+
+    def _ahead(self, src: str, request: int, hlc: int) -> bool:
+        """Whether a request is refused for a clock in it; the sender is told."""
+        wall_ms = self._moment.clock.wall_ms
+        if not hlc or self._hlc.credible(hlc, wall_ms):
+            return False
+        text = f"{to_ms(hlc) - int(wall_ms)} ms ahead of a replica's clock"
+        self._send(src, Refused(request, "CLOCKSKEW", text), 0)
+        return True
 
     def _conflicts(self, src: str, message: BucketOffer | BucketOpen) -> bool:
         other = self._buckets.conflict(message.bucket)

@@ -21,7 +21,6 @@ import os
 import random
 import signal
 import socket
-import ssl
 import sys
 import time
 import traceback
@@ -29,7 +28,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 from kvstore import admin, server_info
-from kvstore.client_port import STRANGERS_BYTES, STRANGERS_MAX, ClientConnection
+from kvstore import bugs as seeded
+from kvstore.client_port import ClientConnection
 from kvstore.config import NodeConfig
 from kvstore.engine import SqliteEngine
 from kvstore.events import (
@@ -58,12 +58,12 @@ from kvstore.events import (
 from kvstore.group_commit import GroupCommit
 from kvstore.messages import Message
 from kvstore.node import STOPPING, Node
-from kvstore.peer_port import PEER_STRANGERS_BYTES, PEER_STRANGERS_MAX, PeerConnection, PeerLink
+from kvstore.peer_port import PeerConnection, PeerLink
 from kvstore.server_log import line
 from kvstore.server_logins import Logins
 from kvstore.server_snapshots import SnapshotWriter
-from kvstore.server_tls import Tls, TlsPort
-from kvstore.strangers import Strangers
+from kvstore.server_tls import Gate, Tls, served
+from kvstore.strangers import PLAIN_COST, ROOM, TLS_COST, TLS_ROOM, Strangers
 
 EXIT_BROKEN = 255
 LINGER_S = 0.25  # a stopping node stays so long for clients between two commands, to refuse the next in words
@@ -81,8 +81,8 @@ class Server:
         self.config = config
         self.metrics = admin.Metrics()
         self.open_to_all = config.open_to_all
-        self.strangers = Strangers(count_max=STRANGERS_MAX, bytes_max=STRANGERS_BYTES)
-        self.peer_strangers = Strangers(count_max=PEER_STRANGERS_MAX, bytes_max=PEER_STRANGERS_BYTES)
+        self.strangers = Strangers(ROOM if tls is None else TLS_ROOM)
+        self.stranger_cost = PLAIN_COST if tls is None else TLS_COST
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._node = Node(config, engine, random.Random())
@@ -125,18 +125,21 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         self._do(self._node.start(self._clock()))
         tls = self.tls
-        peers = await self._listen(lambda: PeerConnection(self), peer, tls and tls.peers_in)
+        gate = Gate(self.strangers)
+        peers = await served(peer, lambda: PeerConnection(self), tls and tls.peers_in, gate)
         for link in self._links.values():
             if link.peer not in self._tasks:
                 self._run_link(link)
-        clients = await self._listen(lambda: ClientConnection(self), client, tls and tls.clients)
+        clients = await served(client, lambda: ClientConnection(self), tls and tls.clients, gate)
         if web is not None:  # without it a node needs neither the time nor the libraries
             from kvstore.server_picture import show
 
-            await show(web, self._seen)
+            await show(web, self._seen, self.strangers)
         gc.set_threshold(*GC_THRESHOLDS)
         gc.collect()
         gc.freeze()
+        for name in sorted(self.config.bugs):
+            self.log("bug", f"the seeded bug {name} is on: {seeded.TABLE[name].mistake}")
         self.log("started", f"serves clients on {self.config.client}, peers on {self.config.peer}")
         await self._stop.wait()
         clients.close()
@@ -150,21 +153,12 @@ class Server:
             one.close()
         for other in self._peers.values():
             other.close()
-        for stranger in self.peer_strangers.all():
-            stranger.evict()
+        for stranger in self.strangers.all():
+            if isinstance(stranger, PeerConnection):
+                stranger.evict()
         self._commit.close()
         self._logins.close()
         self.log("stopped", "has stopped")
-
-    async def _listen(
-        self,
-        protocol: Callable[[], asyncio.Protocol],
-        listener: socket.socket,
-        context: ssl.SSLContext | None,
-    ) -> asyncio.AbstractServer | TlsPort:
-        if context is not None:
-            return TlsPort(listener, protocol, context)
-        return await self._loop.create_server(protocol, sock=listener)
 
     def stop(self) -> None:
         """Let `run` come to its end: once what is in progress is answered, or at once if told again."""
@@ -278,7 +272,6 @@ class Server:
             now=self._clock(),
             clients=len(self._clients),
             strangers=self.strangers,
-            peer_strangers=self.peer_strangers,
             links=self._links,
             inbound=self._peers,
         )
@@ -288,7 +281,7 @@ class Server:
     def peer_came(self, connection: PeerConnection) -> None:
         """A peer has proved who it is; an older connection of it is given up."""
         assert connection.node is not None
-        self.peer_strangers.remove(connection)
+        self.strangers.remove(connection)
         old = self._peers.get(connection.node)
         self._peers[connection.node] = connection
         if old is not None:
@@ -296,7 +289,7 @@ class Server:
 
     def peer_gone(self, connection: PeerConnection) -> None:
         """A connection from a peer is closed."""
-        self.peer_strangers.remove(connection)
+        self.strangers.remove(connection)
         if connection.node is not None and self._peers.get(connection.node) is connection:
             del self._peers[connection.node]
 

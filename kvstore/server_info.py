@@ -22,7 +22,6 @@ def sections(
     now: Clock,
     clients: int,
     strangers: Strangers,
-    peer_strangers: Strangers,
     links: Mapping[str, PeerLink],
     inbound: Collection[str],
 ) -> dict[str, Section]:
@@ -39,13 +38,13 @@ def sections(
             "tcp_port": config.client.rpartition(":")[2],
             "server_time_usec": int(now.wall_ms * 1000),
             "tls": int(config.tls is not None),
+            "seeded_bugs": ",".join(sorted(config.bugs)),
         },
         "Clients": {
             "connected_clients": clients,
             "maxclients": config.max_clients,
             "strangers": len(strangers),
             "strangers_evicted": strangers.evicted,
-            "peer_strangers_evicted": peer_strangers.evicted,
         },
         "Stats": {**metrics.stats(), "requests_in_progress": node.coordinator.running},
         "Replication": {

@@ -14,12 +14,13 @@ from kvstore.http_port import HttpPort
 from kvstore.node import Node
 from kvstore.peer_port import PeerLink
 from kvstore.ring import PARTITIONS
+from kvstore.strangers import Strangers
 from kvstore.web import COUNTERS, Peer, Picture
 
 
-async def show(listener: socket.socket, seen: Callable[[], tuple[Any, ...]]) -> None:
+async def show(listener: socket.socket, seen: Callable[[], tuple[Any, ...]], strangers: Strangers) -> None:
     """Show the node on this socket for as long as the loop runs. `seen` gives the arguments of `picture`."""
-    port = HttpPort(lambda: picture(*seen()))
+    port = HttpPort(lambda: picture(*seen()), strangers)
     await asyncio.get_running_loop().create_server(port.connection, sock=listener)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kvstore.node import Node
 
 QUEUE_MAX = 1024  # commands waiting on one connection
+REFUSAL_MAX = 400  # letters of what a refusal says: whatever was sent, nobody reads more
 KEYS_MAX = 4096  # whose versions one connection remembers
 
 
@@ -103,8 +104,9 @@ class RefusalError(Exception):
     """A command cannot be done; nothing was."""
 
     def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.failure = Failure(code, text)
+        said = text if len(text) <= REFUSAL_MAX else f"{text[:REFUSAL_MAX]} …"
+        super().__init__(said)
+        self.failure = Failure(code, said)
 
 
 Handler = Callable[["Node", Session, tuple[bytes, ...]], Value | Later]

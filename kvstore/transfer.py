@@ -10,7 +10,7 @@ Rule 1. A source answers at the partition's epoch only, which it has adopted: fr
 acknowledged by it, so what it has not told cannot be completed with its help. (Without this: 3 of 500,000 schedules.)
 Rule 2. A source answers when everything it has written is durable, and from what is durable.
 Rule 3. A page counts up to the smallest last key of those who answered: every key is covered by enough sources.
-Rule 4. A record a source cannot read makes its page no answer.
+Rule 4. A record a source cannot read makes its page no answer; the source tries to mend it, and tells of it (`kvstore.scrub`).
 
 Rule 5. A newcomer may have promised a proposer of this epoch a ballot above that of a record it is given, and such a late accept
 loses (`kvstore.acceptor`). Its stream is done only when the newcomer has had that key's state accepted anew, by a majority of the old
@@ -23,6 +23,12 @@ a quorum has promised never to take would else find takers among the newcomers, 
 Rule 7. Where a write may be acknowledged by fewer than a majority, every replica that goes hands over all it holds, for some of it may be nowhere
 else. It is waited for as long as it is not suspected: the promise of such buckets does not reach beyond a lost node.
 
+Rule 8. A stream may take as long as it moves: each page puts its deadline off. One that stands still is given up, and begun anew by whoever
+asks for it again.
+
+Rule 9. A newcomer takes a version too far ahead of its clock too, and its own clock does not follow: some replica's clock allowed it, and it may be
+acknowledged. Passed over, it would be held by fewer than a majority once the move is done.
+
 Tombstones travel as records do.
 """
 
@@ -34,7 +40,8 @@ from typing import TYPE_CHECKING, Any, Final
 from kvstore.acceptor import PROMISES
 from kvstore.config import ATOMIC, BucketConfig
 from kvstore.document import BOTH_OLD, leavers, newcomers, pullers, sources
-from kvstore.events import CorruptRecord, Damaged, Failure, Log, Record
+from kvstore.envelope import Envelope, opened, sealed
+from kvstore.events import CorruptRecord, Damaged, Failure, Log, Record, full
 from kvstore.flows import cas
 from kvstore.flows.steps import Durable, Flow, Op, Pause, Tell
 from kvstore.messages import Refused
@@ -45,9 +52,23 @@ if TYPE_CHECKING:
     from kvstore.node import Node
 
 PAGE_RECORDS: Final = 128
+BARE_BYTES: Final = 8 << 20  # read for a page of bare records
+PAGE_BYTES: Final = 512 << 10  # and the record with which a page has them: even the largest fits in a frame
+BARED: Final = ("lww", "register", "cas")  # of other kinds a bare record is whole
 BYTES_PER_MS: Final = 8 * 1024  # 8 MiB/s
-PULL_TIMEOUT_MS: Final = 60_000.0
+STANDSTILL_MS: Final = 60_000.0  # rule 8
 _BUCKET: Final = BucketConfig(RING_BUCKET, "cas", 1, 1, 1, "none")
+
+
+def bare(kind: str, record: Record) -> Record:
+    """The record with as much of its value as says whether there is one. Equal records, equal bare ones."""
+    if record.value is None or kind not in BARED:
+        return record
+    value: bytes = b""
+    if kind == "cas":
+        state = opened(record.value)
+        value = sealed(Envelope(state.version, None if state.value is None else b""))
+    return Record(record.bucket, record.key, record.tag, value)
 
 
 class Transfer:
@@ -80,12 +101,20 @@ class Transfer:
             node.hold_all(lambda: self._give(src, message))
 
     def _give(self, src: str, message: Scan) -> None:
-        rows = self._node.reader.scan(message.bucket, message.partition, message.after, message.limit)
+        bucket = self._node.buckets.opened.get(message.bucket)
+        kind = "" if bucket is None else bucket.kind
+        most = BARE_BYTES if message.bare and kind in BARED else PAGE_BYTES
+        rows = self._node.reader.scan(message.bucket, message.partition, message.after, message.limit, most)
         records = [row for row in rows if not isinstance(row, Damaged)]
         if len(records) < len(rows):
+            for row in rows:
+                if isinstance(row, Damaged):
+                    self._node.upkeep.scrub.mend(row.bucket, row.key)
             self._node.send(src, Refused(message.request, "NOQUORUM", "an unreadable record"))
         else:
-            self._node.send(src, Page(message.request, records, len(rows) < message.limit))
+            if message.bare:
+                records = [bare(kind, each) for each in records]
+            self._node.send(src, Page(message.request, records, not full(rows, message.limit, most)))
 
     # ---- a newcomer ----
 
@@ -120,7 +149,7 @@ class Transfer:
         """Rule 6: whether a copy of a state must not be taken yet."""
         view = self._node.view
         document = view.document
-        bucket = self._node.buckets.opened.get(name)
+        bucket = self._node.buckets.opened.get(name) or self._node.replica.spoken_of(name)
         if document.change is None or bucket is None or bucket.kind != "cas":
             return False
         partition = partition_of(key)
@@ -135,9 +164,7 @@ class Transfer:
         op = Op(_BUCKET, b"", partition, (), lambda op: None)
         op.more = {}  # rule 5: (bucket's name, key) of what lost, and the bucket
         coordinator = self._node.coordinator
-        coordinator.launch(
-            op, lambda op: self._stream(op, epoch), partial(self._ended, epoch), PULL_TIMEOUT_MS
-        )
+        coordinator.launch(op, lambda op: self._stream(op, epoch), partial(self._ended, epoch), STANDSTILL_MS)
         if not op.done:
             coordinator.nudge(op)
 
@@ -217,6 +244,7 @@ class Transfer:
             if not need:
                 ask.enough = partial(self._no_more, ask)
             yield ask
+            op.deadline = self._node.moment.clock.mono_ms + STANDSTILL_MS
             pages: list[Page] = list(ask.answers.values())
             ends = [page.records[-1].key for page in pages if not page.done]
             end = min(ends) if ends else None
@@ -240,6 +268,6 @@ class Transfer:
 
     def _merge(self, record: Record) -> None:
         try:
-            self._node.replica.take_in(record)
+            self._node.replica.take_in(record, streamed=True)
         except CorruptRecord as error:
             self._node.emit(Log(f"streaming met an unreadable record: {error}", "damaged"))

@@ -10,6 +10,8 @@ Rule 1. A dot is shown to nobody before its record is durable: a crash must not 
 Rule 2. A request is judged once. A double finds its number and is dropped, also after a refusal; so a refusal by the
         actor is final, and the coordinator may call it definite.
 Rule 3. A request id is believed only by a replica that has not forgotten anything, or has been told everything.
+Rule 4. What all replicas of a key make apart from each other, and one more that is lost and replaced, must fit in a frame once it is joined, or it
+        could never be told any more. So each may make its share of that, and refuses what would be more before anything is written.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from kvstore import crdt
 from kvstore.actors import Actors, Rng
 from kvstore.buckets import Buckets
 from kvstore.causal import Causal, Dot, dots_of
+from kvstore.config import BucketConfig
 from kvstore.crdt import Actor, Change
 from kvstore.crdt.base import ChangeError
 from kvstore.crdt.counter import Counter
@@ -32,7 +35,14 @@ from kvstore.overlay import Overlay
 from kvstore.replica import Replica
 
 REMEMBERED = 4096  # requests per coordinator; one that is older than all of them is refused
+STATES_BYTES = 15 << 20  # rule 4: a frame has 16 MiB
 UNSEEN = "this replica must first hear from all others"
+
+
+def value_max(bucket: BucketConfig, configured: int) -> int:
+    """Bytes that a value of the bucket may have, and the state of a key that is joined with others: rule 4. `configured` is `max_value_bytes`."""
+    joined = bucket.kind in ("siblings", "crdt") and bucket.type != "lww-register"
+    return min(configured, STATES_BYTES // (bucket.n + 1)) if joined else configured
 
 
 class Seen:
@@ -116,7 +126,7 @@ class Updates:
 
     def _changed(self, message: Apply) -> tuple[Applied | Refused, int] | None:
         """The answer and the ticket it waits for; None: only once a new lease is durable."""
-        bucket = self._buckets.opened.get(message.bucket)
+        bucket = self._buckets.opened.get(message.bucket) or self._replica.spoken_of(message.bucket)
         if bucket is None or bucket.type not in crdt.TYPES:
             return Refused(message.request, "NOQUORUM", f'bucket "{message.bucket}" is not open here'), 0
         record, ticket = self._overlay.get(message.bucket, message.key)
@@ -134,9 +144,10 @@ class Updates:
                 return Applied(message.request, crdt.encode(kind, state)), ticket
         delta = kind.update(state, change, actor)
         after = crdt.encode(kind, kind.join(state, delta, crdt.NO_BUGS))
-        if len(after) > self._bytes_max:
+        limit = value_max(bucket, self._bytes_max)
+        if len(after) > limit:
             raise ChangeError(
-                f"the key would hold {len(after)} bytes with its context; at most {self._bytes_max} are allowed"
+                f"the key would hold {len(after)} bytes with its context; at most {limit} are allowed"
             )
         revision = 1 if record is None else record.tag.hlc + 1
         made = Record(message.bucket, message.key, Tag(revision, *actor), after)

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kvstore.antientropy import AntiEntropy
+from kvstore.config import BucketConfig
 from kvstore.detector import Detector
 from kvstore.events import CorruptRecord, Halt, Record
 from kvstore.gossip import Gossip
 from kvstore.hints import Hints
+from kvstore.hlc import to_ms
 from kvstore.messages import Ping, Pong, Refused, StoreReply
 from kvstore.messages_repair import (
     Fetch,
@@ -34,7 +36,7 @@ from kvstore.messages_repair import (
     TreeRoots,
 )
 from kvstore.purge import Purger
-from kvstore.ring import PARTITIONS, partition_of
+from kvstore.ring import partition_of
 from kvstore.scrub import Scrub
 from kvstore.twins import Twins
 
@@ -63,6 +65,7 @@ class Upkeep:
             send=node.send_after,
             emit=node.emit,
             schedule=node.schedule,
+            slices=node.slices,
             alive=self.alive,
             owners=self._owners,
             take_in=node.replica.take_in,
@@ -87,6 +90,7 @@ class Upkeep:
             node.overlay.forest,
             send=node.send_settled,
             schedule=node.schedule,
+            slices=node.slices,
             alive=self.alive,
         )
         self.scrub = Scrub(
@@ -97,6 +101,7 @@ class Upkeep:
             moment,
             emit=node.emit,
             schedule=node.schedule,
+            slices=node.slices,
             launch=node.coordinator.launch,
         )
         self.purger = Purger(
@@ -108,6 +113,7 @@ class Upkeep:
             self.antientropy,
             self.hints,
             self.gossip,
+            node.slices,
             send=node.send_after,
             emit=node.emit,
         )
@@ -189,31 +195,30 @@ class Upkeep:
 
     def _entries(self) -> dict[str, str]:
         node = self._node
+        every_ms = max(node.config.tombstone_grace_ms / 64, 1.0)  # HINTS_AT is news so often, at most
         return {
             "EPOCH": str(node.ring.epoch),
             "LOAD": str(node.coordinator.running),
             "OLDEST_HINT": str(self.hints.oldest_ms),
+            "HINTS_AT": str(node.moment.clock.wall_ms // every_ms * every_ms),  # last: it is told no earlier
             "SUSPECTS": ",".join(sorted(self.suspects)),
+            "UNREADABLE": self.scrub.told(),
             "CLIENT_PORT": node.config.client.rpartition(":")[2],
         }
 
-    def client_port(self, member: str) -> int:
-        """Where a member serves clients, as it said by gossip; 0 while that is not known."""
-        node = self._node
-        told = (
-            node.config.client.rpartition(":")[2]
-            if member == node.name
-            else self.gossip.knowledge.told(member, "CLIENT_PORT")
-        )
-        return int(told) if told else 0
+    def told(self, member: str, entry: str) -> str:
+        """What a member says about itself by gossip; "" while that is not known."""
+        if member == self._node.name:
+            return self._entries()[entry]
+        return self.gossip.knowledge.told(member, entry) or ""
 
-    def repair(self) -> tuple[int, int]:
-        """Now, and all of it: scrub every partition, compare with every peer that seems alive. Damaged records, peers."""
-        damaged = sum(self.scrub.scrub(partition) for partition in range(PARTITIONS))
+    def repair(self) -> int:
+        """Begin now, with all of it: scrub every partition, compare with every peer that seems alive; how many these are."""
+        self.scrub.all()
         peers = [peer for peer in sorted(self._node.view.peers) if self.heard(peer)]
         for peer in peers:
             self.antientropy.compare(peer)
-        return damaged, len(peers)
+        return len(peers)
 
     # ---- records that arrive ----
 
@@ -225,22 +230,46 @@ class Upkeep:
         return node.view.plan(partition_of(record.key), bucket.n).replicas
 
     def handoff(self, src: str, message: Handoff) -> None:
-        """Absorb records; say when they are durable."""
+        """Absorb records; say when they are durable, and which stay with the sender."""
         node = self._node
-        ticket, whole = 0, True
-        for record in message.records:
-            if node.transfer.refuses(record.bucket, record.key):
-                whole = False  # its hint stays with the sender
-                continue
-            try:
-                ticket = max(ticket, node.replica.take_in(record))
-            except CorruptRecord:
-                self.scrub.mend(record.bucket, record.key)
-                return  # no reply: the sender keeps its hint
-        if message.request and whole and node.overlay.loose:  # perhaps they were here, and not yet durable
-            node.send_settled(src, HandoffReply(message.request))
-        elif message.request and whole:
-            node.send_after(src, HandoffReply(message.request), ticket)
+        ticket, left = 0, list[int]()
+        for place, record in enumerate(message.records):
+            taken = self._taken(src, record)
+            if taken is None:
+                left.append(place)
+            else:
+                ticket = max(ticket, taken)
+        reply = HandoffReply(message.request, tuple(left))
+        if message.request and node.overlay.loose:  # perhaps they were here, and not yet durable
+            node.send_settled(src, reply)
+        elif message.request:
+            node.send_after(src, reply, ticket)
+
+    def _taken(self, src: str, record: Record) -> int | None:
+        """Absorb one; the ticket that makes it durable, None if its hint stays with the sender."""
+        node = self._node
+        if node.transfer.refuses(record.bucket, record.key):
+            return None
+        bucket = node.buckets.opened.get(record.bucket)
+        if bucket is not None:
+            if node.name not in node.view.plan(partition_of(record.key), bucket.n).replicas:
+                return None  # the sender does not know yet who owns it: rule 5 of `kvstore.hints`
+            if src not in node.view.members and self._outlived(bucket, record):
+                return None
+        try:
+            taken = node.replica.take_in(record)
+        except CorruptRecord:
+            self.scrub.mend(record.bucket, record.key)
+            return None
+        if taken is None and not node.buckets.opened[record.bucket].sloppy:
+            return 0
+        return taken  # None: it may count as ours there, and comes again when our clock has gone on
+
+    def _outlived(self, bucket: BucketConfig, record: Record) -> bool:
+        """Whether a deletion of the record may be forgotten by now; no purge has waited for the hints of who is no member."""
+        config = self._node.config
+        age_ms = self._node.moment.clock.wall_ms - to_ms(record.tag.hlc) + config.max_clock_skew_ms
+        return bucket.kind in ("lww", "register") and age_ms >= config.tombstone_grace_ms
 
     def stand_in(self, src: str, message: StandIn) -> None:
         """Keep a version for an owner that the coordinator suspects, and answer in its place once it is durable."""
@@ -266,7 +295,6 @@ class Upkeep:
             self._node.schedule(at, self._sweep)
 
     def _sweep(self) -> None:
-        self.purger.sweep()
+        self.purger.sweep(done=self._sweep_later)
         if not self._node.view.changing:
             self.hints.reroute()
-        self._sweep_later()

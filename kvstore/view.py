@@ -40,7 +40,7 @@ def union(sets: Sets) -> tuple[str, ...]:
 class View:
     """The ring as this node knows it. `Ring` and the tables for clients are made anew at each epoch."""
 
-    __slots__ = ("_dual", "_plans", "document", "joined", "name", "ring")
+    __slots__ = ("_dual", "_plans", "document", "joined", "name", "peers", "ring")
 
     def __init__(self, name: str, document: Document, bugs: frozenset[str] = frozenset()) -> None:
         self.name = name
@@ -52,6 +52,7 @@ class View:
         self.document = document
         self.ring = Ring(document.owners, document.epoch)
         self.joined = document.member(self.name) is not None
+        self.peers = tuple(name for name in document.names if name != self.name)  # the other members
 
     @property
     def epoch(self) -> int:
@@ -81,11 +82,6 @@ class View:
         if plan is None:
             plan = plans[partition] = self._made(partition, n)
         return plan
-
-    @property
-    def peers(self) -> tuple[str, ...]:
-        """The other members."""
-        return tuple(name for name in self.document.names if name != self.name)
 
     @property
     def changing(self) -> bool:

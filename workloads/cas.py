@@ -23,7 +23,7 @@ from random import Random
 from typing import Any, Final
 
 from checkers.op import Op, Type
-from harness.client import Channel, Client
+from harness.client import Channel, ChannelError, Client
 from harness.generator import Context, GeneratorLike, each_thread, numbered, op
 from harness.workload import Workload
 from kvstore.client import StoreClient, StoreError
@@ -123,7 +123,11 @@ class CasClient(KeyClient):
             value, answer = op.value, await self._store.call(b"KV.PUT", key, b"%d" % op.value)
         else:
             old, value = op.value
-            version = self._board.versions[op.key][old]
+            version = self._board.versions.get(op.key, {}).get(old)
+            if version is None:  # in a script of which the operation that told it was left out
+                raise StoreError(
+                    "UNSEEN", f"no answer told the version of {old} to compare with", definite=True
+                )
             answer = await self._store.call(b"KV.CAS", key, b"VERSION", b"%d" % version, b"%d" % value)
         self._board.note(op.key, value, int(_pairs(answer)[b"tag"]))
         return op.value
@@ -160,6 +164,10 @@ class CounterClient(KeyClient):
                 if error.definite and doubt is None:
                     raise
                 doubt = error if doubt is None else doubt
+            except ChannelError:
+                if doubt is None:
+                    raise
+                break  # what was surely not sent is this try alone
         assert doubt is not None
         raise doubt
 

@@ -15,15 +15,19 @@ and, for each key, a `digest` of what every replica holds (KV.RAW): again, throu
 What a removal has seen must be told exactly, or the checker would be wrong. So a context is used only when no add is in
 progress that had begun before its read ended: then the dots in it are those of finished adds, and of adds of unknown
 outcome, which the checker leaves free.
+
+Contexts are not in the history: an operation says what it had seen, and takes the context of the newest read that showed just this. So a script
+(`harness.plan_script`) does as the run did that it was written from, and what no read has shown is refused.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from checkers.op import Op, Type
-from harness.client import Channel
+from harness.client import Channel, ChannelError
 from harness.generator import (
     Context,
     GeneratorLike,
@@ -63,6 +67,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
 }
 
 
+READS_MAX: Final = 16  # of a key, among which a context is looked for
 DIGESTS_MAX: Final = 8  # tries for a key
 DIGEST_DELAY_S: Final = 0.3  # between two of them
 Dot = tuple[bytes, int, int]
@@ -92,23 +97,32 @@ class Board:
 
     def __init__(self) -> None:
         self.key_max = -1
-        self.reads: dict[int, Read] = {}  # the newest of each key
-        self.tokens: dict[
-            tuple[int, ...], bytes
-        ] = {}  # the context of an operation: (its number, what it had seen)
+        self.reads: dict[int, deque[Read]] = {}  # of each key those that showed something, the newest last
         self.tags: dict[int, dict[Dot, tuple[int, int]]] = {}  # key -> dot -> the element and the add's tag
         self.begun: dict[int, int] = {}  # adds of a key
         self.running: dict[int, set[int]] = {}  # numbers of those in progress
 
-    def seen_tags(self, key: int, element: int) -> tuple[list[int], bytes] | None:
-        """The tags of an element that the newest read had seen, and its context; None if they are not surely known."""
-        read = self.reads.get(key)
+    def newest(self, key: int) -> Read | None:
+        """The newest read of a key that showed something."""
+        return self.reads[key][-1] if key in self.reads else None
+
+    def showing(self, key: int, values: list[int]) -> Read | None:
+        """The newest read that showed these values, if it is not too long ago."""
+        return next((read for read in reversed(self.reads.get(key, ())) if read.values == values), None)
+
+    def showing_tags(self, key: int, element: int, tags: list[int]) -> Read | None:
+        """The newest read that had seen the element by these adds, if it is not too long ago."""
+        reads = reversed(self.reads.get(key, ()))
+        return next((read for read in reads if self.seen_tags(key, element, read) == tags), None)
+
+    def seen_tags(self, key: int, element: int, read: Read | None) -> list[int] | None:
+        """The tags of an element that a read had seen; None if they are not surely known."""
         if read is None or element not in read.values:
             return None
         if any(number <= read.begun for number in self.running.get(key, ())):
             return None
         adds = self.tags.get(key, {}).items()
-        return sorted(tag for dot, (what, tag) in adds if what == element and read.covers(dot)), read.token
+        return sorted(tag for dot, (what, tag) in adds if what == element and read.covers(dot))
 
 
 class CausalClient:
@@ -162,7 +176,8 @@ class CausalClient:
             if token:  # a mode without contexts has none; what was seen is told all the same
                 seen = await self.ask(b"KV.CTX", key, token)
                 vector, cloud = seen[b"vector"], seen[b"cloud"]
-            self.board.reads[op.key] = Read(values, token, vector, cloud, begun)
+            reads = self.board.reads.setdefault(op.key, deque(maxlen=READS_MAX))
+            reads.append(Read(values, token, vector, cloud, begun))
         return values
 
     async def digest(self, key: bytes) -> dict[str, str | None]:
@@ -177,6 +192,13 @@ class CausalClient:
     async def close(self) -> None:
         """Close the connection."""
         await self.store.close()
+
+
+def _unseen(what: str) -> StoreError:
+    """An operation of a script says to have seen what no read shows here: nothing is asked of the store."""
+    return StoreError(
+        "UNSEEN", f"none of the newest {READS_MAX} reads of the key surely showed {what}", definite=True
+    )
 
 
 class SiblingsClient(CausalClient):
@@ -194,8 +216,10 @@ class SiblingsClient(CausalClient):
         if op.f == "delete":
             await self.store.delete(key)
             return
-        token = self.board.tokens.get((op.value["value"], *op.value["seen"]))
-        context = [b"CTX", token] if token else []
+        read = self.board.showing(op.key, op.value["seen"]) if op.value["seen"] else None
+        if op.value["seen"] and read is None:
+            raise _unseen(f"{op.value['seen']} to write with")
+        context = [b"CTX", read.token] if read is not None and read.token else []
         await self.ask(b"KV.PUT", key, b"%d" % op.value["value"], *context)
 
 
@@ -213,9 +237,10 @@ class SetClient(CausalClient):
         """Add or remove one element."""
         element = b"%d" % op.value["value"]
         if op.f == "remove":
-            await self.ask(
-                b"KV.SET.REM", key, element, b"CTX", self.board.tokens[op.value["read"], *op.value["seen"]]
-            )
+            read = self.board.showing_tags(op.key, op.value["value"], op.value["seen"])
+            if read is None:
+                raise _unseen(f"the element by the adds {op.value['seen']} to remove it with")
+            await self.ask(b"KV.SET.REM", key, element, b"CTX", read.token)
             return
         await self._add(op, key, element)
 
@@ -256,21 +281,20 @@ class CounterClient(CausalClient):
     async def _again(self, *command: bytes) -> None:
         try:
             await self.store.call(*command)
-        except StoreError as error:
+        except (StoreError, ChannelError) as error:  # however surely this try did nothing
             raise StoreError("INDEFINITE", f"the second try: {error}") from error
 
 
 def _siblings(values: Mapping[str, float], board: Board) -> Callable[[int, Context], GeneratorLike]:
     def nth(n: int, ctx: Context) -> GeneratorLike:
         key = ctx.key(int(values["keys"]))
-        read = board.reads.get(key)
+        read = board.newest(key)
         if ctx.rng.random() < values["read_fraction"]:
             return op("read", key)
         if values["delete_fraction"] and ctx.rng.random() < values["delete_fraction"]:
             return op("delete", key)
         if read is None or ctx.rng.random() < values["blind_fraction"]:
             return op("write", key, {"value": n, "seen": []})
-        board.tokens[n, *read.values] = read.token
         return op("write", key, {"value": n, "seen": read.values})
 
     return nth
@@ -283,11 +307,10 @@ def _set(values: Mapping[str, float], board: Board) -> Callable[[int, Context], 
         if ctx.rng.random() < values["read_fraction"]:
             return op("read", key)
         if ctx.rng.random() < values["remove_fraction"]:
-            found = board.seen_tags(key, element)
-            if found is None:
+            tags = board.seen_tags(key, element, board.newest(key))
+            if tags is None:
                 return op("read", key)
-            board.tokens[n, *found[0]] = found[1]
-            return op("remove", key, {"value": element, "seen": found[0], "read": n})
+            return op("remove", key, {"value": element, "seen": tags})
         return op("add", key, {"value": element, "tag": n})
 
     return nth

@@ -30,10 +30,10 @@ PASSWORD: Final = secrets.token_urlsafe(24)
 
 
 class HostChannel:
-    """A store client's socket, with errors in the harness's words."""
+    """A store client's socket, with errors in the harness's words. `patience_s`: how long an answer about the node itself may take."""
 
-    def __init__(self, channel: SocketChannel) -> None:
-        self._channel = channel
+    def __init__(self, channel: SocketChannel, patience_s: float) -> None:
+        self._channel, self.patience_s = channel, patience_s
 
     async def request(self, command: Sequence[bytes], *, timeout_s: float) -> Any:
         """Send one command and wait for its answer. Raises ChannelError."""
@@ -119,7 +119,7 @@ async def dial(host: str, port: int, *, timeout_s: float) -> Channel:
         raise ChannelError(str(error), definite=error.definite) from error
     except StoreError as error:
         raise ChannelError(str(error), definite=True) from error
-    return HostChannel(channel)
+    return HostChannel(channel, timeout_s)
 
 
 async def ready(channel: Channel) -> bool:

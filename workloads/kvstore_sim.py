@@ -62,18 +62,20 @@ class StoreNode:
 
     def start(self) -> None:
         """Begin a life on what the disk holds."""
-        self._perform(self._node.start(self._clock()))
+        clock = self._clock()
+        self._perform(self._node.start(clock), clock.mono_ms)
 
     def on_message(self, src: str, message: object) -> None:
         """A peer's message."""
         env = self._env
-        effects = self._node.step(Clock(*env.clock_ms()), Deliver(src, message))  # type: ignore[arg-type]
+        clock = Clock(*env.clock_ms())
+        effects = self._node.step(clock, Deliver(src, message))  # type: ignore[arg-type]
         if len(effects) == 1 and type(effects[0]) is Send:  # nearly always: an answer
             env.send(effects[0].dst, effects[0].message)
             if env.awaited:
                 self._tell_points(effects)
         elif effects:
-            self._perform(effects)
+            self._perform(effects, clock.mono_ms)
 
     def on_request(self, conn: int, request: int, command: Sequence[bytes]) -> None:
         """A client's command."""
@@ -114,18 +116,19 @@ class StoreNode:
         return Clock(*self._env.clock_ms())
 
     def _step(self, event: Event) -> None:
-        effects = self._node.step(Clock(*self._env.clock_ms()), event)
+        clock = Clock(*self._env.clock_ms())
+        effects = self._node.step(clock, event)
         if effects:
-            self._perform(effects)
+            self._perform(effects, clock.mono_ms)
 
-    def _perform(self, effects: list[Effect]) -> None:
+    def _perform(self, effects: list[Effect], now_ms: float) -> None:
         env = self._env
         for effect in effects:
             kind = type(effect)
             if kind is Send:
                 env.send(effect.dst, effect.message)  # type: ignore[union-attr]
             elif kind is Write:
-                self._queue.add(effect, env.clock_ms()[0])  # type: ignore[arg-type]
+                self._queue.add(effect, now_ms)  # type: ignore[arg-type]
             elif kind is Reply:
                 self._reply(effect)  # type: ignore[arg-type]
             elif kind is SetTimer:
@@ -138,7 +141,8 @@ class StoreNode:
                 env.after(SNAPSHOT_MS, self._snapshot, effect)
         if env.awaited:
             self._tell_points(effects)
-        self._begin_commit()
+        if self._queue.due_ms != _NEVER and not self._committing:
+            self._begin_commit(now_ms)
 
     def _tell_points(self, effects: Sequence[Effect]) -> None:
         """Somebody waits for a node to come to a point."""
@@ -156,11 +160,10 @@ class StoreNode:
     def _fired(self, timer: int) -> None:
         self._step(Fired(timer))
 
-    def _begin_commit(self, now_ms: float = 0.0) -> None:
+    def _begin_commit(self, now_ms: float) -> None:
         due_ms = self._queue.due_ms
         if self._committing or due_ms == _NEVER:
             return
-        now_ms = max(now_ms, self._env.clock_ms()[0])
         if due_ms > now_ms:
             if due_ms < self._wake_ms:
                 self._wake_ms = due_ms
@@ -176,8 +179,8 @@ class StoreNode:
         self._env.after(delay_ms + self._env.disk_stall_ms(), self._end_commit)
 
     def _wake(self) -> None:
-        now_ms, self._wake_ms = self._wake_ms, _NEVER  # the clock may show a hair less
-        self._begin_commit(now_ms)
+        due_ms, self._wake_ms = self._wake_ms, _NEVER  # the clock may show a hair less
+        self._begin_commit(max(due_ms, self._env.clock_ms()[0]))
 
     def _end_commit(self) -> None:
         if refused := self._env.disk_refuses():  # as in `kvstore.server`: a failed sync is final
@@ -186,4 +189,4 @@ class StoreNode:
         self._engine.sync()
         self._committing = False
         self._step(Committed(self._ticket))
-        self._begin_commit()
+        self._begin_commit(self._env.clock_ms()[0])

@@ -112,6 +112,10 @@ class KvStoreSystem:
         quorums = {name: min(n, self._options[name]) for name in ("r", "w") if self._options.get(name)}
         return {"n": n, **quorums} if n else {}
 
+    def without_mistakes(self) -> Mapping[str, Any]:
+        """No bug of `kvstore.bugs`."""
+        return {"bugs": []} if self._options.get("bugs") else {}
+
     def simulated(self, node: str, env: SimulatedEnv) -> SimulatedNode:
         """One life of a node in the simulator."""
         return StoreNode(self._configs[node], env)
@@ -175,7 +179,9 @@ class KvStoreSystem:
             "abort": (),
             "replace": (lost.encode(),) if lost == node else (lost.encode(), node.encode(), address),
         }
-        answer = await channel.request([b"KV.CLUSTER", kind.upper().encode(), *words[kind]], timeout_s=6.0)
+        answer = await channel.request(
+            [b"KV.CLUSTER", kind.upper().encode(), *words[kind]], timeout_s=_limit_s(channel, 6.0)
+        )
         if isinstance(answer, BaseException):
             raise SystemFault(str(answer))
 
@@ -201,7 +207,7 @@ class KvStoreSystem:
 
     async def ring(self, channel: Channel) -> Ring | None:
         """The ring as this node knows it, None if it is no member."""
-        told = _mapping(await channel.request([b"KV.CLUSTER", b"RING"], timeout_s=2.0))
+        told = _mapping(await channel.request([b"KV.CLUSTER", b"RING"], timeout_s=_limit_s(channel)))
         if told.get(b"stranger") != 0:
             return None
         owners, wanted, members = (tuple(name.decode() for name in told[part]) for part in (b"owners", b"wanted", b"members"))  # fmt: skip
@@ -221,7 +227,7 @@ class KvStoreSystem:
 
     async def primaries(self, channel: Channel, key: bytes) -> tuple[str, ...]:
         """The first of the key's preference list."""
-        where = _mapping(await channel.request([b"KV.WHERE", key], timeout_s=2.0))
+        where = _mapping(await channel.request([b"KV.WHERE", key], timeout_s=_limit_s(channel)))
         return tuple(name.decode() for name in where.get(b"replicas", ())[:1])
 
     def _address(self, node: str) -> str:
@@ -266,4 +272,10 @@ def _mapping(answer: Any) -> Mapping[bytes, Any]:
 
 
 async def _status(channel: Channel) -> Mapping[bytes, Any]:
-    return _mapping(await channel.request([b"KV.CLUSTER", b"STATUS"], timeout_s=2.0))
+    return _mapping(await channel.request([b"KV.CLUSTER", b"STATUS"], timeout_s=_limit_s(channel)))
+
+
+def _limit_s(channel: Channel, usual_s: float = 2.0) -> float:
+    """How long to wait for an answer about the node itself: longer on a host that is slow."""
+    patience_s: float = getattr(channel, "patience_s", usual_s)
+    return max(usual_s, patience_s)

@@ -42,6 +42,8 @@ def delete(op: Op) -> Flow:
     """Read, to say whether there was anything, then write a tombstone. The two are not one atomic step."""
     ask = Ask(Query, op.replicas, op.r)
     yield ask
+    if op.floor > NO_TAG:
+        yield from reach(op, ask)
     op.existed = shown(op, newest(ask)) is not None
     op.value = None
     yield from write(op)

@@ -100,6 +100,14 @@ class Ask(Quorum):
         self.stale = False  # refused by a replica that has adopted a later epoch
         self.op: Op | None = None  # likewise
 
+    def silent(self) -> list[str]:
+        """Whom to ask again: those who have said nothing."""
+        return [each for each in self.replicas if each not in self.answers and each not in self.refusals]
+
+    def lacking(self) -> str:
+        """What it did not get, for an error."""
+        return f"{len(self.answers)} of {self.need} replicas answered in time"
+
     def rest(self) -> Ask:
         """The same question, now waiting for everybody."""
         self.patient = True
@@ -120,7 +128,7 @@ class Ask(Quorum):
 
         A quorum might still be had, of a dead replica if it came back. The next round need not wait for that, and giving up a round is always safe.
         """
-        if any(type(refusal) is Nack for refusal in self.refusals.values()):
+        if self.refusals and any(type(refusal) is Nack for refusal in self.refusals.values()):
             silent = (r for r in self.replicas if r not in self.answers and r not in self.refusals)
             self.outbid = self.tries > 1 or not any(map(alive, silent))
         return self.outbid
@@ -142,6 +150,15 @@ class Tell(Ask):
         self.body = body
         self.enough = enough
         self.sets = ()
+
+    def silent(self) -> list[str]:
+        """Those who have refused, too: they may have come round."""
+        self.refusals.clear()
+        return Ask.silent(self)
+
+    def lacking(self) -> str:
+        """Who did not answer; perhaps not all of them are needed."""
+        return f"no answer in time from {', '.join(r for r in self.replicas if r not in self.answers)}"
 
     @property
     def satisfied(self) -> bool:
@@ -334,7 +351,7 @@ def behind(ask: Ask, tag: Tag) -> tuple[str, ...]:
 
 def owed(ask: Ask) -> tuple[str, ...]:
     """The replicas that have not acknowledged; nobody owes a stand-in anything."""
-    return tuple(r for r in ask.replicas if r not in ask.answers and r not in ask.aside)
+    return tuple([r for r in ask.replicas if r not in ask.answers and r not in ask.aside])
 
 
 def refused_by(ask: Ask) -> GaveUpError:

@@ -73,3 +73,41 @@ def _step(value: Any, call: Call) -> tuple[Any, Any]:
         return call.argument, None
     old, new = call.argument
     return (new, True) if value == old else (value, False)
+
+
+class Regular(NamedTuple):
+    """Weak regularity, step by step (Lamport 1986; several writers: Shao, Welch, Pierce, Lee 2011): a read shows a write that had begun, and
+    none that another one had followed by the time the read began. Each value is written once; None is what was there at first.
+
+    `followed`: the values that an ended write came after. `floors`: of each running read, those it must not show.
+    """
+
+    running: tuple[Call, ...] = ()
+    begun: frozenset[Any] = frozenset([None])
+    ended: frozenset[Any] = frozenset([None])
+    before: frozenset[tuple[Any, frozenset[Any]]] = frozenset()
+    followed: frozenset[Any] = frozenset()
+    floors: frozenset[tuple[int, frozenset[Any]]] = frozenset()
+    violated: bool = False
+
+    def begin(self, call: Call) -> Regular:
+        """An operation is called."""
+        made = self._replace(running=(*self.running, call))
+        if call.kind == "read":
+            return made._replace(floors=self.floors | {(call.number, self.followed)})
+        return made._replace(
+            begun=self.begun | {call.argument}, before=self.before | {(call.argument, self.ended)}
+        )
+
+    def end(self, number: int, answer: Any) -> Regular:
+        """It is answered."""
+        call = next(each for each in self.running if each.number == number)
+        left = self._replace(running=tuple(each for each in self.running if each != call))
+        if call.kind == "read":
+            floor = dict(self.floors)[number]
+            return left._replace(
+                floors=self.floors - {(number, floor)}, violated=answer in floor or answer not in self.begun
+            )
+        return left._replace(
+            ended=self.ended | {call.argument}, followed=self.followed | dict(self.before)[call.argument]
+        )

@@ -10,6 +10,7 @@ Each client has a coordinator of its own, so nothing but the protocol keeps them
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 from kvstore import caspaxos
@@ -199,6 +200,6 @@ def _if_value(old: bytes | None, new: bytes) -> Any:
     return lambda state: (new, 0) if state.value == old else caspaxos.KEEP
 
 
-def violations(seeds: range, bugs: frozenset[str]) -> list[int]:
+def violations(seeds: Iterable[int], bugs: frozenset[str]) -> list[int]:
     """The seeds whose schedule is not linearizable."""
     return [seed for seed in seeds if Schedule(seed, bugs).violated]

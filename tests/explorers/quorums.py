@@ -19,19 +19,22 @@ from kvstore.events import NO_TAG, Record, Tag
 from kvstore.flows import lww, register
 from kvstore.flows.steps import Ask, Flow, Issue, Op
 from kvstore.messages import Query, QueryReply, StoreReply
-from tests.explorers.monitor import Call, Monitor
+from tests.explorers.monitor import Call, Monitor, Regular
 
 REPLICAS = ("A", "B", "C")
 Step = tuple[Any, ...]
 
 
 class Setting(NamedTuple):
-    """What is explored. `programs`: each client's operations, an int is a write and "r" a read. `clocks`: each client's, None: perfect ones."""
+    """What is explored. `programs`: each client's operations, an int is a write and "r" a read. `clocks`: each client's, None: perfect ones.
+    `promise`: what its clients are to see.
+    """
 
     bucket: BucketConfig
     programs: tuple[tuple[int | str, ...], ...]
     clocks: tuple[int, ...] | None = None
     bugs: frozenset[str] = frozenset()
+    promise: Monitor | Regular = Monitor()
 
 
 class World:
@@ -39,7 +42,7 @@ class World:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.monitor = Monitor()
+        self.monitor = setting.promise
         self.replicas: dict[str, Record | None] = dict.fromkeys(REPLICAS)
         self.asks: list[tuple[int, Ask]] = []
         self.begun = [0] * len(setting.programs)

@@ -18,12 +18,12 @@ LONG = "QUORATE_SEEDS" in os.environ
 SEEDS = 20_000 if LONG else 600
 BROKEN = {  # rule left out: a seed whose schedule shows it
     "no_streaming": 20,
-    "no_promises_streamed": 21,
-    "states_before_promises": 21,
-    "copies_before_promises": 176,
+    "no_promises_streamed": 214,
+    "states_before_promises": 460,
+    "copies_before_promises": 1363,
     "no_accept_anew": 76,
     "prepare_old_only": 54,
-    "join.no_dual_write": 22,
+    "join.no_dual_write": 26,
     "join.stream_from_one": 82,
 }
 

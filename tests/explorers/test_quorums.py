@@ -10,7 +10,7 @@ import os
 import pytest
 
 from kvstore.config import bucket
-from tests.explorers.monitor import Call, Monitor
+from tests.explorers.monitor import Call, Monitor, Regular
 from tests.explorers.quorums import Setting, explore
 
 QUORUM = bucket("b", "quorum", read_repair="none")
@@ -19,7 +19,12 @@ REGISTER = bucket("b", "register")
 ONE_WRITER = ((1,), ("r", "r"))
 NIGHTLY = "QUORATE_SEEDS" in os.environ
 
+REGULAR = Regular()  # what mode quorum promises, if clocks agree
 BROKEN = {
+    "R + W = N is not regular": Setting(
+        bucket("b", "eventual", w=2, read_repair="none"), ((1,), ("r",)), promise=REGULAR
+    ),
+    "quorum with skewed clocks is not regular": Setting(QUORUM, ((1,), (2, "r")), (10, 5), promise=REGULAR),
     "S1 one phase, no repair": Setting(QUORUM, ONE_WRITER, (10, 0)),
     "S2b W=3 R=1": Setting(bucket("b", "quorum", r=1, w=3, read_repair="none"), ONE_WRITER, (10, 0)),
     "S3 blocking repair, skewed clocks": Setting(MONOTONIC, ((1,), (2, "r")), (10, 5)),
@@ -28,6 +33,8 @@ BROKEN = {
     ),
 }
 SOUND = {
+    "quorum is regular": Setting(QUORUM, ((1, 2), ("r",)), promise=REGULAR),
+    "quorum with two writers is regular": Setting(QUORUM, ((1,), (2, "r")), promise=REGULAR),
     "S2 blocking repair, one writer": Setting(MONOTONIC, ONE_WRITER, (10, 0)),
     "S3b blocking repair, perfect clocks": Setting(MONOTONIC, ((1,), (2, "r"))),
     "S6 ABD": Setting(REGISTER, ONE_WRITER, (10, 0)),
@@ -57,6 +64,22 @@ def test_with_it_no_interleaving_is_one(name: str) -> None:
     states, violation = explore({**SOUND, **SOUND_NIGHTLY}[name])
     print(f"\n{name}: clean, {states:,} states")
     assert violation is None
+
+
+def test_the_monitor_knows_what_is_regular() -> None:
+    """Old after new is, while the write goes on; old after its end is not, nor is what nobody writes."""
+    start = Regular().begin(Call(1, "write", 7))
+    both = start.begin(Call(2, "read")).end(2, 7).begin(Call(3, "read")).end(3, None)
+    assert not both.violated
+    assert start.begin(Call(2, "read")).end(2, 8).violated
+    late = start.begin(Call(2, "read")).end(1, None)
+    assert not late.end(2, None).violated  # it began before
+    after = late.end(2, 7).begin(Call(3, "read"))
+    assert after.end(3, None).violated
+    assert not after.end(3, 7).violated
+    beside = after.begin(Call(4, "write", 9)).end(4, None)
+    assert not beside.end(3, 7).violated
+    assert beside.end(3, 9).begin(Call(5, "read")).end(5, 7).violated
 
 
 def test_the_monitor_knows_right_from_wrong() -> None:

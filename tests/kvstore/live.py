@@ -16,7 +16,7 @@ import hiredis
 
 from kvstore import resp
 
-READY_S = 20.0
+READY_S = 60.0
 
 
 def free_ports(count: int) -> list[int]:

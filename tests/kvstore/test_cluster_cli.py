@@ -75,8 +75,10 @@ def test_a_plan_changes_nothing(live: LiveCluster) -> None:
 
 def test_repair_says_what_it_began(live: LiveCluster) -> None:
     assert json.loads(cluster("repair", "--node", node_of(live), "--json").stdout) == {
-        "damaged": 0,
         "peers": 2,
+        "scrub_left": 0,
+        "damaged_found": 0,
+        "damaged_mended": 0,
     }
 
 

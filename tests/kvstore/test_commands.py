@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kvstore.config import bucket
-from kvstore.events import Close, Closed, Command, Failure, Reply, Simple
+from kvstore.events import Close, Closed, Command, Deliver, Failure, Reply, Simple
+from kvstore.messages import BucketOffer, BucketOpen
 from tests.kvstore.cluster import Cluster, failed
 
 OK = Simple("OK")
@@ -149,6 +150,40 @@ def test_two_definitions_of_one_name_are_never_both_open() -> None:
         made.run(for_ms=3_000.0)
         opened = {made.node(name).buckets.opened.get("q") for name in "abc"} - {None}
         assert len(opened) <= 1
+
+
+def test_nor_does_a_change_of_the_ring_open_them() -> None:
+    """Each is promised somewhere. Whoever is offered a ring with a bucket that is only promised must not take it for open."""
+    made = Cluster("abc")
+    made.run(for_ms=50.0)
+    for name, mode in (("a", "quorum"), ("b", "cas")):
+        made.step(name, Deliver(name, BucketOffer(0, bucket("q", mode))))
+    made.add("d")
+    assert isinstance(made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100"), dict)
+    made.run(for_ms=10_000.0)
+    view = made.node("b").view
+    assert (view.members, view.changing) == (("a", "b", "c", "d"), False)
+    assert not any("q" in made.node(name).buckets.opened for name in "abcd")
+    assert failed(made.ask("d", "KV.BUCKET", "CREATE", "q", "MODE", "siblings")) == "BADARG"
+
+
+def test_who_missed_that_a_bucket_is_open_opens_it_for_the_first_record() -> None:
+    made = Cluster("abc", anti_entropy_ms=0.0)
+    made.run(for_ms=50.0)
+    for name in "abc":
+        made.step(name, Deliver(name, BucketOffer(0, bucket("q", "quorum"))))
+    for name in "ab":
+        made.step(name, Deliver(name, BucketOpen(0, bucket("q", "quorum"))))
+    effects = made.node("a").step(made._clock("a"), Command(500, 1, (b"KV.USE", b"q")))
+    assert [effect.value for effect in effects if isinstance(effect, Reply)] == [OK]
+    made.step("a", Command(500, 2, (b"SET", b"x", b"1")))
+    made.run(for_ms=100.0)
+    record = made.machines["c"].disk.get("q", b"x")
+    assert record is not None
+    assert record.value == b"1"
+    made.crash("c")
+    made.boot("c")
+    assert "q" in made.node("c").buckets.opened
 
 
 def test_cluster_status_sees_who_answers() -> None:

@@ -209,3 +209,26 @@ def test_a_crdt_bucket_names_its_type() -> None:
     shown = made.ask("b", "KV.BUCKET", "SHOW", "tally")
     assert isinstance(shown, dict)
     assert shown["type"] == b"g-counter"
+
+
+def test_a_register_of_a_node_whose_clock_is_far_ahead_does_not_spread_by_repairs() -> None:
+    """Else every later write is acknowledged and lost, until the other clocks have come so far."""
+    made = cluster("lww-register")
+    made.machines["a"].offset_ms = 60_000.0
+    assert failed(made.ask("a", "SET", KEY, "early")) == "INDEFINITE"  # its own copy has it
+    for _ in range(5):
+        made.ask("c", "GET", KEY)
+    made.idle(5_000.0)
+    made.crash("a")
+    assert failed(made.ask("c", "SET", KEY, "now")) is None
+    assert made.ask("d", "GET", KEY) == b"now"
+
+
+@pytest.mark.parametrize("node", ["b", "c"])  # a replica, and one that is none
+def test_a_register_written_after_what_was_read_replaces_it_whoever_has_the_faster_clock(node: str) -> None:
+    made = cluster("lww-register")
+    made.machines["a"].offset_ms = 5_000.0
+    assert failed(made.ask("a", "SET", KEY, "1")) is None
+    assert made.ask(node, "GET", KEY) == b"1"
+    assert failed(made.ask(node, "SET", KEY, "2")) is None
+    assert made.ask("a", "GET", KEY) == b"2"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from kvstore.engine import Engine, EngineError, SchemaError, SqliteEngine
 from kvstore.engine_memory import MemoryEngine
 from kvstore.engine_rows import pack_tag, unpack_tag
-from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record, Tag
+from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record, Tag, full, size_of
 from kvstore.ring import PARTITIONS, partition_of
 from tests.kvstore.test_durability import NothingKept
 
@@ -177,6 +177,26 @@ def test_scans_of_all_partitions_page_through_every_record_once(disk: Disk) -> N
                 after = page[-1].key
         assert found == list(engine.records())[: len(rows)]
         assert sorted(found, key=lambda each: each.key) == sorted(rows, key=lambda each: each.key)
+
+
+def test_a_scan_ends_behind_the_record_with_which_it_has_its_bytes(disk: Disk) -> None:
+    rows = [record(b"{t}%d" % n) for n in range(9)]
+    with opened(disk) as engine:
+        engine.commit(rows)
+        each = size_of(rows[:1])
+        where = partition_of(b"{t}"), None, 9
+        for bytes_max, count in (
+            (1, 1),
+            (each, 1),
+            (each + 1, 2),
+            (3 * each, 3),
+            (9 * each, 9),
+            (10 * each, 9),
+        ):
+            found = engine.scan("b", *where, bytes_max)
+            assert found == rows[:count]
+            assert full(found, 10, bytes_max) == (count * each >= bytes_max)
+        assert [full(rows, limit) for limit in (8, 9, 10)] == [True, True, False]
 
 
 def test_a_scan_names_the_damaged_record_and_goes_on(disk: Disk) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kvstore.config import bucket
+from tests.kvstore.apart import QUIET
 from tests.kvstore.cluster import Cluster, failed, fields, integer, items
-from tests.kvstore.test_repair import QUIET
 
 WALL_MS = 1_000_000  # what the clocks of a Cluster show at its beginning
 TTL_COMMANDS = (

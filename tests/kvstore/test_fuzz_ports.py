@@ -127,9 +127,10 @@ def shake(frame: wire.Frame, initiator: handshake.Initiator) -> None:
 
 WORDS = [
     *b"k k2 default reg cas sib or-set counter map lww mv m1 CL one quorum all R W N TIMEOUT RID CTX VERSION ABSENT".split(),
-    *b"NX XX GET EX CREATE LIST SHOW MODE TYPE REPAIR STATUS PLAN JOIN LEAVE TRACK on off TOKEN RESUME COUNT DOCS".split(),
-    *b"SETINFO SETNAME WHOAMI CAT a 127.0.0.1:1 0 1 2 3 -1 10 999999999 9223372036854775807 -9223372036854775809".split(),
+    *b"NX XX GET EX CREATE LIST SHOW MODE TYPE REPAIR STATUS FORGET PLAN JOIN LEAVE REPLACE REBALANCE ABORT RING TRACK on off TOKEN RESUME COUNT DOCS".split(),
+    *b"SETINFO SETNAME WHOAMI CAT SLOTS SHARDS KEYSLOT MATCH EX PX KEEPTTL FIELDS GETNAME ID AUTH SNAPSHOT WEIGHT RACK TTL DURABILITY a 127.0.0.1:1 0 1 2 3 -1 10 999999999 9223372036854775807 -9223372036854775809".split(),
     b"", b"\xff\xfe", b"\0", "٣".encode(), "²".encode(), b"1e9", b"nan", b" 1", b"1_0", b"x" * 300, b"9" * 40, b"\r\n",
+    b"9" * 5000, b"-" + b"9" * 5000, b"a:" + b"9" * 5000, "a:²".encode(), b"a\0:1", b"x" * 70_000, b"1e400", b"*a" * 20, b"group:1e9", b"%" * 5000,
 ]  # fmt: skip
 WORDS += [
     random.Random(number).randbytes(number % 9) for number in range(60)

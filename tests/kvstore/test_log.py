@@ -62,3 +62,19 @@ def test_another_form_is_refused() -> None:
     with pytest.raises(ConfigError, match="choose from text, json"):
         node_config("n1", {}, log_format="xml")
     assert msgspec.structs.asdict(node_config("n1", {}))["log_format"] == "text"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bugs", [[], ["hint.unsynced", "ack_before_fsync"]])
+def test_a_node_with_seeded_bugs_says_so(tmp_path: Path, bugs: list[str]) -> None:
+    with live_cluster(tmp_path, 1, bucket="n = 1", more=f"bugs = {json.dumps(bugs)}") as nodes:
+        (info,) = ask(nodes.ports["n1"], [b"INFO"])
+        (section,) = ask(nodes.ports["n1"], [b"INFO", b"server"])
+    told = f"seeded_bugs:{','.join(sorted(bugs))}\r\n".encode()
+    assert isinstance(info, bytes)
+    assert isinstance(section, bytes)
+    assert told in info
+    assert told in section
+    said = [each for each in (tmp_path / "n1.log").read_text().splitlines() if "seeded bug" in each]
+    assert [each for each in bugs if not any(each in one for one in said)] == []
+    assert len(said) == len(bugs)

@@ -143,6 +143,25 @@ def test_a_newcomer_that_has_promised_more_still_gets_what_was_acknowledged() ->
         assert sum(key in disks[name] for name in nodes) >= 2
 
 
+@pytest.mark.parametrize("mode", ["quorum", "register", "siblings", "cas"])
+def test_a_newcomer_whose_clock_is_far_behind_gets_what_was_acknowledged(mode: str) -> None:
+    """b and c alone hold it. It is newer than d's clock may believe, and yet a or d must know it once d is a replica."""
+    made = Cluster("abc", bucket("default", mode), seed=5, anti_entropy_ms=0.0)
+    made.add("d")
+    made.network.cut = {(other, "a") for other in "bc"}
+    for key in KEYS:
+        assert failed(made.ask("b", "KV.PUT", key, b"v-" + key)) is None
+    made.network.cut = set()
+    made.machines["d"].offset_ms = -60_000.0
+    made.boot("d")
+    made.ask("b", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    settle(made, "abcd")
+    disks = {name: on_disk(made, name) for name in "abcd"}
+    view = made.node("d").view
+    for key in KEYS:  # every majority meets it
+        assert sum(key in disks[name] for name in walk(view.document.owners, partition_of(key), 3)) >= 2
+
+
 def test_the_driver_may_crash_at_any_time() -> None:
     made = filled()
     made.add("d")
@@ -307,3 +326,13 @@ def test_who_is_about_to_hold_a_partition_cannot_vouch_for_a_record() -> None:
     made.machines["a"].disk.corrupt("default", moving[0])
     made.ask("b", "GET", moving[0])
     assert any("no other replicas can vouch" in line for line in made.logs), made.logs
+
+
+def test_a_change_that_waits_says_for_whom() -> None:
+    made = filled()
+    made.add("d")
+    made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    made.crash("d")
+    made.idle(15_000.0)
+    waits = {line.partition(": ")[2] for line in made.logs if "the change of the ring waits" in line}
+    assert waits == {"no answer in time from d"}

@@ -1,4 +1,4 @@
-"""Hints, anti-entropy, scrubbing and purging on whole nodes: what was missed arrives, what is dead stays dead."""
+"""Anti-entropy, scrubbing and handing over on whole nodes: what was missed arrives, what is damaged is mended."""
 
 from __future__ import annotations
 
@@ -6,131 +6,9 @@ import pytest
 
 from kvstore.config import bucket
 from kvstore.events import Deliver, Failure, Record, Tag
-from kvstore.hints import PREFIX
-from kvstore.messages_repair import Handoff, Purge, TreeRoots
-from kvstore.ring import partition_of
-from tests.kvstore.cluster import Cluster, failed
-
-QUIET = {"anti_entropy_ms": 0.0, "scrub_ms": 0.0}
-
-
-def cut_off(made: Cluster, name: str) -> None:
-    for other in made.machines:
-        made.network.cut |= {(name, other), (other, name)}
-
-
-def heal(made: Cluster) -> None:
-    made.network.cut.clear()
-
-
-def held(made: Cluster, name: str, key: bytes) -> Record | None:
-    return made.machines[name].disk.get("default", key)
-
-
-def hints_for(made: Cluster, target: str) -> list[Record]:
-    return [
-        record
-        for machine in made.machines.values()
-        for record in machine.disk.records()
-        if record.bucket == PREFIX + target
-    ]
-
-
-def suspected(made: Cluster, name: str) -> None:
-    """Let time pass until the others suspect this node."""
-    made.idle(6_000)
-    others = [each for each in made.machines if each != name and made.machines[each].node is not None]
-    assert all(not made.node(each).upkeep.alive(name) for each in others)
-
-
-# ---- hints ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["quorum", "register"])
-def test_what_a_replica_missed_is_handed_to_it(mode: str) -> None:
-    made = Cluster("abc", bucket("default", mode), **QUIET)
-    cut_off(made, "c")
-    suspected(made, "c")
-    assert failed(made.ask("a", "SET", "x", "1")) is None
-    assert failed(made.ask("b", "SET", "y", "2")) is None
-    made.idle(100)
-    assert held(made, "c", b"x") is None
-    assert len(hints_for(made, "c")) == 2
-    heal(made)
-    made.idle(5_000)
-    assert held(made, "c", b"x") == held(made, "a", b"x")
-    assert held(made, "c", b"y") == held(made, "b", b"y")
-    assert hints_for(made, "c") == []
-
-
-def test_a_hint_survives_a_crash_of_its_keeper() -> None:
-    made = Cluster("abc", bucket("default", "quorum"), **QUIET)
-    cut_off(made, "c")
-    suspected(made, "c")
-    made.ask("a", "SET", "x", "1")
-    made.idle(100)
-    made.crash("a")
-    made.boot("a")
-    heal(made)
-    made.idle(5_000)
-    assert held(made, "c", b"x") == held(made, "b", b"x")
-    assert hints_for(made, "c") == []
-
-
-def test_a_hint_never_counts_in_a_quorum() -> None:
-    made = Cluster("abc", bucket("default", "quorum"), **QUIET)
-    cut_off(made, "c")
-    cut_off(made, "b")
-    suspected(made, "c")
-    assert failed(made.ask("a", "SET", "x", "1")) == "TIMEOUT"
-
-
-def test_hints_of_one_key_become_one() -> None:
-    made = Cluster("abc", bucket("default", "quorum"), **QUIET)
-    cut_off(made, "c")
-    suspected(made, "c")
-    for value in range(5):
-        made.ask("a", "SET", "x", str(value))
-    made.idle(100)
-    assert len(hints_for(made, "c")) == 1
-    heal(made)
-    made.idle(5_000)
-    record = held(made, "c", b"x")
-    assert record is not None
-    assert record.value == b"4"
-
-
-def test_hints_are_bounded_in_bytes_and_in_time() -> None:
-    made = Cluster("abc", bucket("default", "quorum"), hint_bytes_max=200, hint_window_ms=60_000.0, **QUIET)
-    cut_off(made, "c")
-    suspected(made, "c")
-    for key in range(5):
-        made.ask("a", "SET", f"k{key}", "v" * 50)
-    made.idle(100)
-    assert len(hints_for(made, "c")) == 1
-    assert made.node("a").upkeep.hints.dropped == 4
-    made.idle(70_000)
-    made.ask("b", "SET", "x", "1")
-    made.ask("b", "SET", "x", "2")
-    made.idle(70_000)
-    made.ask("b", "SET", "late", "1")
-    made.idle(100)
-    assert not any(b"late" in each.key for each in hints_for(made, "c"))
-
-
-def test_a_hint_stays_until_its_target_has_it() -> None:
-    made = Cluster("abc", bucket("default", "quorum"), **QUIET)
-    cut_off(made, "c")
-    suspected(made, "c")
-    made.ask("a", "SET", "x", "1")
-    made.idle(100)
-    made.network.cut = {("c", "a"), ("c", "b")}  # what is sent arrives, and no word comes back
-    made.idle(20_000)
-    assert len(hints_for(made, "c")) == 1
-    heal(made)
-    made.idle(5_000)
-    assert hints_for(made, "c") == []
-
+from kvstore.messages_repair import Handoff, TreeRoots
+from tests.kvstore.apart import QUIET, contents, cut_off, heal, held, suspected
+from tests.kvstore.cluster import Cluster, failed, fields
 
 # ---- anti-entropy --------------------------------------------------------------------------------------------------
 
@@ -151,10 +29,6 @@ def diverged(**options: object) -> Cluster:
     made.idle(100)
     heal(made)
     return made
-
-
-def contents(made: Cluster, name: str) -> list[Record]:
-    return [record for record in made.machines[name].disk.records() if not record.bucket.startswith("!")]
 
 
 def test_replicas_become_alike() -> None:
@@ -232,10 +106,13 @@ def test_a_scrub_finds_what_nobody_reads() -> None:
     made.ask("a", "SET", "x", "1")
     made.idle(100)
     made.machines["c"].disk.corrupt("default", b"x")
-    assert made.ask("c", "KV.NODE", "REPAIR") == {"damaged": 1, "peers": 2}
+    begun = fields(made.ask("c", "KV.NODE", "REPAIR"))
+    assert begun["peers"] == 2
+    assert begun["scrub_left"] > 0
     made.idle(2_000)
     assert held(made, "c", b"x") == held(made, "a", b"x")
-    assert made.ask("c", "KV.NODE", "REPAIR") == {"damaged": 0, "peers": 2}
+    status = fields(made.ask("c", "KV.NODE", "STATUS"))
+    assert [status[each] for each in ("scrub_left", "damaged_found", "damaged_mended")] == [0, 1, 1]
 
 
 def test_a_record_that_cannot_be_mended_rests_between_two_attempts() -> None:
@@ -268,78 +145,6 @@ def test_a_damaged_record_is_not_mended_from_too_few() -> None:
     made.ask("b", "KV.NODE", "REPAIR")
     made.idle(3_000)
     assert not damaged(made, "b", b"x")
-
-
-# ---- tombstones ----------------------------------------------------------------------------------------------------
-
-X = next(key for key in map(str, range(99)) if partition_of(key.encode()) % 3 == 0)  # a is its first replica
-MORTAL = {
-    "anti_entropy_ms": 1_000.0,
-    "tombstone_grace_ms": 20_000.0,
-    "max_clock_skew_ms": 1_000.0,
-    "scrub_ms": 0.0,
-}
-
-
-def deleted_everywhere(**options: object) -> Cluster:
-    made = Cluster("abc", bucket("default", "quorum"), **{**MORTAL, **options})
-    made.ask("a", "SET", X, "1")
-    made.idle(1_000)
-    assert made.ask("a", "DEL", X) == 1
-    made.idle(1_000)
-    return made
-
-
-def test_a_tombstone_is_purged_from_all_replicas() -> None:
-    made = deleted_everywhere()
-    made.idle(15_000)
-    assert all(held(made, name, X.encode()) is not None for name in "abc")  # too young
-    made.idle(60_000)
-    assert [held(made, name, X.encode()) for name in "abc"] == [None, None, None]
-
-
-def test_a_tombstone_stays_while_a_replica_is_away() -> None:
-    made = deleted_everywhere()
-    cut_off(made, "c")
-    made.idle(120_000)
-    assert held(made, "a", X.encode()) is not None
-    heal(made)
-    made.idle(120_000)
-    assert [held(made, name, X.encode()) for name in "abc"] == [None, None, None]
-
-
-def resurrected(**options: object) -> bool:
-    """c is away during a deletion for longer than the grace; does the deleted value come back?"""
-    made = Cluster("abc", bucket("default", "quorum"), hint_bytes_max=1, **{**MORTAL, **options})
-    made.ask("a", "SET", X, "1")
-    made.idle(3_000)
-    cut_off(made, "c")
-    suspected(made, "c")
-    made.ask("a", "DEL", X)
-    made.idle(120_000)
-    heal(made)
-    made.idle(60_000)
-    assert contents(made, "a") == contents(made, "b") == contents(made, "c"), "either way they agree"
-    return made.ask("a", "GET", X) is not None
-
-
-def test_nothing_is_resurrected() -> None:
-    assert not resurrected()
-
-
-def test_the_seeded_bug_resurrects() -> None:
-    assert resurrected(bugs=["tombstone.early_purge"])
-
-
-def test_a_purge_removes_nothing_newer() -> None:
-    made = deleted_everywhere()
-    tombstone = held(made, "b", X.encode())
-    assert tombstone is not None
-    made.ask("a", "SET", X, "2")
-    made.idle(1_000)
-    node = made.node("b")
-    node.upkeep.purger.purge("a", Purge(node.ring.epoch, (tombstone,)))
-    assert made.ask("b", "GET", X) == b"2"
 
 
 def test_a_handoff_for_an_unknown_bucket_is_passed_over() -> None:

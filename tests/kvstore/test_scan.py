@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,6 +12,9 @@ from hypothesis import strategies as st
 from kvstore.commands_scan import glob
 from kvstore.config import bucket
 from tests.kvstore.cluster import Cluster, failed
+from tests.kvstore.watched import Framed
+
+LARGE = b"v" * (1 << 20)
 
 
 def scanned(made: Cluster, *options: str, nodes: str = "abc", start: str = "0") -> list[bytes]:
@@ -91,7 +93,8 @@ def test_a_partition_whose_replicas_are_away_is_no_empty_one() -> None:
 @pytest.mark.parametrize(
     ("words", "code"),
     [(["x"], "BADARG"), (["256"], "BADARG"), (["-1"], "BADARG"), (["0", "COUNT"], "BADARG"), (["0", "COUNT", "0"], "BADARG"),
-     (["0", "FOO", "1"], "BADARG"), (["0", "TYPE", "stream"], "BADARG")],
+     (["0", "FOO", "1"], "BADARG"), (["0", "TYPE", "stream"], "BADARG"),
+     (["0", "MATCH", "x" * 1025], "BADARG")],
 )  # fmt: skip
 def test_refusals(words: list[str], code: str) -> None:
     assert failed(Cluster("abc").ask("a", "SCAN", *words)) == code
@@ -99,9 +102,7 @@ def test_refusals(words: list[str], code: str) -> None:
 
 @given(st.text("ab*?-[^]\\", max_size=8), st.text("ab-]^[", max_size=5))
 def test_patterns_never_break_and_plain_ones_mean_what_a_shell_means(pattern: str, name: str) -> None:
-    found = glob(pattern.encode())
-    assert isinstance(found, re.Pattern)
-    matched = found.fullmatch(name.encode()) is not None
+    matched = glob(pattern.encode()).fullmatch(name.encode())
     if not set(pattern) & set("[]\\^"):
         assert matched == fnmatchcase(name, pattern)
 
@@ -114,3 +115,23 @@ def test_patterns_never_break_and_plain_ones_mean_what_a_shell_means(pattern: st
 def test_patterns_as_redis_has_them(pattern: str, good: str, bad: str) -> None:
     assert glob(pattern.encode()).fullmatch(good.encode())
     assert not glob(pattern.encode()).fullmatch(bad.encode())
+
+
+def test_no_pattern_takes_longer_than_to_read_the_key_for_each_of_its_letters() -> None:
+    """As one regular expression this takes longer than anybody lives."""
+    assert not glob(b"*a" * 30 + b"*b").fullmatch(b"a" * 5_000)
+    assert glob(b"*a" * 30 + b"*b").fullmatch(b"a" * 5_000 + b"b")
+
+
+@pytest.mark.parametrize("mode", ["quorum", "register", "cas"])
+def test_keys_of_large_values_are_told_without_them(mode: str) -> None:
+    """Twenty values of a mebibyte in one partition: what a replica answers must fit in a frame, and need not be large at all."""
+    made = Framed("abc", bucket("default", mode))
+    keys = [b"{big}%d" % number for number in range(20)]
+    for key in keys:
+        assert failed(made.ask("a", "SET", key, LARGE)) is None
+    assert made.ask("a", "DEL", keys[0]) == 1
+    made.idle(1_000)
+    assert scanned(made) == sorted(keys[1:])
+    assert made.lost == 0
+    assert 0 < made.largest < 4_096

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kvstore.config import bucket
-from kvstore.events import Command, Simple, Value
+from kvstore.events import Command, Simple, Tag, Value
+from kvstore.session import KEYS_MAX
 from tests.kvstore.cluster import Cluster, failed
 
 KEY = b"x"  # replicas e, a, b of the five nodes
@@ -121,3 +122,29 @@ def test_a_strong_bucket_keeps_its_quorum() -> None:
     session = Connection(made, "d", 900)
     session.ask("KV.SESSION", "R", 1)
     assert failed(session.ask("GET", KEY)) == "WRONGCLASS"
+
+
+def test_what_a_session_cannot_remember_is_refused_and_not_served_without_the_promise() -> None:
+    made = cluster("session")
+    session = Connection(made, "d", 900)
+    assert session.ask("SET", KEY, "1") == OK
+    remembered = made.node("d").sessions[900]
+    for number in range(KEYS_MAX - 1):
+        remembered.seen["default", b"%d" % number] = Tag(1, "a", 1)
+    assert session.ask("GET", KEY) == b"1"
+    for words in (["GET", "new"], ["SET", "new", "1"], ["MGET", "x", "new"]):
+        assert failed(session.ask(*words)) == "OVERLOADED"
+    assert failed(session.ask("KV.SESSION", "TOKEN")) == "BADARG"  # too many for a token
+    assert session.ask("GET", KEY) == b"1"
+    assert made.ask("d", "GET", "new") is None
+
+
+def test_a_deletion_tells_no_less_than_the_session_has_seen() -> None:
+    """Only e has what the session wrote, and e is slow: it must not be told that there was nothing."""
+    made = cluster("session")
+    session = Connection(made, "d", 900)
+    stale_read(made, session)
+    assert failed(session.ask("DEL", KEY)) == "NOQUORUM"
+    made.network.cut = set()
+    assert session.ask("DEL", KEY) == 1
+    assert session.ask("GET", KEY) is None

@@ -22,12 +22,14 @@ from inside import in_thread, run_inside
 from live import ask, live_cluster, read_answers
 from mutation import sealed
 
-from kvstore import client_port, resp, wire
+from kvstore import resp, wire
 from kvstore.config import node_config
 from kvstore.server import Server
-from kvstore.strangers import Strangers, source_of
+from kvstore.strangers import PLAIN_COST, ROOM, Strangers, source_of
 
 MIB = 1 << 20
+COUNT_MAX = ROOM // PLAIN_COST
+COST = 20  # of a stranger, in bytes, where only sums are looked at
 PASSWORD = "open sesame"
 CONFIG = node_config("n1", {}, password=PASSWORD)
 TINY = b"*1\r\n$4\r\nPING\r\n"
@@ -90,7 +92,7 @@ def test_a_stranger_cannot_make_a_node_hold_a_mebibyte(
     async def scenario(server: Server, client: int, peer: int) -> None:
         port = client if port_of == "client" else peer
         shapes = SHAPES if port_of == "client" else FRAMES
-        if connections > client_port.STRANGERS_MAX:  # slow to open: those that hold most
+        if connections > 100:  # slow to open: those that hold most
             shapes = {name: shapes[name] for name in list(shapes)[:2] + list(shapes)[5:7]}
         await in_thread(lambda: ask(client, [b"PING"]))
         for name, shape in shapes.items():
@@ -134,7 +136,7 @@ def test_nor_can_it_while_the_node_is_not_ready(tmp_path: Path) -> None:
 def test_clients_log_in_while_strangers_hold_all_the_room_there_is(tmp_path: Path) -> None:
     def crowd(port: int) -> None:
         with contextlib.ExitStack() as opened:
-            for _ in range(2 * client_port.STRANGERS_MAX):
+            for _ in range(2 * COUNT_MAX):
                 client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
                 client.sendall(SHAPES["half an argument"])
             for _ in range(20):
@@ -142,7 +144,7 @@ def test_clients_log_in_while_strangers_hold_all_the_room_there_is(tmp_path: Pat
 
     async def scenario(server: Server, client: int, peer: int) -> None:
         await in_thread(partial(crowd, client))
-        assert server.strangers.evicted > client_port.STRANGERS_MAX
+        assert server.strangers.evicted > COUNT_MAX
 
     run_inside(tmp_path, CONFIG, scenario)
 
@@ -195,7 +197,7 @@ class Somebody:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(-1, 50))))
 def test_strangers_fit_and_the_oldest_goes_first(steps: list[tuple[int, int]]) -> None:
-    strangers, people = Strangers(count_max=5, bytes_max=100), dict[int, Somebody]()
+    strangers, people = Strangers(100), dict[int, Somebody]()
     held: dict[int, int] = {}
     for who, size in steps:
         if size < 0:
@@ -204,14 +206,16 @@ def test_strangers_fit_and_the_oldest_goes_first(steps: list[tuple[int, int]]) -
             continue
         if who not in held:
             people[who] = Somebody()
-            strangers.add(people[who], "here")
-            held[who] = 0
-            while len(held) > 5:
+            strangers.add(people[who], "here", COST)
+            held[who] = COST
+            while sum(held.values()) > 100:
                 del held[next(iter(held))]
         strangers.hold(people[who], size)
-        held[who] = size
+        held[who] = COST + size
         while sum(held.values()) > 100:
             del held[next(iter(held))]
+        assert strangers.fits(100 - sum(held.values()))
+        assert not strangers.fits(101 - sum(held.values()))
         assert strangers.all() == [people[each] for each in held]
         assert {each for each, person in people.items() if person.gone} == set(people) - set(held)
 
@@ -219,12 +223,12 @@ def test_strangers_fit_and_the_oldest_goes_first(steps: list[tuple[int, int]]) -
 @given(st.lists(st.integers(0, 3), max_size=60))
 def test_whoever_opens_most_connections_loses_them(sources: list[int]) -> None:
     """No address is evicted from while another has more; so whoever has at most its equal share is never evicted."""
-    strangers = Strangers(count_max=8, bytes_max=100)
+    strangers = Strangers(8 * COST)
     people: dict[Somebody, str] = {}
     for number in sources:
         came = Somebody()
         people[came] = f"10.0.0.{number}"
-        strangers.add(came, people[came])
+        strangers.add(came, people[came], COST)
         there = [people[each] for each in strangers.all()]  # type: ignore[index]
         assert len(there) == min(8, len(people))
         lost = {people[each] for each in people if each.gone}
@@ -268,7 +272,7 @@ def test_clients_log_in_during_a_flood_of_connections(tmp_path: Path) -> None:
             opened.callback(flooding.kill)
             for _ in range(5):
                 client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
-                until = evicted(port) + 2 * client_port.STRANGERS_MAX
+                until = evicted(port) + 2 * COUNT_MAX
                 while evicted(port) < until:
                     pass
                 client.sendall(b"".join(resp.encode(each, 2) for each in (LOGIN, [b"SET", b"k", b"v"])))

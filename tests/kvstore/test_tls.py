@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from kvstore import handshake, server_tls, wire
 from kvstore.client import ChannelLost, SocketChannel, StoreClient
 from kvstore.config import ConfigError, TlsConfig, from_toml, node_config
 from kvstore.server import Server
+from kvstore.strangers import HANDSHAKE_COST, HANDSHAKES_ROOM
 
 NAMES = ("n1", "n2", "n3")
 
@@ -205,7 +207,7 @@ def test_who_does_not_shake_hands_makes_room(tmp_path: Path) -> None:
 
     def crowd(port: int) -> None:
         waiting = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(40)]
-        assert len(waiting) > server_tls.HANDSHAKES_MAX
+        assert len(waiting) * HANDSHAKE_COST > HANDSHAKES_ROOM
         assert ask(port, [b"PING"], tls=trusting(ca)) == [b"PONG"]
         with pytest.raises(ConnectionError):
             read_answers(waiting[0], 1)  # the first has been closed
@@ -239,3 +241,22 @@ def test_files_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="The files of") as caught:
             server_tls.tls_from(TlsConfig(cert, key, at["ca.pem"]))
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_crowd_of_good_clients_comes_in(tmp_path: Path) -> None:
+    """Many at once, from one address: more than there is room for wait, and nobody is closed."""
+    ca = trustme.CA()
+
+    def crowd(port: int) -> None:
+        with concurrent.futures.ThreadPoolExecutor(60) as pool:
+            login = partial(ask, port, [b"AUTH", b"p"], [b"PING"], timeout_s=60.0, tls=trusting(ca))
+            assert [each.result() for each in [pool.submit(login) for _ in range(60)]] == [
+                [b"OK", b"PONG"]
+            ] * 60
+
+    async def scenario(server: Server, client: int, peer: int) -> None:
+        await in_thread(partial(crowd, client))
+
+    config = node_config("n1", {}, tls=identity(tmp_path / "n1", ca, "n1"), password="p")
+    run_inside(tmp_path, config, scenario)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import socket
+import tracemalloc
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -11,13 +14,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from kvstore.__main__ import load
 from kvstore.config import ConfigError
-from kvstore.http_port import CONNECTIONS_MAX
+from kvstore.http_port import HttpPort
+from kvstore.strangers import PLAIN_COST, ROOM, Strangers
 from kvstore.web import COUNTERS, Peer, Picture, health, metrics, page, ring
 from tests.kvstore.live import free_ports, live_cluster
 
@@ -110,6 +115,9 @@ def test_other_paths_are_told_which_there_are() -> None:
     assert page("/health?x=1", PICTURE)[0] == 200
 
 
+COUNT_MAX = ROOM // PLAIN_COST
+
+
 def get(port: int, path: str) -> tuple[int, bytes]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
@@ -140,15 +148,63 @@ def test_a_running_node_shows_itself(tmp_path: Path) -> None:
         assert {"quorate_commits", "quorate_peer_phi", "quorate_up_seconds"} <= families
         assert len(Page(get(port, "/ring")[1].decode()).polygons) == 256
         assert get(port, "/")[0] == 404
-        assert b" 405 " in raw(port, b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        refused = raw(port, b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert b" 405 " in refused
+        assert b"\r\nAllow: GET, HEAD\r\n" in refused
         assert b" 400 " in raw(port, b"\x00\xff nonsense\r\n\r\n")
         assert b" 431 " in raw(port, b"GET / HTTP/1.1\r\nHost: " + b"x" * 20_000)
         assert b"ready" not in raw(port, b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS_MAX + 1)]
-        assert waiting[-1].recv(1) == b""  # one too many
+        waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(COUNT_MAX + 1)]
+        assert waiting[0].recv(1) == b""  # one too many
+        assert get(port, "/health")[0] == 200  # whoever waits keeps nobody out
         for each in waiting:
             each.close()
         assert cluster.stop("n1") == 0
+
+
+HALF = b"GET /ring HTTP/1.1\r\nHost: x\r\n"
+SHAPES = {
+    "half a request": HALF + b"X: " + b"y" * 8_000,
+    "a head without an end": HALF + b"X: " + b"y" * 100_000,
+    "many lines": HALF + b"X: y\r\n" * 1_300,
+    "answers not taken": HALF + b"\r\n",
+    "noise": bytes(range(256)) * 1_000,
+}
+
+
+@pytest.mark.slow
+def test_nobody_makes_it_hold_much_by_http() -> None:
+    async def scenario() -> None:
+        port, loop = HttpPort(lambda: PICTURE, Strangers(ROOM)), asyncio.get_running_loop()
+        server = await loop.create_server(port.connection, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        for shape in SHAPES.values():
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            with contextlib.ExitStack() as opened:
+                for _ in range(3 * COUNT_MAX):
+                    one = opened.enter_context(socket.socket())
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                    one.connect(address)
+                    one.setblocking(False)
+                    with contextlib.suppress(OSError):  # evicted, or it takes no more
+                        one.send(shape)
+                    await asyncio.sleep(0)
+                    assert len(port.strangers) <= COUNT_MAX
+                _, peak = tracemalloc.get_traced_memory()
+                worst.append(peak - before)
+            while len(port.strangers):
+                await asyncio.sleep(0)
+        server.close()
+
+    worst: list[int] = []
+    tracemalloc.start()
+    try:
+        uvloop.run(scenario())
+    finally:
+        tracemalloc.stop()
+    assert {name: size for name, size in zip(SHAPES, worst, strict=True) if size > 1 << 20} == {}
+    assert max(worst) > 64 << 10, "it holds nothing: is it asked?"
 
 
 def test_an_open_port_without_a_login_is_refused(tmp_path: Path) -> None:

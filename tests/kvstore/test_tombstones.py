@@ -1,0 +1,95 @@
+"""The end of tombstones on whole nodes: what is dead stays dead, and is forgotten once nobody can bring it back."""
+
+from __future__ import annotations
+
+from kvstore.config import bucket
+from kvstore.messages_repair import Purge
+from kvstore.ring import partition_of
+from tests.kvstore.apart import MORTAL, contents, cut_off, heal, held, hints_for, suspected
+from tests.kvstore.cluster import Cluster, failed
+
+X = next(key for key in map(str, range(99)) if partition_of(key.encode()) % 3 == 0)  # a is its first replica
+
+
+def deleted_everywhere(**options: object) -> Cluster:
+    made = Cluster("abc", bucket("default", "quorum"), **{**MORTAL, **options})
+    made.ask("a", "SET", X, "1")
+    made.idle(1_000)
+    assert made.ask("a", "DEL", X) == 1
+    made.idle(1_000)
+    return made
+
+
+def test_a_tombstone_is_purged_from_all_replicas() -> None:
+    made = deleted_everywhere()
+    made.idle(15_000)
+    assert all(held(made, name, X.encode()) is not None for name in "abc")  # too young
+    made.idle(60_000)
+    assert [held(made, name, X.encode()) for name in "abc"] == [None, None, None]
+
+
+def test_a_tombstone_stays_while_a_replica_is_away() -> None:
+    made = deleted_everywhere()
+    cut_off(made, "c")
+    made.idle(120_000)
+    assert held(made, "a", X.encode()) is not None
+    heal(made)
+    made.idle(120_000)
+    assert [held(made, name, X.encode()) for name in "abc"] == [None, None, None]
+
+
+def test_a_tombstone_stays_while_a_member_that_may_keep_a_hint_is_silent() -> None:
+    """It holds no replica of the key, and kept the value for one that missed it after it last told of its hints."""
+    made = Cluster("abcde", bucket("default", "quorum", n=3), **MORTAL)
+    made.idle(5_000)
+    replicas = made.node("a").view.plan(partition_of(X.encode()), 3).replicas
+    keeper = next(name for name in "abcde" if name not in replicas)
+    made.network.cut = {(keeper, replicas[2]), (replicas[2], keeper)}
+    suspects = made.node(keeper).upkeep
+    made.idle(6_000)
+    assert not suspects.alive(replicas[2])
+    assert failed(made.ask(keeper, "SET", X, "1")) is None
+    made.run(for_ms=5)
+    assert len(hints_for(made, replicas[2])) == 1
+    cut_off(made, keeper)
+    made.idle(5_000)
+    assert made.ask(replicas[0], "DEL", X) == 1
+    made.idle(120_000)
+    assert all(held(made, name, X.encode()) is not None for name in replicas)
+    heal(made)
+    made.idle(120_000)
+    assert [held(made, name, X.encode()) for name in replicas] == [None, None, None]
+
+
+def resurrected(**options: object) -> bool:
+    """c is away during a deletion for longer than the grace; does the deleted value come back?"""
+    made = Cluster("abc", bucket("default", "quorum"), hint_bytes_max=1, **{**MORTAL, **options})
+    made.ask("a", "SET", X, "1")
+    made.idle(3_000)
+    cut_off(made, "c")
+    suspected(made, "c")
+    made.ask("a", "DEL", X)
+    made.idle(120_000)
+    heal(made)
+    made.idle(60_000)
+    assert contents(made, "a") == contents(made, "b") == contents(made, "c"), "either way they agree"
+    return made.ask("a", "GET", X) is not None
+
+
+def test_nothing_is_resurrected() -> None:
+    assert not resurrected()
+
+
+def test_the_seeded_bug_resurrects() -> None:
+    assert resurrected(bugs=["tombstone.early_purge"])
+
+
+def test_a_purge_removes_nothing_newer() -> None:
+    made = deleted_everywhere()
+    tombstone = held(made, "b", X.encode())
+    assert tombstone is not None
+    made.ask("a", "SET", X, "2")
+    made.idle(1_000)
+    node = made.node("b")
+    node.upkeep.purger.purge("a", Purge(node.ring.epoch, (tombstone,)))
+    assert made.ask("b", "GET", X) == b"2"
