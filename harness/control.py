@@ -30,6 +30,8 @@ from harness.provision.inventory import Host
 from harness.worlds import WorldError
 
 T = TypeVar("T")
+NO_ANSWER: Final = (TimeoutError, paramiko.SSHException, OSError, EOFError)
+"""What paramiko raises where a connection does not answer, or is lost: then it is what its reading thread met."""
 CONNECT_TIMEOUT_S: Final = 5.0
 COMMAND_TIMEOUT_S: Final = 15.0
 CONNECT_PAUSES_S: Final = (0.1, 0.4, 1.0)  # before the second, third and fourth attempt
@@ -74,7 +76,7 @@ class Connection:
         try:
             channel.exec_command(command)
             stdout, stderr, status = _collect(channel, began + timeout_s)
-        except (TimeoutError, paramiko.SSHException, OSError) as error:
+        except NO_ANSWER as error:
             self._trace(f"{self.host.name} {1000 * (time.monotonic() - began):.1f} ms, no answer: {script}")
             raise ControlError(
                 f"{self.host.label} gave no answer to `{_short(script)}` within {timeout_s:g} s ({_reason(error)}). "
@@ -103,7 +105,7 @@ class Connection:
                 file.set_pipelined(True)
                 sftp.chmod(landing, mode)
                 file.write(content)
-        except (TimeoutError, paramiko.SSHException, OSError) as error:
+        except NO_ANSWER as error:
             raise ControlError(f"{self.host.label}: cannot upload {path}: {_reason(error)}.") from error
         old, new = shlex.quote(landing), shlex.quote(path)
         check = f"if echo '{digest}  '{old} | sha256sum -c --status; then mv -f {old} {new}; else rm -f {old}; exit 9; fi"
@@ -121,7 +123,7 @@ class Connection:
             with self._sftp(timeout_s) as sftp, sftp.file(path, "rb") as file:
                 file.prefetch()
                 return bytes(file.read())
-        except (TimeoutError, paramiko.SSHException, OSError) as error:
+        except NO_ANSWER as error:
             raise ControlError(f"{self.host.label}: cannot download {path}: {_reason(error)}.") from error
 
     def close(self) -> None:
@@ -281,6 +283,8 @@ def _reason(error: BaseException) -> str:
         return "connection refused"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, EOFError):
+        return "the connection was lost"
     if isinstance(error, OSError) and error.strerror and not error.filename:
         return error.strerror.lower()
     return str(error).rstrip(".") or type(error).__name__

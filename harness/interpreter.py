@@ -109,13 +109,11 @@ class _Run:
         rng: random.Random,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.gen = lift(generator)
-        self.connect = connect
-        self.nodes = tuple(nodes)
-        self.concurrency = concurrency
-        self.recorder = recorder
-        self.nemesis = nemesis
-        self.rng = rng
+        self.gen = self.asked = lift(generator)
+        self.listens = self.gen.listens  # of the generator `asked`
+        self.connect, self.recorder = connect, recorder
+        self.nodes, self.concurrency = tuple(nodes), concurrency
+        self.nemesis, self.rng = nemesis, rng
         first = first_context(concurrency, rng, nemesis=nemesis is not None)
         self.threads = self.free = first.threads
         self.processes = first.processes
@@ -123,8 +121,7 @@ class _Run:
         self.resting = 0  # threads that wait before they try to connect again
         self.refusals = [0] * concurrency  # connections refused in a row, by thread
         self.over: asyncio.Future[None] = self.loop.create_future()
-        self.start_s = self.loop.time()
-        self.now_ns = 0
+        self.start_s, self.now_ns = self.loop.time(), 0
         self.waits = first.waits  # cleared before each question
         self.plan: tuple[Op, Generator] | None = None  # an answer that lies ahead, and holds until then
         self.timer: asyncio.TimerHandle | None = None
@@ -146,8 +143,7 @@ class _Run:
             self.crash(error)
 
     def start_operations(self) -> None:
-        """Ask the generator and start operations, until it has to wait."""
-        self.read_clock()
+        """Ask the generator and start operations, until it has to wait. The clock has just been read."""
         while self.free or not self.under_way:
             result = self.plan or self.ask()
             if result is None:
@@ -179,7 +175,9 @@ class _Run:
 
     def tell(self, event: Op) -> None:
         """Tell the generator, if it wants to know."""
-        if self.gen.listens:
+        if self.gen is not self.asked:
+            self.asked, self.listens = self.gen, self.gen.listens
+        if self.listens:
             self.gen = self.gen.update(self.context(), event)
             self.plan = None
 
@@ -200,6 +198,7 @@ class _Run:
     def on_timer(self) -> None:
         """The generator's next operation is due."""
         self.timer = None
+        self.read_clock()
         self.pump()
 
     def begin(self, op: Op) -> None:
@@ -268,6 +267,7 @@ class _Run:
         """The thread may try to connect again."""
         self.resting -= 1
         self.free |= 1 << thread
+        self.read_clock()
         self.pump()
 
     def crash(self, error: Exception) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from harness.plan import PlanError
 
 TRIALS: Final = 1_000_000
+DELAY_MAX_MS: Final = 60_000  # as in `[sim]`
 Floats = NDArray[np.float64]
 
 
@@ -60,8 +61,9 @@ class Delays:
     def __post_init__(self) -> None:
         if self.latency not in DRAWS:
             raise PlanError(f"latency is {self.latency!r}; use one of {', '.join(DRAWS)}")
-        if min(self.latency_ms, self.latency_ms_min, *self.measured_ms, *self.commit_ms) < 0:
-            raise PlanError("delays are 0 ms or more")
+        delays = (self.latency_ms, self.latency_ms_min, *self.measured_ms, *self.commit_ms)
+        if not all(0 <= delay <= DELAY_MAX_MS for delay in delays):
+            raise PlanError(f"delays are from 0 to {DELAY_MAX_MS:,} ms")
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
         """Delays in ms."""

@@ -46,6 +46,7 @@ from harness.plan_options import FAULT_OPTIONS as FAULT_OPTIONS
 from harness.plan_options import SIM_OPTIONS as SIM_OPTIONS
 from harness.plan_script import ScriptOp, Stroke, op_table, parse_script, parse_strokes, stroke_table
 from harness.plan_tape import Cuts, parse_tape, tape_table
+from harness.plan_text import read_text
 from harness.plan_toml import PlanError as PlanError
 from harness.plan_toml import nearest as nearest
 from harness.plan_toml import read_toml, write_key, write_value
@@ -118,13 +119,9 @@ NAME = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 def load_plan(path: Path | str) -> Plan:
     """Read a plan file. Raises PlanError: cannot be read, is no TOML, or is no plan."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PlanError(f"{path}: there is no such plan; give the path of a TOML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read as a plan: {error}") from None
-    return of_folder(parse_plan(text, str(path)), Path(path).parent)
+    if not Path(path).exists():
+        raise PlanError(f"{path}: there is no such plan; give the path of a TOML file")
+    return of_folder(parse_plan(read_text(Path(path), "a plan"), str(path)), Path(path).parent)
 
 
 def of_folder(plan: Plan, folder: Path) -> Plan:

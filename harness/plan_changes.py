@@ -23,19 +23,19 @@ OWN: Final = {field.name for field in fields(Plan)} - {
 }
 
 
-def changed(plan: Plan, changes: Sequence[str], source: str) -> Plan:
-    """The plan with `key=value` changes: a field, or `system.mode`, `sim.loss`, … Values are TOML, or bare words. Raises PlanError."""
+def changed(plan: Plan, changes: Sequence[str], source: str, option: str = "--set") -> Plan:
+    """The plan with `key=value` changes: a field, or `system.mode`, `sim.loss`, … Values are TOML, or bare words. Raises PlanError, which names the option they came by."""
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise PlanError(f"--set {change} has no '='; write for example --set system.mode=eventual")
+            raise PlanError(f"{option} {change} has no '='; write for example {option} system.mode=eventual")
         try:
             plan = with_value(plan, name.strip(), toml_value(text), text)
         except PlanError as error:
-            raise PlanError(f"--set {error}") from None
+            raise PlanError(f"{option} {error}") from None
     if not changes:
         return plan
-    return of_folder(parse_plan(dump_plan(plan), f"{source} with --set"), Path.cwd())
+    return of_folder(parse_plan(dump_plan(plan), f"{source} with {option}"), Path.cwd())
 
 
 def with_value(plan: Plan, name: str, value: Any, text: str) -> Plan:

@@ -34,6 +34,7 @@ from checkers.op import MISSING, Type
 from checkers.verdict import Result, Verdict
 from harness.plan import Plan, known_claims, nearest
 from harness.plan_options import FAULT_OPTIONS
+from harness.plan_text import read_text
 from harness.plan_toml import PlanError, read_toml, write_key, write_value
 
 FILE: Final = "claims.toml"
@@ -75,11 +76,7 @@ def beside(plan_path: Path) -> tuple[Documented, ...]:
     path = plan_path.parent / FILE
     if not path.exists():
         return ()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read as claims: {error}") from None
-    return parse_claims(text, str(path))
+    return parse_claims(read_text(path, "claims"), str(path))
 
 
 def spoken_of(plan: Plan, documented: Sequence[Documented]) -> list[Documented]:

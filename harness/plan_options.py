@@ -127,7 +127,9 @@ SIM_RANGES: Mapping[str, tuple[float, float, str]] = {
         ("latency_ms", "latency_ms_min", "client_latency_ms", "hold_ms"), (0.0, 60_000.0, "milliseconds")
     ),
 }
-HOSTS_RANGES: Mapping[str, tuple[float, float, str]] = {"lease_s": (1.0, 86_400.0, "seconds")}
+HOSTS_RANGES: Mapping[str, tuple[float, float, str]] = {
+    "lease_s": (3.0, 86_400.0, "seconds, enough of them to be renewed in time")
+}
 """What the other numbers of a plan may be."""
 
 

@@ -1,7 +1,7 @@
 """Scripts: operations and faults of a plan written out one by one, in place of a workload's load and a timetable.
 
     script = [{at_s = 0.512, client = 3, f = "write", key = 1, value = 17},      client 3 of `concurrency`, on node
-              {client = 2, f = "read", key = 1}]                                 client % nodes; without at_s: after the heal
+              {client = 2, f = "read", key = 1, after_s = 3.0}]                  client % nodes; without at_s: after the heal
     [[strokes]]
     kind = "partition"    start_s = 0.4    for_s = 1.2    nodes = ["n1"]    detail = {shape = "one-way", grudge = {n1 = ["n2"]}}
 
@@ -22,7 +22,7 @@ from harness.plan_toml import PlanError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptOp:
-    """One operation of a client. `at_s` None: it is one of the last, after the heal, one after the other for a client.
+    """One operation of a client. `at_s` None: it is one of the last, `after_s` after the heal, one after the other for a client.
 
     A client that is busy at the time does it as soon as it is free.
     """
@@ -33,6 +33,7 @@ class ScriptOp:
     key: Any = None
     value: Any = None  # None: it has none
     null: bool = False  # its value is null, which TOML cannot say: such a write deletes, in some workloads
+    after_s: float = 0.0  # of one without `at_s`: so long is quiet for repairs, whatever else is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Stroke:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-OP_KEYS = ("client", "f", "at_s", "key", "value", "null")
+OP_KEYS = ("client", "f", "at_s", "after_s", "key", "value", "null")
 STROKE_KEYS = ("kind", "start_s", "for_s", "nodes", "detail")
 NS = 1_000_000_000
 
@@ -74,11 +75,18 @@ def _op(item: Mapping[str, Any], concurrency: int, where: str) -> ScriptOp:
         raise PlanError(f'{where}: f is {item.get("f")!r}; it is the name of an operation, such as "read"')
     if at_s is not None and not (_number(at_s) and at_s >= 0):
         raise PlanError(f"{where}: at_s is {at_s!r}; it is a number of seconds, 0 or more")
+    after_s = item.get("after_s", 0.0)
+    if not (_number(after_s) and 0 <= after_s <= YEARS_S):
+        raise PlanError(f"{where}: after_s is {after_s!r}; it is a number of seconds, from 0 to {YEARS_S:g}")
+    if at_s is not None and "after_s" in item:
+        raise PlanError(
+            f"{where}: at_s counts from the beginning, after_s from the heal; leave one of them out"
+        )
     if "null" in item and (item["null"] is not True or "value" in item):
         raise PlanError(f"{where}: null = true stands in place of a value; else leave it out")
     return ScriptOp(
         client=client, f=item["f"], at_s=None if at_s is None else float(at_s), key=item.get("key"),
-        value=item.get("value"), null="null" in item,
+        value=item.get("value"), null="null" in item, after_s=float(after_s),
     )  # fmt: skip
 
 
@@ -178,7 +186,8 @@ def _nodes_of(detail: Mapping[str, Any]) -> list[str]:
 
 def op_table(op: ScriptOp) -> dict[str, Any]:
     """As it is written in a plan."""
-    table: dict[str, Any] = {} if op.at_s is None else {"at_s": op.at_s}
+    table: dict[str, Any] = {"after_s": op.after_s} if op.after_s else {}
+    table |= {} if op.at_s is None else {"at_s": op.at_s}
     table |= {"client": op.client, "f": op.f}
     table |= {} if op.key is None else {"key": op.key}
     return table | ({"null": True} if op.null else {} if op.value is None else {"value": op.value})

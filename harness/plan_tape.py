@@ -22,7 +22,7 @@ from harness.plan_toml import PlanError
 
 HALF: Final = 0.5
 ALL: Final = "*"
-FAMILIES: Final = ("generator", "nemesis", "net", "node", "trouble", "damage")
+FAMILIES: Final = ("generator", "nemesis", "net", "node", "trouble", "damage", "memory", "hot-key")
 """What the name of a stream begins with."""
 KINDS: Final[Mapping[str, type]] = {"draw": float, "seed": int, "half": bool}
 

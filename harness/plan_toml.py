@@ -31,8 +31,14 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PlanError(_toml_message(str(error), text, source)) from None
-    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, brackets in brackets
-        raise PlanError(f"{source}: this is not TOML that can be read: {error}") from None
+    except ValueError:
+        raise PlanError(
+            f"{source}: this is not TOML that can be read: a number has thousands of digits"
+        ) from None
+    except RecursionError:
+        raise PlanError(
+            f"{source}: this is not TOML that can be read: brackets are nested too deep"
+        ) from None
 
 
 def _toml_message(message: str, text: str, source: str) -> str:

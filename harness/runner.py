@@ -71,7 +71,7 @@ from harness.worlds.rings import Rings, rings_of
 from harness.worlds.serving import serves
 from harness.worlds.sim import SimLoop, SimWorld
 from harness.worlds.sim.guard import guarded
-from harness.worlds.sim.loop import SimStuckError, leave_off
+from harness.worlds.sim.loop import SimStuckError, leave_off, rare_collections
 from harness.worlds.sim.tape import RecordedStreams, Streams, streams_of
 from harness.worlds.sim.tape_file import NAME as TAPE
 from harness.worlds.sim.tape_file import written
@@ -162,16 +162,16 @@ class Story:
 
     def generator(self) -> Generator:
         """Load and faults side by side; then the heal; then the last reads."""
-        load, final = self.workload.generator, self.workload.final
+        load, final = self.workload.generator, clients(self.workload.final)
         if self.plan.script:
             load = script(op for op in self.plan.script if op.at_s is not None)
-            final = script(op for op in self.plan.script if op.at_s is None)
+            final = script((op for op in self.plan.script if op.at_s is None), since=HEAL)
         elif self.plan.rate:
             load = stagger(1 / self.plan.rate, load)
         main = any_of(clients(time_limit(self.plan.time_limit_s, crowded(self.crowd, load))), nemesis(self.faults))  # fmt: skip
         if (watch := self.watch) is not None:
             main = unless(lambda: watch.found is not None, main)
-        return phases(main, nemesis(op(HEAL)), clients(final))
+        return phases(main, nemesis(op(HEAL)), final)
 
     async def connect(self, node: str, process: int) -> Client:
         """A client of the workload on a node."""
@@ -353,14 +353,11 @@ def world_maker(story: Story, inventory: Path | None) -> Callable[[SimLoop | Non
 
     hosts = load(inventory)
     shift_clocks = "clock" in plan.fault_kinds
-    lease_s = float(plan.hosts.get("lease_s", LEASE_S))
-    if lease_s < 3:
-        raise PlanError(f"[hosts] lease_s = {lease_s:g} is too short to be renewed in time; choose 3 or more")
     return lambda _: HostsWorld(
         story.system,
         hosts,
         shift_clocks=shift_clocks,
-        lease_s=lease_s,
+        lease_s=float(plan.hosts.get("lease_s", LEASE_S)),
         faults=plan.fault_kinds,
         grouped=controllers(plan),
     )
@@ -391,7 +388,7 @@ def simulate(play: Callable[[SimLoop], Coroutine[Any, Any, None]]) -> None:
     loop = SimLoop()
     task = loop.create_task(play(loop))
     try:
-        with guarded():
+        with guarded(), rare_collections():
             loop.run_until_complete(task)
     except BaseException:
         leave_off(loop, task)

@@ -8,12 +8,14 @@ Files that are written whole are written beside their place and renamed: a reade
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -72,6 +74,33 @@ def write_bytes(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(data)
     fresh.replace(path)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make the folder if there is none, and hold it: of two processes that go on in one folder each would make, and write down, the same runs.
+
+    Raises PlanError if another holds it. It is free when the process ends, however that comes. A file system without locks holds nobody back.
+    A folder that was made here, and in which nothing came to be, is taken away.
+    """
+    fresh = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlanError(
+                f"{folder}: another process makes runs there just now; wait until it is done, or give --out another folder"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        if fresh:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
+        os.close(handle)
 
 
 def cut_to(path: Path, lines: Sequence[bytes]) -> None:

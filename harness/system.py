@@ -216,6 +216,13 @@ class ReplicatedSystem(SystemUnderTest, Protocol):
         """The options that change when there is a copy less, and no promise less; none if there cannot be."""
 
 
+class SeededSystem(SystemUnderTest, Protocol):
+    """A system into which mistakes can be put on purpose, by options of the plan."""
+
+    def without_mistakes(self) -> Mapping[str, Any]:
+        """The options that change when it has none of them; none if it has none."""
+
+
 class LedSystem(SystemUnderTest, Protocol):
     """A system in which some nodes matter more to a key than others."""
 

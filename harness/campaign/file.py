@@ -34,6 +34,7 @@ from harness.hosted import HOSTS, PLACE_KEYS, SIM, WORLDS, Place, place_of
 from harness.plan import Plan, PlanError, load_plan, nearest
 from harness.plan_changes import changed
 from harness.plan_claims import Documented, beside, promising, spoken_of
+from harness.plan_text import read_text
 from harness.plan_toml import read_toml, write_value
 from harness.runner import Story
 
@@ -104,10 +105,7 @@ class Campaign:
 def load_campaign(path: Path) -> Campaign:
     """Read a campaign and the plans it names. Raises PlanError: what is wrong, and where."""
     source = str(path)
-    try:
-        table = read_toml(path.read_text(encoding="utf-8"), source)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{source}: cannot be read as a campaign: {error}") from None
+    table = read_toml(read_text(path, "a campaign"), source)
     _known(table, KEYS, source)
     items = table.get("items")
     if not isinstance(items, list) or not items:

@@ -106,7 +106,7 @@ def _finding(
 ) -> Finding:  # fmt: skip
     items = tuple(dict.fromkeys(hit.item for hit in hits))
     of_items = [run for run in runs if run.item in items and run.configuration == key[2]]
-    last = hits[-1]
+    last = max(hits, key=lambda hit: (hit.night, hit.run))  # items are made round by round
     nights = {
         night: (
             sum(hit.night == night for hit in hits),

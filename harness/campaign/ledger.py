@@ -123,13 +123,26 @@ class Ledger:
             yield msgspec.json.decode(record, type=Record)
 
 
+def unusable(error: sqlite3.DatabaseError) -> str:
+    """Why a file cannot be used as a ledger, and what to do."""
+    name = error.sqlite_errorname
+    if name.startswith("SQLITE_BUSY"):
+        return "another program writes to it just now; wait until that is done"
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
+        return "cannot be opened for writing by this user, or is a directory; mend that, or give --out another folder"
+    return "is no ledger of a campaign, or a damaged one; give --out another folder"
+
+
 @contextmanager
 def opened(path: Path, *, make: bool = False) -> Iterator[Ledger]:
     """The ledger at a path. Raises PlanError: there is none, it is no ledger, or it is of another format."""
     if not make and not path.exists():
         raise PlanError(f"{path.parent} holds no campaign; begin one with `quorate campaign run FILE --out {path.parent}`")  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path)
+    try:
+        connection = sqlite3.connect(path)
+    except sqlite3.OperationalError as error:
+        raise PlanError(f"{path}: {unusable(error)}") from None
     try:
         try:
             (found,) = connection.execute("pragma user_version").fetchone()
@@ -137,7 +150,7 @@ def opened(path: Path, *, make: bool = False) -> Iterator[Ledger]:
                 connection.executescript(f"begin; {SCHEMA} pragma user_version = {FORMAT}; commit;")
                 found = FORMAT
         except sqlite3.DatabaseError as error:
-            raise PlanError(f"{path}: is no ledger of a campaign ({error}); give --out another folder") from None  # fmt: skip
+            raise PlanError(f"{path}: {unusable(error)}") from None
         if found != FORMAT:
             raise PlanError(
                 f"{path}: is a ledger of format {found}, and this is quorate with format {FORMAT}; give --out another folder"

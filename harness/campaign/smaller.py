@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from harness.campaign.night import broken_by
 from harness.made import Made
-from harness.plan import dump_plan, parse_plan
+from harness.plan import Plan, dump_plan, parse_plan
 from harness.search.finding import Target
 from harness.search.shrink import NotShownError, Size, shrink
 from harness.search.story import story
@@ -33,7 +33,7 @@ def make_smaller(text: str, claim: str, anomaly: str, pattern: str, limit_s: flo
     end_s = time.monotonic() + limit_s
     target = Target(claim, anomaly)
 
-    def alike(run: Made) -> bool:
+    def alike(plan: Plan, run: Made) -> bool:
         return not pattern or (claim, anomaly, pattern) in broken_by(run)
 
     plan = parse_plan(text, "the plan of the finding")

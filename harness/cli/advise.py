@@ -16,6 +16,7 @@ from harness.matrix.grid import short
 from harness.matrix.sweep import SUPPORTS
 from harness.pbs import Delays, Quorums, Visibility, predict
 from harness.plan import PlanError
+from harness.plan_text import no_json, read_text
 from harness.report import words
 
 MARKS: Final = {
@@ -36,6 +37,8 @@ def advise(
     if made and "mode" not in made:
         raise PlanError(f"{FLAGS[next(iter(made))]} is a choice within a mode; give --mode too")
     options: dict[str, Any] = {"n": quorums.n, "r": quorums.r, "w": quorums.w, **made}
+    if not made and folder is None:
+        of_system(system, {})  # refuses a name that nobody has
     told = of_system(system, options) if made else Told()
     statements = [*told.statements, *of_quorums(quorums, told)]
     curve = predict(quorums, delays)
@@ -68,7 +71,7 @@ def show(system: str, options: Mapping[str, Any], statements: Sequence[Statement
     fresh = ", ".join(f"{100 * share:g} % after {curve.fresh_after_ms(share):.1f} ms" for share in SHARES)
     console.print(
         f"Predicted from delays alone ({delays.latency}, {delays.latency_ms:g} ms on average each way; PBS, {curve.trials:,} trials): "
-        f"{100 * curve.stale(0.0):.2g} % of reads that begin right after an acknowledgement miss the write; fresh are {fresh}."
+        f"{words.percent(curve.stale(0.0))} of reads that begin right after an acknowledgement miss the write; fresh are {fresh}."
         + (" Stand-ins are not in it: with them reads may be staler." if sloppy else ""),
         soft_wrap=True,
     )
@@ -162,9 +165,11 @@ def cells_of(folder: Path) -> list[Mapping[str, Any]]:
     if not path.exists():
         raise PlanError(f"{folder} holds no matrix; make one with `quorate matrix FILE --out {folder}`")
     try:
-        found = json_text.loads(readable(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PlanError(f"{path}: is damaged ({error}); write it again with `quorate matrix`") from None
+        found = json_text.loads(read_text(readable(path), "cells of a matrix"))
+    except (ValueError, RecursionError) as error:
+        raise PlanError(
+            f"{path}: is damaged: {no_json(error)}; write it again with `quorate matrix`"
+        ) from None
     if not isinstance(found, list) or not all(
         isinstance(cell, dict) and cell.keys() >= NEEDED for cell in found
     ):

@@ -35,13 +35,39 @@ Ray = Annotated[
         metavar="HOST:PORT",
     ),
 ]
+Timeout = Annotated[
+    float | None, typer.Option(help="Seconds a search may take; UNKNOWN after that.", metavar="S")
+]
+Memory = Annotated[
+    float | None, typer.Option(help="Megabytes a search may use; UNKNOWN after that.", metavar="MB")
+]
+Initial = Annotated[
+    str | None,
+    typer.Option(help="The object's first value, as JSON; by default nothing, 0 or empty.", metavar="V"),
+]
+KeyBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the key is, if not in 'key': a position in the values (0 for \\[k, v]), or the name of a field of them.",
+        metavar="F",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Where run folders go.", metavar="FOLDER")]
+
+
+def told_version(asked: bool) -> None:
+    """What `--version` does, before a command is looked for."""
+    if asked:
+        raise typer.Exit(version())
 
 
 @app.callback()
 def root(
     debug: Annotated[
         bool, typer.Option("--debug", help="After a crash of quorate itself, print the trace.")
+    ] = False,
+    number: Annotated[
+        bool, typer.Option("--version", callback=told_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Tells you whether a replicated store keeps its promises. Start with `quorate demo`."""
@@ -132,23 +158,10 @@ def check(
             help="auto, zones, polynomial, search or knossos; for objects with a sequential meaning."
         ),
     ] = "auto",
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds a search may take; UNKNOWN after that.", metavar="S")
-    ] = None,
-    memory: Annotated[
-        float | None, typer.Option(help="Megabytes a search may use; UNKNOWN after that.", metavar="MB")
-    ] = None,
-    initial: Annotated[
-        str | None,
-        typer.Option(help="The object's first value, as JSON; by default nothing, 0 or empty.", metavar="V"),
-    ] = None,
-    key_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the key is, if not in 'key': a position in the values (0 for [k, v]), or the name of a field of them.",
-            metavar="F",
-        ),
-    ] = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    initial: Initial = None,
+    key_by: KeyBy = None,
     vacuous: Annotated[
         str,
         typer.Option(
@@ -191,6 +204,10 @@ def compare(
             "--format", help="How the file is written: jsonl, edn, json or log; auto looks.", metavar="FORMAT"
         ),
     ] = "auto",
+    timeout: Timeout = None,
+    memory: Memory = None,
+    initial: Initial = None,
+    key_by: KeyBy = None,
     json: Json = False,
 ) -> int:
     """Judge a history by every level, from safe to linearizable: which is the strongest it kept?
@@ -201,9 +218,11 @@ def compare(
 
       quorate compare runs/register-under-faults/latest/history.jsonl
     """
+    from harness.cli.check import Options
     from harness.cli.compare import compare_file
 
-    return compare_file(file, form, json=json)
+    options = Options(form=form, timeout_s=timeout, memory_mb=memory, initial=initial, key_by=key_by)
+    return compare_file(file, options, json=json)
 
 
 @app.command()

@@ -11,10 +11,11 @@ from typing import Any
 from harness import runs
 from harness.cli.console import emit, out, say, stoppable, waiting
 from harness.cli.run import inventory_of
+from harness.cli.search import refuse_claim
 from harness.hosted import Place, tried_on_hosts
 from harness.made import Made
 from harness.nemesis.possible import refuse_impossible
-from harness.plan import Plan, PlanError, load_plan
+from harness.plan import Plan, PlanError
 from harness.report import write_report
 from harness.report.folder import read_folder
 from harness.report.rows import attribution_table
@@ -22,6 +23,7 @@ from harness.search.ablation import Variant, attribute, sentence, variants
 from harness.search.by_rate import TIMES_LEAST, by_rate, hosts_variants
 from harness.search.event import AS_IT_IS
 from harness.search.finding import Target, broken_in, targets
+from harness.search.replay import promised
 from harness.simulate import simulate_run
 
 UNKNOWN = 2
@@ -41,7 +43,7 @@ def world_of(where: Path, asked: str | None) -> str:
 
 def plan_of(where: Path) -> Plan:
     """The plan that is meant."""
-    return load_plan(where if where.is_file() else runs.find(where) / "plan.toml")
+    return promised(where if where.is_file() else runs.find(where) / "plan.toml")
 
 
 def chosen(found: Sequence[Target], claim: str | None) -> Target | None:
@@ -54,7 +56,9 @@ def attribute_in_simulator(where: Path, claim: str | None, seeds: int, jobs: int
     if seeds < 1 or jobs < 0:
         raise PlanError("--seeds is 1 or more, --jobs 0 (one for each core) or more")
     plan = plan_of(where)
-    target = chosen(targets(simulate_run(plan)), claim)
+    run = simulate_run(plan)
+    refuse_claim(claim, run.results)
+    target = chosen(targets(run), claim)
     if target is None:
         return none_broken(f"{plan.name} with seed {plan.seed}", claim, "in the simulator", json=json)
     found, count = list[Variant](), sum(1 for _ in variants(plan))
@@ -79,7 +83,9 @@ def attribute_on_hosts(
         )
     folder, plan = runs.find(where), plan_of(where)
     refuse_impossible(plan, "hosts")
-    target = chosen(broken_in(read_folder(folder).results), claim)
+    results = read_folder(folder).results
+    refuse_claim(claim, results)
+    target = chosen(broken_in(results), claim)
     if target is None:
         return none_broken(str(folder), claim, "", json=json)
     hosts = inventory_of("hosts", inventory, cluster, plan)

@@ -31,13 +31,13 @@ from harness.campaign.prune import folded
 from harness.cli.campaign_estimate import estimate_campaign, told_before
 from harness.cli.campaign_small import make_small, smallest_of
 from harness.cli.console import STYLES, emit, out, readable, say, stoppable, waiting
-from harness.cli.search import seconds
+from harness.cli.search import budgeted, seconds
 from harness.cli.workers import workers
 from harness.hosted import cleaned
 from harness.plan import PlanError, dump_plan, load_plan
 from harness.pool import size_of
 from harness.results import OK
-from harness.runs import write_text
+from harness.runs import alone, write_text
 from harness.search.shrink import Size
 from harness.ways import Ways
 
@@ -51,7 +51,7 @@ def run_campaign(
     campaign = load_campaign(readable(path))
     for item in campaign.items:
         item.refuse()
-    limit_s, begin_s = seconds(budget or campaign.budget), time.monotonic()
+    limit_s, begin_s = budgeted(budget or campaign.budget), time.monotonic()
     if campaign.shrink:
         seconds(campaign.shrink)
 
@@ -66,6 +66,7 @@ def run_campaign(
     hosted = any(item.place is not None for item in campaign.items)
     with (
         workers(jobs, ray, plans) as where,
+        alone(folder),
         opened(folder / LEDGER, make=True) as ledger,
         cleaned(hosted),
         stoppable(),

@@ -9,6 +9,8 @@ stdout has the verdicts, stderr the progress, and one line for each file that co
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from checkers.explain import draw_core, explain
+from checkers.explain import draw_core, explain, first_value_asked
 from checkers.formats import AUTO, load
 from checkers.history import History
 from checkers.jsonl import HistoryError
@@ -24,6 +26,7 @@ from checkers.judged import PRECEDENCE, Judged, budget_of, count_calls, failed, 
 from checkers.keys import keyed_by
 from checkers.linearizable import EngineError
 from checkers.models import UnknownModel, judging, refuse_transactions
+from checkers.op import MISSING
 from checkers.verdict import Result
 from harness.cli.console import (
     BAD_INPUT,
@@ -34,6 +37,7 @@ from harness.cli.console import (
     out,
     readable,
     report_crash,
+    say,
     waiting,
 )
 from harness.plan import PlanError
@@ -96,6 +100,8 @@ def check_files(
             complain(one.result.reason)
     if not json:
         show(done[0], options.explain) if len(done) == 1 else show_table(done, options)
+        for one in done if options.initial is None else ():
+            hint_at_first_value(one)
     if report is not None:
         from harness.report.verdicts import write_verdicts
 
@@ -148,8 +154,10 @@ def judged(path: Path, options: Options, judge: Judge, told: Callable[[float, st
 
 
 def loaded(path: Path, form: str, model: str, key_by: str | None = None) -> History:
-    """The history in the file, with the keys asked for, its operations such as can be judged."""
+    """The history in the file, with the keys asked for, its operations such as can be judged. What was dropped on reading is said on stderr."""
     history = load(path, form)
+    for warning in history.warnings:
+        say(f"warning: {path}: {warning}")
     try:
         history = history if key_by is None else keyed_by(history, key_by)
         return refuse_transactions(history, model)
@@ -193,6 +201,15 @@ def show(one: Judged, explained: bool) -> None:
         console.print(Text(f"  {sentence}"), soft_wrap=True)
     if drawing := draw_core(one.history, result):
         console.print(Text(drawing), soft_wrap=True)
+
+
+def hint_at_first_value(one: Judged) -> None:
+    """A value that nobody wrote may be what the object began with; only who recorded the history knows that."""
+    if one.history is not None and (value := first_value_asked(one.history, one.result)) is not MISSING:
+        told = json.dumps(value, ensure_ascii=False, default=str)
+        say(
+            f"hint: {one.name}: if the object began with {told}, judge it again with --initial {shlex.quote(told)}"
+        )
 
 
 def show_table(done: Sequence[Judged], options: Options) -> None:

@@ -12,24 +12,30 @@ from pathlib import Path
 from typing import Any, Final
 
 from checkers.explain import draw_core
-from checkers.formats import AUTO
 from checkers.history import History
-from checkers.judged import count_calls
+from checkers.judged import budget_of, count_calls, first_value
 from checkers.levels import IMPLIES, Judgement, judge
+from checkers.linearizable import EngineError
 from checkers.verdict import Result, Verdict
-from harness.cli.check import HISTORY, loaded
+from harness.cli.check import HISTORY, Options, loaded
 from harness.cli.console import STYLES, emit, out, readable, waiting
+from harness.plan import PlanError
 
 CORE_TOLD: Final = 12  # operations
 
 
-def compare_file(path: Path, form: str = AUTO, *, json: bool) -> int:
+def compare_file(path: Path, options: Options, *, json: bool) -> int:
     """Judge every level; the exit status is 1 if one is refuted, 0 if one is kept and none refuted, else 2."""
+    try:
+        budget = budget_of(options.timeout_s, options.memory_mb)
+        initial = first_value(options.initial)
+    except EngineError as error:
+        raise PlanError(str(error)) from None
     readable(path, HISTORY)
     with waiting(f"judging {path.name}", quiet=json) as tick:
-        history = loaded(path, form, "register")
+        history = loaded(path, options.form, "register", options.key_by)
         tick(0.5, "every level")
-        judged = judge(history, clock=time.monotonic)
+        judged = judge(history, clock=time.monotonic, budget=budget, initial=initial)
     if json:
         emit(line_of(path, count_calls(history), judged))
     else:
@@ -70,7 +76,7 @@ def show(path: Path, history: History, judged: Judgement) -> None:
         title=f"{path}  ({count_calls(history):,} operations)", title_justify="left", box=None, pad_edge=False
     )
     for name in ("level", "verdict", "in words"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name != "in words")
     for level, result in judged.results.items():
         word = Text(result.verdict.name, style=STYLES[result.verdict.value])
         table.add_row(level, word, Text(result.reason))
@@ -94,4 +100,5 @@ def proof(result: Result) -> str:
         return f"a witness, an order of {len(certificate.ops)} operations"
     named = ", ".join(f"#{index}" for index in certificate.ops[:CORE_TOLD])
     more = f" and {len(certificate.ops) - CORE_TOLD} more" if len(certificate.ops) > CORE_TOLD else ""
-    return f"a core of {len(certificate.ops)} operations: {named}{more}"
+    one = "operation" if len(certificate.ops) == 1 else "operations"
+    return f"a core of {len(certificate.ops)} {one}: {named}{more}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 BAD_INPUT, BROKEN = 254, 255
+WIDE, NARROWEST = 200, 20  # columns of what is piped, and the fewest that a table is drawn in
 STYLES = {"valid": "bold green", "invalid": "bold red", "unknown": "bold yellow"}
 
 
@@ -36,12 +37,12 @@ def err() -> Any:
 
 
 def out() -> Any:
-    """The console for answers. Piped, it is as wide as it needs to be, so that no line is cut."""
+    """The console for answers. Piped, it is as wide as it needs to be, so that no line is cut; as `COLUMNS` says, if that is a width."""
     from rich.console import Console
 
-    return Console(
-        highlight=False, width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "200"))
-    )
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isdecimal() and int(asked) >= NARROWEST else WIDE
+    return Console(highlight=False, width=None if sys.stdout.isatty() else width)
 
 
 def emit(value: Any) -> None:

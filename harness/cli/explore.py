@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from harness.cli.console import BROKEN, Stopping, emit, out, readable, say, stoppable, waiting
-from harness.cli.search import UNKNOWN, seconds
+from harness.cli.search import UNKNOWN, budgeted
 from harness.cli.workers import workers
 from harness.plan import PlanError, load_plan
 from harness.plan_changes import changed
 from harness.plan_claims import beside, promising
 from harness.runner import Story
+from harness.runs import alone
 from harness.search.explore import Exploration, Record
 
 
@@ -23,7 +25,7 @@ def explore_plan(
     """Explore, and print what came of it. Ctrl-C and SIGTERM end it, whenever they come: what was done is kept, and of the rest nothing is known."""
     if runs < 1:
         raise PlanError("--runs is 1 or more")
-    limit_s = seconds(budget)
+    limit_s = budgeted(budget)
     with stoppable(patient=True) as stopping:
         summary, past_s = explored(path, runs, limit_s, jobs, ray, strategy, stop, changes, folder, stopping, quiet=json)  # fmt: skip
         emit({**summary, "folder": str(folder)}) if json else show(summary, past_s, folder)
@@ -37,13 +39,15 @@ def explored(
     """What is known when it ends, and how long that took."""
     plan = promising(changed(load_plan(readable(path)), changes, str(path)), beside(path))
     Story(plan, "sim")  # refuses once what every run would
-    exploration = Exploration(plan, strategy, folder)
-    already, begin_s, found = len(exploration.records), time.monotonic(), list[Record]()
+    with ExitStack() as held:
+        held.enter_context(alone(folder))
+        exploration = Exploration(plan, strategy, folder)
+        pool = held.enter_context(workers(jobs, ray, [plan]))
+        tick = held.enter_context(waiting(f"exploring {path.name}, {strategy}", quiet=quiet))
+        already, begin_s, found = len(exploration.records), time.monotonic(), list[Record]()
 
-    def over() -> bool:
-        return time.monotonic() - begin_s > limit_s or (stop and bool(found))
-
-    with workers(jobs, ray, [plan]) as pool, waiting(f"exploring {path.name}, {strategy}", quiet=quiet) as tick:  # fmt: skip
+        def over() -> bool:
+            return time.monotonic() - begin_s > limit_s or (stop and bool(found))
 
         def tell(record: Record) -> None:
             if record.broken or record.outcome == "crash":

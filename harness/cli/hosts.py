@@ -103,12 +103,19 @@ def show_list(*, json: bool) -> int:
         return 0
     from rich.table import Table
 
-    rows = [{key: str(value) for key, value in plain(cluster).items()} for cluster in clusters]
+    rows = [{key: in_words(value) for key, value in plain(cluster).items()} for cluster in clusters]
     table = Table(*rows[0], box=None, header_style="bold")
     for row in rows:
         table.add_row(*row.values())
     out().print(table)
     return 0
+
+
+def in_words(value: Any) -> str:
+    """A cell of the list."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def plain(value: Any) -> dict[str, Any]:

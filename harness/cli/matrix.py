@@ -7,11 +7,12 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from harness.cli.console import BROKEN, emit, out, readable, say, stoppable, waiting
-from harness.cli.search import UNKNOWN, seconds
+from harness.cli.search import UNKNOWN, budgeted
 from harness.cli.workers import workers
 from harness.hosted import SIM, cleaned
 from harness.matrix.grid import load_matrix
@@ -21,7 +22,7 @@ from harness.matrix.page import matrix_page, summary
 from harness.matrix.sweep import Sweep
 from harness.matrix.tables import HEADER, cells_of, markdown, promised
 from harness.pool import Jobs
-from harness.runs import write_text
+from harness.runs import alone, write_text
 
 SHOWN = (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)  # the columns that a terminal has room for
 BRIEF = (8, 9, 10, 11)  # and of these without the brackets
@@ -31,10 +32,12 @@ def run_matrix(
     path: Path, seeds: int | None, budget: str, jobs: int, ray: str | None, folder: Path, *, json: bool
 ) -> int:
     """Sweep and write. Ctrl-C ends it as a budget does, whenever it comes: the folder is whole, and the same command goes on."""
-    limit_s = seconds(budget)
-    with stoppable(patient=True) as stopping:
+    limit_s = budgeted(budget)
+    with stoppable(patient=True) as stopping, ExitStack() as held:
         with waiting(f"reading {path.name}", quiet=json):
-            sweep = Sweep(load_matrix(readable(path), seeds), folder)
+            matrix = load_matrix(readable(path), seeds)
+            held.enter_context(alone(folder))
+            sweep = Sweep(matrix, folder)
         if (hosted := sweep.matrix.hosted) is not None:
             hosted.place.refuse(max(cell.plan.nodes for cell in sweep.matrix.cells if cell.plan is not None))
         begin_s = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from harness import runs
 from harness.cli.console import STYLES, emit, out, say, stoppable, waiting
 from harness.plan import Plan, PlanError, dump_plan
 from harness.plan_options import TIME_MAX_S
+from harness.plan_toml import nearest
 from harness.search import simpler
 from harness.search.finding import Target, targets
 from harness.search.lamport import draw
-from harness.search.replay import Recorded, recorded, replayed
+from harness.search.replay import Recorded, promised, recorded, replayed
 from harness.search.shrink import Size, shrink
 from harness.search.story import story, test_file
 from harness.search.trace import traced
+from harness.search.twin import with_changes
 from harness.simulate import simulate_run
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
@@ -37,13 +40,38 @@ def seconds(text: str) -> float:
     return length_s
 
 
-def shrink_run(where: Path, claim: str | None, budget: str, folder: Path | None, *, json: bool) -> int:
+def budgeted(text: str) -> float:
+    """A budget: a length of time in which something can be done. Raises PlanError."""
+    limit_s = seconds(text)
+    if not limit_s:
+        raise PlanError(f"a budget of {text} leaves no time for anything; give 90s, 10m or 1h")
+    return limit_s
+
+
+def refuse_claim(claim: str | None, results: Mapping[str, Any]) -> None:
+    """Raises PlanError if the run with these results was not judged by the claim that is asked for."""
+    if claim is not None and claim not in (judged := results["claims"]):
+        raise PlanError(f"--claim {claim}: the plan does not claim it{nearest(claim, tuple(judged))}")
+
+
+def shrink_run(
+    where: Path, claim: str | None, unless: Sequence[str], budget: str, folder: Path | None, *, json: bool
+) -> int:
     """Shrink, write, print. Ctrl-C and SIGTERM end it as the budget does: the smallest so far is kept."""
-    limit_s, plan = seconds(budget), recorded(where).plan
+    limit_s, plan = budgeted(budget), recorded(where).plan
     target = _target(plan, claim)
     if target is None:
-        _say_none(plan, claim, json=json)
-        return UNKNOWN
+        which = "no claim" if claim is None else f"the claim {claim!r} not"
+        return _nothing(
+            f"{plan.name} with seed {plan.seed} breaks {which} in the simulator; there is nothing to shrink",
+            json=json,
+        )
+    twin = with_changes(plan, unless) if unless else None
+    if twin is not None and not twin.keeps(plan, target):
+        return _nothing(
+            f"{plan.name} with seed {plan.seed} breaks {target.claim} with {twin.words} as well, or cannot be run so: that is not the cause",
+            json=json,
+        )
     end_s = time.monotonic() + limit_s
     with stoppable(patient=True) as stopping, waiting(f"shrinking {target}", quiet=json) as tick:
 
@@ -53,7 +81,7 @@ def shrink_run(where: Path, claim: str | None, budget: str, folder: Path | None,
         def over() -> bool:
             return stopping.asked or time.monotonic() > end_s
 
-        found = shrink(plan, target, out_of_time=over, progress=progress)
+        found = shrink(plan, target, unless=twin, out_of_time=over, progress=progress)
     trace = traced(found.plan)
     text = story(found, target, trace)
     folder = folder or (where.parent if where.is_file() else runs.find(where)) / "shrunk"
@@ -70,7 +98,7 @@ def shrink_run(where: Path, claim: str | None, budget: str, folder: Path | None,
         emit(
             {
                 "claim": target.claim, "anomaly": target.anomaly, "nodes": size.nodes, "clients": size.clients,
-                "ops": size.ops, "faults": size.faults, "runs": found.runs, "done": found.done, "folder": str(folder),
+                "ops": size.ops, "faults": size.faults, "runs": found.runs, "done": found.done, "unless": found.twin and found.twin.words, "folder": str(folder),
                 "sentence": trace.run.results["claims"][target.claim]["reason"],
             }
         )  # fmt: skip
@@ -86,14 +114,15 @@ def _word(plan: Plan) -> str:
 
 def _target(plan: Plan, claim: str | None) -> Target | None:
     """The violation that is meant, if the plan shows it."""
-    found = targets(simulate_run(plan))
-    return next((target for target in found if claim in (None, target.claim)), None)
+    run = simulate_run(plan)
+    refuse_claim(claim, run.results)
+    return next((target for target in targets(run) if claim in (None, target.claim)), None)
 
 
-def _say_none(plan: Plan, claim: str | None, *, json: bool) -> None:
-    which = "no claim" if claim is None else f"the claim {claim!r} not"
-    reason = f"{plan.name} with seed {plan.seed} breaks {which} in the simulator; there is nothing to shrink"
+def _nothing(reason: str, *, json: bool) -> int:
+    """Say why there is nothing to shrink."""
     emit({"error": reason, "status": UNKNOWN}) if json else say(reason)
+    return UNKNOWN
 
 
 def replay_run(
@@ -194,6 +223,4 @@ def slower(plan: Plan, settle_s: float) -> Plan:
 
 def recorded_plan(where: Path) -> Plan:
     """The plan of a run folder, of whichever world."""
-    from harness.plan import load_plan
-
-    return load_plan(runs.find(where) / "plan.toml")
+    return promised(runs.find(where) / "plan.toml")

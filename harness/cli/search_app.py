@@ -61,6 +61,13 @@ def shrink(
         str | None,
         typer.Option(help="The claim whose violation is meant; by default the first that is broken."),
     ] = None,
+    unless: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The cause that is meant: with this change the claim is kept, --unless system.anti_entropy_ms=300 (repeatable). By default no mistake in the system.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
     budget: Annotated[
         str, typer.Option(help="The longest it may take: 90s, 10m, 1h.", metavar="TIME")
     ] = "60s",
@@ -75,15 +82,17 @@ def shrink(
     """Make a violation small: leave out operations, faults, nodes and clients until nothing can be left out.
 
     Writes plan.toml (the smallest plan), story.md (what went wrong, with every message drawn) and a pytest file that
-    shows it for ever. Exit status: 1, as of any violation; 2 if the run shows none.
+    shows it for ever. Exit status: 1, as of any violation; 2 if the run shows none, or shows it with the change of --unless as well.
 
-    Example:
+    Examples:
 
       quorate shrink runs/eventual/latest --budget 30s
+
+      quorate shrink explored/findings/3.toml --unless system.mode=register
     """
     from harness.cli.search import shrink_run
 
-    return shrink_run(run, claim, budget, out, json=json)
+    return shrink_run(run, claim, unless or [], budget, out, json=json)
 
 
 @app.command()

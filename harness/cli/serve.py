@@ -16,7 +16,8 @@ def serve_runs(root: Path, host: str, port: int) -> int:
     try:
         shelf = Shelf(root.resolve(), host, port)
     except (OSError, OverflowError) as error:
-        raise PlanError(f"{host} port {port} cannot be listened on ({error}); give another --port, or --host") from None  # fmt: skip
+        why = error.strerror if isinstance(error, OSError) else "ports are numbers from 0 to 65535"
+        raise PlanError(f"{host} port {port} cannot be listened on ({why}); give another --port, or --host") from None  # fmt: skip
     with shelf:
         name = f"[{host}]" if ":" in host else host
         try:

@@ -239,13 +239,16 @@ def follow(first: Generator, rest: tuple[Generator, ...]) -> Generator:
 
 def soonest(candidates: list[tuple[Op, Generator, int, int]], ctx: Context) -> tuple[Op, Generator, int]:
     """The candidate `(op, gen, position, weight)` with the earliest time; among equals by lot, as their weights say."""
-    if len(candidates) > 1:
-        first_ns = min(candidate[0].time_ns for candidate in candidates)
-        candidates = [candidate for candidate in candidates if candidate[0].time_ns == first_ns]
-    chosen = candidates[0]
-    if len(candidates) > 1:
-        lot = ctx.rng.random() * sum(candidate[3] for candidate in candidates)
-        for chosen in candidates:
+    chosen, alike = candidates[0], False
+    for candidate in candidates[1:]:
+        if candidate[0].time_ns < chosen[0].time_ns:
+            chosen, alike = candidate, False
+        elif candidate[0].time_ns == chosen[0].time_ns:
+            alike = True
+    if alike:
+        equal = [each for each in candidates if each[0].time_ns == chosen[0].time_ns]
+        lot = ctx.rng.random() * sum(each[3] for each in equal)
+        for chosen in equal:
             lot -= chosen[3]
             if lot < 0:
                 break

@@ -63,11 +63,6 @@ class Context(msgspec.Struct, frozen=True):
         drawn = int(self.rng.random() * places)
         return first + drawn if self.crowd is None else self.crowd.key(drawn, places, first)
 
-    @property
-    def client_threads(self) -> int:
-        """Mask of the client threads, of the whole run."""
-        return (1 << self.concurrency) - 1
-
     def thread_of(self, process: int | str) -> int:
         """The thread a process lives on, or lived on."""
         return process % self.concurrency if isinstance(process, int) else self.concurrency

@@ -53,7 +53,8 @@ class OnThreads(Generator, frozen=True):
         result = self.gen.next_op(own)
         if result is None or result is PENDING:
             return result
-        return result[0], self if result[1] is self.gen else OnThreads(self.of_clients, result[1])
+        op, gen = result
+        return op, self if gen is self.gen else NOTHING if gen is NOTHING else OnThreads(self.of_clients, gen)
 
     @property
     def listens(self) -> bool:
@@ -68,7 +69,8 @@ class OnThreads(Generator, frozen=True):
         return self if gen is self.gen else OnThreads(self.of_clients, gen)
 
     def _own(self, ctx: Context) -> Context:
-        return ctx.restrict(ctx.client_threads if self.of_clients else ~ctx.client_threads)
+        clients = (1 << ctx.concurrency) - 1
+        return ctx.restrict(clients if self.of_clients else ~clients)
 
 
 def each_thread(gen: GeneratorLike) -> Generator:

@@ -35,6 +35,7 @@ from harness.hosted import HOSTS, PLACE_KEYS, Place, place_of
 from harness.plan import Plan, PlanError, dump_plan, load_plan, nearest, parse_plan
 from harness.plan_changes import with_value
 from harness.plan_claims import Documented, beside, dump_claims, promising
+from harness.plan_text import read_text
 from harness.plan_toml import read_toml, write_key, write_value
 from harness.runner import Story
 
@@ -106,10 +107,7 @@ def short(axis: str) -> str:
 def load_matrix(path: Path, seeds: int | None = None) -> Matrix:
     """Read a matrix file and the plan it names. `seeds` is in place of the file's. Raises PlanError."""
     source = str(path)
-    try:
-        table = read_toml(path.read_text(encoding="utf-8"), source)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{source}: cannot be read as a matrix: {error}") from None
+    table = read_toml(read_text(path, "a matrix"), source)
     known(table, KEYS, f"{source}: unknown key")
     plan_path = path.parent / typed(table, "plan", str, source)
     base = load_plan(plan_path)

@@ -5,7 +5,8 @@
 How far stale reads were behind is kept read by read (`harness.clustered.points_of`), for a quantile of a cell is one of all its runs.
 
 Lost: a key whose last reads (after the heal) all miss an acknowledged write. A read misses a write that was acknowledged before the read's
-call, and called after the write that the read returned had been acknowledged.
+call, and called after the write that the read returned had been acknowledged. Of keys that are not registers (something else than a write changes
+them, or reads return several values) it is not told; the claims of such a run say what was lost.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import msgspec
 from msgspec.structs import replace
 
 from checkers import History
-from checkers.bespoke.calls import Call, calls_of
+from checkers.bespoke.calls import Call, calls_of, token
 from checkers.levels import LEVELS
+from checkers.op import MISSING
 from checkers.staleness import ages_ns, versions_behind
-from checkers.stats import answered
+from checkers.stats import done_within
 from checkers.verdict import Verdict
 from harness.clustered import points_of
 from harness.hosted import HOSTS, SIM, TRIES_MAX, Place, run_on_hosts
@@ -130,13 +132,12 @@ def levels_of(outcome: Verdict, results: Mapping[str, Any]) -> dict[str, str]:
 
 def done_under(history: History, faults: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     """(ended ok, all) of the calls made while a fault of each kind was there that bit; ANY: under one of them."""
-    windows = [(str(f["kind"]), int(f["start_ns"]), int(f["end_ns"])) for f in faults if f["bit"]]
-    found = dict.fromkeys([ANY, *sorted({kind for kind, _, _ in windows})], (0, 0)) if windows else {}
-    for at, ok in answered(history):
-        under = {kind for kind, start, end in windows if start <= at < end}
-        for kind in (ANY, *under) if under else ():
-            done, calls = found[kind]
-            found[kind] = (done + ok, calls + 1)
+    windows = [(str(f["kind"]), (int(f["start_ns"]), int(f["end_ns"]))) for f in faults if f["bit"]]
+    if not windows:
+        return {}
+    found = {ANY: done_within(history, [window for _, window in windows])}
+    for kind in sorted({kind for kind, _ in windows}):
+        found[kind] = done_within(history, [window for of, window in windows if of == kind])
     return found
 
 
@@ -150,16 +151,23 @@ def lost_keys(history: History, load_end_ns: int) -> tuple[int, int]:
     return sum(known), len(known)
 
 
+def _writes(call: Call) -> bool:
+    """Whether it puts one value in the place of another."""
+    return call.f == "write" and not isinstance(call.value, Mapping) and call.value is not MISSING
+
+
 def _lost(calls: Sequence[Call], load_end_ns: int) -> bool | None:
-    """Whether every late read misses an acknowledged write; None if there is no late read."""
+    """Whether every late read misses an acknowledged write; None if there is no late read, or no register."""
     late = [call for call in calls if call.f == "read" and call.ok and call.call >= load_end_ns]
-    if not late:
+    if not late or not all(call.f == "read" or _writes(call) for call in calls):
         return None
     writes = [call for call in calls if call.f == "write" and call.possible]
-    wrote = {call.value: call for call in writes}
+    wrote = {token(call.value): call for call in writes}
 
     def misses(read: Call) -> bool:
-        seen = wrote.get(read.result)
+        seen = wrote.get(token(read.result))
+        if seen is None and read.result is not None:
+            return False  # nobody knows how old it is
         return any(w.before(read) and (seen is None or seen.before(w)) for w in writes)
 
     return all(misses(read) for read in late)

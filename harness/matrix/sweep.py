@@ -69,8 +69,8 @@ class Sweep:
             return
         try:
             there = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise PlanError(f"{path}: is damaged ({error}); give --out another folder") from None
+        except msgspec.DecodeError:
+            raise PlanError(f"{path}: is damaged; give --out another folder") from None
         if there.get("records") != RECORDS:
             raise PlanError(
                 f"{self.folder} holds runs as another version of quorate wrote them down, without all that is shown of a cell now; give --out another folder"
@@ -87,9 +87,9 @@ class Sweep:
         for number, line in enumerate(whole, 1):
             try:
                 record = msgspec.json.decode(line, type=Measured)
-            except msgspec.DecodeError as error:
+            except msgspec.DecodeError:
                 raise PlanError(
-                    f"{self._file}:{number}: no record of a run: {error}; remove the line and those after it, and go on"
+                    f"{self._file}:{number}: no record of a run; remove the line and those after it, and go on"
                 ) from None
             expected = next(todo, None)
             if expected is not None and (record.cell, record.seed) != (
@@ -108,10 +108,12 @@ class Sweep:
         if not self._hosts_file.exists():
             return []
         whole = self._hosts_file.read_bytes().split(b"\n")[:-1]
-        try:
-            found = [msgspec.json.decode(line, type=Measured) for line in whole]
-        except msgspec.DecodeError as error:
-            raise PlanError(f"{self._hosts_file}: has a line that is no record of a run ({error}); remove it, and go on") from None  # fmt: skip
+        found = list[Measured]()
+        for number, line in enumerate(whole, 1):
+            try:
+                found.append(msgspec.json.decode(line, type=Measured))
+            except msgspec.DecodeError:
+                raise PlanError(f"{self._hosts_file}:{number}: no record of a run; remove the line, and go on") from None  # fmt: skip
         cut_to(self._hosts_file, whole)
         return found
 

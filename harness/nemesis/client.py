@@ -10,7 +10,7 @@ cannot end VALID.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -18,8 +18,9 @@ import msgspec
 
 from checkers.op import Op, Type
 from harness.client import NO_ANSWER
+from harness.completion import describe
 from harness.generator.crowd import Crowd
-from harness.nemesis import disks, faults, files, hot_key, links, members, moving, pressure
+from harness.nemesis import disks, faults, files, holding, hot_key, links, members, moving, pressure
 from harness.nemesis.aim import aimed, at_point, is_aimed
 from harness.nemesis.faults import CLOCK_TOLERANCE_MS, Fault, Wipe
 from harness.nemesis.flapping import Flapping
@@ -81,9 +82,9 @@ class NemesisClient:
             if what == "start":
                 return await self._start(kind, op)
             return await self._stop(op)
-        except WorldError as error:
-            self.problems.append(f"{op.f}: {error}")
-            return op.info(str(error))
+        except Exception as error:
+            self.problems.append(f"{op.f}: {_told(error)}")
+            return op.info(_told(error))
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -106,8 +107,15 @@ class NemesisClient:
             if not found:
                 return op.fail("no node tells who leads for the key that is used most")
             value = dict(aimed(kind, value, found, self._world.nodes))
+        spared = holding.taken(kind, value, value["nodes"], [fault for fault, _ in self.active.values()])
+        if len(spared) < len(value["nodes"]):
+            value, spared = holding.without(value, spared), {}
         number, nodes = value.pop("id"), tuple(value.pop("nodes"))
         fault = KINDS[kind](number, nodes, value)
+        if spared:
+            fault.note = f"another fault goes on there: {', '.join(f'{other} of {node}' for node, other in spared.items())}"
+            self._record(fault, self._now_ns())
+            return op.fail(fault.note)
         if isinstance(fault, HotKey) and self._crowd is not None:
             fault.crowd = self._crowd
         self.active[number] = (fault, self._now_ns())
@@ -143,10 +151,12 @@ class NemesisClient:
     async def _end(self, number: int) -> Fault:
         """Stop a fault and write its record, whatever happens."""
         fault, start_ns = self.active[number]
+        others = [other for other, _ in self.active.values() if other is not fault]
+        fault.kept_gone = holding.kept_gone(others)
         try:
             await fault.stop(self._world)
-        except WorldError as error:
-            fault.note = str(error)
+        except Exception as error:
+            fault.note = _told(error)
             raise
         finally:
             del self.active[number]
@@ -185,19 +195,23 @@ class NemesisClient:
     async def heal(self) -> dict[str, Any]:
         """Stop what goes on, mend everything, and look whether it is whole. Fills `problems`."""
         for number in list(self.active):
-            try:
-                await self._end(number)
-            except WorldError as error:
-                self.problems.append(f"fault {number} could not be stopped: {error}")
+            await self._try(f"fault {number} could not be stopped: ", self._end(number))
         world = self._world
-        await world.mend()
+        await self._try("", world.mend())
         for node in world.nodes:
-            await self._heal_node(node)
+            await self._try("", self._heal_node(node))
         if self._unsettled and hasattr(world.system, "change_members"):
             self.problems += await members.settle(world, self._wiped)
         late: Sequence[str] = await self._ready()
         self.problems += [f"{node} does not serve after the heal" for node in late]
         return {"healed": not self.problems, "problems": list(self.problems)}
+
+    async def _try(self, what: str, step: Awaitable[object]) -> None:
+        """A step of the heal. What goes wrong with it is a problem, and no reason to leave the others out."""
+        try:
+            await step
+        except Exception as error:
+            self.problems.append(f"{what}{_told(error)}")
 
     async def _heal_node(self, node: str) -> None:
         world = self._world
@@ -222,3 +236,8 @@ class NemesisClient:
             fault.abandon()
             fault.note = fault.note or "the run ended before the fault did"
             self._record(fault, start_ns)
+
+
+def _told(error: Exception) -> str:
+    """The world's own words; of what nobody foresaw, what it is too."""
+    return str(error) if isinstance(error, WorldError) else describe(error)

@@ -52,10 +52,10 @@ class DiskFault(Fault):
         for node, probe in (await world.mend_disks(self.nodes)).items():
             found = self.evidence.setdefault(node, {})
             found["state"] = before[node]
-            await world.start(node)
+            await self.begin_anew(world, node)
             state = (await world.process(node)).state
             found |= {"write_got_after": probe.error or "ok", "took_after_ms": round(probe.took_ms, 1), "state_after": state}  # fmt: skip
-            self.healed &= not probe.error and state != "gone"
+            self.healed &= not probe.error and (state != "gone" or node in self.kept_gone)
 
 
 class DiskFull(DiskFault):
@@ -105,13 +105,13 @@ class LyingFsync(DiskFault):
         self.healed = True
         bites = {}
         for node, cut in (await world.cut_power(self.nodes)).items():
-            await world.start(node)
+            await self.begin_anew(world, node)
             state = (await world.process(node)).state
             self.evidence.setdefault(node, {}).update(
                 synced_gone=cut.lied, lost=dict(cut.lost), state_after=state
             )
             bites[node] = cut.lied
-            self.healed &= state == "running"
+            self.healed &= state == "running" or node in self.kept_gone
         if self.bit:
             self.judge(bites, "what was synced is there after the power loss")
 

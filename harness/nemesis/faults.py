@@ -35,6 +35,7 @@ class Fault:
     bit: bool = False
     healed: bool = False
     note: str = ""
+    kept_gone: frozenset[str] = frozenset()  # nodes whose process another fault keeps from being there
 
     kind = ""
 
@@ -52,6 +53,11 @@ class Fault:
     async def stop(self, world: World) -> None:
         """Undo it, and look whether it is undone."""
         raise NotImplementedError
+
+    async def begin_anew(self, world: World, node: str) -> None:
+        """Start a process there, unless another fault that goes on has ended it."""
+        if node not in self.kept_gone:
+            await world.start(node)
 
     def abandon(self) -> None:
         """The run broke off: do nothing more to the world, which is taken down."""

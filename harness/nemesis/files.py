@@ -97,7 +97,9 @@ class Truncate(FileFault):
         before = {node: (await world.process(node)).state for node in self.nodes}
         for node, put_back in (await files_of(world).undo(self.nodes)).items():
             state = (await world.process(node)).state
-            self.evidence[node] |= {"state": before[node], "put_back": put_back, "state_after": state}
+            self.evidence.setdefault(node, {}).update(
+                state=before[node], put_back=put_back, state_after=state
+            )
             self.healed &= state == "running"
 
 
@@ -118,7 +120,7 @@ class SnapshotRestore(Fault):
         bites = {}
         for node, restored in (await files_of(world).restore(self.nodes)).items():
             state = (await world.process(node)).state
-            self.evidence[node] |= {"restored": dict(restored.told), "state_after": state}
+            self.evidence.setdefault(node, {}).update(restored=dict(restored.told), state_after=state)
             bites[node] = restored.changed
             self.healed &= state == "running"
         if self.bit:

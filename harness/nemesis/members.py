@@ -22,7 +22,7 @@ from harness.system import ElasticSystem, Layout, SystemFault
 from harness.worlds import World, WorldError
 
 LEAST: Final = 4  # members that stay
-SETTLE_S_MAX: Final = 120.0
+SETTLE_S_MAX: Final = 120.0  # this and the last on a host of the usual speed
 POLL_S: Final = 0.1
 STALLED_S: Final = 5.0  # no step of a change for so long: it waits for somebody
 
@@ -199,7 +199,7 @@ class RollingRestart(Fault):
     async def _back(self, world: World, node: str) -> list[str]:
         """Wait until the node hears every member; whom it hears, nobody when that takes too long."""
         waited_s = 0.0
-        while waited_s < SETTLE_S_MAX:
+        while waited_s < SETTLE_S_MAX * world.slowness:
             layout = await look_at(world, node)
             if layout is not None and layout.heard == layout.members:
                 return list(layout.heard)
@@ -220,7 +220,7 @@ async def settle(world: World, lost: Sequence[str]) -> list[str]:
     aborted; or, if it is the change by which that node takes another's place, that is begun again.
     """
     waiting, why, waited_s, epoch, since_s = list(lost), "", 0.0, -1, 0.0
-    while waited_s < SETTLE_S_MAX:
+    while waited_s < SETTLE_S_MAX * world.slowness:
         layout = await look(world)
         if layout is not None and layout.epoch != epoch:
             epoch, since_s = layout.epoch, waited_s
@@ -230,7 +230,7 @@ async def settle(world: World, lost: Sequence[str]) -> list[str]:
             why = await change(world, "replace", waiting[0], waiting[0], layout.members)
             if not why or waiting[0] not in layout.members:
                 waiting.pop(0)
-        elif layout is not None and waiting and waited_s - since_s >= STALLED_S:
+        elif layout is not None and waiting and waited_s - since_s >= STALLED_S * world.slowness:
             why = await change(world, "replace", waiting[0], waiting[0], layout.members)
             if why:
                 why = await change(world, "abort", "", "", layout.members)

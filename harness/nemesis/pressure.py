@@ -70,7 +70,7 @@ class MemoryPressure(Fault):
         self.healed, bites = True, {}
         before = {node: (await world.process(node)).state for node in self.nodes}
         for node, shortage in (await world.memory.release(self.nodes)).items():
-            await world.start(node)
+            await self.begin_anew(world, node)
             now = await world.process(node)
             found = {"limit_met": shortage.met, "killed": shortage.killed, **shortage.told}
             self.evidence.setdefault(node, {}).update(
@@ -80,7 +80,7 @@ class MemoryPressure(Fault):
                 bites[node] = shortage.met > 0
             elif self.evidence[node].get("pid_before") is not None:
                 bites[node] = shortage.killed > 0
-            self.healed &= now.state != "gone"
+            self.healed &= now.state != "gone" or node in self.kept_gone
         if self.bit or not self.kills:
             self.judge(bites, "the kernel killed nobody" if self.kills else "it had all the memory it wanted")
 

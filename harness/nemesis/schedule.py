@@ -14,6 +14,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import CLIENTS, SHAPES, around, to_clients
@@ -124,9 +126,9 @@ def timetable(
 
 
 class Timetable(Generator, frozen=True):
-    """The nemesis's operations, each at its time after `origin_ns`, or as soon as the nemesis is free."""
+    """The nemesis's operations, each at its time, or as soon as the nemesis is free. They are made before the run, for each is asked for thousands of times."""
 
-    ops: tuple[tuple[int, str, Mapping[str, Any]], ...]
+    ops: tuple[Op, ...]
     at: int = 0
 
     def next_op(self, ctx: Context) -> Next:
@@ -135,9 +137,8 @@ class Timetable(Generator, frozen=True):
             return None
         if not ctx.is_free(NEMESIS):
             return PENDING
-        time_ns, f, value = self.ops[self.at]
-        op = Op(-1, max(time_ns, ctx.time_ns), NEMESIS, Type.INVOKE, f, None, dict(value))
-        return op, Timetable(self.ops, self.at + 1)
+        op, after = self.ops[self.at], Timetable(self.ops, self.at + 1)
+        return (op if op.time_ns >= ctx.time_ns else replace(op, time_ns=ctx.time_ns)), after
 
 
 def nemesis_ops(strokes: Sequence[Stroke], time_limit_s: float) -> Timetable:
@@ -152,4 +153,6 @@ def nemesis_ops(strokes: Sequence[Stroke], time_limit_s: float) -> Timetable:
         if stroke.end_ns < limit_ns:
             moments.append((stroke.end_ns, stroke.number, f"{stroke.kind}-stop", {"id": stroke.number}))
     moments.sort(key=lambda moment: (moment[0], moment[2].endswith("-start"), moment[1]))
-    return Timetable(tuple((time_ns, f, value) for time_ns, _, f, value in moments))
+    return Timetable(
+        tuple(Op(-1, time_ns, NEMESIS, Type.INVOKE, f, None, value) for time_ns, _, f, value in moments)
+    )

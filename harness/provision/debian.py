@@ -40,10 +40,12 @@ APART: Final = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid",
 """In namespaces of its own, so that its mounts and processes end with it, and it ends with us."""
 
 
-def tree(log: Callable[[str], None]) -> Path:
-    """The files of a Debian with what hosts need; made if it is not there. Raises WorldError."""
-    suite = _suite()
-    return kept("tree", (suite, *PACKAGES), lambda place: _debootstrap(place, suite, _mirror(suite), log))
+def tree(log: Callable[[str], None], more: Sequence[str] = ()) -> Path:
+    """The files of a Debian with what hosts need, and `more` packages; made if it is not there. Raises WorldError."""
+    suite, packages = _suite(), (*PACKAGES, *more)
+    return kept(
+        "tree", (suite, *packages), lambda place: _debootstrap(place, suite, _mirror(suite), packages, log)
+    )
 
 
 def kept(what: str, made_of: Sequence[str], make: Callable[[Path], None]) -> Path:
@@ -84,9 +86,11 @@ def run(*command: str, timeout_s: float = 120.0, env: Mapping[str, str] = PLAIN)
     return done.stdout
 
 
-def _debootstrap(place: Path, suite: str, mirror: str, log: Callable[[str], None]) -> None:
+def _debootstrap(
+    place: Path, suite: str, mirror: str, packages: Sequence[str], log: Callable[[str], None]
+) -> None:
     log(f"making a small Debian {suite} from {mirror}: once, some two minutes")
-    include = f"--include={','.join(PACKAGES)}"
+    include = f"--include={','.join(packages)}"
     run(
         *APART, "debootstrap", "--variant=minbase", include, suite, str(place), mirror,
         timeout_s=DEBOOTSTRAP_TIMEOUT_S,

@@ -21,7 +21,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +61,7 @@ def up(
     require_room(count)
 
     def start(hosts: Sequence[Host], subnet: ipaddress.IPv4Network) -> None:
-        image = _image(log)
+        image = image_of(debian.tree(log), {}, log)
         switch = local.link_switch(name, subnet)
         taps = [f"tuntap add dev {host.name} mode tap" for host in hosts]
         local.ip([*taps, *(f"link set {host.name} master br0 up" for host in hosts)], namespace=switch)
@@ -140,20 +140,26 @@ def _set_clocks(hosts: Sequence[Host]) -> None:
             raise WorldError(f"the clock of {host.label} cannot be set: {errors.strip()}")
 
 
-def _image(log: Callable[[str], None]) -> Path:
-    """A kernel, an initial RAM disk and a disk, all made of Debian's packages."""
-    tree = debian.tree(log)
+def image_of(tree: Path, files: Mapping[str, str], log: Callable[[str], None]) -> Path:
+    """A directory with a `kernel`, an `initrd` and a `disk` of this Debian with these files, all made of Debian's packages."""
     boot = (qemu_boot.INITRD_INIT, *qemu_boot.DISK_MODULES)
-    return debian.kept("qemu", (tree.name, KERNEL, DISK, *boot), lambda place: _make(place, tree, log))
+    own = [part for name in sorted(files) for part in (name, files[name])]
+    return debian.kept(
+        "qemu", (tree.name, KERNEL, DISK, *boot, *own), lambda place: _make(place, tree, files, log)
+    )
 
 
-def _make(place: Path, tree: Path, log: Callable[[str], None]) -> None:
+def _make(place: Path, tree: Path, files: Mapping[str, str], log: Callable[[str], None]) -> None:
     log("making the disk of machines: once, some twenty seconds")
     kernel, disk = place / "package", place / "files"
     version = _unpack_kernel(kernel)
     debian.run(
         "cp", "-al", str(tree), str(disk)
     )  # by hard links: nothing below is written to, things are added
+    for name, text in files.items():
+        (disk / name).parent.mkdir(parents=True, exist_ok=True)
+        (disk / name).unlink(missing_ok=True)
+        (disk / name).write_text(text)
     shutil.copytree(kernel / "lib/modules", disk / "usr/lib/modules", symlinks=True)
     debian.run(*debian.APART, "chroot", str(disk), "depmod", version)
     modules = disk / "usr/lib/modules" / version

@@ -3,6 +3,7 @@
     vagrant ssh-config ──► Host n1, HostName, Port, User, IdentityFile      the door of a machine: with VirtualBox a port of 127.0.0.1
     ssh-keyscan        ──► its host key, of whoever answers now
     ip address, there  ──► the one network in which every machine has an address of its own: where peers meet, and we meet them
+    systemd-detect-virt ─► is its processor emulated? Then it has more time (`slowness`)
                            └──► .vagrant/quorate/inventory.toml, known_hosts
 
 The machines are made and removed by `vagrant up` and `vagrant destroy`, as the user whose they are: this needs no root here.
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.plan import PlanError
-from harness.provision import debian
+from harness.provision import debian, qemu
 from harness.provision.inventory import Host, Inventory
 from harness.provision.state import check_name
 from harness.worlds import WorldError
@@ -31,6 +32,8 @@ from harness.worlds import WorldError
 TOOLS: Final = {"vagrant": "vagrant", "ssh-keyscan": "openssh-client"}  # tool: the Debian package that has it
 PLACE: Final = Path(".vagrant/quorate")
 TIMEOUT_S: Final = 120.0
+SCAN_TIMEOUT_S: Final = "60"  # of an answer
+EMULATED: Final = "qemu"  # in the words of systemd-detect-virt(1); with KVM it is "kvm"
 NEEDED: Final = ("hostname", "port", "user", "identityfile")
 
 
@@ -41,17 +44,21 @@ def up(name: str, count: int, *, log: Callable[[str], None] = lambda text: None)
     machines = parse(_ssh_config())
     if not 1 <= count <= len(machines):
         raise PlanError(
-            f"`vagrant ssh-config` names {len(machines)} machines, and {count} are asked for: give -n, or raise NODES in the "
-            "Vagrantfile and `vagrant up`."
+            f"`vagrant ssh-config` names {len(machines)} machines, and {count} are asked for: give -n, or set "
+            "QUORATE_NODES and `vagrant up`."
         )
     place = PLACE.absolute()
     place.mkdir(parents=True, exist_ok=True)
     known = place / "known_hosts"
     keys = {machine.name: _keys(machine) for machine in machines[:count]}
     known.write_text("".join(f"{_door(at)} {key}\n" for at in machines[:count] for key in keys[at.name]))
-    doors = [replace(machine, known_hosts=str(known)) for machine in machines[:count]]
-    met = meeting(_ask(doors, "ip -j -4 address show scope global"))
-    hosts = tuple(replace(door, address=met[door.name], port=22) for door in doors)
+    doors = [
+        replace(machine, known_hosts=str(known), slowness=qemu.SLOWNESS) for machine in machines[:count]
+    ]  # nobody knows yet whether it is slow
+    told = _ask(doors, "ip -j -4 address show scope global; systemd-detect-virt --vm || true")
+    met = meeting({name: text.splitlines()[0] for name, text in told.items()})
+    pace = {name: qemu.SLOWNESS if text.split()[-1] == EMULATED else 1.0 for name, text in told.items()}
+    hosts = tuple(replace(door, address=met[door.name], port=22, slowness=pace[door.name]) for door in doors)
     with known.open("a") as file:
         file.writelines(f"{host.address} {key}\n" for host in hosts for key in keys[host.name])
     for host in hosts:
@@ -143,7 +150,7 @@ def _ssh_config() -> str:
 def _keys(machine: Host) -> list[str]:
     """Its host keys, as `type key`. Raises WorldError if nobody answers."""
     scanned = debian.run(
-        "ssh-keyscan", "-T", "5", "-p", str(machine.port), machine.address, env=os.environ
+        "ssh-keyscan", "-T", SCAN_TIMEOUT_S, "-p", str(machine.port), machine.address, env=os.environ
     ).splitlines()
     keys = [line.split(maxsplit=1)[1] for line in scanned if line and not line.startswith("#")]
     if not keys:

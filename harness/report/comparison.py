@@ -11,6 +11,7 @@ from harness.report import versus, words
 from harness.report.drawing import lanes
 from harness.report.folder import Bar
 from harness.report.page import embedded, render
+from harness.runs import write_text
 
 
 def write_comparison(folder: Path, rows: Sequence[Mapping[str, Any]], *, title: str, summary: str) -> Path:
@@ -23,11 +24,12 @@ def write_comparison(folder: Path, rows: Sequence[Mapping[str, Any]], *, title: 
     path = folder / "report.html"
     shown = [row_parts(row, number) for number, row in enumerate(rows)]
     plain = [{key: value for key, value in row.items() if key != "bars"} for row in rows]
-    path.write_text(
+    write_text(
+        path,
         render(
             "comparison.html.j2",
             {"title": title, "summary": summary, "rows": shown, "data": embedded({"rows": plain})},
-        )
+        ),
     )
     return path
 

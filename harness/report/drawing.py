@@ -27,7 +27,9 @@ CHARACTER = 6.9  # width of one character at 12 px, about
 
 
 def in_units(ns: float, span_ns: float) -> str:
-    """A time for the axis: microseconds, milliseconds or seconds, as the span asks."""
+    """A time for the axis: nanoseconds to seconds, as the span asks."""
+    if span_ns < 10_000:
+        return f"{ns:,.0f} ns"
     if span_ns < 2_000_000:
         return f"{ns / 1e3:,.0f} µs"
     return f"{ns / 1e6:,.1f} ms" if span_ns < 2_000_000_000 else f"{ns / 1e9:,.1f} s"

@@ -25,6 +25,7 @@ from checkers.op import MISSING, Op, Type
 from checkers.staleness import ages_ns, stale_reads, versions_behind
 from harness.plan import Plan, PlanError
 from harness.plan_claims import Documented, beside
+from harness.plan_text import no_json, read_text
 from harness.report.remains import judged_remains, went_on
 from harness.report.text import one_line
 from harness.rings import FILE as RING
@@ -208,7 +209,8 @@ def read_folder(folder: Path) -> RunFiles:
             f"{folder} is not a run folder: no such directory; `ls runs` shows the runs there are"
         )
     environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
-    plan_text = (folder / "plan.toml").read_text() if (folder / "plan.toml").exists() else ""
+    plan_path = folder / "plan.toml"
+    plan_text = read_text(plan_path, "a plan") if plan_path.exists() else ""
     try:
         plan = tomllib.loads(plan_text)
     except tomllib.TOMLDecodeError as error:
@@ -239,9 +241,9 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 def read_json(path: Path, again: str = "run the plan again to make a new one") -> dict[str, Any]:
     """An object from a file. Raises PlanError naming the file, the place, and how to have it `again`."""
     try:
-        value = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise PlanError(f"{path} cannot be read as JSON ({error}); {again}") from error
+        value = json.loads(read_text(path, "JSON"))
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{path} cannot be read as JSON: {no_json(error)}; {again}") from None
     if not isinstance(value, dict):
         raise PlanError(f"{path} holds a {type(value).__name__} where an object was expected; {again}")
     return value
@@ -251,16 +253,16 @@ def read_faults(path: Path) -> tuple[list[dict[str, Any]], bool]:
     """The fault records, and whether a last line that a crash cut short was left out."""
     if not path.exists():
         return [], False
-    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    lines = [line for line in read_text(path, "faults").splitlines() if line.strip()]
     faults = []
     for number, line in enumerate(lines, 1):
         try:
             faults.append(json.loads(line))
-        except ValueError as error:
+        except ValueError:
             if number < len(lines):
                 raise PlanError(
-                    f"{path} line {number} is not JSON ({error}); the rest of the folder can still be checked with `quorate check`"
-                ) from error
+                    f"{path} line {number} is not JSON; the rest of the folder can still be checked with `quorate check`"
+                ) from None
             return faults, True
     return faults, False
 

@@ -29,6 +29,7 @@ from harness.report.scene import Scene, scene_of_run
 from harness.report.still import around, still, still_rows
 from harness.report.text import cut, visible
 from harness.report.timeline import timeline
+from harness.runs import write_text
 
 TIMELINE = ("timeline_data.js", "timeline_levels.js", "timeline_draw.js", "timeline.js")
 SCRIPTS = (*TIMELINE, "copy.js")
@@ -38,7 +39,7 @@ def write_report(folder: Path) -> Path:
     """Write `report.html` into a run folder and return its path. Raises PlanError if it is not a run folder."""
     run = read_folder(Path(folder))
     path = run.folder / "report.html"
-    path.write_text(render("page.html.j2", contents(run)))
+    write_text(path, render("page.html.j2", contents(run)))
     return path
 
 

@@ -21,6 +21,7 @@ from harness.report.freshness import Freshness
 from harness.report.outages import outages, silences
 from harness.report.survival import FATES, LOST, PARTLY
 from harness.search.event import NEEDED, UNDECIDED, essential
+from harness.worlds.sim.sites import sited
 
 KEYS_SHOWN: Final = 20
 LOST_SHOWN: Final = 20
@@ -33,6 +34,10 @@ def facts(run: RunFiles) -> Iterable[tuple[str, str]]:
     """The line under the finding."""
     yield "system", words.subject(run.plan, run.results)
     yield "world", {"sim": "simulator", "hosts": "hosts over SSH"}.get(str(run.results.get("world")), "–")
+    if run.results.get("world") == "sim" and (
+        places := sited(run.nodes, (run.plan.get("sim") or {}).get("sites", ()))
+    ):
+        yield "sites", words.join([f"{node} in {site}" for node, site in places.items()])
     yield "seed", str(run.results.get("seed"))
     yield "operations", words.number(words.count_ops(run.results))
     yield "duration", f"{run.end_ns / 1e9:.1f} s"

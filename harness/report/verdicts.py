@@ -13,6 +13,7 @@ from harness.report.folder import pair
 from harness.report.page import TIMELINE, embedded, render, scripts, timeline_parts
 from harness.report.proof import why
 from harness.report.scene import scene_of_history
+from harness.runs import write_text
 
 BARS_MAX = 60
 REGISTERS = ("register", "sequential")
@@ -30,7 +31,8 @@ def write_verdicts(path: Path, rows: Sequence[Mapping[str, Any]], *, model: str)
     }
     counts["not judged"] = sum(not row["judged"] for row in rows)
     data = [{key: value for key, value in row.items() if key not in ("core", "history")} for row in rows]
-    path.write_text(
+    write_text(
+        path,
         render(
             "verdicts.html.j2",
             {
@@ -40,7 +42,7 @@ def write_verdicts(path: Path, rows: Sequence[Mapping[str, Any]], *, model: str)
                 "data": embedded({"model": model, "rows": data}),
                 **timeline_of(rows, registers=model in REGISTERS),
             },
-        )
+        ),
     )
     return path
 

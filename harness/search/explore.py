@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
+from harness.plan_text import no_json, read_text
 from harness.pool import Jobs, in_order
 from harness.runs import cut_to, write_text
 from harness.search.finding import targets
@@ -91,7 +92,12 @@ class Exploration:
         (self.folder / "findings").mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_text(path, json.dumps(about, indent=1) + "\n")
-        elif json.loads(path.read_text(encoding="utf-8")) != about:
+            return
+        try:
+            there = json.loads(read_text(path, "an exploration"))
+        except (ValueError, RecursionError) as error:
+            raise PlanError(f"{path}: is damaged: {no_json(error)}; give --out another folder") from None
+        if there != about:
             raise PlanError(
                 f"{self.folder} holds the exploration of another plan or strategy; give --out another folder"
             )
@@ -104,13 +110,18 @@ class Exploration:
         for number, line in enumerate(whole, 1):
             try:
                 fields = json.loads(line)
-                yield Record(
+                record = Record(
                     **{**fields, "broken": tuple(fields["broken"]), "new": tuple(fields.get("new", ()))}
                 )
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError):
                 raise PlanError(
-                    f"{self._file}:{number}: no record of a run ({error}); remove the line and those after it, and go on"
+                    f"{self._file}:{number}: no record of a run; remove the line and those after it, and go on"
                 ) from None
+            if record.number != number - 1:
+                raise PlanError(
+                    f"{self._file}:{number}: is run {record.number}, and run {number - 1} comes here; remove the line and those after it, and go on"
+                )
+            yield record
         cut_to(self._file, whole)
 
     def plan_of(self, number: int) -> Plan:

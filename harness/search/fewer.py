@@ -45,14 +45,19 @@ def fewer_nodes(plan: Plan) -> Iterator[Plan]:
 
 def fewer_copies(plan: Plan) -> Iterator[Plan]:
     """One node less, and one copy of each key less: what the system itself has for that."""
+    if changes := one_copy_less(plan):
+        for less in fewer_nodes(plan):
+            yield replace(less, system_options={**less.system_options, **changes})
+
+
+def one_copy_less(plan: Plan) -> Mapping[str, Any]:
+    """The options that change when there is a copy of each key less; none if there cannot be."""
     try:
         system = find_system(plan.system)(plan.system_options, plan.node_names)
     except PlanError:
-        return
+        return {}
     changes: Mapping[str, Any] = getattr(system, "fewer_copies", dict)()
-    if changes:
-        for less in fewer_nodes(plan):
-            yield replace(less, system_options={**less.system_options, **changes})
+    return changes
 
 
 def _tape_of(tape: Cuts, nodes: Sequence[str], names: Mapping[str, str]) -> Cuts:

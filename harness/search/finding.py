@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from checkers.op import MISSING
+from checkers.op import MISSING, Type
 from harness.made import Made
 from harness.nemesis.client import HEAL
 from harness.nemesis.schedule import timetable
@@ -52,11 +52,11 @@ def broken_in(results: Mapping[str, Any]) -> list[Target]:
     ]
 
 
-Alike = Callable[[SimRun], bool]
-"""Does a run that shows the target show it as it is meant?"""
+Alike = Callable[[Plan, SimRun], bool]
+"""Does the run of a plan that shows the target show it as it is meant?"""
 
 
-def any_way(run: SimRun) -> bool:
+def any_way(plan: Plan, run: SimRun) -> bool:
     """However it shows it."""
     return True
 
@@ -76,7 +76,7 @@ def shows(
         return None
     finally:
         spend(sum(loop.steps for loop in loops))
-    return run if target in targets(run) and alike(run) else None
+    return run if target in targets(run) and alike(plan, run) else None
 
 
 def first_to_show(
@@ -96,14 +96,21 @@ def scripted(plan: Plan, run: SimRun) -> Plan:
 
     With the same seed it makes the same run, for the network and the nodes draw from streams of their own.
     """
-    ops, last = list[ScriptOp](), False
+    ops, healed_ns = list[ScriptOp](), None
     for op in run.history:
-        last |= op.f == HEAL
-        if op.type.word == "invoke" and isinstance(op.process, int):
-            at_s = None if last else op.time_ns / NS
+        if op.f == HEAL and op.type is not Type.INVOKE:
+            healed_ns = op.time_ns
+        if op.type is Type.INVOKE and isinstance(op.process, int):
+            at_s, after_s = (
+                (op.time_ns / NS, 0.0) if healed_ns is None else (None, (op.time_ns - healed_ns) / NS)
+            )
             client = op.process % plan.concurrency
             value, null = None if op.value is MISSING else op.value, op.value is None
-            ops.append(ScriptOp(client=client, f=op.f, at_s=at_s, key=op.key, value=value, null=null))
+            ops.append(
+                ScriptOp(
+                    client=client, f=op.f, at_s=at_s, key=op.key, value=value, null=null, after_s=after_s
+                )
+            )
     strokes = plan.strokes or timetable(
         plan.faults, nodes=plan.node_names, time_limit_s=plan.time_limit_s,
         rng=streams_of(plan.seed, plan.tape)("nemesis"),

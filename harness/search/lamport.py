@@ -22,6 +22,7 @@ from harness.plan import Plan
 from harness.search.trace import Message, Trace
 
 WIDTH: Final = 20  # columns of a node
+ROOM: Final = 60  # that few nodes share, so that their operations can be read
 ROWS_MAX: Final = 120
 
 
@@ -52,17 +53,21 @@ def _rows(plan: Plan, history: Iterable[Op], messages: Sequence[Message]) -> tup
     nodes = plan.node_names
     rows = [*_calls(plan, history, nodes), *_messages(messages, nodes)]
     rows.sort(key=lambda row: (row.at_s, row.order))
-    head = "      ms  " + "".join(name.ljust(WIDTH) for name in nodes)
+    head = "      ms  " + "".join(name.ljust(_width(nodes)) for name in nodes)
     return head.rstrip(), [f"{row.at_s * 1000:8.1f}  {row.lanes}  {row.remark}".rstrip() for row in rows]
 
 
+def _width(nodes: Sequence[str]) -> int:
+    return max(WIDTH, ROOM // len(nodes))
+
+
 def _lanes(nodes: Sequence[str]) -> list[str]:
-    return list("".join("|".ljust(WIDTH) for _ in nodes))
+    return list("".join("|".ljust(_width(nodes)) for _ in nodes))
 
 
 def _calls(plan: Plan, history: Iterable[Op], nodes: Sequence[str]) -> Iterator[_Row]:
     """What clients call and are told, at the node they are connected to; and the faults, beside."""
-    ops, called = list(history), dict[int, int]()
+    ops, called, width = list(history), dict[int, int](), _width(nodes)
     yield from _faults([op for op in ops if not isinstance(op.process, int)], nodes)
     for op in ops:
         if not isinstance(op.process, int):
@@ -71,12 +76,13 @@ def _calls(plan: Plan, history: Iterable[Op], nodes: Sequence[str]) -> Iterator[
             called[op.process] = op.index
         place = op.process % plan.concurrency % len(nodes)
         lanes, words = _lanes(nodes), f"* {_words(op)}"
-        at = place * WIDTH
+        at, room = place * width, (len(nodes) - place) * width - 2
+        words = words if len(words) <= room else f"{words[: room - 1]}…"
         lanes[at : at + len(words)] = words
         what = "calls" if op.type is Type.INVOKE else "is told"
         remark = f"process {op.process} {what}, #{called.get(op.process, op.index)}"
         yield _Row(
-            op.time_ns / 1e9, 0 if op.type is Type.INVOKE else 3, "".join(lanes)[: WIDTH * len(nodes)], remark
+            op.time_ns / 1e9, 0 if op.type is Type.INVOKE else 3, "".join(lanes)[: width * len(nodes)], remark
         )
 
 
@@ -95,7 +101,7 @@ def _faults(ops: Sequence[Op], nodes: Sequence[str]) -> Iterator[_Row]:
         told = f"{kind} {now if first else after}" if now else f"{op.f}{' begins' if first else ' has ended'}"
         told += f": {op.error}" if op.type is Type.FAIL else ""
         hit = [node for node in nodes if node in struck.get(value.get("id"), ())]
-        lanes = "".join(("!" if node in hit else "|").ljust(WIDTH) for node in nodes)
+        lanes = "".join(("!" if node in hit else "|").ljust(_width(nodes)) for node in nodes)
         yield _Row(op.time_ns / 1e9, 1, lanes, told + (", at !" if hit else ""))
 
 
@@ -111,19 +117,19 @@ def _messages(messages: Sequence[Message], nodes: Sequence[str]) -> Iterator[_Ro
         if message.about is None or message.src == message.dst:
             continue
         src, dst = nodes.index(message.src), nodes.index(message.dst)
-        end = {"arrived": "arrives ", "cut": "cut ", "lost": "lost", "sent": "never arrives"}[message.fate]
+        end = {"arrived": "arrives ", "cut": "cut ", "lost": "lost", "sent": "still under way"}[message.fate]
         remark = f"{message.words}, {end}" + (
             "" if message.end_s is None else f"at {message.end_s * 1000:.1f}"
         )
-        yield _Row(message.sent_s, 2, _arrow(src, dst, message.fate == "arrived", nodes), remark)
+        yield _Row(message.sent_s, 2, _arrow(src, dst, message.fate, nodes), remark)
 
 
-def _arrow(src: int, dst: int, arrives: bool, nodes: Sequence[str]) -> str:
-    """From lane to lane; one that does not arrive ends in x."""
-    lanes = _lanes(nodes)
+def _arrow(src: int, dst: int, fate: str, nodes: Sequence[str]) -> str:
+    """From lane to lane; one that will not arrive ends in x, one that may yet has no end."""
+    lanes, width = _lanes(nodes), _width(nodes)
     left, right = sorted((src, dst))
-    for column in range(left * WIDTH + 1, right * WIDTH):
+    for column in range(left * width + 1, right * width):
         lanes[column] = "-"
-    lanes[src * WIDTH] = "o"
-    lanes[dst * WIDTH] = "x" if not arrives else ">" if dst > src else "<"
+    lanes[src * width] = "o"
+    lanes[dst * width] = {"arrived": ">" if dst > src else "<", "sent": "|"}.get(fate, "x")
     return "".join(lanes)

@@ -65,8 +65,8 @@ def _answer(op: Op, end: Op | None) -> str:
     told = f"is told at {end.time_ns / NS * 1000:.1f} ms"
     if end.type is Type.FAIL:
         return f"{told} that it has no effect"
-    if end.value is None and op.value is MISSING:
-        return f"{told} that there is no value"
+    if end.value is None:
+        return f"{told} that {'there is no value' if op.value is MISSING else 'it is done'}"
     return (
         f"{told} that it is done" if end.value is MISSING or end.value == op.value else f"{told}: {end.value}"
     )

@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from shlex import quote
 
 from harness import runs
 from harness.plan import Plan, PlanError, dump_plan, load_plan
+from harness.plan_claims import beside, promising
+from harness.plan_text import decoded, no_json, unread
 from harness.search.trace import Trace, traced
 from harness.worlds.sim.tape import Draw, PlayedStreams
 from harness.worlds.sim.tape_file import NAME as TAPE
@@ -38,21 +41,38 @@ class Recorded:
 def recorded(where: Path) -> Recorded:
     """From a run folder or a plan file. Raises PlanError."""
     if where.is_file():
-        return Recorded(load_plan(where), None, {})
+        return Recorded(promised(where), None, {})
     folder = runs.find(where)
     try:
-        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        environment = json.loads(decoded((folder / "environment.json").read_bytes()))
         history = (folder / "history.jsonl").read_bytes()
-    except (OSError, ValueError) as error:
-        raise ReplayError(f"{folder} is not a whole run: {error}") from None
+    except OSError as error:
+        raise ReplayError(
+            f"{folder} is not a whole run: {Path(error.filename).name}: {unread(error)}{_instead(folder)}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ReplayError(f"{folder} is not a whole run: environment.json: {no_json(error)}") from None
+    if not isinstance(environment, dict) or not isinstance(environment.get("versions", {}), dict):
+        raise ReplayError(f"{folder} is not a whole run: environment.json is no table of a run, with the versions that made it")  # fmt: skip
     if environment.get("world") != "sim":
         raise ReplayError(
             f"{folder} was run in the world {environment.get('world')!r}, which does not repeat itself; "
             f"give its plan.toml with --world hosts and --times"
         )
-    plan, tape = load_plan(folder / "plan.toml"), folder / TAPE
-    drawn = read_tape(tape, dump_plan(plan)) if tape.exists() else None
-    return Recorded(plan, history, environment.get("versions", {}), environment.get("trace"), drawn)
+    path, tape = folder / "plan.toml", folder / TAPE
+    drawn = read_tape(tape, dump_plan(load_plan(path))) if tape.exists() else None
+    return Recorded(promised(path), history, environment.get("versions", {}), environment.get("trace"), drawn)
+
+
+def promised(path: Path) -> Plan:
+    """The plan, which claims what a `claims.toml` beside it promises too: its run was judged by that."""
+    return promising(load_plan(path), beside(path))
+
+
+def _instead(folder: Path) -> str:
+    """Of a folder with a plan and no run, as `quorate shrink` leaves it: what may be meant."""
+    plan = folder / "plan.toml"
+    return f". What its plan does is shown by: quorate replay {quote(str(plan))}" if plan.exists() else ""
 
 
 def replayed(run: Recorded) -> Trace:
@@ -85,9 +105,16 @@ def _traced(run: Recorded) -> Trace:
 def _difference(run: Recorded, trace: Trace) -> str:
     """The first record that differs, and the version that was used then and now, if it is another."""
     assert run.history is not None
-    pairs = zip_longest(run.history.splitlines(), trace.run.lines.splitlines(), fillvalue=b"nothing")
+    pairs = zip_longest(
+        run.history.splitlines(keepends=True), trace.run.lines.splitlines(keepends=True), fillvalue=b"nothing"
+    )
     place, old, new = next((number, old, new) for number, (old, new) in enumerate(pairs, 1) if old != new)
-    return f"the run does not repeat itself: record {place} was {old.decode()[:160]} and is {new.decode()[:160]}; {_reason(run)}"
+    was, now = (line[:160].decode(errors="replace").rstrip("\n") for line in (old, new))
+    if was == now:
+        return (
+            f"the run does not repeat itself: record {place} goes on, or ends, in another way; {_reason(run)}"
+        )
+    return f"the run does not repeat itself: record {place} was {was} and is {now}; {_reason(run)}"
 
 
 def _reason(run: Recorded) -> str:

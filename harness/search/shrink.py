@@ -26,7 +26,8 @@ from harness.plan import Plan, PlanError
 from harness.plan_tape import CALM, calm_but, is_calm, pins_of
 from harness.search import fewer, simpler
 from harness.search.finding import Alike, Target, any_way, draws_of, first_to_show, guilty, scripted, shows
-from harness.search.small_loads import small_loads
+from harness.search.small_loads import small_loads, small_worlds
+from harness.search.twin import Twin, without_mistakes
 from harness.simulate import SimRun
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ LEAP: Final = 200  # and for next to nothing: what is rare is rare there too, bu
 EVENTS_MAX: Final = 1_000  # in the runs of a candidate, for each seed that may be tried, beyond the first few; 1,000 take 0.03 s or so
 SMALL_SEEDS: Final = 1_000  # of each small load
 SMALL_EVENTS_MAX: Final = 400_000  # in the runs of each
+WORLD_EVENTS_MAX: Final = 100_000  # in those of each with few nodes, which may be in vain
 WAYS_EVENTS_MAX: Final = 10_000  # in those of all candidates of a kind, for each seed that may be tried
 FEW: Final = 12  # operations
 PINNED: Final = 48  # a run of so few is kept to its very draws
@@ -67,7 +69,7 @@ class Size:
 class Shrunk:
     """The smallest plan that was found, its run, the size and the system's options it began with, how many runs it took.
 
-    `done`: nothing more can be left out.
+    `done`: nothing more can be left out. `twin`: with which change the claim is kept; None if none was asked for, or with it the whole run breaks the claim as well.
     """
 
     plan: Plan
@@ -76,6 +78,8 @@ class Shrunk:
     options_before: Mapping[str, Any]
     runs: int
     done: bool
+    twin: Twin | None = None
+    lasting: bool = False  # with much more time after the heal the claim is broken as well
 
 
 class NotShownError(PlanError):
@@ -87,14 +91,27 @@ def shrink(
     target: Target,
     *,
     alike: Alike = any_way,
+    unless: Twin | None = None,
     out_of_time: Callable[[], bool] = lambda: False,
     progress: Callable[[Size, int], None] = lambda size, runs: None,
 ) -> Shrunk:
-    """Shrink until nothing can be left out, or `out_of_time()`; every run on the way is `alike`. Raises NotShownError if the plan does not show the target."""
+    """Shrink until nothing can be left out, or `out_of_time()`; every run on the way is `alike`, and its twin keeps the claim.
+
+    The twin is that of `unless`, by default the plan without the mistakes that were put into its system, if the whole run is a finding of those. Raises NotShownError
+    if the plan does not show the target, or shows it with the change of `unless` as well.
+    """
     found = first_to_show(plan, target, [plan.seed], alike)
     if found is None:
         raise NotShownError(f"the plan {plan.name} with seed {plan.seed} shows no {target}")
-    search = _Search(target, alike, found[1], scripted(plan, found[1]), out_of_time, progress)
+    twin = unless or without_mistakes(plan)
+    if twin is not None and not twin.keeps(plan, target):
+        if unless is not None:
+            raise NotShownError(f"the plan {plan.name} with seed {plan.seed} breaks {target.claim} with {unless.words} as well: that is not the cause")  # fmt: skip
+        twin = None
+    script = scripted(plan, found[1])
+    lasting = simpler.with_more_rest(script) != script and _lasts(script, target)
+    meant = _caused(target, alike, twin, lasting)
+    search = _Search(target, meant, found[1], script, out_of_time, progress)
     before = Size.of(search.plan)
     if not search.attempt(
         search.plan, EFFORTS[1]
@@ -109,7 +126,24 @@ def shrink(
         search.until_nothing_changes(search.round)
     search.seeds = NO_SEED
     search.until_nothing_changes(search.calm, search.round)
-    return Shrunk(search.plan, search.run, before, plan.system_options, search.runs, not out_of_time())
+    return Shrunk(
+        search.plan, search.run, before, plan.system_options, search.runs, not out_of_time(), twin, lasting
+    )
+
+
+def _caused(target: Target, alike: Alike, twin: Twin | None, lasting: bool) -> Alike:
+    """As it is meant, not a matter of too little time if the whole run was none, and not without its cause."""
+    return lambda plan, run: (
+        alike(plan, run)
+        and (not lasting or _lasts(plan, target))
+        and (twin is None or twin.keeps(plan, target))
+    )
+
+
+def _lasts(plan: Plan, target: Target) -> bool:
+    """Whether the claim is broken in the same way when repairs have much more time."""
+    longer = simpler.with_more_rest(plan)
+    return longer == plan or shows(longer, target) is not None
 
 
 class _Search:
@@ -175,14 +209,25 @@ class _Search:
 
         What stays large so is searched for in small loads of the plan, as it was before it had a script.
         """
+        plan = next(
+            filter(self._world, small_worlds(plan)), plan
+        )  # else a load with all nodes takes its place
         self._leap(simpler.core_alone)
+        self._any_of_core(simpler.one_update)
         self.attempt(_linked(self.plan), EFFORTS[1])
         for choose in (simpler.until_core, simpler.keys_of_core, simpler.until_core, simpler.core_alone):
             self._leap(choose)
         if len(self.plan.script) > FEW and any(map(self._load, small_loads(plan))):
+            self._any_of_core(simpler.one_update)
             for choose in (simpler.core_alone, simpler.until_core, simpler.keys_of_core, simpler.core_alone):
                 self._leap(choose)
         self._fewer_parts()
+
+    def _world(self, plan: Plan) -> bool:
+        """Find the target in a load with few nodes; its script takes the place of what there is."""
+        seeds = self._counted(plan, range(1, SMALL_SEEDS + 1), self.events + WORLD_EVENTS_MAX)
+        found = first_to_show(plan, self.target, seeds, self.alike, self._spend)
+        return found is not None and self.attempt(scripted(*found), EFFORTS[1])
 
     def _load(self, plan: Plan) -> bool:
         """Find the target in a small load; its script takes the place of what there is, if it is smaller."""
@@ -203,6 +248,10 @@ class _Search:
             if self.attempt(bold, LEAP if few else EFFORTS[1]):
                 self.plan = scripted(self.plan, self.run)
 
+    def _any_of_core(self, choose: Callable[[Plan, Sequence[int]], Iterator[Plan]]) -> None:
+        candidates = list(choose(self.plan, guilty(self.run, self.target)))
+        any(self.attempt(plan, seeds) for seeds in (NO_SEED, EFFORTS[0]) for plan in candidates)
+
     def until_nothing_changes(self, *steps: Callable[[], None]) -> None:
         """Again and again, as long as it helps and there is time."""
         last = None
@@ -216,6 +265,7 @@ class _Search:
         large = len(self.plan.script) > FEW
         self._core(LEAP if large or self.seeds == EFFORTS[-1] else self.seeds)
         self._fewer_parts()
+        self._any_of(simpler.forgotten, EFFORTS[0])
         self._any_of(simpler.sooner, EFFORTS[0])
         for ways in MOVES:
             self._any_of(ways)

@@ -3,6 +3,7 @@
 only_core      the operations of the violation's core          narrower       faults on fewer nodes, shorter, smaller
 keys_of_core   those of its keys                               calmer         a network without accidents or priorities
 until_core     what had begun before the core was over         sooner         nothing happens? then it need not take time
+one_update     one operation, and those that look at the end   forgotten      an update that later ones say they had seen
 rounded        a draw that is given has fewer digits           fewer nodes, clients: `harness.search.fewer`
 """
 
@@ -13,6 +14,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
+from checkers.bespoke.calls import OBSERVERS
 from harness.nemesis.grudges import CLIENTS, struck
 from harness.plan import Plan
 from harness.plan_options import DISTRIBUTION, MEASURED, ORDERED, PLACES, POINT, PRIORITIES, RANGES, without
@@ -31,13 +33,36 @@ TAIL_S: Final = 0.1  # from the last that happens to the end
 SHORTEST_S: Final = 0.02  # no fault is made shorter
 SMALLEST_MS: Final = 1.0  # no shift of a clock is made smaller
 DIGITS: Final = (1, 2, 3)  # of a draw
+AT_REST: Final = OBSERVERS | {"final-read"}
+"""Operations that look at what is there when repairs are done."""
+MORE_REST: Final = 10.0
 HALVED: Final = ("share", "delay_ms")  # of faults of links and disks
 
 
 def only_core(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
-    """Only the operations of the core."""
-    if core and len(core) < len(plan.script):
+    """Only the operations of the core; none if they only look at what others have done."""
+    looks = all(plan.script[place].f in AT_REST for place in core)
+    if not looks and len(core) < len(plan.script):
         yield replace(plan, script=tuple(plan.script[place] for place in core))
+
+
+def one_update(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
+    """What only looks at what others have done, after one single operation on its keys; the latest first, for it is what the others were to lead to."""
+    looks = [plan.script[place] for place in core]
+    if not core or not all(op.f in AT_REST for op in looks):
+        return
+    keys = [op.key for op in looks]
+    others = [op for op in plan.script if op.f not in AT_REST and op.at_s is not None and op.key in keys]
+    for op in reversed(others):
+        if len(looks) + 1 < len(plan.script):
+            yield replace(plan, script=(op, *looks))
+
+
+def with_more_rest(plan: Plan) -> Plan:
+    """Much more time between the heal and what is done after it; the same plan if nothing looks at all replicas at rest."""
+    if not any(op.f in AT_REST for op in plan.script):
+        return plan
+    return replace(plan, script=tuple(replace(op, after_s=op.after_s * MORE_REST) for op in plan.script))
 
 
 def core_alone(plan: Plan, core: Sequence[int]) -> Iterator[Plan]:
@@ -132,15 +157,38 @@ def _milder(stroke: Stroke) -> Iterator[Stroke]:
 
 
 def sooner(plan: Plan) -> Iterator[Plan]:
-    """Times in which nothing begins or ends are made short: all of them at once, else one; and so is the end."""
+    """Times in which nothing begins or ends are made short: all of them at once, else one; and so is the end.
+
+    What looks at all replicas at rest keeps its time after the heal: a claim on what is there when repairs are done is not broken by looking before.
+    """
     moments = sorted({0.0, *_moments(plan)})
     gaps = [(early, late) for early, late in pairwise(moments) if late - early > 2 * GAP_S]
     for chosen in (gaps, *([gap] for gap in reversed(gaps))):
         if chosen:
             yield _closed(plan, chosen)
+    early = tuple(op if op.f in AT_REST else replace(op, after_s=0.0) for op in plan.script)
+    if early != plan.script:
+        yield replace(plan, script=early)
     end_s = moments[-1] + TAIL_S
     if end_s < plan.time_limit_s - GAP_S:
         yield replace(plan, time_limit_s=round(end_s, 3))
+
+
+def forgotten(plan: Plan) -> Iterator[Plan]:
+    """One update less, which later ones that say what they had seen have not seen either."""
+    for gone in plan.script:
+        name = gone.value.get("tag", gone.value.get("value")) if isinstance(gone.value, Mapping) else None
+        others = tuple(
+            _not_having_seen(op, name) if op.key == gone.key else op for op in plan.script if op is not gone
+        )
+        if name is not None and any(other not in plan.script for other in others):
+            yield replace(plan, script=others)
+
+
+def _not_having_seen(op: ScriptOp, name: Any) -> ScriptOp:
+    if not isinstance(op.value, Mapping) or name not in op.value.get("seen", ()):
+        return op
+    return replace(op, value={**op.value, "seen": [each for each in op.value["seen"] if each != name]})
 
 
 def rounded(plan: Plan) -> Iterator[Plan]:

@@ -14,11 +14,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from harness.plan import Plan
+from harness.search.fewer import one_copy_less
 
 BEGIN_S: Final = 0.05  # before the first fault
 LOAD_S: Final = 0.2  # of a plan without a fault
 TAIL_S: Final = 0.1  # after the first of each kind of fault is over
 KEYS: Final = "keys"
+NODES: Final = 3
 
 
 def small_loads(plan: Plan) -> Iterator[Plan]:
@@ -42,6 +44,24 @@ def small_loads(plan: Plan) -> Iterator[Plan]:
         if small not in (plan, last):
             yield small
         last = small
+
+
+def small_worlds(plan: Plan) -> Iterator[Plan]:
+    """The largest of the small loads, with NODES nodes: as many strangers as there were, if there is room for them, and as many copies of a key, or fewer.
+
+    In a script a node less moves keys to other nodes, and those that are left may not move any more when a node joins. A load has keys everywhere.
+    """
+    if plan.script or plan.strokes or plan.nodes <= NODES:
+        return
+    *_, load = [plan, *small_loads(plan)]
+    while True:
+        options, members = load.system_options, load.system_options.get("members")
+        left = {} if members is None else {"members": max(1, min(NODES, members - plan.nodes + NODES))}
+        yield replace(load, nodes=NODES, system_options={**options, **left})
+        changes = one_copy_less(load)
+        if not changes:
+            return
+        load = replace(load, system_options={**options, **changes})
 
 
 def _fewer_keys(plan: Plan, keys: int) -> dict[str, Any]:

@@ -8,14 +8,19 @@ test_NAME.py    runs the plan in the simulator and expects the same violation: g
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from harness.plan import Plan, dump_plan
 from harness.plan_tape import is_calm, pins_of
+from harness.search import simpler
 from harness.search.finding import Target
 from harness.search.lamport import draw
 from harness.search.narrative import narrative, words
 from harness.search.shrink import Shrunk, Size
 from harness.search.trace import Trace
+from harness.search.twin import without_mistakes
+
+DRAWS_MAX: Final = 40  # that are told one by one
 
 
 def story(found: Shrunk, target: Target, trace: Trace) -> str:
@@ -30,23 +35,45 @@ def story(found: Shrunk, target: Target, trace: Trace) -> str:
     parts = [
         f"# {target.anomaly}: {plan.name} does not keep {target.claim}",
         trace.run.results["claims"][target.claim]["reason"] + ".",
-        f"Shrunk from {found.before} to {Size.of(plan)}, in {found.runs:,} runs. {end}{otherwise(found)}",
+        f"Shrunk from {found.before} to {Size.of(plan)}, in {found.runs:,} runs. {end}{otherwise(found)} {cause(found)}".rstrip(),
         "## What happens",
         narrative(plan, trace),
         "## The operations that prove it",
         fenced(str(core.get("drawing") or "(the claim's certificate is not a core of operations)")),
         "## The faults",
         "\n".join(f"- {words(stroke)}" for stroke in plan.strokes)
-        or "None: delays of the network are enough.",
+        or (
+            "None is needed."
+            if is_calm(plan.tape) and not pins_of(plan.tape)
+            else "None: delays of the network are enough."
+        ),
         *(["## The draws that matter", chance(plan)] if is_calm(plan.tape) else []),
         "## What is said",
         "Time goes down, in milliseconds; a column a node. `*`: a process asks, or is told. An arrow stands where a message is sent, from `o`; beside is when it "
-        "arrives, at `>` or `<`, or what becomes of it, at `x`. `!`: the fault strikes this node.",
+        "arrives, at `>` or `<`, or what becomes of it, at `x`; one without an end is under way when the run is over. `!`: the fault strikes this node.",
         fenced(draw(plan, trace)),
         "## Again",
         fenced("quorate replay plan.toml --trace"),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def cause(found: Shrunk) -> str:
+    """Sentences on the change under which the claim is kept, and on time, which does not help."""
+    told = (
+        f" With {simpler.MORE_REST:g} times as long after the heal it is broken as well."
+        if found.lasting
+        else ""
+    )
+    if found.twin is not None:
+        return f"With {found.twin.words} the same plan keeps the claim.{told}"
+    twin = without_mistakes(found.plan)
+    words = (
+        f"The whole run breaks the claim with {twin.words} as well, so this is no story of that."
+        if twin
+        else ""
+    )
+    return words + told
 
 
 def otherwise(found: Shrunk) -> str:
@@ -65,6 +92,8 @@ def chance(plan: Plan) -> str:
     pins = sorted(pins_of(plan.tape))
     if not pins:
         return "None: every random draw is a half, so every delay is its median."
+    if len(pins) > DRAWS_MAX:
+        return f"{len(pins):,} random draws are given, in plan.toml, and the others are halves. There was no time to find out which of them matter."
     lines = [f"- {_whose(name)}: the draw number {at} of `{name}` is {draw:g}" for name, at, draw in pins]
     head = (
         "Every random draw is a half, so every delay is its median, but for these. A delay with a smaller draw is shorter, with a larger one longer; "

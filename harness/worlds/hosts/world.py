@@ -9,7 +9,6 @@ Everything that blocks runs in threads, all hosts at once; the event loop, which
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,7 +31,7 @@ from harness.worlds.trouble import Touches, Trouble
 
 T = TypeVar("T")
 RUN_DIRECTORY: Final = "/run/quorate-node"  # pid file and clock offset
-READY_TIMEOUT_S: Final = 20.0  # a process that has ended is not waited for
+READY_TIMEOUT_S: Final = 60.0  # a process that has ended is not waited for
 DIAL_TIMEOUT_S: Final = 2.0
 
 
@@ -56,13 +55,13 @@ class HostsWorld:
         grouped: Collection[str] = (),
         lease_s: float = lease.LEASE_S,
     ) -> None:
-        self._lapsed: set[str] = set()  # hosts that healed themselves, for nobody renewed their lease in time
         self._renewing: asyncio.Task[None] | None = None
         self.nodes = tuple(system.nodes)
         self.system, self._inventory, self._log = system, inventory, log
         self._hosts = dict(zip(self.nodes, inventory.first(len(self.nodes)), strict=True))
         self.slowness = max(host.slowness for host in self._hosts.values())
-        self._ready_timeout_s, self._lease_s = READY_TIMEOUT_S * self.slowness, lease_s * self.slowness
+        self._ready_timeout_s = READY_TIMEOUT_S * self.slowness
+        self._leases = lease.Leases(self._each, self.nodes, RUN_DIRECTORY, lease_s * self.slowness)
         self._control = Control(self._hosts, trace=log)
         self._deployment: Deployment = system.deployment()
         self._shift_clocks, self._faults, self._grouped = shift_clocks, faults, grouped
@@ -86,22 +85,11 @@ class HostsWorld:
         self._log(f"uploading {len(bundle)} bytes to {len(self.nodes)} hosts")
         await self._each(lambda node, connection: self._install(node, connection, bundle))
         await self._each(lambda node, connection: self._daemon(node).start(connection))
-        await self._each(lambda node, connection: lease.begin(connection, RUN_DIRECTORY, self._lease_s))
-        self._renewing = asyncio.create_task(self._renew())
+        await self._leases.begin()
+        self._renewing = asyncio.create_task(self._leases.keep())
         deadline = time.monotonic() + self._ready_timeout_s
         await self._all_ready(deadline)
         await self._each(self._endings.begin)
-
-    async def _renew(self) -> None:
-        """Renew every host's lease until the world goes down. A host that does not answer is tried again: its lease runs on meanwhile."""
-        while True:
-            await asyncio.sleep(self._lease_s / 5)
-            for node in self.nodes:
-                with contextlib.suppress(WorldError):
-                    if not await self._on(
-                        node, lambda connection: lease.renew(connection, RUN_DIRECTORY, self._lease_s)
-                    ):
-                        self._lapsed.add(node)
 
     async def _all_ready(self, deadline: float) -> None:
         """Wait for every node at once, so that the one which fails is named, and not one that waits for it."""
@@ -225,11 +213,7 @@ class HostsWorld:
     async def mend(self) -> None:
         """End every trouble on every node, verified. Raises WorldError, also when a lease had lapsed."""
         await self._links.mend()
-        if self._lapsed:
-            raise WorldError(
-                f"the lease of {', '.join(sorted(self._lapsed))} lapsed: nobody renewed it for {self._lease_s:g} s, so the faults there ended by "
-                f"themselves; look why the harness stood still"
-            )
+        await self._leases.refuse_lapsed()
 
     # ---- processes -----------------------------------------------------------------------------------------------
 

@@ -35,7 +35,9 @@ class Timeouts:
 
     def watch(self, channel: SimChannel, request: int, timeout_s: float) -> None:
         """Call `channel.expire(request, timeout_s)` when the time is over, if it still waits."""
-        queue = self._queues.setdefault(timeout_s, deque())
+        queue = self._queues.get(timeout_s)
+        if queue is None:
+            queue = self._queues[timeout_s] = deque()
         queue.append((self._loop.now + timeout_s, channel, request))
         if len(queue) == 1:
             self._loop.post(timeout_s, self._ring, timeout_s)

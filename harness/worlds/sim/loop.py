@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import inspect
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager, suppress
 from heapq import heappop, heappush
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from harness.named import is_library
 
+GC_THRESHOLDS: Final = (50_000, 20, 10)
+"""A run makes few circles; with the usual 700 the collector looks at all it holds again and again."""
 ENDINGS_MAX: Final = 1000  # of one coroutine: each `await` within a `finally` takes another
 T = TypeVar("T")
 Call = Callable[..., Any]
@@ -148,8 +151,8 @@ class SimLoop(NoOutside):
 
     def post(self, delay_s: float, call: Call, *args: Any) -> None:
         """Call after a virtual delay. The cheap form of `call_later`: it cannot be cancelled."""
-        self._number += 1
-        heappush(self._heap, (self.now + delay_s, self._number, call, args, None, None))
+        self._number = number = self._number + 1
+        heappush(self._heap, (self.now + delay_s, number, call, args, None, None))
 
     # ---- asyncio's interface --------------------------------------------------------------------------------------
 
@@ -211,6 +214,7 @@ class SimLoop(NoOutside):
         """Take events until `main` is done or one has failed."""
         ready, heap = self._ready, self._heap
         limit = self.time_virtual_s_max
+        main.add_done_callback(_nothing)  # so that something is ready once it is done
         while True:
             calls = 0
             while ready:
@@ -227,7 +231,7 @@ class SimLoop(NoOutside):
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
                     raise failure
-            if main.done():
+            if calls and main.done():
                 return
             if not heap:
                 raise SimDeadlockError(
@@ -272,9 +276,7 @@ class SimLoop(NoOutside):
         """The same: there is no quiet way to fail here."""
         self.call_exception_handler(context)
 
-    def get_debug(self) -> bool:
-        """Never: debug mode reads the real clock."""
-        return False
+    get_debug = staticmethod(bool)  # False: debug mode reads the real clock. Each future asks
 
     def is_running(self) -> bool:
         """True inside `run_until_complete`."""
@@ -304,6 +306,10 @@ class SimLoop(NoOutside):
         """Nothing to do: there is no executor."""
 
 
+def _nothing(_: asyncio.Future[Any]) -> None:
+    """Nothing."""
+
+
 def simulate(main: Coroutine[Any, Any, T], *, time_virtual_s_max: float = 86_400.0) -> T:
     """Run a coroutine on a fresh SimLoop and return its result."""
     loop = SimLoop(time_virtual_s_max=time_virtual_s_max)
@@ -312,6 +318,17 @@ def simulate(main: Coroutine[Any, Any, T], *, time_virtual_s_max: float = 86_400
         return result
     finally:
         loop.close()
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Until the end of the block the garbage collector comes more rarely."""
+    before = gc.get_threshold()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def end_quietly(task: asyncio.Task[Any]) -> None:

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 BETWEEN_S: Final = 0.05  # on average
 STANDS_S_MAX: Final = 0.1
+MEMORY: Final = "memory"  # among what keeps a process from running: it waits for memory
 
 
 class Reclaim:
-    """Of one machine. `go_on()` is called each time it may run again; it tells whether something was held."""
+    """Of one machine. `stops` is what keeps its process from running; `go_on()` is called each time it may run again: it tells whether something was held."""
 
-    __slots__ = ("_go_on", "_loop", "_number", "_rng", "met", "standing")
+    __slots__ = ("_go_on", "_loop", "_number", "_rng", "_stops", "met")
 
-    def __init__(self, loop: SimLoop, go_on: Callable[[], bool]) -> None:
-        self._loop, self._go_on = loop, go_on
+    def __init__(self, loop: SimLoop, stops: set[str], go_on: Callable[[], bool]) -> None:
+        self._loop, self._stops, self._go_on = loop, stops, go_on
         self._rng: random.Random | None = None
         self._number = 0  # of the shortage in force: turns of an earlier one end
         self.met = 0
-        self.standing = False
 
     def begin(self, rng: random.Random) -> None:
         """From now on, in place of any other."""
@@ -55,13 +55,13 @@ class Reclaim:
 
     def _stand(self, number: int) -> None:
         if number == self._number and self._rng is not None:
-            self.standing = True
+            self._stops.add(MEMORY)
             self._loop.post(STANDS_S_MAX * self._rng.random(), self._run, number)
 
     def _release(self) -> None:
-        was_standing, self.standing = self.standing, False
-        if was_standing and self._go_on():
-            self.met += 1
+        if MEMORY in self._stops:
+            self._stops.remove(MEMORY)
+            self.met += self._go_on()
 
 
 class SimMemory:

@@ -169,19 +169,14 @@ class Network:
             self.watch(LOST if lost else SENT, src, dst, message)
         if lost:
             return
-        self._post_one(src, dst, message)
-        if self._duplicate and self._draw() < self._duplicate:
-            self._post_one(src, dst, message)
-
-    def _post_one(self, src: str, dst: str, message: Any) -> None:
         way_s = self._way_s[src, dst] if self._way_s else 0.0
-        if self._troubles:
-            self._post_troubled(way_s, src, dst, message)
-        else:
-            self._carry(way_s, src, dst, message, self.sent)
+        carry = self._by_troubles if self._troubles else self._carry
+        carry(way_s, src, dst, message, self.sent)
+        if self._duplicate and self._draw() < self._duplicate:
+            carry(way_s, src, dst, message, self.sent)
 
-    def _post_troubled(self, way_s: float, src: str, dst: str, message: Any) -> None:
-        troubles, number = self._troubles.values(), self.sent
+    def _by_troubles(self, way_s: float, src: str, dst: str, message: Any, number: int) -> None:
+        troubles = self._troubles.values()
         late_s = self.late_s(src, dst, message)
         if late_s == DROPPED:
             if self.watch is not None:

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from harness.system import KernelNode, SimulatedNode, SimulatedSystem
 from harness.worlds.disk_trouble import LYING, REFUSALS, DiskTrouble
@@ -26,19 +26,21 @@ from harness.worlds.sim.quota import Quota
 
 PID_FIRST = 1000
 WHOLE = DiskTrouble("")
+PAUSED: Final = "paused"
 WALL_EPOCH_MS = 1_700_000_000_000.0  # what every wall clock shows at virtual time zero, but for its offset
 
 
 class Incarnation:
     """What one start of a node may touch: `harness.system.SimulatedEnv`."""
 
-    __slots__ = ("_loop", "_machine", "_post", "alive", "awaited", "disk", "node", "rng", "send")
+    __slots__ = ("_loop", "_machine", "_post", "alive", "awaited", "disk", "node", "reply", "rng", "send")
 
     def __init__(self, machine: SimMachine) -> None:
         self._machine = machine
         self._loop = machine.loop
         self._post = machine.loop.post
         self.send = partial(machine.network.send, machine.name)  # (dst, message): hand it to the network
+        self.reply = machine.on_reply  # (conn, request, value): answer a client's request
         self.alive = True
         self.node = machine.name
         self.rng = machine.rng
@@ -50,10 +52,6 @@ class Incarnation:
         mono_ms = self._loop.now * 1000
         return mono_ms, WALL_EPOCH_MS + mono_ms + self._machine.clock_offset_ms
 
-    def reply(self, conn: int, request: int, value: Any) -> None:
-        """Answer a client's request."""
-        self._machine.on_reply(conn, request, value)
-
     def after(self, delay_ms: float, call: Callable[..., None], *args: Any) -> None:
         """Call later, unless the node has crashed meanwhile."""
         self._post(delay_ms / 1000, self._run, call, args)
@@ -61,7 +59,7 @@ class Incarnation:
     def _run(self, call: Callable[..., None], args: tuple[Any, ...]) -> None:
         if not self.alive:
             return
-        if self._machine.stands:
+        if self._machine.stops:
             self._machine.held.append((call, args))
         else:
             call(*args)
@@ -129,9 +127,9 @@ class SimMachine:
         self._kept: dict[str, Any] | None = None  # of a disk that lies: what is on it in truth
         self._snapshot: dict[str, Any] | None = None
         self.clock_offset_ms = 0.0
-        self.paused = False
-        self.quota = Quota(loop, self.go_on)
-        self.reclaim = Reclaim(loop, self.go_on)
+        self.stops = set[str]()  # what keeps the process from running: PAUSED, quota.SHARE, memory.MEMORY
+        self.quota = Quota(loop, self.stops, self.go_on)
+        self.reclaim = Reclaim(loop, self.stops, self.go_on)
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.lines: list[str] = []
         self.ends: list[dict[str, Any]] = []
@@ -163,7 +161,7 @@ class SimMachine:
         """running, stopped or gone."""
         if self._process is None:
             return "gone"
-        return "stopped" if self.paused else "running"
+        return "stopped" if PAUSED in self.stops else "running"
 
     def note(self, text: str) -> None:
         """Write a line in the log."""
@@ -174,7 +172,7 @@ class SimMachine:
         if self._process is not None:
             return
         self.pid, self._pid_next = self._pid_next, self._pid_next + 1
-        self.paused = False
+        self.stops.discard(PAUSED)
         self._env = Incarnation(self)
         with self._ending_the_run():
             self._process = self._system.simulated(self.name, self._env)
@@ -193,7 +191,8 @@ class SimMachine:
         self._env = self._process = self._kernel = None
         self.note(f"killed, pid {self.pid}")
         self.ends.append(self._end(self.loop.time()))
-        self.pid, self.paused, self.last_words = None, False, ""
+        self.pid, self.last_words = None, ""
+        self.stops.discard(PAUSED)
         self.held.clear()
         return lost
 
@@ -246,28 +245,25 @@ class SimMachine:
     def pause(self) -> None:
         """Hold everything that would run in the process."""
         if self._process is not None:
-            self.paused = True
+            self.stops.add(PAUSED)
             self.note("stopped")
-
-    @property
-    def stands(self) -> bool:
-        """Whether nothing runs in the process now: it is paused, has had its share of the processor, or waits for memory."""
-        return self.paused or self.quota.used_up or self.reclaim.standing
 
     def resume(self) -> None:
         """Let it go on."""
-        if self.paused:
-            self.paused = False
+        if PAUSED in self.stops:
+            self.stops.remove(PAUSED)
             self.note("continued")
             self.go_on()
 
     def go_on(self) -> bool:
-        """Run what was held, in order, unless something else holds it. Whether there was something."""
-        if self.stands:
+        """Run what was held, in order, unless something else holds it, as long as the process is there. Whether there was something."""
+        if self.stops:
             return False
-        held, self.held = self.held, []
+        env, held, self.held = self._env, self.held, []
         with self._ending_the_run():
             for call, args in held:
+                if env is None or not env.alive:  # the last of it has ended it
+                    break
                 call(*args)
         return bool(held)
 
@@ -280,7 +276,7 @@ class SimMachine:
             self.loop.call_exception_handler({"exception": error})
 
     def _call(self, call: Callable[..., None], *args: Any) -> None:
-        if self.stands:
+        if self.stops:
             self.held.append((call, args))
         else:
             call(*args)
@@ -294,7 +290,7 @@ class SimMachine:
                 answer = self._refusal(message)
                 if answer is not None:
                     self.network.send(self.name, src, answer)
-        elif self.stands and self._kernel is None:
+        elif self.stops and self._kernel is None:
             self.held.append((process.on_message, (src, message)))
         else:
             process.on_message(src, message)

@@ -49,7 +49,7 @@ class Pipe:
 
     def send(self, call: Callable[..., None], *args: Any) -> None:
         """Call at the other end."""
-        if not self.is_troubled:
+        if not self._queue and not (self._network.has_clients and self.is_troubled):
             self._loop.post(self._latency_s, call, *args)
             return
         late_s = self._network.late_s(*self._link, args)

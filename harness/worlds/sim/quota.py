@@ -9,23 +9,24 @@ beside a busy program; the time for which something waited is what the fault did
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from harness.worlds.sim.loop import SimLoop
 
 PERIOD_S = 0.1
+SHARE: Final = "share"  # among what keeps a process from running: its share is used up
 
 
 class Quota:
-    """Of one machine. `go_on()` is called each time it may run again; what it finds held had waited."""
+    """Of one machine. `stops` is what keeps its process from running; `go_on()` is called each time it may run again: what it finds held had waited."""
 
-    __slots__ = ("_go_on", "_loop", "_number", "_share", "_stood_s", "used_up", "waited_s")
+    __slots__ = ("_go_on", "_loop", "_number", "_share", "_stood_s", "_stops", "waited_s")
 
-    def __init__(self, loop: SimLoop, go_on: Callable[[], bool]) -> None:
-        self._loop, self._go_on = loop, go_on
+    def __init__(self, loop: SimLoop, stops: set[str], go_on: Callable[[], bool]) -> None:
+        self._loop, self._stops, self._go_on = loop, stops, go_on
         self._number = 0  # of the quota in force: turns of an earlier one end
         self._share, self._stood_s = 1.0, 0.0
         self.waited_s = 0.0
-        self.used_up = False
 
     def begin(self, share: float) -> None:
         """From now on, in place of any other."""
@@ -47,10 +48,13 @@ class Quota:
 
     def _stand(self, number: int) -> None:
         if number == self._number:
-            self.used_up, self._stood_s = self._share < 1, self._loop.now
+            self._stood_s = self._loop.now
+            if self._share < 1:
+                self._stops.add(SHARE)
             self._loop.post((1 - self._share) * PERIOD_S, self._run, number)
 
     def _release(self) -> None:
-        was_used_up, self.used_up = self.used_up, False
-        if was_used_up and self._go_on():
-            self.waited_s += self._loop.now - self._stood_s
+        if SHARE in self._stops:
+            self._stops.remove(SHARE)
+            if self._go_on():
+                self.waited_s += self._loop.now - self._stood_s

@@ -70,12 +70,16 @@ def between(table: Any) -> dict[tuple[str, str], float]:
     return found
 
 
+def sited(nodes: Sequence[str], sites: Sequence[str]) -> dict[str, str]:
+    """Where each node is: the sites by turns; nothing where none are given."""
+    return {node: sites[place % len(sites)] for place, node in enumerate(nodes)} if sites else {}
+
+
 def ways_s(
     nodes: Sequence[str], sites: Sequence[str], between_ms: Mapping[str, Any]
 ) -> dict[tuple[str, str], float]:
     """{(node, node): seconds from the one's site to the other's}; empty where no sites are given. Raises PlanError."""
-    given = between(between_ms)
-    at = {node: sites[place % len(sites)] for place, node in enumerate(nodes)} if sites else {}
+    given, at = between(between_ms), sited(nodes, sites)
     return {(src, dst): _way_ms(at[src], at[dst], given) / 1000 for src in at for dst in at}
 
 

@@ -58,8 +58,8 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             table = _decode(line) if line else {}
-        except msgspec.DecodeError as error:
-            raise TapeError(f"{path}:{number}: no line of a tape: {error}") from None
+        except (msgspec.DecodeError, RecursionError):
+            raise TapeError(f"{path}:{number}: no line of a tape; record it anew") from None
         tables.append(table if isinstance(table, dict) else {})
     return tables + [{}] * (3 - len(tables))
 
