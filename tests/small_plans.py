@@ -1,4 +1,4 @@
-"""The smallest plan whose reads are stale, as the text of a file: for tests of what reads plans, and not of what runs them."""
+"""The smallest plan whose reads are stale, and a matrix over it, as the texts of files: for tests of what reads plans, and not of what runs them."""
 
 from __future__ import annotations
 
@@ -38,3 +38,15 @@ def calm(claim: str) -> str:
 def stale(claim: str) -> str:
     """The same in mode `eventual`, with a partition."""
     return _HEAD.replace("CLAIM", claim).replace("MODE", 'mode = "eventual"') + _PARTITION
+
+
+def modes_by_reads(environments: str, seeds: int = 1) -> str:
+    """Two modes times two read quorums of `plan.toml`, in these environments: tables of TOML."""
+    return f"""
+name = "small"
+plan = "plan.toml"
+seeds = {seeds}
+[axes]
+"system.mode" = ["eventual", "register"]
+"system.r" = [1, 2]
+{environments}"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from harness.search.finding import broken_in
+from tests.sim.from_file import shown_by
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -108,6 +112,10 @@ def test_plans_end_as_they_say(name: str, tmp_path: Path) -> None:
     plan = str(ROOT / "examples" / f"{name}.toml")
     done = quorate(["run", plan, "--out", str(tmp_path), *seed], tmp_path)
     assert done.returncode == EXPECTED[name], done.stdout + done.stderr
+    if EXPECTED[name]:
+        (folder,) = tmp_path.glob("*/latest")
+        claims = json.loads((folder / "results.json").read_text())
+        assert shown_by(folder) == broken_in(claims) != []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

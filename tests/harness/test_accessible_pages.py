@@ -20,10 +20,16 @@ from harness.cli import status_of
 from harness.plan_claims import Documented, dump_claims
 from harness.report import write_report
 from harness.report.shelf import Catalogue, list_html
+from tests.small_plans import modes_by_reads, stale
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")  # fmt: skip
 pytestmark = MARKS
 GRAVE = ("serious", "critical")
+MATRIX = modes_by_reads(
+    """[environments.partition]
+faults = [{ kind = "partition", start_s = 0.5, every_s = 2.0, for_s = 1.0 }]
+"""
+)
 
 
 def a_run(folder: Path) -> None:
@@ -68,12 +74,32 @@ def a_shelf(folder: Path) -> None:
     (folder / "report.html").write_text(list_html(folder / "runs", looked, {"q": "quorum"}))
 
 
+def a_matrix(folder: Path) -> None:
+    """With a cell that broke its claim, one that the system refuses, and promises."""
+    folder.mkdir()
+    (folder / "plan.toml").write_text(stale("linearizable"))
+    (folder / "claims.toml").write_text(dump_claims([Documented(says="one copy", source="manual", guarantee="linearizable")]))  # fmt: skip
+    (folder / "matrix.toml").write_text(MATRIX)
+    assert status_of(["matrix", str(folder / "matrix.toml"), "--jobs", "1", "--out", str(folder)]) == 1
+    (folder / "matrix.html").rename(folder / "report.html")
+
+
+def a_morning(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "plan.toml").write_text(stale("linearizable"))
+    (folder / "small.toml").write_text('name = "small"\n[[items]]\nname = "wrong"\nplan = "plan.toml"\nruns = 1\n')  # fmt: skip
+    assert status_of(["campaign", "run", str(folder / "small.toml"), "--jobs", "1", "--out", str(folder)]) == 1  # fmt: skip
+    (folder / "morning.html").rename(folder / "report.html")
+
+
 PAGES = {
     "run": a_run,
     "killed run": a_killed_run,
     "review": a_review,
     "check": a_check,
     "list of runs": a_shelf,
+    "matrix": a_matrix,
+    "morning": a_morning,
 }
 
 

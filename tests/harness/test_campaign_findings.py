@@ -137,6 +137,13 @@ def test_who_accepts_a_family_accepts_all_its_shapes() -> None:
     assert own.owner == "bob"  # who names the finding itself knows more of it
 
 
+def test_clean_runs_are_counted_from_the_last_hit_of_any_item() -> None:
+    """Items are made round by round: run 9 of one came after run 3 of the other."""
+    early = [msgspec.structs.replace(run, item="a") for run in night(0, 10, 20)]  # its runs 0 to 9 show it
+    other = [msgspec.structs.replace(run, item="b") for run in night(0, 1, 20)]  # run 0 alone
+    assert only(early + other).clean == 10 + 10
+
+
 @pytest.mark.parametrize(
     ("until", "red"), [("2026-11-25", False), ("2026-12-01", False), ("2026-11-24", True)]
 )

@@ -46,6 +46,52 @@ def test_it_is_told_what_is_being_done(files: dict[str, Path]) -> None:
     assert [share for share, _ in told] == sorted(share for share, _ in told)
 
 
+def test_what_was_dropped_on_reading_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cut.jsonl"
+    parse_drawing(DRAWN["good"]).dump(path)
+    path.write_bytes(path.read_bytes() + b'{"process":4,"ty')
+    for arguments in ((), ("--json",)):
+        status, _, err = run(capsys, path, *arguments)
+        assert status == 0
+        assert f"warning: {path}: line 5, the last, was cut off and is dropped" in err
+
+
+@pytest.mark.parametrize(
+    ("drawn", "hint"),
+    [
+        (
+            "A: |--r 7--|  |--w 1--|",
+            "hint: h.jsonl: if the object began with 7, judge it again with --initial 7",
+        ),
+        ("A: |--w 1--|  |--r 7--|", ""),  # it would have been replaced
+        ("A: |--w 1--|  |--r 1--|", ""),
+    ],
+)
+def test_a_value_that_nobody_wrote_may_be_the_first(
+    drawn: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parse_drawing(drawn).dump("h.jsonl")
+    status, _, err = run(capsys, "h.jsonl")
+    assert [line for line in err.splitlines() if line.startswith("hint")] == ([hint] if hint else [])
+    if hint:
+        assert status == 1
+        status, _, err = run(capsys, "h.jsonl", *hint.split()[-2:])
+        assert (status, "hint" in err) == (0, False)
+
+
+@pytest.mark.parametrize("columns", ["", "none", "0", "-5", "12", "120"])
+def test_any_width_that_the_environment_gives(
+    columns: str, files: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.chdir(files["stale"].parent)  # a long path would be told in several lines
+    status, shown, _ = run(capsys, Path(files["stale"].name), Path(files["good"].name))
+    assert status == 1
+    assert "stale.jsonl" in shown
+    assert max(map(len, shown.splitlines())) == (120 if columns == "120" else 200)
+
+
 @pytest.mark.parametrize(
     ("names", "status"),
     [

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 sys.path.insert(0, str(Path(__file__).parent))
 import run_folders
 
 from harness.cli import status_of, status_of_error
+from harness.cli.app import app
+from harness.cli.hosts import in_words
 from harness.plan import PlanError
 from harness.worlds import WorldError
 
@@ -227,11 +233,32 @@ def test_report_prints_its_path(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert (status, json.loads(stdout)) == (0, {"report": str(folder / "report.html")})
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "check", "report", "doctor", "node", "version", "hosts"])
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    status, stdout, stderr = quorate(capsys, command, "--help")
+def commands(group: Any = None, *names: str) -> Iterator[tuple[list[str], Any]]:
+    """Every command and group, by its names."""
+    group = group or get_command(app)
+    yield list(names), group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, *names, name)
+
+
+@pytest.mark.parametrize(("names", "command"), [*commands()], ids=lambda each: "-".join(each) if isinstance(each, list) else "")  # fmt: skip
+def test_every_command_has_help_that_reads_as_it_is_written(
+    capsys: pytest.CaptureFixture[str], names: list[str], command: Any
+) -> None:
+    """What stands in square brackets is markup to who prints it, and would be gone."""
+    status, stdout, stderr = quorate(capsys, *names, "--help")
     assert (status, stderr) == (0, "")
     assert "Usage: quorate" in stdout
+    shown = "".join(re.sub("[│ \n]", "", line) for line in stdout.splitlines())
+    for text in (command.help, *(getattr(option, "help", None) for option in command.params)):
+        for bracketed in re.findall(r"\\?(\[[^\]]+\])", text or ""):
+            assert bracketed.replace(" ", "") in shown
+
+
+def test_the_version_is_told_as_programs_do(capsys: pytest.CaptureFixture[str]) -> None:
+    status, stdout, _ = quorate(capsys, "version")
+    assert quorate(capsys, "--version") == (0, stdout, "")
+    assert (status, stdout.split()[0]) == (0, "quorate")
 
 
 def test_commands_load_little() -> None:
@@ -246,3 +273,7 @@ print(sorted({"paramiko", "matplotlib", "jinja2", "networkx", "numpy", "ray"} & 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
+
+
+def test_a_cell_of_the_list_of_clusters_is_no_code() -> None:
+    assert [in_words(value) for value in (("n1", "n2"), True, False, "lab")] == ["n1 n2", "yes", "no", "lab"]

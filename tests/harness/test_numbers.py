@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.campaign.file import load_campaign
-from harness.cli.search import seconds
+from harness.cli.search import budgeted, seconds
 from harness.cli.workers import workers
 from harness.matrix.grid import load_matrix
 from harness.plan import PlanError, dump_plan, parse_plan
@@ -62,6 +62,12 @@ def test_both_ends_of_a_range_are_in_it_and_are_named(key: str) -> None:
     )
 
 
+def test_a_lease_too_short_to_be_renewed() -> None:
+    assert parse_plan(plan(rest="[hosts]\nlease_s = 3")).hosts["lease_s"] == 3
+    said = refused(plan(rest="[hosts]\nlease_s = 2.9"), "lease_s")
+    assert "enough of them to be renewed in time, from 3 to 86,400, not 2.9" in said
+
+
 def test_clocks_by_either_sign() -> None:
     low, high, _ = RANGES["offset_ms"]
     assert -low == high
@@ -95,6 +101,8 @@ def test_options_of_commands() -> None:
     with pytest.raises(PlanError, match="longer than anything may take"):
         seconds("9" * 400)
     assert seconds("24h") == 86_400
+    with pytest.raises(PlanError, match="a budget of 0s leaves no time"):
+        budgeted("0s")
     for jobs in (-1, 1_001):
         with pytest.raises(PlanError, match="--jobs is from 0"), workers(jobs, None, []):
             pass

@@ -81,7 +81,7 @@ def test_k_staleness_counts_quorums() -> None:
         (lambda: Quorums(n=0, r=0, w=0), "n from 1 to 100"),
         (lambda: Quorums(n=3, r=1, w=1, nodes=2), "2 nodes cannot hold 3 replicas"),
         (lambda: Delays(latency="gaussian"), "latency is 'gaussian'"),
-        (lambda: Delays(latency_ms=-1.0), "0 ms or more"),
+        (lambda: Delays(latency_ms=-1.0), "from 0 to 60,000 ms"),
     ],
 )
 def test_what_cannot_be_is_refused(make: Any, says: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from harness.cli import status_of
 from harness.plan import load_plan
 from tests.polling import poll
+from tests.sim.from_file import shown_by
 
 ROOT = Path(__file__).parent.parent.parent
 QUORATE = str(Path(sys.executable).parent / "quorate")
@@ -73,7 +74,11 @@ def test_explore_goes_on_afterwards(
     (out / "findings" / f"{broken[0]}.toml").unlink()  # as if it had come between the record and its plan
     status_of([*map(str, arguments), str(len(records))])
     assert json.loads(capsys.readouterr().out)["runs"] == len(records)
-    assert load_plan(out / "findings" / f"{broken[0]}.toml").name == f"stale-{broken[0]}"
+    finding = out / "findings" / f"{broken[0]}.toml"
+    assert load_plan(finding).name == f"stale-{broken[0]}"
+    assert [f"{target.claim}: {target.anomaly}" for target in shown_by(finding)] == records[broken[0]][
+        "broken"
+    ]
 
 
 @pytest.mark.slow
@@ -101,6 +106,7 @@ def test_shrink_keeps_the_smallest_so_far(tmp_path: Path) -> None:
     told, _ = ended(command, 1)
     assert load_plan(tmp_path / "small" / "plan.toml").script
     story = (tmp_path / "small" / "story.md").read_text()
+    assert [target.claim for target in shown_by(tmp_path / "small" / "plan.toml")] == ["linearizable"]
     assert "linearizable" in story
     assert " ".join(story.split()) in " ".join(told.split())
 

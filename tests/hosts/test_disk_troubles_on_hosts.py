@@ -96,7 +96,7 @@ def test_a_slow_disk(five: Inventory) -> None:
         fault = KINDS["slow-disk"](1, ("n1",), {"stall_ms": 600.0})
         await fault.start(world)
         assert fault.bit, fault.note
-        poll(lambda: write_took_s(five) > 0.3, wait_s=30.0)
+        poll(lambda: write_took_s(five) > 0.3, wait_s=300.0)
         await fault.stop(world)
         assert fault.healed
         assert on(five, "n1", f"pgrep -f 'disk_program[.]py slow' || fsfreeze -u {DATA} 2>&1").endswith("Invalid argument\n")  # fmt: skip

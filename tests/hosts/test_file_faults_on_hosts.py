@@ -44,7 +44,7 @@ def sha256(five: Inventory, path: str = NOTES) -> str:
 
 async def served(world: HostsWorld) -> None:
     """Until the process that was started has opened its files, which it does before it listens."""
-    await until(lambda: serves(world, "n1"), wait_s=30.0)
+    await until(lambda: serves(world, "n1"), wait_s=300.0)
 
 
 async def ask(world: HostsWorld, *words: bytes) -> str:

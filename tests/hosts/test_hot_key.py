@@ -18,6 +18,7 @@ from harness.provision import find_inventory
 from harness.provision.inventory import Inventory
 from harness.simulate import simulate_run
 from kvstore.ring import Ring
+from tests.hosts.paced import paced
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOT = FaultPlan(kind="hot-key", start_s=2.0, every_s=6.0, for_s=2.5)
@@ -56,16 +57,6 @@ def test_in_the_simulator() -> None:
     look(run.lines, run.faults)
     assert run.results["claims"]["linearizable"]["verdict"] == "valid"
     assert run.digest == again.digest
-
-
-def paced(plan: Plan, slowness: float) -> Plan:
-    """The same, so many times slower."""
-    times = ("start_s", "every_s", "for_s")
-    faults = tuple(replace(fault, **{time: getattr(fault, time) * slowness for time in times}) for fault in plan.faults)  # fmt: skip
-    timeout_ms, limit_s = plan.op_timeout_ms * slowness, plan.time_limit_s * slowness
-    return replace(
-        plan, faults=faults, rate=plan.rate / slowness, op_timeout_ms=timeout_ms, time_limit_s=limit_s
-    )
 
 
 @pytest.mark.hosts

@@ -21,7 +21,18 @@ import pytest
 
 from harness.control import Control
 from harness.plan import PlanError
-from harness.provision import docker, down, find_inventory, list_clusters, local, netns, qemu, qemu_boot, up
+from harness.provision import (
+    docker,
+    down,
+    find_inventory,
+    list_clusters,
+    local,
+    netns,
+    qemu,
+    qemu_boot,
+    up,
+    vagrant,
+)
 from harness.provision.inventory import Inventory, load
 from harness.provision.state import STATE_ROOT
 from harness.worlds import WorldError
@@ -32,7 +43,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
 QUORATE = str(Path(sys.executable).parent / "quorate")
 KIND = os.environ.get("QUORATE_KIND", "docker")
-TOOLS = {"docker": docker.TOOLS, "qemu": qemu.TOOLS}[KIND]
+TOOLS = {"docker": docker.TOOLS, "qemu": qemu.TOOLS, "vagrant": vagrant.TOOLS}[KIND]
 PATIENCE_S = 900.0  # the first hosts of a kind wait for their Debian, and emulated machines are slow
 PLAN = """
 name = "on-every-kind"

@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 
 from harness.control import Connection
-from harness.plan import PlanError, parse_plan
 from harness.plan_options import FREEZER
 from harness.provision import find_inventory
 from harness.provision.inventory import Inventory
-from harness.runner import Story, world_maker
 from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, groups, packets
 from harness.worlds.hosts.world import RUN_DIRECTORY
@@ -144,7 +142,7 @@ def test_hosts_heal_themselves_after_the_harness_was_killed(five: Inventory, tmp
 
 
 def test_a_lease_that_lapsed_is_no_quiet_end_of_a_fault(five: Inventory) -> None:
-    """The harness lives and renews nothing, as when it was stopped: the mend at the end of the run says so."""
+    """The harness lives and renews nothing, as when it was stopped: the mend at the end of the run says so, though it comes before the next renewal."""
 
     async def story() -> None:
         world = HostsWorld(KvStoreSystem({"n": 3}, ("n1", "n2", "n3")), five, lease_s=3.0)
@@ -155,8 +153,6 @@ def test_a_lease_that_lapsed_is_no_quiet_end_of_a_fault(five: Inventory) -> None
             world._renewing.cancel()
             await world.disturb(Trouble(number=1, kind=DROP, links={"n1": frozenset({"n2"})}))
             await until(lambda: not faults(five)["cut"], wait_s=60.0)
-            world._renewing = asyncio.create_task(world._renew())
-            await until(lambda: world._lapsed, wait_s=60.0)
             with pytest.raises(WorldError, match=r"the lease of n1.* lapsed"):
                 await world.mend()
         finally:
@@ -196,9 +192,3 @@ def test_heal_removes_what_is_there_and_says_what_it_was(five: Inventory) -> Non
 
     asyncio.run(story())
     assert not any(healed().values())
-
-
-def test_a_lease_too_short_to_be_renewed_is_refused(five: Inventory) -> None:
-    plan = parse_plan(PLAN.replace("lease_s = 3.0", "lease_s = 1.0"))
-    with pytest.raises(PlanError, match="lease_s = 1 is too short to be renewed in time"):
-        world_maker(Story(plan, "hosts"), find_inventory(five.cluster))

@@ -67,7 +67,7 @@ def test_peers_and_clients_meet_silence_and_what_was_not_synced_is_gone(five: In
         assert (fault.bit, fault.healed) == (True, True), fault.note
         assert fault.evidence["n1"]["dropped"] > 0
         assert on(five, "n1", "iptables -w -S") == before
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(30.0 * world.slowness):
             while await says(world, "n2", "REACH", first, str(PORT)) != "yes":
                 await asyncio.sleep(0.05)
 

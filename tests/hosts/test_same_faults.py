@@ -22,7 +22,7 @@ from harness.worlds.sim import SimLoop, SimWorld
 from kvstore.client import StoreClient, StoreError
 from workloads.kvstore_system import KvStoreSystem
 
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0  # emulated machines are slow
 NODES = ("n1", "n2", "n3")
 OPTIONS = {"mode": "register", "n": 3}
 DELAY_MS = 100.0
@@ -32,7 +32,7 @@ ALONE = {"grudge": {"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}}
 
 async def says(world: World, node: str, value: bytes = b"", timeout_s: float = 2.0) -> bytes | None:
     """What a node reads, or what it has written, on a connection of its own. Raises ChannelError, StoreError."""
-    client = StoreClient(await world.dial(node), timeout_s=timeout_s)
+    client = StoreClient(await world.dial(node), timeout_s=timeout_s * world.slowness)
     try:
         if not value:
             return await client.get(b"key")
@@ -85,14 +85,14 @@ async def slow(world: World, channel: Channel) -> None:
     took_s, least_s = [0.0], loop.time() + 1.0
     while loop.time() < least_s or max(took_s) <= 0.05:
         asked_s = loop.time()
-        await channel.request([b"PING"], timeout_s=10.0)
+        await channel.request([b"PING"], timeout_s=10.0 * world.slowness)
         took_s.append(loop.time() - asked_s)
 
 
 async def crowded(world: World, channel: Channel) -> None:
     """It is given more than it has room for, and may be late, stand still, or end of a sync that fails: how often it met its limit is in the evidence."""
     loop = asyncio.get_running_loop()
-    taken, most_s = 0, loop.time() + 10.0
+    taken, most_s = 0, loop.time() + 10.0 * world.slowness
     while loop.time() < most_s and taken < 60:
         with suppress(*NO_ANSWER, StoreError):
             await says(world, "n1", b"x" * 60_000, timeout_s=0.5)
@@ -113,7 +113,8 @@ async def killed(world: World, channel: Channel) -> None:
 async def of_another_time(world: World, channel: Channel) -> None:
     """The node itself tells the time, and the others do."""
     told_s = [
-        float((await (await world.dial(node)).request([b"TIME"], timeout_s=5.0))[0]) for node in ("n1", "n2")
+        float((await (await world.dial(node)).request([b"TIME"], timeout_s=5.0 * world.slowness))[0])
+        for node in ("n1", "n2")
     ]
     assert told_s[0] - told_s[1] == pytest.approx(OFFSET_MS / 1000, abs=60)
 
@@ -138,7 +139,7 @@ async def story(world: World) -> None:
     """Every fault in turn, on n1, to which a client is connected."""
     for number, (kind, detail, seen) in enumerate(FAULTS, 1):
         channel = await world.dial("n1")
-        assert await channel.request([b"PING"], timeout_s=2.0)
+        assert await channel.request([b"PING"], timeout_s=2.0 * world.slowness)
         fault = KINDS[kind](number, ("n1",), detail)
         await fault.start(world)
         await asyncio.wait_for(seen(world, channel), PATIENCE_S)

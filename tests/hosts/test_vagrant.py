@@ -1,6 +1,6 @@
 """Machines of Vagrant: the Vagrantfile is valid for both providers, and what `vagrant ssh-config` prints becomes an inventory.
 
-No test boots one. Where VirtualBox is not installed, a stand-in for its command tells a version and nothing else: Vagrant then looks
+None is booted here (but in test_vagrant_machines.py). Where VirtualBox is not installed, a stand-in for its command tells a version and nothing else: Vagrant then looks
 through the provider's settings, as it does for libvirt. In the last test a stand-in for `vagrant` prints the doors of namespaces.
 """
 

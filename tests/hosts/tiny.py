@@ -2,6 +2,7 @@
 
 PING -> PONG · TIME -> its wall clock · NOTE word -> "noted" · NOTED -> all words that were noted · HOLDS -> the files it has opened
 READ file -> what is in it, in hex · REACH host port -> "yes" or why not (a new connection, half a second)
+On hosts that are slow every limit is so many times longer (`pace`), this one and those of requests.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import asyncio, os, sys, time
 
 async def reach(host, port):
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 0.5)
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), float(sys.argv[2]))
         writer.close()
         return "yes"
     except Exception as error:
@@ -58,13 +59,13 @@ asyncio.run(main())
 
 
 class TinyChannel:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pace: float) -> None:
+        self._reader, self._writer, self._pace = reader, writer, pace
 
     async def request(self, command: Sequence[bytes], *, timeout_s: float) -> Any:
         self._writer.write(b" ".join(command) + b"\n")
         try:
-            line = await asyncio.wait_for(self._reader.readline(), timeout_s)
+            line = await asyncio.wait_for(self._reader.readline(), timeout_s * self._pace)
         except (TimeoutError, OSError) as error:
             raise ChannelError(str(error), definite=False) from error
         if not line:
@@ -78,16 +79,16 @@ class TinyChannel:
 class TinySystem:
     name = "tiny"
 
-    def __init__(self, nodes: Sequence[str], *, lacking: str = "") -> None:
+    def __init__(self, nodes: Sequence[str], *, lacking: str = "", pace: float = 1.0) -> None:
         self.nodes = tuple(nodes)
-        self.lacking = lacking
+        self.lacking, self.pace = lacking, pace
 
     def deployment(self) -> Deployment:
         return Deployment(
             bundle=_bundle,
             directory="/opt/tiny",
             files=lambda node, addresses: {"/opt/tiny/name": node.encode()},
-            command=("python3", "server.py", str(PORT)),
+            command=("python3", "server.py", str(PORT), str(0.5 * self.pace)),
             environment={"TINY": "{node}"},
             client_port=PORT,
             data_directory="/var/lib/quorate/tiny",
@@ -107,7 +108,7 @@ class TinySystem:
             reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout_s)
         except (TimeoutError, OSError) as error:
             raise ChannelError(f"{host}:{port}: {error or 'timed out'}", definite=True) from error
-        return TinyChannel(reader, writer)
+        return TinyChannel(reader, writer, self.pace)
 
     async def ready(self, channel: Channel) -> bool:
         return bool(await channel.request([b"PING"], timeout_s=1.0) == "PONG")
@@ -129,7 +130,7 @@ def in_world(five: Inventory, story: Callable[[HostsWorld], Awaitable[None]], **
     """Bring the tiny system up on three hosts, tell the story, take it down."""
 
     async def whole() -> None:
-        world = HostsWorld(TinySystem(NODES), five, **options)
+        world = HostsWorld(TinySystem(NODES, pace=five.hosts[0].slowness), five, **options)
         try:
             await world.up()
             await story(world)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from harness.plan import FaultPlan, Plan
-from harness.search.finding import Target, targets
+from harness.search.finding import Target
 from harness.search.lamport import draw
 from harness.search.shrink import Size, shrink
 from harness.search.trace import traced
 from harness.simulate import simulate_run
+from tests.sim.from_file import again, small_again
 
 NEED_MORE = {
     "bitflip",
@@ -41,10 +43,11 @@ def fault_reaches(plan: Plan, kind: str) -> None:
     assert kind in TAKE_BACK or run.verdict.value == "valid", run.results["reason"]
 
 
-def bug_has_a_small_story(plan: Plan, target: Target, cut: str) -> None:
+def bug_has_a_small_story(plan: Plan, target: Target, cut: str, folder: Path) -> None:
     """The violation is there, is made small, and the drawing has the message that was cut off."""
-    assert target in targets(simulate_run(plan))
+    assert target in again(plan, simulate_run(plan), folder)
     found = shrink(plan, target, out_of_time=lambda: False)
+    small_again(found, target, folder)
     size = Size.of(found.plan)
     assert (size.nodes, size.ops, size.faults) <= (2, 2, 1), "a write, a read, and a partition between"
     drawing = draw(found.plan, traced(found.plan))

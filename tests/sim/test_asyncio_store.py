@@ -16,6 +16,7 @@ from harness.plan import FAULT_OPTIONS, Plan, load_plan
 from harness.search.finding import Target
 from harness.search.paused import stopped_at
 from harness.simulate import simulate_run
+from tests.sim.from_file import again
 from tests.sim.kept_claims import NEED_MORE, bug_has_a_small_story, fault_reaches, seeds_keep_the_claim
 
 ROOT = Path(__file__).parents[2]
@@ -36,14 +37,15 @@ def test_every_other_fault_reaches_it(kind: str) -> None:
     fault_reaches(MENDED, kind)
 
 
-def test_the_bug_is_convicted_with_a_small_story_and_its_message_is_drawn() -> None:
-    bug_has_a_small_story(replace(EARLY, time_limit_s=3.0), STALE, r"DATA b'register-\d+ \d+\\n'")
+def test_the_bug_is_convicted_with_a_small_story_and_its_message_is_drawn(tmp_path: Path) -> None:
+    bug_has_a_small_story(replace(EARLY, time_limit_s=3.0), STALE, r"DATA b'register-\d+ \d+\\n'", tmp_path)
 
 
 def test_a_connection_that_was_given_up_still_delivers_and_the_search_finds_who_forgets_that(tmp_path: Path) -> None:  # fmt: skip
     plan = changed(tmp_path, "if count == len(self.log):", "if True:")
-    verdicts = [simulate_run(plan, seed).verdict.value for seed in range(1, 6)]
-    assert "invalid" in verdicts
+    runs = {seed: simulate_run(plan, seed) for seed in range(1, 6)}
+    seed = next(seed for seed, run in runs.items() if run.verdict.value == "invalid")
+    again(replace(plan, seed=seed), runs[seed], tmp_path)
 
 
 def changed(tmp_path: Path, old: str, new: str) -> Plan:

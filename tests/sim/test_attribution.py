@@ -18,6 +18,7 @@ from harness.search.by_rate import by_rate, hosts_variants
 from harness.search.event import essential
 from harness.search.finding import Target, targets
 from harness.simulate import simulate_run
+from tests.sim.from_file import again, shown_by
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SKEWED = replace(load_plan(EXAMPLES / "monotonic_skewed.toml"), time_limit_s=8.0)
@@ -104,6 +105,7 @@ def test_of_a_run_folder_it_stands_in_the_report(tmp_path: Path, capsys: pytest.
     assert status_of(["attribute", str(folder), "--seeds", "1"]) == 1
     assert str(folder / "report.html") in capsys.readouterr().out
     kept = json.loads((folder / "attribution.json").read_text())
+    assert Target(kept["claim"], kept["anomaly"]) in shown_by(folder)
     assert [each["without"] for each in kept["variants"]][:3] == ["as it is", "partition", "kill"]
     assert kept["sentence"][1:] in (folder / "report.html").read_text()
 
@@ -149,10 +151,10 @@ def test_on_hosts_each_variant_keeps_the_strokes_of_the_others() -> None:
     assert simulate_run(plan).digest == simulate_run(found["as it is"]).digest
 
 
-def test_rounds_turn_and_only_whole_ones_count() -> None:
+def test_rounds_turn_and_only_whole_ones_count(tmp_path: Path) -> None:
     """In the simulator, which is a world like another for this: there the same run comes each time."""
     plan, order = parse_plan(CUT), list[str]()
-    (target, *_) = targets(simulate_run(plan))
+    (target,) = again(plan, simulate_run(plan), tmp_path)
 
     def make(without: str, variant: Plan) -> Made:
         order.append(without)

@@ -77,9 +77,14 @@ def home(tmp_path: Path) -> Path:
 def night(home: Path, build: str) -> tuple[int, dict[str, Any]]:
     """One night of the build: its exit status, and what the morning tells."""
     (home / "build.txt").write_text(build)
-    command = [str(Path(sys.executable).parent / "quorate"), "campaign", "run", "mine.toml", "--jobs", "2", "--json"]  # fmt: skip
-    done = subprocess.run(command, cwd=home, env={**os.environ, "PYTHONPATH": str(home)}, capture_output=True, text=True)  # fmt: skip
+    done = quorate(home, "campaign", "run", "mine.toml", "--jobs", "2", "--json")
     return done.returncode, json.loads(done.stdout)
+
+
+def quorate(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, where the store is installed."""
+    command = [str(Path(sys.executable).parent / "quorate"), *arguments]
+    return subprocess.run(command, cwd=home, env={**os.environ, "PYTHONPATH": str(home)}, capture_output=True, text=True)  # fmt: skip
 
 
 def inversion(morning: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +102,8 @@ def test_a_bug_that_comes_becomes_rare_and_is_mended_is_told_on_the_right_nights
     came = inversion(second)
     assert (status, came["state"], came["red"], list(came["nights"])) == (1, "new", True, ["0", "1"])
     assert came["nights"]["1"][0] > 15
+    replay = quorate(home, "replay", came["plan"], "--json")
+    assert {"claim": "linearizable", "anomaly": "new-old-inversion"} in json.loads(replay.stdout)["broken"]
 
     status, third = night(home, "n1")
     rare = inversion(third)

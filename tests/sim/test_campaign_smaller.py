@@ -12,7 +12,9 @@ from harness.campaign.night import broken_by
 from harness.campaign.smaller import make_smaller
 from harness.cli import status_of
 from harness.plan import dump_plan, load_plan, parse_plan
+from harness.search.finding import Target
 from harness.simulate import simulate_run
+from tests.sim.from_file import shown_by
 from tests.small_plans import stale
 
 PLAN = stale("linearizable")
@@ -56,6 +58,7 @@ def test_a_new_finding_is_made_small_once_and_linked(
 def test_who_does_not_ask_pays_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, made = night(tmp_path, capsys, "")
     (finding,) = made["findings"]
+    assert Target(finding["claim"], finding["anomaly"]) in shown_by(Path(finding["plan"]))
     assert (finding["ways"]["smallest"], finding["ways"]["smaller"]) == (None, f"quorate shrink {finding['plan']}")  # fmt: skip
     assert [path.name for path in (tmp_path / "out" / "findings").iterdir()] == [f"{finding['id']}.toml"]
 

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from harness.plan import load_plan
+from harness.search.explore import run_one
+from harness.search.generations import GENERATION
+from harness.search.steering import NAMES
 from harness.simulate import simulate_run
 
 ROOT = Path(__file__).parents[2]
@@ -50,19 +53,24 @@ def test_two_processes_with_different_hash_seeds_write_the_same_bytes(plan: Path
     assert traces != {None}
 
 
-def explored_apart(plan: Path, out: Path, hash_seed: str, jobs: str) -> list[dict[str, Any]]:
+RUNS = 10  # two more than a generation of what learns
+SHORT = ("time_limit_s=6.0", "rate=40")
+
+
+def explored_apart(plan: Path, out: Path, strategy: str, hash_seed: str, jobs: str) -> list[dict[str, Any]]:
     """Explore a plan in a process of its own; the records of the runs, but for what they cost."""
     command = [
         str(Path(sys.executable).with_name("quorate")),
         "explore",
         str(plan),
         "--runs",
-        "6",
+        str(RUNS),
         "--strategy",
-        "swarm",
+        strategy,
+        *(word for change in SHORT for word in ("--set", change)),
     ]
     subprocess.run(
-        [*command, "--jobs", jobs, "--out", str(out), "--set", "time_limit_s=6.0", "--json"],
+        [*command, "--jobs", jobs, "--out", str(out), "--json"],
         env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     records = [json.loads(line) for line in (out / "explored.jsonl").read_text().splitlines()]
@@ -70,14 +78,26 @@ def explored_apart(plan: Path, out: Path, hash_seed: str, jobs: str) -> list[dic
 
 
 @pytest.mark.slow
-def test_explorations_agree_run_by_run_whatever_the_hash_seed_and_the_jobs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", NAMES)
+def test_explorations_agree_run_by_run_whatever_the_hash_seed_and_the_jobs(
+    strategy: str, tmp_path: Path
+) -> None:
     """Fresh processes; the digest of a record is over history, faults and the trace of all events."""
     one, other = (
-        explored_apart(ROOT / "examples" / "eventual.toml", tmp_path / jobs, hash_seed, jobs)
+        explored_apart(ROOT / "examples" / "eventual.toml", tmp_path / jobs, strategy, hash_seed, jobs)
         for hash_seed, jobs in (("1", "1"), ("2", "2"))
     )
-    assert len({record["digest"] for record in one}) == 6
+    assert len({record["digest"] for record in one}) == RUNS
     assert one == other
+    findings = [record for record in one if record["broken"]]
+    assert findings[-1]["number"] >= GENERATION, (
+        "of what learns, a run that is a change of another is among them"
+    )
+    for record in findings:
+        kept = run_one(
+            (tmp_path / "1" / "findings" / f"{record['number']}.toml").read_text(), record["number"]
+        )
+        assert (kept.digest, [*kept.broken]) == (record["digest"], record["broken"])
 
 
 @pytest.mark.slow

@@ -12,6 +12,8 @@ from harness.campaign.file import load_campaign
 from harness.cli import status_of
 from harness.plan import PlanError, dump_plan, parse_plan
 from harness.plan_claims import parse_claims, promising
+from harness.search.finding import Target
+from tests.sim.from_file import shown_by
 from tests.small_plans import stale
 
 PLAN = stale("integrity")
@@ -96,4 +98,20 @@ def test_a_broken_promise_is_a_finding_with_its_sentence(
 def test_an_exploration_finds_it_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, found = told(capsys, "explore", folder / "plan.toml", "--runs", "1", "--jobs", "1", "--out", folder / "explored")  # fmt: skip
     assert status == 1
-    assert [each["what"] for each in found["findings"]] == ["regular (read): stale-read"]
+    (finding,) = found["findings"]
+    assert finding["what"] == "regular (read): stale-read"
+    assert shown_by(Path(finding["plan"])) == [Target("regular (read)", "stale-read")]
+
+
+def test_a_run_that_broke_a_promise_is_replayed_explained_and_made_small_as_that(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan itself claims only what the run keeps: it was said to be VALID when it was replayed, and that there is nothing to explain."""
+    status, ran = told(capsys, "run", folder / "plan.toml", "--out", folder / "runs")
+    assert (status, ran["outcome"], ran["claims"]["integrity"]["verdict"]) == (1, "invalid", "valid")
+    status, again = told(capsys, "replay", ran["folder"])
+    assert (status, again["same"], again["broken"]) == (1, True, [{"claim": "regular (read)", "anomaly": "stale-read"}])  # fmt: skip
+    status, why = told(capsys, "attribute", ran["folder"], "--seeds", "1", "--jobs", "1")
+    assert (status, why["claim"]) == (1, "regular (read)")
+    status, small = told(capsys, "shrink", ran["folder"], "--budget", "1s")
+    assert (status, small["claim"], small["anomaly"]) == (1, "regular (read)", "stale-read")

@@ -16,11 +16,12 @@ from harness.plan import Plan, PlanError, dump_plan, load_plan, parse_plan
 from harness.plan_script import ScriptOp, Stroke
 from harness.plan_tape import calm_but, pins_of
 from harness.search import fewer, simpler
-from harness.search.finding import Target, scripted, shows, targets
+from harness.search.finding import Target, scripted
 from harness.search.shrink import Size, shrink
 from harness.search.story import story
 from harness.search.trace import traced
 from harness.simulate import simulate_run
+from tests.sim.from_file import small_again
 from tests.sim.small import SMALL
 from workloads.kvstore_system import KvStoreSystem
 
@@ -128,11 +129,11 @@ def test_a_finding_becomes_the_same_plan_in_every_process() -> None:
     assert len(told) == 1
 
 
-def test_a_story_says_what_is_configured_otherwise() -> None:
+def test_a_story_says_what_is_configured_otherwise(tmp_path: Path) -> None:
     found = shrink(SMALL, LOST)
     assert found.done
     assert (found.plan.nodes, found.plan.system_options["n"]) == (2, 2)
-    assert shows(parse_plan(dump_plan(found.plan)), LOST) is not None
+    small_again(found, LOST, tmp_path)
     assert "With fewer copies: n = 2 in place of 3." in story(found, LOST, traced(found.plan))
 
 
@@ -146,8 +147,8 @@ def test_a_story_says_what_is_configured_otherwise() -> None:
     ],
     ids=lambda value: value.name if isinstance(value, Plan) else "",
 )  # fmt: skip
-def test_what_used_to_stay_large_becomes_small(plan: Plan, target: Target) -> None:
+def test_what_used_to_stay_large_becomes_small(plan: Plan, target: Target, tmp_path: Path) -> None:
     found = shrink(plan, target)
     size = Size.of(found.plan)
     assert (size.nodes <= 3, size.clients <= 3, size.ops <= 6, size.faults <= 2) == (True, True, True, True)
-    assert target in targets(simulate_run(parse_plan(dump_plan(found.plan))))
+    small_again(found, target, tmp_path)

@@ -91,7 +91,7 @@ def test_the_timetable_is_drawn_from_the_seed_alone() -> None:
         ("kill", 1), ("partition", 2), ("kill", 5), ("partition", 6), ("kill", 9),
     ]  # fmt: skip
     last = nemesis_ops(first, 10).ops[-1]
-    assert last[1] == "kill-start", "the stop at 11 s is left to the heal"
+    assert last.f == "kill-start", "the stop at 11 s is left to the heal"
 
 
 def test_a_fault_of_links_is_of_all_links_of_its_targets_or_of_those_a_shape_cuts() -> None:

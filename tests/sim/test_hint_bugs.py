@@ -7,13 +7,15 @@ coordinator died) shows without any bug in some seeds, so a seed counts only if 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from harness.plan import FaultPlan, Plan
+from harness.search.finding import Target
 from harness.search.strategies import swarm
-from harness.simulate import simulate_run
+from harness.simulate import SimRun, simulate_run
+from tests.sim.from_file import again
 
 SEEDS_TO_FIND = 40
 
@@ -49,32 +51,40 @@ TRIALS: dict[str, tuple[Plan, set[str]]] = {
 }
 
 
-def found(plan: Plan, seed: int, *bugs: str) -> Any:
-    """What the plan's one claim came to, all its faults having bitten."""
-    run = simulate_run(replace(plan, system_options={**plan.system_options, "bugs": list(bugs)}), seed)
+def with_bugs(plan: Plan, seed: int, *bugs: str) -> Plan:
+    return replace(plan, seed=seed, system_options={**plan.system_options, "bugs": list(bugs)})
+
+
+def judged(plan: Plan) -> SimRun:
+    """The run, all its faults having bitten."""
+    run = simulate_run(plan)
     assert all(each["bit"] and each["healed"] for each in run.faults)
-    return run.results["claims"][plan.claims[0]]
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", TRIALS)
-def test_the_bug_is_convicted_and_its_twin_is_clean(bug: str) -> None:
+def test_the_bug_is_convicted_and_its_twin_is_clean(bug: str, tmp_path: Path) -> None:
     plan, anomalies = TRIALS[bug]
     for seed in range(1, SEEDS_TO_FIND + 1):
-        seen = found(plan, seed, bug)
-        if seen["verdict"] == "invalid" and found(plan, seed)["verdict"] == "valid":
-            assert seen["anomaly"] in anomalies
+        wrong, right = with_bugs(plan, seed, bug), with_bugs(plan, seed)
+        seen = judged(wrong)
+        if seen.verdict.value == "invalid" and judged(right).verdict.value == "valid":
+            assert {target.anomaly for target in again(wrong, seen, tmp_path)} <= anomalies
             return
     pytest.fail(f"{bug} was not found in {SEEDS_TO_FIND} seeds")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", [HANDED, JOINED], ids=["handed", "joined"])
-def test_what_no_hint_brings_anti_entropy_does(plan: Plan) -> None:
+def test_what_no_hint_brings_anti_entropy_does(plan: Plan, tmp_path: Path) -> None:
     """A message lost to a replica that seems alive leaves no hint: of such variations some diverge, and none if trees are compared too."""
-    hard = [swarm(replace(plan, system_options={**plan.system_options, "bugs": []}), number) for number in range(6)]  # fmt: skip
-    alone = [verdict(each) for each in hard]
-    assert "invalid" in alone, "all are too easy"
+    hard = [swarm(with_bugs(plan, plan.seed), number) for number in range(6)]
+    alone = [simulate_run(each) for each in hard]
+    diverged = [(each, run) for each, run in zip(hard, alone, strict=True) if run.verdict.value == "invalid"]
+    assert diverged, "all are too easy"
+    for each, run in diverged:
+        assert again(each, run, tmp_path) == [Target("convergence", "diverged")]
     compared = [
         replace(each, system_options={**each.system_options, "anti_entropy_ms": 300.0}) for each in hard
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -16,10 +17,11 @@ from checkers.verdict import Verdict
 from harness.cli import status_of
 from harness.matrix.grid import Cell, load_matrix
 from harness.matrix.measure import Measured, lost_keys, measure
-from harness.matrix.merge import merge_cell
+from harness.matrix.merge import Row, merge_cell
 from harness.matrix.sweep import Sweep
 from harness.matrix.tables import grids, markdown, surprises, warmth
 from harness.plan import PlanError, load_plan
+from tests.small_plans import modes_by_reads
 
 PLAN = """
 name = "base"
@@ -39,17 +41,13 @@ ops_per_key = 100000
 [sim]
 latency_ms = 10
 """
-MATRIX = """
-name = "small"
-plan = "plan.toml"
-seeds = 2
-[axes]
-"system.mode" = ["eventual", "register"]
-"system.r" = [1, 2]
-[environments.calm]
+MATRIX = modes_by_reads(
+    """[environments.calm]
 [environments.partition]
 faults = [{ kind = "partition", shape = "halves", start_s = 1.0, every_s = 4.0, for_s = 3.0 }]
-"""
+""",
+    seeds=2,
+)
 
 
 def files(folder: Path, matrix: str = MATRIX, plan: str = PLAN) -> Path:
@@ -143,11 +141,14 @@ def test_the_weak_cell_is_convicted_and_the_strong_one_is_not(tmp_path: Path) ->
     assert strong.numbers["available"]["share"] < weak.numbers["available"]["share"]
     assert strong.numbers["latency_ms"]["write"]["p50"] > weak.numbers["latency_ms"]["write"]["p50"]
     assert (warmth(strong), warmth(by_name["mode=register r=1, calm"])) == (4, -1)
-    assert weak.example is not None
-    again = measure(
-        weak.cell.number, load_plan(sweep.finding(weak.cell, weak.example).plan)
-    )  # the plan of the example shows the same
-    assert (again.proof, again.digest) == (weak.example.proof, weak.example.digest)
+    shown_again(sweep, weak)
+
+
+def shown_again(sweep: Sweep, row: Row) -> None:
+    """The plan of the row's example shows the same, byte for byte."""
+    assert row.example is not None
+    again = measure(row.cell.number, load_plan(sweep.finding(row.cell, row.example).plan))
+    assert (again.proof, again.digest, again.claims) == (row.example.proof, row.example.digest, row.example.claims)  # fmt: skip
 
 
 @pytest.mark.slow
@@ -156,7 +157,9 @@ def test_meeting_quorums_that_are_not_linearizable_are_called_a_surprise(tmp_pat
     matrix = 'name = "m"\nplan = "plan.toml"\nseeds = 4\n[axes]\n"system.mode" = ["quorum", "register"]\n[environments.crash]\nfaults = [{kind = "kill", targets = "minority", start_s = 1.0, every_s = 2.5, for_s = 1.0}]'
     sweep = swept(files(tmp_path, matrix, plan), tmp_path / "out", jobs=2)
     rows = [merge_cell(cell, sweep.of(cell)) for cell in sweep.matrix.cells]
-    assert [row.cell.name for row in surprises(rows)] == ["mode=quorum, crash"]
+    (surprise,) = surprises(rows)
+    assert surprise.cell.name == "mode=quorum, crash"
+    shown_again(sweep, surprise)
     page = markdown(sweep.matrix, rows, "the command")
     assert "In 1 cell every read quorum meets every write quorum" in page
     assert re.search(r"## R \+ W > N.*```text\n.*read", page, re.DOTALL)
@@ -208,6 +211,16 @@ def history(*calls: tuple[int, str, Any, str, int, int]) -> History:
 def test_what_counts_as_lost(reads: list[Any], lost: tuple[int, int]) -> None:
     written = [(0, "write", 1, "ok", 0, 10), (0, "write", 2, "ok", 20, 30), (1, "write", 3, "info", 5, 50)]
     assert lost_keys(history(*written, *reads), 90) == lost
+
+
+@pytest.mark.parametrize("name", ["cas", "crdt-set", "siblings"])
+def test_of_keys_that_are_no_registers_nothing_is_said_to_be_lost(name: str) -> None:
+    """A compare-and-set had come after the write; a set and siblings were a crash of ours."""
+    path = Path(__file__).parents[2] / f"examples/{name}.toml"
+    plan = dataclasses.replace(load_plan(path), time_limit_s=2.0, rate=30.0, faults=())
+    found = measure(0, plan)
+    assert (found.outcome, found.reason) == ("valid", f"every claim held: {', '.join(plan.claims)}")
+    assert found.lost_keys[0] == 0
 
 
 @pytest.mark.slow

@@ -16,20 +16,13 @@ from harness.matrix.merge import merge_cell
 from harness.matrix.page import matrix_page
 from harness.matrix.tables import grids, markdown, promised
 from harness.plan import PlanError
-from tests.small_plans import calm
+from tests.small_plans import calm, modes_by_reads
 
 PLAN = calm("integrity")
-MATRIX = """
-name = "small"
-plan = "plan.toml"
-seeds = 1
-[axes]
-"system.mode" = ["eventual", "register"]
-"system.r" = [1, 2]
-[environments.calm]
+MATRIX = modes_by_reads("""[environments.calm]
 [environments.partition]
 faults = [{ kind = "partition", shape = "halves", start_s = 0.5, every_s = 2.0, for_s = 1.0 }]
-"""
+""")
 HOSTS = '[hosts]\nruns = 2\ncells = [{ "system.mode" = "eventual", environment = "partition" }, { "system.r" = 2, environment = "calm" }]\n'
 CLAIMS = """
 [[claims]]

@@ -36,9 +36,9 @@ def test_every_other_fault_reaches_it(kind: str) -> None:
     fault_reaches(MENDED, kind)
 
 
-def test_the_bug_is_convicted_with_a_small_story() -> None:
+def test_the_bug_is_convicted_with_a_small_story(tmp_path: Path) -> None:
     cut = r"Row\(key=b'register-\d+', version=1, value=b'\d+'\)"
-    bug_has_a_small_story(replace(EARLY, time_limit_s=3.0), STALE, cut)
+    bug_has_a_small_story(replace(EARLY, time_limit_s=3.0), STALE, cut, tmp_path)
 
 
 def test_the_page_shows_the_node_and_the_verdict_as_they_are() -> None:

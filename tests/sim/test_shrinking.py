@@ -28,6 +28,7 @@ from harness.search.trace import traced
 from harness.simulate import simulate_run
 from harness.worlds.sim import SimLoop, stream
 from harness.worlds.sim.net import LinkedNetwork, NetOptions
+from tests.sim.from_file import keeps, shown_by, small_again
 from tests.sim.small import SMALL
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -65,6 +66,9 @@ def test_a_script_survives_being_written() -> None:
         ("client = 2", "client = 3", "client is 3; it is a number from 0 to 2"),
         ('f = "write"', "f = 7", "f is 7; it is the name of an operation"),
         ("at_s = 0.06", "at_s = -1", "at_s is -1; it is a number of seconds"),
+        ("at_s = 0.06", "after_s = -1", "after_s is -1; it is a number of seconds, from 0 to"),
+        ("at_s = 0.06", "after_s = true", "after_s is True; it is a number of seconds"),
+        ("at_s = 0.06", "at_s = 0.06, after_s = 1", "at_s counts from the beginning, after_s from the heal"),
         ("at_s = 0.06", "at_s = 0.6", "an operation at 0.6 s, and time_limit_s is 0.2"),
         ("value = 212", "valeu = 212", "script, operation 1: unknown key 'valeu'"),
         ('kind = "partition"', 'kind = "partitoin"', "which is no fault"),
@@ -93,14 +97,14 @@ def test_a_run_written_out_is_the_same_run(plan: Plan) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "target"), [("eventual", STALE), ("monotonic_skewed", LOST)])
-def test_a_finding_becomes_small(name: str, target: Target) -> None:
+def test_a_finding_becomes_small(name: str, target: Target, tmp_path: Path) -> None:
     plan = plan_of(name)
     found = shrink(plan, target)
     size = Size.of(found.plan)
     assert found.done
     assert found.before.ops > 1000
     assert (size.nodes <= 4, size.clients <= 3, size.ops <= 4, size.faults) == (True, True, True, 1)
-    assert shows(parse_plan(dump_plan(found.plan)), target) is not None
+    small_again(found, target, tmp_path)
     for place in range(size.ops):  # each operation that is left is needed
         less = replace(found.plan, script=found.plan.script[:place] + found.plan.script[place + 1 :])
         assert shows(less, target) is None
@@ -108,13 +112,15 @@ def test_a_finding_becomes_small(name: str, target: Target) -> None:
 
 
 @pytest.mark.slow
-def test_a_finding_without_a_fault_becomes_small() -> None:
+def test_a_fault_that_is_not_needed_is_left_out(tmp_path: Path) -> None:
     needless = replace(plan_of("quorum").faults[0], start_s=0.5)
     plan = plan_of("quorum", time_limit_s=2.0, seed=2, faults=(needless,))
     found = shrink(plan, Target("linearizable", "new-old-inversion"))
     assert (found.before.ops > 500, found.before.faults) == (True, 1)
+    small_again(found, Target("linearizable", "new-old-inversion"), tmp_path)
     assert 3 <= Size.of(found.plan).ops <= 4, "none would be the workload's own load"
-    assert found.plan.strokes == ()
+    without = replace(found.plan, strokes=())
+    assert without == found.plan or shows(without, Target("linearizable", "new-old-inversion")) is None
 
 
 def test_what_does_not_fail_cannot_be_shrunk() -> None:
@@ -122,17 +128,18 @@ def test_what_does_not_fail_cannot_be_shrunk() -> None:
         shrink(SMALL, Target("integrity", "thin-air"))
 
 
-def test_without_any_time_the_script_as_it_is_is_the_answer() -> None:
+def test_without_any_time_the_script_as_it_is_is_the_answer(tmp_path: Path) -> None:
     found = shrink(EVENTUAL, STALE, out_of_time=lambda: True)
     assert (found.done, found.runs, Size.of(found.plan)) == (False, 1, found.before)
     assert found.plan.script
+    small_again(found, STALE, tmp_path)
 
 
-def test_time_ends_a_shrinking_and_what_was_found_so_far_fails_too() -> None:
+def test_time_ends_a_shrinking_and_what_was_found_so_far_fails_too(tmp_path: Path) -> None:
     left = iter(range(40))
     found = shrink(EVENTUAL, STALE, out_of_time=lambda: next(left, None) is None)
     assert not found.done
-    assert shows(found.plan, STALE) is not None
+    small_again(found, STALE, tmp_path)
 
 
 def test_one_node_less_keeps_each_client_and_fault_at_its_node() -> None:
@@ -270,13 +277,16 @@ def test_from_a_run_to_a_test_that_keeps_it(tmp_path: Path, capsys: pytest.Captu
     plan.write_text(dump_plan(EVENTUAL))
     status, ran = answers(capsys, "run", plan, "--out", tmp_path / "runs")
     assert status == 1
-    assert answers(capsys, "replay", ran["folder"])[1]["same"] is True
+    assert shown_by(Path(ran["folder"])) == [STALE]
+    played = answers(capsys, "replay", ran["folder"])[1]
+    assert (played["same"], played["broken"]) == (True, [{"claim": "linearizable", "anomaly": "stale-read"}])
     status, small = answers(capsys, "shrink", ran["folder"], "--budget", "20s")
     assert (status, small["anomaly"], small["faults"]) == (1, "stale-read", 1)
     folder = Path(small["folder"])
     assert small["sentence"] in (folder / "story.md").read_text()
     status, again = answers(capsys, "replay", folder / "plan.toml")
     assert (status, again["broken"]) == (1, [{"claim": "linearizable", "anomaly": "stale-read"}])
+    assert answers(capsys, "replay", folder)[1]["error"].endswith(f"What its plan does is shown by: quorate replay {folder / 'plan.toml'}")  # fmt: skip
     kept = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder],
         capture_output=True,
@@ -284,6 +294,13 @@ def test_from_a_run_to_a_test_that_keeps_it(tmp_path: Path, capsys: pytest.Captu
     )
     assert kept.returncode == 0, kept.stdout
     assert "1 passed" in kept.stdout
+
+
+def test_the_test_that_keeps_a_finding_fails_once_it_is_mended(tmp_path: Path) -> None:
+    keeps(SMALL, LOST, tmp_path)()
+    mended = replace(SMALL, system_options={"mode": "register", "n": 3})
+    with pytest.raises(AssertionError):
+        keeps(mended, LOST, tmp_path)()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from checkers import Type, Verdict
 from harness.pbs import Delays, Quorums, predict
 from harness.plan import Plan, PlanError, dump_plan, load_plan, parse_plan
+from harness.runner import run
 from harness.search import simpler
 from harness.search.strategies import pct, swarm
 from harness.simulate import simulate_run
@@ -97,6 +98,16 @@ def test_every_operation_of_a_run_waits_for_a_second_city() -> None:
     assert 113.0 < fastest_ms < 125.0
     near = simulate_run(replace(REGIONS, sim={}))
     assert near.results["latency_ms"]["read"]["p50"] < 20 < run.results["latency_ms"]["read"]["p50"]
+
+
+def test_the_page_of_a_run_says_where_its_nodes_are(tmp_path: Path) -> None:
+    short = replace(REGIONS, time_limit_s=2.0, faults=())
+    for sites, said in (
+        (REGIONS.sim["sites"], "n1 in dallas, n2 in london and n3 in tokyo"),
+        (["tokyo", "london"], "n1 in tokyo, n2 in london and n3 in tokyo"),
+    ):
+        folder = run(replace(short, sim={"sites": sites}), world="sim", out=tmp_path / sites[0]).folder
+        assert f"<dt>sites</dt><dd>{said}</dd>" in (folder / "report.html").read_text()
 
 
 def sims(plan: Plan) -> Mapping[str, Any]:

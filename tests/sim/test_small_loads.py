@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.plan import dump_plan, load_plan, parse_plan
-from harness.search.small_loads import small_loads
+from harness.search.small_loads import NODES, small_loads, small_worlds
 from tests.sim.small import SMALL
 
 BUGS = Path(__file__).parents[2] / "examples" / "bugs"
@@ -44,3 +44,22 @@ def test_a_load_that_is_small_already_and_a_script_have_no_smaller_one() -> None
 def test_a_workload_that_does_not_say_how_many_keys_is_told_no_number() -> None:
     own = {key: value for key, value in PLAN.options.items() if key != "keys"}
     assert all("keys" not in small.options for small in small_loads(replace(PLAN, options=own)))
+
+
+def test_small_worlds_have_three_nodes_and_room_for_a_stranger_and_fewer_and_fewer_copies() -> None:
+    joins = load_plan(BUGS / "join.no_epoch_reject.toml")
+    worlds = list(small_worlds(joins))
+    assert {world.nodes for world in worlds} == {NODES}
+    assert {world.system_options["members"] for world in worlds} == {max(1, joins.system_options["members"] - joins.nodes + NODES)}  # fmt: skip
+    copies = [world.system_options["n"] for world in worlds]
+    assert copies == [*range(copies[0], 0, -1)]
+    assert all(world.concurrency < joins.concurrency for world in worlds)
+    assert all(parse_plan(dump_plan(world)) == world for world in worlds)
+    quorum = load_plan(BUGS.parent / "quorum.toml")
+    assert [(world.nodes, world.system_options["n"]) for world in small_worlds(quorum)] == [
+        (3, 3),
+        (3, 2),
+        (3, 1),
+    ]
+    assert list(small_worlds(replace(PLAN, nodes=NODES))) == []
+    assert list(small_worlds(SMALL)) == []

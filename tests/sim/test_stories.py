@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from checkers import History
 from harness.plan_script import ScriptOp, Stroke
 from harness.plan_tape import calm_but
-from harness.search.lamport import draw
+from harness.search.lamport import draw, draw_last
 from harness.search.narrative import narrative, words
+from harness.search.paused import stopped_at
 from harness.search.shrink import Size
 from harness.search.story import chance
 from harness.search.trace import traced
@@ -57,12 +59,49 @@ def test_the_drawing_has_faults_on_the_nodes_they_strike_and_the_numbers_of_oper
     assert any("Store register-0 = 212, arrives at " in line for line in lines)
 
 
+def test_of_a_run_that_stands_still_no_message_is_said_to_be_gone_that_may_yet_arrive() -> None:
+    with stopped_at(CALM, 0.0205) as standing:
+        told = draw_last(CALM, History.parse(standing.history), standing.messages).splitlines()
+    places = [told[0].index(node) for node in ("n1", "n2", "n3")]
+    late = [[line[place] for place in places] for line in told if "still under way" in line]
+    assert sorted(late) == [["|", "-", "o"], ["|", "|", "o"]]
+    cut = [
+        [line[place] for place in places]
+        for line in draw(CALM, traced(CALM)).splitlines()
+        if "cut at" in line
+    ]
+    assert cut == [["|", "x", "o"]]
+
+
+def test_few_nodes_have_wide_columns_and_what_does_not_fit_is_cut_in_sight() -> None:
+    ops = (
+        ScriptOp(client=0, f="write", at_s=0.03, key=0, value=7 * 10**17),
+        ScriptOp(client=0, f="write", at_s=0.05, key=0, value=7 * 10**70),
+    )
+    plan = replace(
+        CALM, nodes=1, concurrency=1, script=ops, strokes=(), system_options={"mode": "eventual", "n": 1}
+    )
+    lines = draw(plan, traced(plan)).splitlines()
+    assert [f"* write 0 {7 * 10**17}  " in line for line in lines if "process 0 calls" in line] == [
+        True,
+        False,
+    ]
+    assert any("000…" in line for line in lines)
+
+
 def test_a_draw_is_told_in_words() -> None:
     pins = [("net/n3/n1/Query", 0, 0.6), ("node/n2", 4, 0.25)]
     assert chance(replace(SMALL, tape=calm_but(pins))).splitlines()[2:] == [
         "- Query from n3 to n1: the draw number 0 of `net/n3/n1/Query` is 0.6",
         "- what n2 draws itself: the draw number 4 of `node/n2` is 0.25",
     ]
+
+
+def test_draws_that_there_was_no_time_to_make_few_are_counted() -> None:
+    many = calm_but([("node/n2", at, 0.25) for at in range(41)])
+    assert chance(replace(SMALL, tape=many)).startswith(
+        "41 random draws are given, in plan.toml, and the others are halves."
+    )
 
 
 def test_a_clock_that_is_shifted_is_ahead_or_behind() -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.plan import Plan, load_plan
+from harness.search.finding import Target
 from harness.simulate import SimRun, simulate_run
+from tests.sim.from_file import again
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEMO = Path(__file__).parents[2] / "workloads" / "demo"
@@ -31,11 +33,13 @@ def first_violation(plan: Plan, anomaly: str) -> tuple[int, SimRun]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("plan", "anomaly"),
+    ("name", "anomaly"),
     [("quorum", "new-old-inversion"), ("monotonic_skewed", "lost-write"), ("eventual", "stale-read")],
 )
-def test_the_guilty_are_convicted(plan: str, anomaly: str) -> None:
-    _, run = first_violation(load_plan(EXAMPLES / f"{plan}.toml"), anomaly)
+def test_the_guilty_are_convicted(name: str, anomaly: str, tmp_path: Path) -> None:
+    plan = load_plan(EXAMPLES / f"{name}.toml")
+    seed, run = first_violation(plan, anomaly)
+    assert Target("linearizable", anomaly) in again(replace(plan, seed=seed), run, tmp_path)
     assert run.verdict.value == "invalid"
     assert run.results["levels"]["integrity"]["verdict"] == "valid"
     core = run.results["core"]
