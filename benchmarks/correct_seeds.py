@@ -133,7 +133,7 @@ def wrong(line: Mapping[str, Any]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Many seeds of the correct store: no violation, no crash.")
-    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=10_000, help="how many, those before --first with them")
     parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
@@ -146,6 +146,8 @@ def main() -> int:
     modes = asked.modes.split(",")
     if unknown := [mode for mode in modes if mode not in MODES]:
         parser.error(f"there is no mode {unknown[0]!r}; there are: {', '.join(MODES)}")
+    if asked.first >= asked.runs and asked.show is None:
+        parser.error(f"--first {asked.first} is behind the last of --runs {asked.runs}, so nothing would be tested; say --runs {asked.first + asked.runs}")  # fmt: skip
     base = replace(load_plan(PLAN), seed=asked.seed)
     if asked.show is not None:
         print(dump_plan(plan_of(base, asked.show, modes)))
