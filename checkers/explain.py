@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from checkers.dead_ends import dead_ends
 from checkers.history import History
+from checkers.jsonl import encode_value
 from checkers.op import MISSING, Op, Type
 from checkers.times import ago, at, from_to
 from checkers.verdict import Result
@@ -154,8 +155,11 @@ def first_value_asked(history: History, result: Result) -> Any:
         read, end = history.op(index), history.completion(index)
         if read.f != "read" or end is None or end.type is not Type.OK:
             continue
+        key = encode_value(read.key)
         before = (
-            op for op in history if op.type is Type.OK and op.time_ns < read.time_ns and op.key == read.key
+            op
+            for op in history
+            if op.type is Type.OK and op.time_ns < read.time_ns and encode_value(op.key) == key
         )
         return MISSING if any(op.f in ("write", "cas") for op in before) else end.value
     return MISSING

@@ -17,6 +17,7 @@ from typing import Any, Final
 from checkers.causal import check_convergence
 from checkers.forced import circle
 from checkers.history import History
+from checkers.jsonl import encode_value
 from checkers.linearizable import EngineError
 from checkers.search import Budget
 from checkers.shrink import Clock
@@ -99,12 +100,12 @@ def _result(history: History, said: dict[str, Any]) -> Result:
             )
         return Result("sequential", Verdict.UNKNOWN, reason, stats=stats)
     core = tuple(said["ops"])
-    keys = {history.op(call).key for call in core}
+    keys = {encode_value(key): key for key in (history.op(call).key for call in core)}
     reason = (
         f"not-sequential: no order of {len(core)} operations on {len(keys)} keys keeps each process's own order and explains what was read: "
         + ", ".join(f"#{call}" for call in core[:12])
         + (", …" if len(core) > 12 else "")
     )
-    key = keys.pop() if len(keys) == 1 else None
+    key = next(iter(keys.values())) if len(keys) == 1 else None
     certificate = Certificate("core", core, circle(history, core))
     return Result("sequential", Verdict.INVALID, reason, "not-sequential", key, certificate, stats)

@@ -9,7 +9,7 @@
     unexpected, aborted-read, future-read     see `origins`
 
 A skew loss is what lww does under clock skew: counted in `skew-loss-count`, the greatest distance in `worst-skew-loss-ms`, and no violation.
-Versions are compared as the lists they are. Values are unique. A final-read is made after the heal, when the replicas had time to agree.
+Versions are compared as the lists they are; a node is a number or text. Values are unique. A final-read is made after the heal, when the replicas had time to agree.
 
 From: Thomas, A majority consensus approach (TODS 1979), the Thomas write rule; Kingsbury, Call me maybe: Cassandra (2013), for the losses. Jepsen has
 no such checker.
@@ -27,7 +27,7 @@ from checkers.bespoke.origins import Origins
 from checkers.history import History
 from checkers.verdict import Result
 
-_Version = tuple[int, str]
+_Version = tuple[int, int, int | str]  # the second: 0 if the node is a number, 1 if it is text
 
 
 def check_lww(history: History) -> Result:
@@ -44,7 +44,12 @@ def _version(call: Call) -> _Version | None:
         raise Unfit(
             f'{call.f} #{call.index} returned {shown(call.result)}; {{"value": …, "version": [time, node]}} expected'
         )
-    return integer(version[0], call), str(version[1])
+    time, node = version
+    if type(node) is not int and type(node) is not str:
+        raise Unfit(
+            f"{call.f} #{call.index} has the node {shown(node)} in its version; a number or text expected"
+        )
+    return integer(time, call), int(type(node) is str), node
 
 
 def _step(origins: Origins, first: Call, second: Call) -> Step:
@@ -76,6 +81,8 @@ def _judge(calls: list[Call]) -> Outcome:
         if "value" in write.result and token(write.result["value"]) != argument(write):
             raise Unfit(f"write #{write.index} returned another value than it was given")
     reads = [read for read in named(calls, "read", "final-read") if read.ok]
+    if len({version[1] for call in (*writes, *reads) if call.ok and (version := _version(call))}) > 1:
+        raise Unfit("some versions name the node by a number and some by text; these have no order")
     version_of = {argument(write): (version, write) for write, version in acked}
     findings: list[Finding] = []
     losses: dict[int, float] = {}
@@ -88,14 +95,14 @@ def _judge(calls: list[Call]) -> Outcome:
         if read.f != "final-read":
             continue
         if version is not None and value in version_of and version > version_of[value][0]:
-            given, write = version_of[value]
-            sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {list(given)}"
+            write = version_of[value][1]
+            sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {shown(write.result['version'])}"
             findings.append(Finding("new-version", sentence, [write, read]))
             continue
         above = [one for one in acked if one[0].before(read) and (version is None or one[1] > version)]
         if above:
-            write, high = max(above, key=lambda one: one[1])
-            sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {list(high)}"
+            write = max(above, key=lambda one: one[1])[0]
+            sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {shown(write.result['version'])}"
             findings.append(Finding("lost-write", sentence, [write, read]))
         winner = origins.calls[value][0] if value is not None else None
         for write, _ in acked:

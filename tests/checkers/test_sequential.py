@@ -240,3 +240,26 @@ def test_twelve_operations_of_a_core_are_named(size, more):
 def test_only_what_the_look_for_a_circle_took_is_taken_from_the_deadline():
     history, budget = hard_one(), Budget(deadline_ms=9_000, memory_mb=100.0, states_max=1000)
     assert check_sequential(history, budget=budget, clock=iter([50.0, 51.0]).__next__).stats["states"] == 1000
+
+
+@pytest.mark.parametrize("key", [[1, 2], {"a": 1}, True, -0.0], ids=str)
+def test_a_key_may_be_any_value(key):
+    """Store buffering on two keys, and a read of what one process replaced itself on one."""
+    sessions = [("x", "write", 1), (key, "read", None)], [(key, "write", 1), ("x", "read", None)]
+    both = written(sessions)
+    result = check_sequential(both)
+    assert (result.verdict, result.key) == (Verdict.INVALID, None)
+    assert "on 2 keys" in result.reason
+    alone = written([[(key, "write", 1), (key, "write", 2), (key, "read", 1)]])
+    assert check_sequential(alone, engine="search").key == key
+
+
+def written(sessions):
+    """One operation after the other, session by session in turn."""
+    turns = [(s, at) for at in range(max(map(len, sessions))) for s in range(len(sessions)) if at < len(sessions[s])]  # fmt: skip
+    ops = []
+    for n, (s, at) in enumerate(turns):
+        key, f, value = sessions[s][at]
+        call = invoke(s, f, key, value if f == "write" else None, time_ns=3 * n)
+        ops += [call, type(call)(-1, 3 * n + 2, s, Type.OK, f, key, value)]
+    return History.from_ops(ops)

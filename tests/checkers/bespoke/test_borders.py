@@ -241,3 +241,23 @@ def test_ids_without_an_order_have_no_range():
     result = check(one_by_one(("generate", None, {"a": 1}), ("generate", None, {"a": 2})), "unique-ids")
     assert result.verdict is VALID
     assert "range" not in result.stats
+
+
+def versioned(value, time, node):
+    return {"value": value, "version": [time, node]}
+
+
+def test_of_two_nodes_with_numbers_the_greater_number_wins():
+    """As text 10 is less than 9."""
+    won, lost = versioned(2, 5, 10), versioned(1, 5, 9)
+    writes = ("write", 1, lost), ("write", 2, won)
+    assert check(one_by_one(*writes, ("final-read", None, won)), "lww").verdict is VALID
+    assert check(one_by_one(*writes, ("final-read", None, lost)), "lww").anomaly == "lost-write"
+
+
+@pytest.mark.parametrize("node", [1.5, None, True, ["n", 1]])
+def test_a_node_without_an_order_is_named(node):
+    result = check(one_by_one(("write", 1, versioned(1, 5, node))), "lww")
+    assert (result.verdict, "a number or text expected" in result.reason) == (UNKNOWN, True)
+    mixed = one_by_one(("write", 1, versioned(1, 5, "n")), ("write", 2, versioned(2, 5, 1)))
+    assert "have no order" in check(mixed, "lww").reason
