@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from checkers.history import History
-from checkers.op import MISSING, Op, Type
+from checkers.nulls import judged_around
+from checkers.op import MISSING
 from checkers.register import check_linearizable
 from checkers.search import NATIVE, Budget, FirstValueError, check_model
 from checkers.shrink import Clock
@@ -26,7 +27,6 @@ from checkers.verdict import Certificate, Result, Verdict, merge
 
 POLYNOMIAL: Final = ("register", *SPECIAL)
 ZONES: Final = ("register", "cas-register")
-PUTS: Final[Mapping[str, str]] = {"queue": "enqueue", "stack": "push"}  # whose null would be an answer too
 
 
 class EngineError(ValueError):
@@ -64,27 +64,11 @@ def check_object(
         raise EngineError(
             f"the engine {engine!r} knows no first value but the usual one; use search, or auto"
         )
-    if (null := _null_put(history, model)) is not None:
-        told = f"{null.f} #{null.index} has null, which as an answer says that nothing was there; record another value"
-        return Result("linearizable", Verdict.UNKNOWN, f"key {null.key!r}: {told}", key=null.key)
+    terms = Terms(budget, initial, clock)
     try:
-        return ENGINES[engine](history, model, Terms(budget, initial, clock))
+        return judged_around(history, model, lambda keys: ENGINES[engine](keys, model, terms))
     except FirstValueError as error:
         raise EngineError(f"the first value {initial!r} does not fit the model {model!r}: {error}") from None
-
-
-def _null_put(history: History, model: str) -> Op | None:
-    """The first call that may have put null into a queue or a stack: whether it came out nobody can tell."""
-    _, functions, _, values, *_ = history.columns.sizes()
-    put = {at for at in range(functions) if history.function(at) == PUTS.get(model)}
-    null = {at for at in range(values) if history.columns.text("value", at) == b"null"} if put else set()
-    for index in range(len(history)) if null else ():
-        _, kind, _, f, _, value, _ = history.columns.record(index)
-        if kind == Type.INVOKE and f in put and value in null:
-            op, end = history.op(index), history.completion(index)
-            if isinstance(op.process, int) and (end is None or end.type is not Type.FAIL):
-                return op
-    return None
 
 
 def _auto(history: History, model: str, terms: Terms) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from histories import NONE, one_by_one, rows
 
-from checkers import MISSING, History, Verdict, check, invoke
+from checkers import MISSING, History, Op, Verdict, check, invoke
 from checkers.bespoke.bank import check_bank
 from checkers.bespoke.calls import calls_of, shown
 from checkers.bespoke.crdt_counter import BITS_MAX
@@ -261,3 +261,32 @@ def test_a_node_without_an_order_is_named(node):
     assert (result.verdict, "a number or text expected" in result.reason) == (UNKNOWN, True)
     mixed = one_by_one(("write", 1, versioned(1, 5, "n")), ("write", 2, versioned(2, 5, 1)))
     assert "have no order" in check(mixed, "lww").reason
+
+
+@pytest.mark.parametrize("engine", ["auto", "polynomial", "search"])
+def test_null_put_into_one_key_says_nothing_of_the_others(engine):
+    null = one_by_one(("enqueue", None), ("dequeue", NONE, None))
+    good = one_by_one(("enqueue", 1), ("dequeue", NONE, 1))
+    bad = one_by_one(("enqueue", 1), ("dequeue", NONE, 2))
+    empty = one_by_one(("dequeue", NONE, 3))
+    convicted = check(of_keys(a=null, b=good, c=bad), "fifo-queue", engine=engine)
+    assert (convicted.verdict, convicted.anomaly, convicted.key) == (INVALID, "thin-air" if engine != "search" else "not-linearizable", "c")  # fmt: skip
+    verdicts = {name: part.verdict for name, part in convicted.parts.items()}
+    assert verdicts == {"'a'": UNKNOWN, "'b'": VALID, "'c'": INVALID}
+    core = convicted.certificate.ops
+    assert {convicted.key} == {of_keys(a=null, b=good, c=bad).op(at).key for at in core}
+    assert (convicted.stats["keys"], convicted.stats["keys_unknown"], convicted.stats["keys_bad"]) == (3, 1, 1)  # fmt: skip
+    unsure = check(of_keys(a=null, b=good), "fifo-queue", engine=engine)
+    assert (unsure.verdict, unsure.key, unsure.parts["'b'"].verdict) == (UNKNOWN, "a", VALID)
+    assert "enqueue #0 has null" in unsure.reason
+    assert check(of_keys(a=null, b=null), "fifo-queue", engine=engine).parts.keys() == {"'a'", "'b'"}
+    assert check(of_keys(a=null, b=empty), "fifo-queue", engine=engine).key == "b"
+
+
+def of_keys(**histories: History) -> History:
+    """The histories one after the other, each of a key of its own."""
+    return History.from_ops(
+        Op(-1, 1000 * n + op.time_ns, 100 * n + op.process, op.type, op.f, key, op.value)
+        for n, (key, history) in enumerate(histories.items())
+        for op in history
+    )
