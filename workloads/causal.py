@@ -101,6 +101,7 @@ class Board:
         self.tags: dict[int, dict[Dot, tuple[int, int]]] = {}  # key -> dot -> the element and the add's tag
         self.begun: dict[int, int] = {}  # adds of a key
         self.running: dict[int, set[int]] = {}  # numbers of those in progress
+        self.apart: list[int] = []  # keys whose replicas differed in a digest
 
     def newest(self, key: int) -> Read | None:
         """The newest read of a key that showed something."""
@@ -146,6 +147,8 @@ class CausalClient:
             if op.f == "digest":
                 views = await self.digest(key)
                 silent = [node for node, view in sorted(views.items()) if view is None]
+                if not silent and len(set(views.values())) > 1 and op.key not in self.board.apart:
+                    self.board.apart.append(op.key)
                 return op.fail(f"these nodes did not answer: {', '.join(silent)}") if silent else op.ok(views)
             return op.ok(await self.update(op, key))
         except StoreError as error:
@@ -330,13 +333,21 @@ def _final(board: Board, settle_s: float) -> GeneratorLike:
     def over(f: str) -> GeneratorLike:
         return numbered(lambda n, _: op(f, n) if n <= board.key_max else None)
 
-    def digest(n: int, _: Context) -> GeneratorLike:
-        again = delay(DIGEST_DELAY_S, limit(DIGESTS_MAX, repeat(op("digest", n))))
-        return until_ok(again) if n <= board.key_max else None
+    def answered(key: int) -> GeneratorLike:
+        return until_ok(delay(DIGEST_DELAY_S, limit(DIGESTS_MAX, repeat(op("digest", key)))))
 
-    return phases(
-        each_thread(over("read")), sleep(settle_s), each_thread(over("final-read")), numbered(digest)
-    )
+    def digest(n: int, _: Context) -> GeneratorLike:
+        return answered(n) if n <= board.key_max else None
+
+    def wait(n: int, _: Context) -> GeneratorLike:
+        return sleep(DIGEST_DELAY_S) if board.apart and n == 0 else None
+
+    def again(n: int, _: Context) -> GeneratorLike:
+        """Replicas that differ are asked a second time: a write that came late is no divergence."""
+        return answered(board.apart[n]) if n < len(board.apart) else None
+
+    ends = each_thread(over("read")), sleep(settle_s), each_thread(over("final-read"))
+    return phases(*ends, numbered(digest), numbered(wait), numbered(again))
 
 
 def _make(

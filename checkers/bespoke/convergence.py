@@ -4,8 +4,8 @@
     snapshot -> the same at any time
     a node's part may also be {"digest": "9f3a", "delivered": [17, 18, …]}: the updates it has applied, by their values
 
-    diverged             the last digest has nodes that differ, and no update that is acknowledged was under way; that none of unknown outcome was
-                         either is for who takes the digest to see to
+    diverged             the last digest has nodes that differ, and no update was under way. One of unknown outcome may come at any time: where there
+                         is one, the digest before must have shown the same two nodes with the same two digests, so that it did not come between
     sec-violation        two nodes had applied the same updates and did not hold the same (strong eventual consistency), at any time
     missing-update       the last digest has a node without an acknowledged update
 
@@ -73,11 +73,12 @@ def _judge(calls: list[Call]) -> Outcome:
     updates = [call for call in calls if call.f not in OBSERVERS | READS]
     untested = None
     if len({digest for digest, _ in views.values()}) > 1:
-        untested = _unquiet(last, updates)
+        untested, core = _unquiet(digests, updates)
         told = ", ".join(f"{node} {shown(plain(digest))}" for node, (digest, _) in sorted(views.items()))
         if untested is None:
-            sentence = f"in digest #{last.index} the nodes differ: {told}"
-            findings.append(Finding("diverged", sentence, [last]))
+            before = f", and two of them as in digest #{core[0].index}" if len(core) > 1 else ""
+            sentence = f"in digest #{last.index} the nodes differ{before}: {told}"
+            findings.append(Finding("diverged", sentence, core))
     elif not any(seen for _, seen in views.values()):
         untested = too_late(updates, [last])
     findings += _missing(calls, last, views)
@@ -99,12 +100,31 @@ def _judge(calls: list[Call]) -> Outcome:
     return Outcome(f"{len(views)} nodes hold the same", findings, untested, stats, idle)
 
 
-def _unquiet(last: Call, updates: list[Call]) -> str | None:
-    """Why replicas that differ may still come to agree: an update that is acknowledged was under way."""
-    busy = next((update for update in updates if update.ok and between(update, last, last)), None)
-    if busy is None:
-        return None
-    return f"in digest #{last.index} the nodes differ, but {busy.f} #{busy.index} was under way; take a digest when nothing is"
+def _unquiet(digests: list[Call], updates: list[Call]) -> tuple[str | None, list[Call]]:
+    """Why replicas that differ in the last digest may still come to agree; if there is no reason, the digests that show that they do not."""
+    last = digests[-1]
+    busy = [update for update in updates if between(update, last, last)]
+    differ = f"in digest #{last.index} the nodes differ, but"
+    if (sure := next((update for update in busy if update.ok), None)) is not None:
+        return f"{differ} {sure.f} #{sure.index} was under way; take a digest when nothing is", []
+    if not busy:
+        return None, [last]
+    before = next((digest for digest in reversed(digests) if digest.before(last)), None)
+    if before is not None and _same_two(_views(before), _views(last)):
+        return None, [before, last]
+    late = busy[0]
+    return (
+        f"{differ} {late.f} #{late.index}, whose outcome is unknown, may have come meanwhile; take two digests, one after the other",
+        [],
+    )
+
+
+def _same_two(before: dict[str, _View], after: dict[str, _View]) -> bool:
+    """Do two nodes that differ hold what they held before?"""
+    return (
+        len({digest for node, (digest, _) in after.items() if node in before and before[node][0] == digest})
+        > 1
+    )
 
 
 def _unequal(observed: list[Call]) -> list[Finding]:
