@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvstore.contexts import TokenError, seal, unseal
+from kvstore.contexts import TokenError, seal, unseal_rows
 from kvstore.events import Tag, Value
 from kvstore.session import KEYS_MAX, OK, Later, RefusalError, Session, command, positive, text
 
@@ -83,11 +83,11 @@ def _token(node: Node, session: Session) -> Value:
 
 def _resume(node: Node, session: Session, token: bytes) -> None:
     try:
-        rows = unseal(node.config.secret, _PURPOSE, token)
+        rows = unseal_rows(node.config.secret, _PURPOSE, token)
     except TokenError as error:
         raise RefusalError("BADARG", str(error)) from None
-    for bucket, key, *version in rows:
-        place, tag = (bucket, key), Tag(*version)
+    for bucket, key, hlc, node_name, incarnation, touched, expires_ms in rows:
+        place, tag = (bucket, key), Tag(hlc, node_name, incarnation, touched, expires_ms)
         if len(session.seen) >= KEYS_MAX and place not in session.seen:
             raise RefusalError("OVERLOADED", f"a session remembers {KEYS_MAX} keys; open another connection")
         session.seen[place] = max(tag, session.seen.get(place, tag))

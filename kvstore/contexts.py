@@ -5,7 +5,8 @@
 A token is bound to what it is for, such as a bucket and a key. One made elsewhere is refused, not guessed at: a context
 that covers what its client has never seen would silently remove it.
 
-Without a `secret` in the configuration the key is empty: that keeps out accidents, and nobody who means harm.
+Without a `secret` in the configuration the key is empty: that keeps out accidents, and nobody who means harm. So what a token holds is checked
+all the same: whatever it says must not end the node.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -21,6 +22,8 @@ from kvstore.causal import Context
 
 BYTES_MAX: Final = 4096
 _MARK: Final = 16
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Row = tuple[str, bytes, Count, str, Count, Count, Count]  # bucket, key, and the five parts of a tag
 
 
 class TokenError(Exception):
@@ -51,6 +54,14 @@ def unseal(secret: str, purpose: tuple[bytes, ...], token: bytes) -> Any:
         raise TokenError("this is no token; use the one of your last read, as it was") from None
 
 
+def unseal_rows(secret: str, purpose: tuple[bytes, ...], token: bytes) -> list[Row]:
+    """The versions in a session's token. Raises TokenError."""
+    try:
+        return msgspec.convert(unseal(secret, purpose, token), list[Row])
+    except msgspec.ValidationError:
+        raise TokenError("this is no token of a session; use the one that it told, as it was") from None
+
+
 def seal_context(secret: str, bucket: str, key: bytes, context: Context) -> bytes:
     """A context as a client carries it. Raises TokenError."""
     return seal(secret, (b"context", bucket.encode(), key), context.pack())
@@ -58,7 +69,11 @@ def seal_context(secret: str, bucket: str, key: bytes, context: Context) -> byte
 
 def unseal_context(secret: str, bucket: str, key: bytes, token: bytes) -> Context:
     """The inverse. Raises TokenError."""
-    return Context.unpack(unseal(secret, (b"context", bucket.encode(), key), token))
+    seen = unseal(secret, (b"context", bucket.encode(), key), token)
+    try:
+        return Context.unpack(seen)
+    except ValueError:
+        raise TokenError("this is no context; use the one of your last read, as it was") from None
 
 
 def _mark(secret: str, purpose: tuple[bytes, ...], body: bytes) -> bytes:

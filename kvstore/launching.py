@@ -34,7 +34,6 @@ def new_op(node: Node, session: Session, key: bytes, shape: Shape, **more: Any) 
     """An op on a key of the session's bucket. Raises RefusalError for what is too long."""
     if len(key) > KEY_MAX:
         raise RefusalError("BADARG", f"the key has {len(key)} bytes; at most {KEY_MAX} are allowed")
-    """An op on a key of the session's bucket. Raises RefusalError for what is too long."""
     value, bucket = more.get("value"), current(node, session)
     limit = value_max(bucket, node.config.max_value_bytes)
     if value is not None and len(value) > limit:

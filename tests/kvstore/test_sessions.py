@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvstore.config import bucket
+from kvstore.contexts import seal
 from kvstore.events import Command, Simple, Tag, Value
 from kvstore.session import KEYS_MAX
 from tests.kvstore.cluster import Cluster, failed
@@ -148,3 +149,15 @@ def test_a_deletion_tells_no_less_than_the_session_has_seen() -> None:
     made.network.cut = set()
     assert session.ask("DEL", KEY) == 1
     assert session.ask("GET", KEY) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [5, None, {"a": 1}, [5], [["default", KEY, 1]], [["default", KEY, "1", "a", 1, 0, 0]], [[["default"], KEY, 1, "a", 1, 0, 0]]],
+)  # fmt: skip
+def test_a_token_that_was_made_by_somebody_else_cannot_end_a_node(content: object) -> None:
+    made = cluster("session")  # without a secret anybody can make one
+    session = Connection(made, "d", 900)
+    assert failed(session.ask("KV.SESSION", "RESUME", seal("", (b"session",), content))) == "BADARG"
+    assert session.ask("SET", KEY, "1") == OK
+    assert session.ask("GET", KEY) == b"1"

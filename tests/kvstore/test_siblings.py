@@ -8,7 +8,7 @@ import pytest
 
 from kvstore.causal import Context
 from kvstore.config import bucket
-from kvstore.contexts import BYTES_MAX, TokenError, seal_context, unseal_context
+from kvstore.contexts import BYTES_MAX, TokenError, seal, seal_context, unseal_context
 from kvstore.events import Failure
 from kvstore.messages import Store
 from kvstore.messages_causal import Applied, Apply, OtherLife
@@ -211,6 +211,16 @@ def test_foreign_contexts_are_refused_before_anything_is_done() -> None:
     assert len(made.stored) == sent
     for mode in ("quorum", "register"):
         assert failed(cluster(mode).ask("a", "KV.PUT", KEY, "2", "CTX", seen)) == "WRONGCLASS"
+
+
+@pytest.mark.parametrize(
+    "content", [5, None, [5], [[["a", 1, 2, 3]], []], [[["a", 1, -2]], []], [[[[], 1, 3]], []]]
+)
+def test_a_context_that_was_made_by_somebody_else_cannot_end_a_node(content: object) -> None:
+    made = cluster()  # without a secret anybody can make one
+    token = seal("", (b"context", b"default", KEY), content)
+    assert failed(made.ask("a", "KV.PUT", KEY, "1", "CTX", token)) == "BADARG"
+    assert failed(made.ask("a", "KV.CTX", KEY, token)) == "BADARG"
 
 
 def test_another_cluster_has_another_secret() -> None:
