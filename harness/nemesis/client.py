@@ -118,12 +118,18 @@ class NemesisClient:
             return op.fail(fault.note)
         if isinstance(fault, HotKey) and self._crowd is not None:
             fault.crowd = self._crowd
+        self._look_around(fault)
         self.active[number] = (fault, self._now_ns())
         await fault.start(self._world)
         if fault.note:
             await self._end(number)
             return op.fail(fault.note)
         return op.ok({"id": number, "nodes": list(nodes), **fault.evidence})
+
+    def _look_around(self, fault: Fault) -> None:
+        """Tell a fault what others do meanwhile."""
+        others = [other for other, _ in self.active.values() if other is not fault]
+        fault.kept_gone, fault.cut_links = holding.kept_gone(others), holding.cut_links(others)
 
     async def _primaries(self) -> tuple[str, ...]:
         """The nodes that lead for the key in use, as the first node tells that can."""
@@ -151,8 +157,7 @@ class NemesisClient:
     async def _end(self, number: int) -> Fault:
         """Stop a fault and write its record, whatever happens."""
         fault, start_ns = self.active[number]
-        others = [other for other, _ in self.active.values() if other is not fault]
-        fault.kept_gone = holding.kept_gone(others)
+        self._look_around(fault)
         try:
             await fault.stop(self._world)
         except Exception as error:

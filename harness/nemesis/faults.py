@@ -36,6 +36,7 @@ class Fault:
     healed: bool = False
     note: str = ""
     kept_gone: frozenset[str] = frozenset()  # nodes whose process another fault keeps from being there
+    cut_links: frozenset[tuple[str, str]] = frozenset()  # from, to: what another fault cuts
 
     kind = ""
 
@@ -86,11 +87,12 @@ class Kill(Fault):
         """Start anew; the pid must be another."""
         self.healed = True
         for node in self.nodes:
-            await world.start(node)
+            await self.begin_anew(world, node)
             now = await world.process(node)
             found = self.evidence.setdefault(node, {})
             found["pid_after"] = now.pid
-            self.healed &= now.state == "running" and now.pid != found.get("pid_before")
+            is_back = now.state == "running" and now.pid != found.get("pid_before")
+            self.healed &= is_back or node in self.kept_gone
 
 
 class PowerLoss(Kill):

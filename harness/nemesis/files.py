@@ -56,7 +56,7 @@ class Bitflip(FileFault):
         share, file = self.asked()
         repairable = self.detail.get(EXTENT) == REPAIRABLE
         self.struck |= await files_of(world).damage(
-            self.nodes, share, self.number, file, repairable=repairable
+            self.nodes, share, self.number, file, repairable=repairable, gone=self.kept_gone
         )
         self.evidence |= {node: {"damaged": len(struck)} for node, struck in self.struck.items()}
         self.judge({node: bool(struck) for node, struck in self.struck.items()}, "no record was on the disk")
@@ -66,7 +66,7 @@ class Bitflip(FileFault):
         self.healed = True
         bites = {}
         rots = await files_of(world).rot(self.nodes)
-        taken_back = await files_of(world).undo(self.nodes)
+        taken_back = await files_of(world).undo(self.nodes, self.kept_gone)
         for node, struck in self.struck.items():
             met, left = len(struck & rots[node].met), len(struck & rots[node].left)
             self.evidence[node] |= {"met": met, "left": left, **rots[node].told}
@@ -85,7 +85,7 @@ class Truncate(FileFault):
         """Cut it off."""
         share, file = self.asked()
         bites = {}
-        for node, cut in (await files_of(world).cut(self.nodes, share, file)).items():
+        for node, cut in (await files_of(world).cut(self.nodes, share, file, self.kept_gone)).items():
             self.evidence[node] = dict(cut)
             shorter = [each for each in cut.values() if each["bytes_after"] < each["bytes_before"]]
             bites[node] = any(each["after"] != each["before"] for each in shorter)
@@ -95,12 +95,12 @@ class Truncate(FileFault):
         """Where nobody has written since, because the system would not begin on it, the end is put back."""
         self.healed = True
         before = {node: (await world.process(node)).state for node in self.nodes}
-        for node, put_back in (await files_of(world).undo(self.nodes)).items():
+        for node, put_back in (await files_of(world).undo(self.nodes, self.kept_gone)).items():
             state = (await world.process(node)).state
             self.evidence.setdefault(node, {}).update(
                 state=before[node], put_back=put_back, state_after=state
             )
-            self.healed &= state == "running"
+            self.healed &= state == "running" or node in self.kept_gone
 
 
 class SnapshotRestore(Fault):
@@ -118,11 +118,11 @@ class SnapshotRestore(Fault):
         """Put it back under a new process."""
         self.healed = True
         bites = {}
-        for node, restored in (await files_of(world).restore(self.nodes)).items():
+        for node, restored in (await files_of(world).restore(self.nodes, self.kept_gone)).items():
             state = (await world.process(node)).state
             self.evidence.setdefault(node, {}).update(restored=dict(restored.told), state_after=state)
             bites[node] = restored.changed
-            self.healed &= state == "running"
+            self.healed &= state == "running" or node in self.kept_gone
         if self.bit:
             self.judge(bites, "nothing had been written since")
 

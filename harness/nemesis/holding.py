@@ -17,14 +17,22 @@ from harness.nemesis.faults import Fault
 from harness.plan_options import HOW, OOM_KILL
 
 GONE: Final = "gone"
+REPLACE: Final = "replace"
 KEEPS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("kill", "power-loss", "power-off", "wipe"), GONE),
+    **dict.fromkeys(("kill", "power-loss", "power-off", "wipe", REPLACE), GONE),
     **dict.fromkeys(("disk-full", "read-only", "io-error", "slow-disk", "lying-fsync"), "disk"),
     **{kind: kind for kind in ("pause", "clock", "cpu-pressure", "memory-pressure", "snapshot-restore")},
 }
 """By kind of fault: that no process is there, what is wrong with the disk, …"""
 STARTS: Final = ("restore",)
 """Kinds that start a process when they begin, and keep none from running."""
+SILENT: Final = ("partition", "flapping", "loss")
+"""Kinds under which a node may hear nothing over a link."""
+
+
+def keeps(fault: Fault) -> tuple[str, ...]:
+    """The nodes on which it keeps something: who was replaced stays away, and who takes its place is free."""
+    return (fault.evidence["lost"],) if fault.kind == REPLACE and "lost" in fault.evidence else fault.nodes
 
 
 def kept(kind: str, detail: Mapping[str, Any]) -> frozenset[str]:
@@ -43,7 +51,7 @@ def taken(
         for fault in going_on
         if would & kept(fault.kind, fault.detail)
         for node in nodes
-        if node in fault.nodes
+        if node in keeps(fault)
     }
 
 
@@ -59,5 +67,16 @@ def without(value: Mapping[str, Any], spared: Iterable[str]) -> dict[str, Any]:
 def kept_gone(going_on: Iterable[Fault]) -> frozenset[str]:
     """Nodes on which these faults keep a process from being there."""
     return frozenset(
-        node for fault in going_on if GONE in kept(fault.kind, fault.detail) for node in fault.nodes
+        node for fault in going_on if GONE in kept(fault.kind, fault.detail) for node in keeps(fault)
+    )
+
+
+def cut_links(going_on: Iterable[Fault]) -> frozenset[tuple[str, str]]:
+    """The links, from and to, over which these faults let nothing through, or not all."""
+    return frozenset(
+        (source, node)
+        for fault in going_on
+        if fault.kind in SILENT
+        for node, sources in fault.detail["grudge"].items()
+        for source in sources
     )

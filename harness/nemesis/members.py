@@ -4,7 +4,7 @@
     join      takes in a node that is no member yet           the epoch grew and the new node is a member
     leave     lets a member go, while more than four are left the epoch grew
     replace   kills a member for good, another takes its place    the epoch grew, and the lost one was there before
-    rolling-restart  SIGTERM and a new start, one after another   every member ended by itself and has another pid
+    rolling-restart  SIGTERM and a new start, one after another   every member that ran ended by itself and has another pid
 
 Whom it strikes depends on who is a member then: the timetable draws a number, and the fault turns it into a name.
 A change may last longer than the fault; the final heal waits for it.
@@ -81,6 +81,8 @@ async def change(world: World, kind: str, node: str, lost: str, members: Sequenc
 class MemberChange(Fault):
     """What the three have in common."""
 
+    there: Sequence[str]  # nodes that have a process
+
     def pick(self, names: Sequence[str]) -> str:
         """One of them, by the number drawn."""
         return sorted(names)[int(self.detail["draw"] * len(names))]
@@ -95,6 +97,7 @@ class MemberChange(Fault):
     async def start(self, world: World) -> None:
         """Look who is a member, and begin."""
         layout = await look(world)
+        self.there = [node for node in world.nodes if (await world.process(node)).state != "gone"]
         chosen = None if layout is None or layout.changing else self.choose(layout, world)
         if layout is None or chosen is None:
             self.note = "no node to do it with, or a change goes on"
@@ -150,14 +153,15 @@ class Leave(MemberChange):
 
 
 class Replace(MemberChange):
-    """A member dies, and another node takes its place."""
+    """A member that is there dies, and another node takes its place."""
 
     kind = "replace"
 
     def choose(self, layout: Layout, world: World) -> tuple[str, str] | None:
         """A node that is no member, and a member."""
         free = [node for node in world.nodes if node not in (*layout.members, *layout.gone)]
-        return (self.pick(free), self.pick(layout.members)) if free else None
+        there = [node for node in layout.members if node in self.there]
+        return (self.pick(free), self.pick(there)) if free and there else None
 
     async def before(self, world: World, node: str, lost: str) -> None:
         """The member dies."""
@@ -165,7 +169,10 @@ class Replace(MemberChange):
 
 
 class RollingRestart(Fault):
-    """Members are told to end, one after another, and the next only when the last is back and hears all the others."""
+    """Members are told to end, one after another, and the next only when the last is back and hears all the others.
+
+    One that another fault has ended or stopped is left as it is. Nobody has to hear it, nor whom a fault of links cuts off.
+    """
 
     kind = "rolling-restart"
 
@@ -175,8 +182,14 @@ class RollingRestart(Fault):
         if layout is None or layout.changing:
             self.note = "no node tells who is a member, or a change goes on"
             return
-        self.nodes, self.bit = layout.members, True
-        for node in layout.members:
+        states = {node: (await world.process(node)).state for node in layout.members}
+        self.nodes = tuple(node for node, state in states.items() if state == "running")
+        self.bit = bool(self.nodes)
+        self.note = "" if self.bit else "no process was running"
+        for node, state in states.items():
+            if node not in self.nodes:
+                self.evidence[node] = {"state": f"{state} already"}
+        for node in self.nodes:
             before = await world.process(node)
             await world.stop(node)
             ended = (await world.process(node)).state == "gone"
@@ -197,20 +210,28 @@ class RollingRestart(Fault):
                 return
 
     async def _back(self, world: World, node: str) -> list[str]:
-        """Wait until the node hears every member; whom it hears, nobody when that takes too long."""
+        """Wait until the node hears every member that it can; whom it hears, nobody when that takes too long, or when it ends."""
         waited_s = 0.0
-        while waited_s < SETTLE_S_MAX * world.slowness:
+        while waited_s < SETTLE_S_MAX * world.slowness and (await world.process(node)).state != "gone":
             layout = await look_at(world, node)
-            if layout is not None and layout.heard == layout.members:
-                return list(layout.heard)
+            if layout is not None:
+                missing = [peer for peer in layout.members if peer not in layout.heard]
+                if not [peer for peer in missing if await self._can_be_heard(world, node, peer)]:
+                    return list(layout.heard)
             await asyncio.sleep(POLL_S)
             waited_s += POLL_S
         return []
 
     async def stop(self, world: World) -> None:
         """It is over; everybody must run."""
-        states = [(await world.process(node)).state for node in self.nodes]
-        self.healed = all(state == "running" for state in states)
+        states = {node: (await world.process(node)).state for node in self.nodes}
+        self.healed = all(state != "gone" or node in self.kept_gone for node, state in states.items())
+
+    async def _can_be_heard(self, world: World, node: str, peer: str) -> bool:
+        """Whether nothing is in its way."""
+        if self.cut_links & {(node, peer), (peer, node)}:
+            return False
+        return (await world.process(peer)).state == "running"
 
 
 async def settle(world: World, lost: Sequence[str]) -> list[str]:

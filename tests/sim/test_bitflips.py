@@ -263,7 +263,7 @@ def test_a_disk_on_which_nothing_was_written_since_is_no_older_state() -> None:
         async def keep(self, nodes: tuple[str, ...]) -> dict[str, dict[str, int]]:
             return {node: {"disk": 1} for node in nodes}
 
-        async def restore(self, nodes: tuple[str, ...]) -> dict[str, Restored]:
+        async def restore(self, nodes: tuple[str, ...], gone: frozenset[str]) -> dict[str, Restored]:
             return dict.fromkeys(nodes, Restored(False, {}))
 
     world: Any = SimpleNamespace(files=Idle(), process=running)

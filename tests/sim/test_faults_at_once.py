@@ -19,13 +19,14 @@ from harness.system import find_system
 from harness.worlds.sim import SimLoop, SimWorld
 
 BASE = replace(load_plan(Path(__file__).parents[2] / "examples" / "quorum.toml"), rate=40.0, time_limit_s=4.0, faults=())  # fmt: skip
+NODES = tuple(BASE.node_names)
 OFFSETS = {"n1": 300.0, "n2": 300.0}
 
 
-def struck(*faults: tuple[str, float, float, tuple[str, ...], dict[str, Any]]) -> SimRun:
+def struck(*faults: tuple[str, float, float, tuple[str, ...], dict[str, Any]], time_limit_s: float = 4.0) -> SimRun:  # fmt: skip
     """A run of these faults: kind, from, to, nodes, detail."""
     strokes = [Stroke(number, kind, round(start_s * NS), round(end_s * NS), nodes, detail) for number, (kind, start_s, end_s, nodes, detail) in enumerate(faults, 1)]  # fmt: skip
-    return simulate_run(replace(BASE, strokes=tuple(strokes)), 1)
+    return simulate_run(replace(BASE, time_limit_s=time_limit_s, strokes=tuple(strokes)), 1)
 
 
 def times(run: SimRun, node: str, word: str) -> list[float]:
@@ -67,6 +68,56 @@ def test_no_process_is_started_that_another_fault_has_ended(kind: str) -> None:
     (killed, *_), started = times(run, "n1", "killed"), times(run, "n1", "started")
     assert [at - killed for at in started if at > killed] == [pytest.approx(2.0, abs=0.15)]
     assert all(fault["healed"] for fault in run.faults)
+
+
+@pytest.mark.parametrize("kind", ["snapshot-restore", "restore"])
+def test_what_puts_an_older_state_back_starts_no_process_that_another_fault_has_ended(kind: str) -> None:
+    run = struck((kind, 1.0, 2.5, ("n1",), {}), ("kill", 2.0, 3.0, ("n1",), {}))
+    killed = times(run, "n1", "killed")[-1]
+    assert [at - killed for at in times(run, "n1", "started") if at > killed] == [
+        pytest.approx(1.0, abs=0.15)
+    ]
+    assert all(fault["healed"] for fault in run.faults), run.faults
+
+
+@pytest.mark.parametrize(
+    ("kind", "after"), [("kill", "started"), ("power-off", "started"), ("pause", "continued")]
+)
+def test_a_rolling_restart_leaves_a_node_as_another_fault_keeps_it_and_waits_for_nobody_to_hear_it(
+    kind: str, after: str
+) -> None:
+    run = struck((kind, 1.0, 8.0, ("n2",), {}), ("rolling-restart", 1.2, 2.0, NODES, {}), time_limit_s=9.0)
+    began = times(run, "n2", "stopped" if kind == "pause" else "killed")[0]
+    assert [at - began for at in times(run, "n2", after) if at > began] == [pytest.approx(7.0, abs=0.25)]
+    assert bit(run) == {1: True, 2: True}
+    restart = next(fault for fault in run.faults if fault["id"] == 2)
+    assert restart["nodes"] == ["n1", "n3", "n4", "n5"]
+    assert restart["evidence"]["n2"] == {"state": "stopped already" if kind == "pause" else "gone already"}
+    assert all(fault["healed"] for fault in run.faults), run.faults
+
+
+def test_a_rolling_restart_waits_for_nobody_to_hear_a_node_that_is_cut_off() -> None:
+    others = [node for node in NODES if node != "n2"]
+    grudge = {"n2": others, **{node: ["n2"] for node in others}}
+    run = struck(("partition", 1.0, 8.0, ("n2",), {"grudge": grudge}), ("rolling-restart", 1.2, 2.0, NODES, {}), time_limit_s=9.0)  # fmt: skip
+    assert bit(run) == {1: True, 2: True}
+    restart, cut = sorted(run.faults, key=lambda fault: str(fault["kind"]), reverse=True)
+    assert restart["start_ns"] < restart["end_ns"] < cut["end_ns"] < 8.1 * NS
+
+
+def test_who_is_replaced_is_one_that_was_there_and_stays_away_while_the_fault_goes_on() -> None:
+    base = replace(BASE, nodes=6, system_options={**BASE.system_options, "members": 5}, time_limit_s=6.0)
+    strokes = (
+        Stroke(1, "kill", NS, 5 * NS, ("n1",), {}),
+        Stroke(2, "replace", round(1.5 * NS), round(4.5 * NS), (), {"draw": 0.0}),
+        Stroke(3, "kill", 3 * NS, round(3.5 * NS), ("n2",), {}),
+    )
+    run = simulate_run(replace(base, strokes=strokes), 1)
+    by_number = {fault["id"]: fault for fault in run.faults}
+    assert (by_number[2]["evidence"]["lost"], by_number[2]["bit"]) == ("n2", True)
+    assert by_number[3]["note"] == "another fault goes on there: replace of n2"
+    killed = times(run, "n2", "killed")[0]
+    assert all(at - killed > 2.5 for at in times(run, "n2", "started") if at > killed)
 
 
 def test_a_heal_goes_on_when_a_fault_cannot_be_ended() -> None:

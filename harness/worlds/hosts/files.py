@@ -19,7 +19,7 @@ from typing import Any, Final
 from harness.control import Connection
 from harness.system import Deployment, Rot
 from harness.worlds import WorldError
-from harness.worlds.files import Restored
+from harness.worlds.files import NOBODY, Restored
 from harness.worlds.hosts import file_program
 from harness.worlds.hosts.daemon import Daemon
 from harness.worlds.hosts.links import Each
@@ -54,8 +54,9 @@ class HostFiles:
         place = kept(self._data.replace("{node}", node))
         return json.loads(connection.run("python3", program, place, *words, timeout_s=TIMEOUT_S).stdout)
 
-    async def _start(self, nodes: Sequence[str]) -> None:
-        await self._each(lambda node, connection: self._daemon(node).start(connection), tuple(nodes))
+    async def _start(self, nodes: Sequence[str], gone: AbstractSet[str]) -> None:
+        left = tuple(node for node in nodes if node not in gone)
+        await self._each(lambda node, connection: self._daemon(node).start(connection), left)
 
     async def _stop(self, nodes: Sequence[str]) -> None:
         await self._each(lambda node, connection: self._daemon(node).stop(connection), tuple(nodes))
@@ -68,14 +69,21 @@ class HostFiles:
         )
 
     async def damage(
-        self, nodes: Sequence[str], share: float, number: int, file: str, *, repairable: bool = False
+        self,
+        nodes: Sequence[str],
+        share: float,
+        number: int,
+        file: str,
+        *,
+        repairable: bool = False,
+        gone: AbstractSet[str] = NOBODY,
     ) -> Mapping[str, AbstractSet[str]]:
         """Flip bits in a share of the pages of a file."""
         if repairable:
             raise WorldError("nobody knows on hosts which records the pages of a file hold")
         await self._each(lambda node, connection: self._daemon(node).terminate(connection), tuple(nodes))
         told = await self._all(nodes, "flip", f"{share:g}", str(number), file=file)
-        await self._start(nodes)
+        await self._start(nodes, gone)
         self._damaged |= told
         return {node: frozenset(told[node]["flips"]) for node in nodes}
 
@@ -93,18 +101,20 @@ class HostFiles:
 
         return await self._each(look, tuple(nodes))
 
-    async def undo(self, nodes: Sequence[str]) -> Mapping[str, int]:
+    async def undo(self, nodes: Sequence[str], gone: AbstractSet[str] = NOBODY) -> Mapping[str, int]:
         """Flip back what is flipped, and put back what was cut off, where nobody has written since."""
         await self._stop(nodes)
         told = await self._each(lambda node, connection: self._run(connection, node, "undo"), tuple(nodes))
-        await self._start(nodes)
+        await self._start(nodes, gone)
         return {node: each["flipped_back"] + len(each["put_back"]) for node, each in told.items()}
 
-    async def cut(self, nodes: Sequence[str], share: float, file: str) -> Mapping[str, Mapping[str, Any]]:
+    async def cut(
+        self, nodes: Sequence[str], share: float, file: str, gone: AbstractSet[str] = NOBODY
+    ) -> Mapping[str, Mapping[str, Any]]:
         """Cut off the end of a file."""
         await self._stop(nodes)
         told = await self._all(nodes, "cut", f"{share:g}", file=file)
-        await self._start(nodes)
+        await self._start(nodes, gone)
         return {node: each["files"] for node, each in told.items()}
 
     async def keep(self, nodes: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
@@ -122,11 +132,11 @@ class HostFiles:
 
         return await self._each(copy, tuple(nodes))
 
-    async def restore(self, nodes: Sequence[str]) -> Mapping[str, Restored]:
+    async def restore(self, nodes: Sequence[str], gone: AbstractSet[str] = NOBODY) -> Mapping[str, Restored]:
         """The copies take the places of all files."""
         await self._stop(nodes)
         told = await self._all(nodes, "restore")
-        await self._start(nodes)
+        await self._start(nodes, gone)
         files = {node: each["files"] for node, each in told.items()}
         return {
             node: Restored(any(before != after for before, after in each.values()), each)

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from harness.system import Rot, RottingSystem, SystemUnderTest
 from harness.worlds import WorldError
-from harness.worlds.files import Restored
+from harness.worlds.files import NOBODY, Restored
 from harness.worlds.sim.node import SimMachine
 from harness.worlds.sim.tape import Streams
 
@@ -41,7 +41,14 @@ class SimFiles:
         self._system = cast(RottingSystem, system)
 
     async def damage(
-        self, nodes: Sequence[str], share: float, number: int, file: str, *, repairable: bool = False
+        self,
+        nodes: Sequence[str],
+        share: float,
+        number: int,
+        file: str,
+        *,
+        repairable: bool = False,
+        gone: AbstractSet[str] = NOBODY,
     ) -> Mapping[str, AbstractSet[Hashable]]:
         """Flip a bit in a share of the records on each disk, one disk after the other."""
         return {
@@ -69,11 +76,13 @@ class SimFiles:
         """What became of the damage."""
         return {node: self._system.rot(self._machines[node].disk) for node in nodes}
 
-    async def undo(self, nodes: Sequence[str]) -> Mapping[str, int]:
+    async def undo(self, nodes: Sequence[str], gone: AbstractSet[str] = NOBODY) -> Mapping[str, int]:
         """Nothing is taken back: a node lives with it, or mends it."""
         return dict.fromkeys(nodes, 0)
 
-    async def cut(self, nodes: Sequence[str], share: float, file: str) -> Mapping[str, Mapping[str, Any]]:
+    async def cut(
+        self, nodes: Sequence[str], share: float, file: str, gone: AbstractSet[str] = NOBODY
+    ) -> Mapping[str, Mapping[str, Any]]:
         """Not here."""
         raise WorldError("simulated disks hold records, and no files to be cut")
 
@@ -82,11 +91,12 @@ class SimFiles:
         counts = {node: self._machines[node].keep() for node in nodes}
         return {node: {"disk": count} if count else {} for node, count in counts.items()}
 
-    async def restore(self, nodes: Sequence[str]) -> Mapping[str, Restored]:
+    async def restore(self, nodes: Sequence[str], gone: AbstractSet[str] = NOBODY) -> Mapping[str, Restored]:
         """The copies take their places."""
         for node in nodes:
             self._crash(node)
         restored = {node: Restored(self._machines[node].go_back(), {}) for node in nodes}
         for node in nodes:
-            self._machines[node].start()
+            if node not in gone:
+                self._machines[node].start()
         return restored
