@@ -113,6 +113,7 @@ class NemesisClient:
         number, nodes = value.pop("id"), tuple(value.pop("nodes"))
         fault = KINDS[kind](number, nodes, value)
         if spared:
+            fault.healed = True  # nothing was begun
             fault.note = f"another fault goes on there: {', '.join(f'{other} of {node}' for node, other in spared.items())}"
             self._record(fault, self._now_ns())
             return op.fail(fault.note)
@@ -203,6 +204,7 @@ class NemesisClient:
             await self._try(f"fault {number} could not be stopped: ", self._end(number))
         world = self._world
         await self._try("", world.mend())
+        await self._try("", self._heal_disks())
         for node in world.nodes:
             await self._try("", self._heal_node(node))
         if self._unsettled and hasattr(world.system, "change_members"):
@@ -217,6 +219,18 @@ class NemesisClient:
             await step
         except Exception as error:
             self.problems.append(f"{what}{_told(error)}")
+
+    async def _heal_disks(self) -> None:
+        """Try again to mend the disks that their faults did not leave whole."""
+        left = [
+            node
+            for record in self.records
+            if record["kind"] in disks.KINDS and not record["healed"]
+            for node in record["nodes"]
+        ]
+        for node, probe in (await self._world.mend_disks(list(dict.fromkeys(left)))).items() if left else ():
+            if probe.error:
+                self.problems.append(f"a write to the disk of {node} gets {probe.error} after the heal")
 
     async def _heal_node(self, node: str) -> None:
         world = self._world

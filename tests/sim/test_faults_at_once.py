@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from harness.plan import load_plan
 from harness.plan_script import NS, Stroke
 from harness.simulate import SimRun, simulate_run
 from harness.system import find_system
+from harness.worlds.disk_trouble import Probe
 from harness.worlds.sim import SimLoop, SimWorld
 
 BASE = replace(load_plan(Path(__file__).parents[2] / "examples" / "quorum.toml"), rate=40.0, time_limit_s=4.0, faults=())  # fmt: skip
@@ -52,6 +54,7 @@ def test_a_fault_within_another_of_its_kind_does_not_end_it(kind: str, begins: s
     by_number = {fault["id"]: fault for fault in run.faults}
     assert by_number[3]["nodes"] == ["n2"]
     assert by_number[2]["note"] == f"another fault goes on there: {kind} of n1"
+    assert all(fault["healed"] for fault in run.faults), run.faults
 
 
 def test_a_clock_that_is_off_stays_off_until_its_own_fault_ends() -> None:
@@ -146,6 +149,37 @@ def test_a_heal_goes_on_when_a_fault_cannot_be_ended() -> None:
     assert nemesis.problems == ["truncate-start: simulated disks hold records, and no files to be cut"]
     assert [record["healed"] for record in nemesis.records] == [False, True, True]
     assert [record["bit"] for record in nemesis.records] == [False, True, True]
+
+
+def test_a_disk_that_refuses_writes_after_the_heal_is_a_problem_of_the_run() -> None:
+    loop = SimLoop()
+
+    class Worn(SimWorld):
+        """One of its disks cannot be mended."""
+
+        async def mend_disks(self, nodes: Sequence[str]) -> Mapping[str, Probe]:
+            await super().mend_disks([node for node in nodes if node != "n2"])
+            return self._probes(nodes)
+
+    async def ready() -> list[str]:
+        return []
+
+    async def story() -> NemesisClient:
+        system: Any = find_system("kvstore")({}, BASE.node_names)
+        world = Worn(system, {}, 1, loop=loop)
+        await world.up()
+        nemesis = NemesisClient(world, now_ns=lambda: 0, write=lambda line: None, ready=ready, shifts_clocks=False)  # fmt: skip
+        value = {"id": 1, "nodes": ["n1", "n2"]}
+        await nemesis.invoke(Op(-1, 0, NEMESIS, Type.INVOKE, "disk-full-start", None, value))
+        await nemesis.invoke(Op(-1, 0, NEMESIS, Type.INVOKE, "disk-full-stop", None, {"id": 1}))
+        await nemesis.invoke(Op(-1, 0, NEMESIS, Type.INVOKE, "heal", None, None))
+        await world.down()
+        return nemesis
+
+    nemesis = loop.run_until_complete(story())
+    loop.close()
+    assert [record["healed"] for record in nemesis.records] == [False]
+    assert nemesis.problems == ["a write to the disk of n2 gets ENOSPC after the heal"]
 
 
 def test_what_nobody_foresaw_is_a_problem_of_the_run() -> None:
