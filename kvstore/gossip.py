@@ -2,7 +2,7 @@
 
     own entries     EPOCH        the ring epoch it uses
                     LOAD         operations in progress
-                    OLDEST_HINT  wall ms of the oldest hint it keeps for anybody, "inf" if none,
+                    OLDEST_HINT  wall ms of the oldest version it keeps for anybody, "inf" if none,
                     HINTS_AT     and when that was so, about: wall ms of its own
                     SUSPECTS     peers it suspects
                     UNREADABLE   what is damaged there and could not be mended, in words

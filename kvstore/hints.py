@@ -28,6 +28,7 @@ from kvstore.absorb import absorb
 from kvstore.buckets import Buckets
 from kvstore.config import NodeConfig
 from kvstore.events import TOP_TAG, CorruptRecord, Effect, Erase, Record, Tag
+from kvstore.hlc import to_ms
 from kvstore.messages import Message
 from kvstore.messages_repair import Handoff, HandoffReply
 from kvstore.overlay import Overlay
@@ -44,13 +45,12 @@ _PARTITION = partition_of(_KEY_HEAD)
 
 
 class Hint(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The record a target missed, and when (wall ms)."""
+    """The record a target missed."""
 
     bucket: str
     key: bytes
     tag: Tag
     value: bytes | None
-    since_ms: float
 
     @property
     def record(self) -> Record:
@@ -111,7 +111,7 @@ class Hints:
         self._away_since: dict[str, float] = {}  # mono ms
         self._bytes: dict[str, int] = {}
         self._kept_for: dict[str, int] = {}  # how often, in this life
-        self._oldest: dict[str, float] = {}  # since_ms of the oldest hint for a target, or earlier
+        self._oldest: dict[str, float] = {}  # rule 6: of the oldest hint for a target, or earlier
         self._replays: dict[int, Replayed] = {}  # by request
         self._replaying: set[str] = set()
         self._requests = 0
@@ -126,19 +126,18 @@ class Hints:
                 target = bucket[len(PREFIX) :]
                 for each in self._overlay.stored(bucket, _PARTITION, PAGE):
                     if isinstance(each, Record) and each.value is not None:
-                        self._count(target, len(each.value), _decode(each.value).since_ms)
+                        self._count(target, len(each.value), self._since(_decode(each.value).record))
 
     # ---- keeping ----
 
-    def keep(self, target: str, record: Record, since_ms: float = 0.0) -> int | None:
+    def keep(self, target: str, record: Record) -> int | None:
         """Keep a record for a replica that missed it, within the limits; the ticket of what is kept, None if nothing is.
 
-        A coordinator need not wait for it (rule 1). `since_ms`: if it was kept for somebody else before.
+        A coordinator need not wait for it (rule 1).
         """
         now = self._moment.clock
         away_ms = now.mono_ms - self._away_since.setdefault(target, now.mono_ms)
         place = PREFIX + target, _KEY_HEAD + msgspec.msgpack.encode((record.bucket, record.key))
-        since_ms = since_ms or now.wall_ms
         try:
             old, ticket = self._overlay.get(*place)
         except CorruptRecord:
@@ -151,14 +150,14 @@ class Hints:
             if merged is None:
                 return ticket
             had = _size(before.record)
-            record, since_ms = merged, min(since_ms, before.since_ms)
+            record = merged
         more = _size(record) - had
         full = self._bytes.get(target, 0) + more > self._config.hint_bytes_max
         if full or away_ms > self._config.hint_window_ms:
             self.dropped += 1
             return None
-        hint = Hint(record.bucket, record.key, record.tag, record.value, since_ms)
-        self._count(target, more, since_ms)
+        hint = Hint(record.bucket, record.key, record.tag, record.value)
+        self._count(target, more, self._since(record))
         self.kept += 1
         self._kept_for[target] = self._kept_for.get(target, 0) + 1
         return self._write(Record(*place, record.tag, msgspec.msgpack.encode(hint)))
@@ -237,7 +236,7 @@ class Hints:
 
     def _keep_or_take(self, owner: str, hint: Hint) -> bool:
         if owner != self._config.name:
-            return self.keep(owner, hint.record, hint.since_ms) is not None
+            return self.keep(owner, hint.record) is not None
         try:
             return self._take_in(hint.record) is not None
         except CorruptRecord:
@@ -247,13 +246,19 @@ class Hints:
         if erases:
             self._emit(self._overlay.write_rows(erases))
 
+    def _since(self, record: Record) -> float:
+        """Rule 6: wall ms of a version; inf where no clock orders versions, for there it undoes no tombstone."""
+        bucket = self._buckets.opened.get(record.bucket)
+        ordered = bucket is None or bucket.kind in ("lww", "register")
+        return to_ms(record.tag.hlc) if ordered else float("inf")
+
     def _count(self, target: str, size: int, since_ms: float) -> None:
         self._bytes[target] = self._bytes.get(target, 0) + size
         self._oldest[target] = min(self._oldest.get(target, since_ms), since_ms)
 
     @property
     def oldest_ms(self) -> float:
-        """Wall ms of the oldest hint here, or earlier; inf if there is none. Tombstones younger than it may not be purged."""
+        """Wall ms of the oldest version kept here, or earlier; inf if there is none. Tombstones younger than it may not be purged."""
         return min(self._oldest.values(), default=float("inf"))
 
     @property

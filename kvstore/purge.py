@@ -4,7 +4,7 @@ A tombstone is purged when all of this holds (Riak's early reaping and Cassandra
 
     1. it is older than `tombstone_grace_ms`, counted from the deletion, or from the deadline of a value that has expired;
     2. after that age this node agreed with every other replica of the partition (`antientropy`, rule 3), so all hold it;
-    3. no node keeps a hint as old as the tombstone, for such a hint may be the value. Each member gossips its oldest, and when that was so: it must
+    3. no node keeps a hint of a version as old as the tombstone, for such a hint may be the value. Each member gossips its oldest, and when that was so: it must
        have said so after that age too, for what it said before it may have begun to keep since. One that is silent is waited for.
 
 Then every replica is told to erase exactly this version. One that misses the message hands its tombstone back at the next

@@ -254,7 +254,7 @@ class Upkeep:
         if bucket is not None:
             if node.name not in node.view.plan(partition_of(record.key), bucket.n).replicas:
                 return None  # the sender does not know yet who owns it: rule 5 of `kvstore.hints`
-            if src not in node.view.members and self._outlived(bucket, record):
+            if src not in node.view.members and self._outlived(bucket, record, node.config.max_clock_skew_ms):
                 return None
         try:
             taken = node.replica.take_in(record)
@@ -265,11 +265,10 @@ class Upkeep:
             return 0
         return taken  # None: it may count as ours there, and comes again when our clock has gone on
 
-    def _outlived(self, bucket: BucketConfig, record: Record) -> bool:
-        """Whether a deletion of the record may be forgotten by now; no purge has waited for the hints of who is no member."""
-        config = self._node.config
-        age_ms = self._node.moment.clock.wall_ms - to_ms(record.tag.hlc) + config.max_clock_skew_ms
-        return bucket.kind in ("lww", "register") and age_ms >= config.tombstone_grace_ms
+    def _outlived(self, bucket: BucketConfig, record: Record, apart_ms: float = 0.0) -> bool:
+        """Whether a deletion of the record may be forgotten by now, of which nobody heard who waits for hints; by a clock that may be so far apart."""
+        age_ms = self._node.moment.clock.wall_ms - to_ms(record.tag.hlc) + apart_ms
+        return bucket.kind in ("lww", "register") and age_ms >= self._node.config.tombstone_grace_ms
 
     def stand_in(self, src: str, message: StandIn) -> None:
         """Keep a version for an owner that the coordinator suspects, and answer in its place once it is durable."""
@@ -285,8 +284,10 @@ class Upkeep:
         node.send_after(src, StoreReply(message.request, message.tag), ticket)
 
     def missed(self, replica: str, record: Record) -> None:
-        """A replica did not acknowledge a write that it should have."""
-        self.hints.keep(replica, record)
+        """A replica did not acknowledge a write that it should have. Whoever purges may have heard since that there is no hint so old (`_outlived`)."""
+        bucket = self._node.buckets.opened.get(record.bucket)
+        if bucket is None or not self._outlived(bucket, record):
+            self.hints.keep(replica, record)
 
     def _sweep_later(self) -> None:
         grace_ms = self._node.config.tombstone_grace_ms

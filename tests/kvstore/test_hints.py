@@ -137,7 +137,7 @@ def test_a_step_reads_no_more_hints_than_it_hands_over() -> None:
     value = b"v" * (BATCH_BYTES // 2)
     rows = list[Record]()
     for key in (b"%d" % number for number in range(40)):
-        hint = msgspec.msgpack.encode(Hint("default", key, Tag(2, "a", 1), value, 1.0))
+        hint = msgspec.msgpack.encode(Hint("default", key, Tag(2, "a", 1), value))
         rows.append(
             Record(PREFIX + "b", b"{hint}" + msgspec.msgpack.encode(("default", key)), Tag(2, "a", 1), hint)
         )
@@ -190,7 +190,7 @@ def test_what_was_kept_and_counted_stays_until_the_clock_of_its_owner_has_gone_o
 
 def put_hint(made: Cluster, keeper: str, target: str, record: Record) -> None:
     """As if the keeper had it from before."""
-    row = msgspec.msgpack.encode(Hint("default", record.key, record.tag, record.value, 1.0))
+    row = msgspec.msgpack.encode(Hint("default", record.key, record.tag, record.value))
     place = PREFIX + target, b"{hint}" + msgspec.msgpack.encode(("default", record.key))
     made.crash(keeper)
     made.machines[keeper].disk.commit([Record(*place, record.tag, row)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kvstore.config import bucket
 from kvstore.messages_repair import Purge
 from kvstore.ring import partition_of
@@ -56,6 +58,25 @@ def test_a_tombstone_stays_while_a_member_that_may_keep_a_hint_is_silent() -> No
     assert made.ask(replicas[0], "DEL", X) == 1
     made.idle(120_000)
     assert all(held(made, name, X.encode()) is not None for name in replicas)
+    heal(made)
+    made.idle(120_000)
+    assert [held(made, name, X.encode()) for name in replicas] == [None, None, None]
+
+
+@pytest.mark.parametrize("timeout_ms", [15_000, 90_000])
+def test_a_value_that_is_kept_long_after_it_was_written_does_not_come_back(timeout_ms: int) -> None:
+    """Its coordinator finds out who missed it when the client's time is over: after the deletion, and even after the grace."""
+    made = Cluster("abcde", bucket("default", "quorum", n=3), **MORTAL)
+    made.idle(5_000)
+    replicas = made.node("a").view.plan(partition_of(X.encode()), 3).replicas
+    keeper = next(name for name in "abcde" if name not in replicas)
+    for missed in replicas[1:]:
+        made.network.cut |= {(keeper, missed), (missed, keeper)}
+    writing = made.send(keeper, "KV.PUT", X, "1", "TIMEOUT", timeout_ms)
+    made.idle(1_000)
+    assert made.ask(replicas[0], "DEL", X) == 1
+    made.idle(120_000)
+    assert failed(made.replies[writing]) == "TIMEOUT"
     heal(made)
     made.idle(120_000)
     assert [held(made, name, X.encode()) for name in replicas] == [None, None, None]
