@@ -311,6 +311,7 @@ def judge_folder(
     if story.kind == "sim":
         results["trace"] = story.environment.get("trace")
     results["ended_early"] = story.watch.found if story.watch is not None else None
+    results["judged"] = runs.sums(folder)
     runs.write_json(folder / "results.json", results)
     write_report(folder)
     return verdict, results

@@ -9,6 +9,7 @@ Files that are written whole are written beside their place and renamed: a reade
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -25,6 +26,8 @@ from typing import Any, Final
 from harness.plan import PlanError
 
 DEPENDENCIES: Final = ("quorate", "hiredis", "jinja2", "matplotlib", "msgspec", "paramiko", "uvloop")
+
+GROUNDS: Final = ("plan.toml", "history.jsonl", "faults.jsonl")
 
 NAMED: Final = re.compile(r"\d{8}T\d{6}\.\d{3}-\d+(\.\d+)?")  # the folder of a run, as `create` makes it
 
@@ -112,6 +115,12 @@ def cut_to(path: Path, lines: Sequence[bytes]) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write an object in one step, indented for people."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file in which a verdict has its ground, of those that are there."""
+    paths = [path for name in GROUNDS if (path := folder / name).is_file()]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def write_logs(folder: Path, logs: Mapping[str, str]) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import runs
-from harness.cli.console import emit
+from harness.cli.console import emit, say
 from harness.paper import print_page
 from harness.plan import PlanError
 from harness.report import write_report
 from harness.report.comparison import versus_html
-from harness.report.folder import read_folder
+from harness.report.folder import RunFiles, read_folder
 from harness.report.markdown import run_markdown
 from harness.report.versus import compared, comparison_markdown
 
@@ -24,17 +24,27 @@ def report_run(run: Path, other: Path | None, form: str | None, *, json: bool) -
     if form is not None and form not in FORMS:
         raise PlanError(f"there is no form {form!r}; use one of {', '.join(FORMS)}")
     if other is not None:
-        found = compared(read_folder(runs.find(run)), read_folder(runs.find(other)))
+        both = [noted(read_folder(runs.find(each))) for each in (run, other)]
+        found = compared(*both)
         show_two(found, runs.find(other), form or ("json" if json else "md"), json=json)
         return int(any(each["became"] == "newly broken" for each in found["guarantees"]))
     if form == "md":
-        print(run_markdown(read_folder(run)), end="")
+        print(run_markdown(noted(read_folder(run))), end="")
     elif form == "json":
-        emit(read_folder(run).results)
+        read = noted(read_folder(run))
+        emit({**read.results, "changed": read.changed} if read.changed else read.results)
     else:
+        noted(read_folder(run))
         path = write_report(run)
         tell(print_page(path, path.with_suffix(".pdf")) if form == "pdf" else path, json=json)
     return 0
+
+
+def noted(run: RunFiles) -> RunFiles:
+    """The same run; what was changed in its folder is said on stderr."""
+    for line in run.changed:
+        say(f"{run.folder}: {line}")
+    return run
 
 
 def show_two(found: Mapping[str, Any], folder: Path, form: str, *, json: bool) -> None:

@@ -29,6 +29,7 @@ from harness.plan_text import no_json, read_text
 from harness.report.remains import judged_remains, went_on
 from harness.report.text import one_line
 from harness.rings import FILE as RING
+from harness.runs import sums
 
 if TYPE_CHECKING:
     from harness.report.survival import Survival
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 SCHEMA = 2
 VALUE_CHARACTERS_MAX = 120
 ERROR_CHARACTERS_MAX = 400
+AGAIN = "Judge the history with `quorate check`, or run the plan again."
 LEFT = {
     "results.json": "the run was killed before it was judged, so the last reads may be missing; the verdicts here are of what it had recorded",
     "history.jsonl": "no operation can be drawn or looked up",
@@ -101,6 +103,16 @@ class RunFiles:
         if self.history is not None:
             told += [f"history.jsonl: {warning}" for warning in self.history.warnings]
         return told + [f"{name}: the last line is torn and was left out" for name in self.torn]
+
+    @cached_property
+    def changed(self) -> list[str]:
+        """Files that are others than those that were judged, in sentences."""
+        now, judged = sums(self.folder), self.results.get("judged") or {}
+        return [
+            f"{name} was changed after it was judged: the verdicts are of what it was, all else here is of what it is. {AGAIN}"
+            for name, digest in judged.items()
+            if now.get(name, digest) != digest
+        ]
 
     @cached_property
     def history(self) -> History | None:

@@ -37,7 +37,7 @@ def _head(found: Parts) -> Iterator[str]:
     yield ""
     yield " · ".join(f"{name}: {cell(value)}" for name, value in found["facts"])
     yield ""
-    for alarm in found["alarms"]:
+    for alarm in (*found["changed"], *found["alarms"]):
         yield from (f"**{cell(alarm)}**", "")
 
 

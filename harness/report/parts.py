@@ -57,6 +57,7 @@ def parts(run: RunFiles) -> dict[str, Any]:
         "finding": words.finding(run.plan, results),
         "facts": list(facts(run)),
         "alarms": endings.alarms(run),
+        "changed": run.changed,
         "claims": list(claim_rows(results)),
         "documented": list(documented_rows(run)),
         "strongest": words.join(results.get("strongest") or []) or "none",

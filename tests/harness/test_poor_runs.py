@@ -49,6 +49,30 @@ def stale(key: object, value: object) -> list[Op]:
     return ops
 
 
+def test_a_history_that_was_changed_after_it_was_judged_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(run_folders.PLAN)
+    assert status_of(["run", str(plan), "--time-limit", "0.5", "--out", str(tmp_path / "runs")]) in (0, 1, 2)
+    folder = (tmp_path / "runs" / "quorum-under-faults" / "latest").resolve()
+    assert read_folder(folder).changed == []
+    assert status_of(["report", str(folder)]) == 0
+    assert "was changed" not in capsys.readouterr().err + (folder / "report.html").read_text()
+    lines = (folder / "history.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "history.jsonl").write_bytes(b"".join(lines[:-2]))
+    told = "history.jsonl was changed after it was judged"
+    assert status_of(["report", str(folder)]) == 0
+    assert told in capsys.readouterr().err
+    assert told in (folder / "report.html").read_text()
+    assert status_of(["report", str(folder), "--format", "md"]) == 0
+    assert told in capsys.readouterr().out
+    assert status_of(["report", str(folder), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"][0].startswith(told)
+    (folder / "faults.jsonl").unlink()
+    assert [line.split()[0] for line in read_folder(folder).changed] == ["history.jsonl"]
+
+
 def nemesis(at: int, time_ms: int, kind: Type, f: str, **value: object) -> Op:
     return Op(at, time_ms * run_folders.MS, "nemesis", kind, f, None, value)
 
