@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from kvstore.antientropy import AntiEntropy
 from kvstore.buckets import Buckets
 from kvstore.config import NodeConfig
-from kvstore.events import Effect, Erase, Record
+from kvstore.events import CorruptRecord, Effect, Erase, Record
 from kvstore.forest import STATES
 from kvstore.gossip import Gossip
 from kvstore.hints import Hints
@@ -137,7 +137,10 @@ class Purger:
             return False
         if self._config.name not in self._view.preferences(bucket.n)[partition_of(tombstone.key)]:
             return False
-        record, _ = self._overlay.get(tombstone.bucket, tombstone.key)
+        try:
+            record, _ = self._overlay.get(tombstone.bucket, tombstone.key)
+        except CorruptRecord:
+            return False  # it is mended from those that erase it, or hand it back
         return record is not None and record.tag == tombstone.tag and self._dead(record)
 
     def _erase(self, tombstones: tuple[Record, ...]) -> None:

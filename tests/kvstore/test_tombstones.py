@@ -8,7 +8,7 @@ from kvstore.config import bucket
 from kvstore.messages_repair import Purge
 from kvstore.ring import partition_of
 from tests.kvstore.apart import MORTAL, contents, cut_off, heal, held, hints_for, suspected
-from tests.kvstore.cluster import Cluster, failed
+from tests.kvstore.cluster import Cluster, failed, fields
 
 X = next(key for key in map(str, range(99)) if partition_of(key.encode()) % 3 == 0)  # a is its first replica
 
@@ -63,6 +63,29 @@ def test_a_tombstone_stays_while_a_member_that_may_keep_a_hint_is_silent() -> No
     assert [held(made, name, X.encode()) for name in replicas] == [None, None, None]
 
 
+def test_a_tombstone_is_purged_after_a_member_was_replaced_by_itself() -> None:
+    """Its new disk is above all its lives before, in what it says of its hints too; else it is taken for silent."""
+    made = Cluster("abc", bucket("default", "quorum"), first_start=True, **MORTAL)
+    made.idle(1_000)
+    for _ in range(2):  # its lives so far
+        made.crash("c")
+        made.boot("c")
+        made.idle(3_000)
+    made.crash("c")
+    made.wipe("c")
+    made.boot("c", replace=True)
+    made.idle(1_000)
+    assert failed(made.ask("a", "KV.CLUSTER", "REPLACE", "c")) is None
+    made.idle(60_000)
+    assert not made.node("a").view.changing
+    made.ask("a", "SET", X, "1")
+    assert made.ask("a", "DEL", X) == 1
+    made.idle(1_000)
+    assert held(made, "c", X.encode()) is not None
+    made.idle(60_000)
+    assert [held(made, name, X.encode()) for name in "abc"] == [None, None, None]
+
+
 @pytest.mark.parametrize("timeout_ms", [15_000, 90_000])
 def test_a_value_that_is_kept_long_after_it_was_written_does_not_come_back(timeout_ms: int) -> None:
     """Its coordinator finds out who missed it when the client's time is over: after the deletion, and even after the grace."""
@@ -114,3 +137,15 @@ def test_a_purge_removes_nothing_newer() -> None:
     node = made.node("b")
     node.upkeep.purger.purge("a", Purge(node.ring.epoch, (tombstone,)))
     assert made.ask("b", "GET", X) == b"2"
+
+
+def test_a_tombstone_that_cannot_be_read_when_it_is_to_go_ends_nobody() -> None:
+    made = deleted_everywhere()
+    made.idle(10_000)
+    made.machines["b"].disk.corrupt("default", X.encode())
+    made.idle(60_000)
+    assert [held(made, name, X.encode()) for name in "ac"] == [None, None]
+    assert failed(made.ask("b", "KV.GET", X, "CL", "all")) == "NOQUORUM"  # and b asks the others
+    made.idle(2_000)
+    assert made.machines["b"].disk.damaged == frozenset()
+    assert fields(made.ask("b", "KV.GET", X, "CL", "all"))["values"] == []
