@@ -61,6 +61,10 @@ class Gossip:
         self._alive = alive
         self._entries = entries
 
+    def begin_life(self, incarnation: int) -> None:
+        """What this node says is of this incarnation: nobody believes one below that of its last life."""
+        self.knowledge = Knowledge(self._config.name, incarnation)
+
     def start(self) -> None:
         """Begin to gossip."""
         if self._config.gossip_ms > 0:

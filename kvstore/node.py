@@ -199,6 +199,7 @@ class Node:
         """Make the incarnation and a clock lease durable, then serve."""
         self.incarnation = incarnation
         self.coordinator.begin_life(incarnation)
+        self.upkeep.gossip.begin_life(incarnation)
         self.emit(self.overlay.write_meta(Meta(INCARNATION, b"%d" % incarnation)))
         self.coordinator.renew()
         self.membership.start()
