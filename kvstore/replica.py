@@ -221,14 +221,19 @@ class Replica:
         if not self._conflicts(src, message):
             self._save(src, message.request, self._buckets.open(message.bucket))
 
+    def early(self, src: str, message: Query | Store | Repair | Prepare | Accept | Apply | StandIn) -> bool:
+        """Whether a request is of a later epoch than ours; then it comes again once we have adopted that."""
+        if message.epoch <= self._view.document.since[message.partition]:
+            return False
+        self.membership.ahead(src, message)
+        return True
+
     def refused(
         self, src: str, message: Query | Store | Repair | Prepare | Accept | Apply | StandIn, hlc: int = 0
     ) -> bool:
         """Whether a request about a key is refused before anything is done; the sender is told why."""
-        epoch = self._view.document.since[message.partition]
-        if message.epoch != epoch:
-            if message.epoch > epoch:
-                self.membership.ahead(src, message)
+        if message.epoch != self._view.document.since[message.partition]:
+            if self.early(src, message):
                 return True
             if not self._heedless:
                 self.membership.refuse_stale(src, message.request)

@@ -106,6 +106,8 @@ class Updates:
         if message.life != self._life:
             self._send(src, OtherLife(message.request, self._life), 0)
             return
+        if self._replica.early(src, message):
+            return  # not judged yet
         seen = self._seen.get(src)
         if seen is None:
             seen = self._seen[src] = Seen()

@@ -9,9 +9,12 @@ import pytest
 from kvstore.causal import Context
 from kvstore.config import bucket
 from kvstore.contexts import BYTES_MAX, TokenError, seal, seal_context, unseal_context
-from kvstore.events import Failure
+from kvstore.document import advanced, packed, still
+from kvstore.document import left as begun_to_leave
+from kvstore.events import Deliver, Failure
 from kvstore.messages import Store
 from kvstore.messages_causal import Applied, Apply, OtherLife
+from kvstore.messages_ring import RingOffer
 from kvstore.updates import REMEMBERED, Seen
 from tests.kvstore.cluster import Cluster, failed
 
@@ -164,6 +167,19 @@ def test_a_double_of_a_forwarded_change_changes_nothing() -> None:
     record = made.machines[dst].disk.get("default", KEY)
     assert record is not None
     assert record.tag.hlc == 1
+
+
+def test_a_change_that_comes_before_its_actor_has_the_ring_is_made_once_it_has() -> None:
+    """It waits there, and must not be taken for its own double afterwards."""
+    made = cluster(anti_entropy_ms=0.0)
+    assert failed(made.ask("c", "SET", KEY, "1")) is None  # c knows the actor's life
+    document = begun_to_leave(made.node("c").view.document, "d", 3)
+    document = advanced(document, (), still(document))
+    made.step("c", Deliver("d", RingOffer(0, packed(document), [], [])))
+    made.commit("c")
+    assert made.node("c").view.epoch == document.epoch > made.node("e").view.epoch
+    assert failed(made.ask("c", "SET", KEY, "2")) is None
+    assert values(made, "c") == [b"1", b"2"]
 
 
 def test_a_double_that_meets_another_life_is_refused() -> None:
