@@ -22,6 +22,7 @@ from harness.report.survival import LOST
 WINDOWS, WINDOW_LEAST = 80, 50
 SLICES, POINTS_PER_SLICE, TICKS = 150, 6, 600
 ECDF_STEPS = 300
+LABEL_CHARACTERS_MAX = 24
 INK = {
     "#010101": "var(--ink)",
     "#020202": "var(--rule)",
@@ -88,7 +89,7 @@ def latency_plot(
                 axes.scatter(
                     [bar.start_ns / 1e9 for bar in some], [max(latency_ms(bar), floor_ms) for bar in some], s=7,
                     marker=marker, c=COLOUR_OF_F.get(f, "#080808") if outcome == "ok" else "#050505",
-                    label=f"{f} {outcome}", linewidths=0.7, alpha=0.75,
+                    label=label(f, outcome), linewidths=0.7, alpha=0.75,
                 )  # fmt: skip
     old = thin([bar for bar in finished if bar.index in stale], end_ns)
     if old:
@@ -111,6 +112,13 @@ def latency_plot(
     axes.set_yscale("log")
     axes.set_ylabel("latency, ms")
     return finish(figure, axes, end_ns, "Latency of operations over time, with fault bands")
+
+
+def label(f: str, outcome: str) -> str:
+    """What a legend calls the operations of a function: formulas are not set, and names with a line below are not left out."""
+    name = f if len(f) <= LABEL_CHARACTERS_MAX else f"{f[:LABEL_CHARACTERS_MAX]}…"
+    hidden = " " * name.startswith("_")
+    return f"{hidden}{name} {outcome}".replace("$", r"\$")
 
 
 def quantiles(finished: Sequence[Bar], share: float, floor_ms: float) -> tuple[list[float], list[float]]:

@@ -108,6 +108,17 @@ def test_any_key_and_value_has_a_correct_page(name: str, tmp_path: Path) -> None
     assert "<script" not in text.split("```")[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [(r"$\frac$", r"$\frac$ ok"), ("_hidden", "_hidden ok"), ("w" * 300, "wwww…")]
+)
+def test_an_operation_of_any_name_is_in_the_plot_of_latencies(name: str, shown: str, tmp_path: Path) -> None:
+    ops = [Op(0, 1_000_000, 0, Type.INVOKE, name, "k", 1), Op(1, 2_000_000, 0, Type.OK, name, "k", 1)]
+    html = write_report(judged(tmp_path / "run", ops, [])).read_text()
+    plot = html[html.index("Latency of operations over time") :].partition("</svg>")[0]
+    assert shown in plot
+    assert "w" * 40 not in plot
+
+
 def test_a_long_value_is_told_by_its_beginning_and_length(tmp_path: Path) -> None:
     html = write_report(judged(tmp_path / "run", stale("k", LONG), [])).read_text()
     assert "m… (1,000,000 characters)" in html
