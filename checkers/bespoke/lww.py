@@ -5,6 +5,7 @@
     skew loss     an acknowledged write was called after the winner's had returned, and lost all the same: its node's clock was behind
     lost-write    a final-read has a version below that of an acknowledged write
     new-version   a final-read has a value with a higher version than its write was acknowledged with: so an old value hides a newer one
+    old-version   a final-read has a value with a lower version than its write was acknowledged with: so it may lose to an older value
     diverged      two final-reads differ, and no write that may have come between them explains it (`agreement`)
     unexpected, aborted-read, future-read     see `origins`
 
@@ -71,6 +72,12 @@ def _writes(origins: Origins, *reads: Call) -> list[Call]:
     return [write for value in values for write in origins.possible(value)]
 
 
+def _other_version(anomaly: str, write: Call, read: Call) -> Finding:
+    given = shown(write.result["version"])
+    sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {given}"
+    return Finding(anomaly, sentence, [write, read])
+
+
 def _judge(calls: list[Call]) -> Outcome:
     writes = named(calls, "write")
     origins = Origins.of(writes)
@@ -95,15 +102,15 @@ def _judge(calls: list[Call]) -> Outcome:
         if read.f != "final-read":
             continue
         if version is not None and value in version_of and version > version_of[value][0]:
-            write = version_of[value][1]
-            sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {shown(write.result['version'])}"
-            findings.append(Finding("new-version", sentence, [write, read]))
+            findings.append(_other_version("new-version", version_of[value][1], read))
             continue
         above = [one for one in acked if one[0].before(read) and (version is None or one[1] > version)]
         if above:
             write = max(above, key=lambda one: one[1])[0]
             sentence = f"final-read #{read.index} has {shown(read.result)}, and write #{write.index} was acknowledged with {shown(write.result['version'])}"
             findings.append(Finding("lost-write", sentence, [write, read]))
+        elif version is not None and value in version_of and version < version_of[value][0]:
+            findings.append(_other_version("old-version", version_of[value][1], read))
         winner = origins.calls[value][0] if value is not None else None
         for write, _ in acked:
             if winner is not None and winner.before(write) and write.before(read):

@@ -6,8 +6,9 @@
     a is below v if v saw a, or saw something that a is below. Values are unique.
 
     obsolete-sibling   a read shows a and v, and a is below v (this is how siblings explode)
+    duplicate-sibling  a read shows one value twice: its write took effect twice
     lost-update        an acknowledged write is not in a final-read and not below anything in it
-    resurrection       mv-register-session: a session read only what is below something that it had read before
+    resurrection       mv-register-session: a session read something, and later neither that nor a write that saw it
     diverged           two final-reads differ, and no write that may have come between them explains it (`agreement`)
     unexpected, aborted-read, future-read     see `origins`
 
@@ -17,6 +18,7 @@ Jepsen has no such checker. Contexts themselves are opaque to the checker: what 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable
 from functools import partial
 from typing import Any
@@ -103,6 +105,12 @@ def _judge(calls: list[Call], *, sessions: bool) -> Outcome:
         values = [token(item) for item in items(read)]
         findings += [wrong for value in values if (wrong := versions.origins.wrong(value, read)) is not None]
         findings += _obsolete(read, values, versions)
+        for value, count in Counter(values).items():
+            if count > 1:
+                sentence = f"{read.f} #{read.index} returned {shown(plain(value))} {count} times"
+                findings.append(
+                    Finding("duplicate-sibling", sentence, [*versions.origins.calls.get(value, ()), read])
+                )
     if sessions:
         findings += resurrected
     unsure: str | None = None
@@ -172,22 +180,23 @@ def _obsolete(read: Call, values: list[Hashable], versions: _Versions) -> list[F
 
 
 def _resurrections(reads: list[Call], versions: _Versions) -> list[Finding]:
-    """Reads of a session that show nothing but what is below something that it had read."""
+    """Reads of a session that have lost something that it had read. What they show, or what that replaces, is what they have."""
     findings = []
-    known: dict[int, dict[Hashable, tuple[Hashable, Call]]] = {}
+    known: dict[int, dict[Hashable, Call]] = {}
     for read in reads:
-        replaced = known.setdefault(
-            read.process, {}
-        )  # a value -> the first that the session read and that replaces it, and where
+        before = known.setdefault(read.process, {})  # the values that the session has read last, and where
         values = list(map(token, items(read)))
-        if values and all(value in replaced for value in values):
-            core = [read]
-            for value in values:
-                newer, before = replaced[value]
-                core += [*versions.chain(newer, value), before]
-            sentence = f"{read.f} #{read.index} of process {read.process} shows only what something it read before had replaced"
-            findings.append(Finding("resurrection", sentence, core))
-        for value in values:
-            for older in versions.below(value):
-                replaced.setdefault(older, (value, read))
+        covered = set(values).union(*map(versions.below, values))
+        gone = next((value for value in before if value not in covered), None)
+        if gone is not None:
+            first = before[gone]
+            writes = [call for value in (gone, *values) for call in versions.origins.calls.get(value, ())]
+            sentence = (
+                f"{read.f} #{read.index} of process {read.process} shows neither {shown(plain(gone))}, which the process "
+                f"had read in #{first.index}, nor a write that saw it"
+            )
+            findings.append(Finding("resurrection", sentence, [*writes, first, read]))
+        else:
+            before.clear()
+        before.update((value, read) for value in values if value not in before)
     return findings

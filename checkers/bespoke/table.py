@@ -102,7 +102,9 @@ BESPOKE: Final[Mapping[str, Model]] = {
         check_mv_register, _SIBLINGS, "Each write stays until a write that saw it replaces it."
     ),
     "mv-register-session": Model(
-        check_mv_register_session, _SIBLINGS, "The same, and no session goes back to what was replaced."
+        check_mv_register_session,
+        _SIBLINGS,
+        "The same, and no session loses what it has read, unless it was replaced.",
     ),
     "or-set": Model(
         check_or_set,

@@ -290,3 +290,36 @@ def of_keys(**histories: History) -> History:
         for n, (key, history) in enumerate(histories.items())
         for op in history
     )
+
+
+@pytest.mark.parametrize(
+    ("what", "first", "later", "verdict"),
+    [
+        ("nothing any more", [1], [], INVALID),
+        ("one of two", [1, 2], [1], INVALID),
+        ("what was replaced, beside another", [3], [1, 4], INVALID),
+        ("one that saw both", [1, 2], [5], VALID),
+        ("the same and more", [2], [2, 3], VALID),
+    ],
+)
+def test_a_session_keeps_what_it_has_read(what, first, later, verdict):
+    writes = [sibling(1), sibling(2), sibling(3, 1), sibling(4), sibling(5, 1, 2)]
+    calls = [(*write, NONE, "info") for write in writes]
+    history = one_by_one(*calls, ("read", None, first, "ok", 50), ("read", None, later, "ok", 50), ("final-read", None, [5, 3, 4]))  # fmt: skip
+    result = check(history, "mv-register-session")
+    assert result.verdict is verdict, result.reason
+    if verdict is INVALID:
+        assert result.anomaly == "resurrection"
+    assert check(history, "mv-register").verdict is VALID
+
+
+def test_a_sibling_is_shown_once():
+    result = check(one_by_one(sibling(1), ("read", None, [1, 1]), ("final-read", None, [1])), "mv-register")
+    assert (result.verdict, result.anomaly) == (INVALID, "duplicate-sibling")
+
+
+def test_a_write_has_the_version_that_it_was_acknowledged_with():
+    """It may have come before its answer; but then with that version."""
+    late = ("write", 1, versioned(1, 5, "n"), "ok", 0, 9)
+    assert check(rows([late, ("final-read", None, versioned(1, 4, "n"), "ok", 5, 6)]), "lww").anomaly == "old-version"  # fmt: skip
+    assert check(rows([late, ("final-read", None, versioned(1, 5, "n"), "ok", 5, 6)]), "lww").verdict is VALID  # fmt: skip

@@ -169,7 +169,7 @@ CORES = {
         ("read", None, [3], "ok", 50), ("read", None, [1], "ok", 50), ("final-read", None, [3]),
     ),
 }  # fmt: skip
-SIZES = (2, 4, 1, 2, 4, 5)
+SIZES = (2, 4, 1, 2, 4, 4)
 
 
 @pytest.mark.parametrize(("name", "size"), list(zip(CORES, SIZES, strict=True)))
