@@ -30,6 +30,16 @@ STRANGER_BYTES = 96 << 10  # one stranger may make a node hold: a command and wh
 STRANGER_UNREAD_BYTES = 4 << 10  # answers it has not taken; above it nothing more is done for it
 _NO_ROOM = Failure("OVERLOADED", "the node has too many bytes of requests in hand; nothing was done")
 _LOGINS = (b"AUTH", b"HELLO", b"RESET")
+ASLEEP_S = 300  # who is silent for so long is asked by the system whether it is there, as Redis does
+ASLEEP_AGAIN_S, ASLEEP_TRIES = 100, 3  # and given up after so many questions without an answer
+
+
+def _tune(connection: socket.socket) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ASLEEP_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ASLEEP_AGAIN_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, ASLEEP_TRIES)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -54,6 +64,7 @@ class ClientConnection(asyncio.Protocol):
         self._closing = False  # take no more commands
         self._done = False  # close at the next flush, whatever is unanswered
         self._blocked = False  # the client does not read
+        self._ended = False  # the client sends no more, and waits for its answers
 
     # ---- called by the loop ----------------------------------------------------------------------------
 
@@ -61,7 +72,7 @@ class ClientConnection(asyncio.Protocol):
         """A client has connected."""
         self._transport = cast(asyncio.Transport, transport)
         with contextlib.suppress(OSError):  # gone already: connection_lost follows
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _tune(transport.get_extra_info("socket"))
         if not self._server.admit(self):
             self._refuse("too many clients")
         elif not self._trusted:
@@ -73,6 +84,13 @@ class ClientConnection(asyncio.Protocol):
         """Bytes have come."""
         if self._trusted or self._hold(len(data)):
             self.pump(data)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. What it has sent is done and answered before the connection is closed; TLS has no such half of a close."""
+        self._ended = not self._server.tls and not self._through
+        if self._ended:
+            self._server.touch(self)
+        return self._ended
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
@@ -129,6 +147,8 @@ class ClientConnection(asyncio.Protocol):
         self._read_or_not()
         if not self._trusted:
             self._hold()
+        if self._ended and self._through:
+            self._server.touch(self)
 
     def answer(self, request: int, value: Value) -> None:
         """Take the answer to a request; it goes out when all before it have."""
@@ -166,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
         if self._out:
             transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
             self._out.clear()
-        if self._done or (self._closing and self._due == self._asked):
+        if self._done or (self._closing and self._due == self._asked) or (self._ended and self._through):
             transport.close()
         elif self._more:
             self.pump()
@@ -180,6 +200,11 @@ class ClientConnection(asyncio.Protocol):
         return transport is None or (
             self._due == self._asked and not self._out and not transport.get_write_buffer_size()
         )
+
+    @property
+    def _through(self) -> bool:
+        """Whether all that came is done, answered, and on its way."""
+        return self._due == self._asked and not self._out and not self._more
 
     def close(self) -> None:
         """Close after what has been written."""
@@ -259,7 +284,7 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._blocked or self._more or self._closing:
+        if self._blocked or self._more or self._closing or self._ended:
             transport.pause_reading()
         elif not transport.is_reading():
             transport.resume_reading()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from live import LiveCluster, ask, live_cluster, read_answers
 from kvstore import __main__ as program
 from kvstore import resp, wire
 from kvstore.client import ChannelLost, SocketChannel, StoreClient, StoreError
+from tests.polling import poll
 
 pytestmark = pytest.mark.slow
 needs_redis_tools = pytest.mark.skipif(
@@ -111,6 +113,32 @@ def test_quit_closes_after_ok(nodes: LiveCluster) -> None:
         client.sendall(b"PING\r\nQUIT\r\nPING\r\n")
         assert read_answers(client, 2) == [b"PONG", b"OK"]
         assert client.recv(1) == b""
+
+
+def test_who_ends_its_half_of_a_connection_gets_all_answers(nodes: LiveCluster) -> None:
+    count = 300  # more than a node takes at once
+    sets = b"".join(b"SET half%d %d\r\n" % (each, each) for each in range(count))
+    for end in (b"", b"GET half"):  # nothing, and what will never be a command
+        with socket.create_connection(("127.0.0.1", nodes.ports["n1"]), 30) as client:
+            client.sendall(b"PING\r\n" + sets + b"GET half7\r\n" + end)
+            client.shutdown(socket.SHUT_WR)
+            assert read_answers(client, count + 2) == [b"PONG", *[b"OK"] * count, b"7"]
+            assert client.recv(1) == b""
+
+
+def test_a_client_whose_machine_is_gone_is_noticed(nodes: LiveCluster) -> None:
+    with socket.create_connection(("127.0.0.1", nodes.ports["n1"]), 5) as client:
+        client.sendall(b"PING\r\n")
+        assert read_answers(client, 1) == [b"PONG"]
+        ends = [f"0100007F:{port:04X}" for port in (nodes.ports["n1"], client.getsockname()[1])]
+
+        def timer() -> list[str]:  # the kind of the kernel's timer, and its ticks
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+            return next(row[5].split(":") for row in rows if row[1:3] == ends)
+
+        # 02: it will ask whether the client is there; before, 01: it waits to hear that its answer has come
+        poll(lambda: timer()[0] == "02", wait_s=10.0, told=timer)
+        assert 0 < int(timer()[1], 16) <= 301 * os.sysconf("SC_CLK_TCK")
 
 
 def test_info_counts_what_happened(nodes: LiveCluster) -> None:
