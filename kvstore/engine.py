@@ -106,6 +106,13 @@ _SETTLED = "DELETE FROM log WHERE n <= ?"
 _ERASE = "DELETE FROM records WHERE bucket = ? AND partition = ? AND key = ? AND tag <= ?"
 _GET = "SELECT tag, value, checksum FROM records WHERE bucket = ? AND partition = ? AND key = ?"
 _ALL = "SELECT * FROM records ORDER BY bucket, partition, key"
+# From one to the next: DISTINCT would read the whole table
+_BUCKETS = """
+    WITH RECURSIVE named (bucket) AS (
+        SELECT min(bucket) FROM records
+        UNION ALL SELECT (SELECT min(bucket) FROM records WHERE bucket > named.bucket) FROM named WHERE bucket IS NOT NULL
+    ) SELECT bucket FROM named WHERE bucket IS NOT NULL
+"""
 _SCAN = """
     SELECT * FROM records
     WHERE bucket = ? AND partition = ? AND key {after} ? ORDER BY key LIMIT ?
@@ -244,8 +251,8 @@ class SqliteEngine:
         """Every bucket that has a committed record, sorted."""
         self._renew()
         with contextlib.closing(self._reader.cursor()) as cursor:
-            stored = {name for (name,) in cursor.execute("SELECT DISTINCT bucket FROM records")}
-        return sorted(stored | {name for name, *_ in self._memory.all()})
+            stored = {name for (name,) in cursor.execute(_BUCKETS)}
+        return sorted(stored | self._memory.buckets())
 
     def stage(self, rows: Iterable[Row], *, loose: bool = False) -> None:
         """Write rows into the open transaction, in order; loose rows join one that is not loose."""

@@ -115,18 +115,27 @@ class Hints:
         self._replays: dict[int, Replayed] = {}  # by request
         self._replaying: set[str] = set()
         self._requests = 0
+        self._loaded = True
         self._lazy = "hint.unsynced" in config.bugs
         self._loose: dict[bytes, Record] = {}  # only that bug uses it
         self._fickle = "hint.dropped_on_ring_change" in config.bugs
 
     def load(self) -> None:
-        """Find the hints of an earlier life."""
-        for bucket in self._overlay.reader.buckets():
-            if bucket.startswith(PREFIX):
-                target = bucket[len(PREFIX) :]
-                for each in self._overlay.stored(bucket, _PARTITION, PAGE):
-                    if isinstance(each, Record) and each.value is not None:
-                        self._count(target, len(each.value), self._since(_decode(each.value).record))
+        """Find the hints of an earlier life, in slices. Until that is done there may be one as old as any."""
+        self._loaded = False
+
+        def done() -> None:
+            self._loaded = True
+
+        kept = (bucket for bucket in self._overlay.reader.buckets() if bucket.startswith(PREFIX))
+        places = ((bucket, _PARTITION) for bucket in kept)
+        self._slices.begin(Reading(self._overlay.reader, places, self._found, done))
+
+    def _found(self, bucket: str, partition: int, page: Page) -> None:
+        for each in page:
+            if isinstance(each, Record) and each.value is not None:
+                since_ms = self._since(_decode(each.value).record)
+                self._count(bucket.removeprefix(PREFIX), len(each.value), since_ms)
 
     # ---- keeping ----
 
@@ -259,7 +268,7 @@ class Hints:
     @property
     def oldest_ms(self) -> float:
         """Wall ms of the oldest version kept here, or earlier; inf if there is none. Tombstones younger than it may not be purged."""
-        return min(self._oldest.values(), default=float("inf"))
+        return min(self._oldest.values(), default=float("inf")) if self._loaded else float("-inf")
 
     @property
     def pending_bytes(self) -> int:

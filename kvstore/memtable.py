@@ -157,6 +157,15 @@ class Memtable:
             (row for key, row in both.items() if row is not None and (after is None or key > after)), key=_key
         )
 
+    def buckets(self) -> set[str]:
+        """Every bucket of which a row is here."""
+        return {
+            shelf[0]
+            for each in (self._older, self._fresh)
+            for shelf, rows in each.items()
+            if any(row is not None for row in rows.values())
+        }
+
     def all(self) -> Iterator[Bound]:
         """All committed rows, in the table's order."""
         for shelf in sorted(self._older.keys() | self._fresh.keys()):

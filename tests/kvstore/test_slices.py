@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.commands import LAUNCHED_MAX
 from kvstore.config import bucket
 from kvstore.events import Clock, Deliver, Effect, Record, Send, Tag, size_of
-from kvstore.hints import PREFIX
+from kvstore.hints import PREFIX, Hint
+from kvstore.hlc import to_ms
 from kvstore.messages import Query
 from kvstore.messages_repair import Handoff
 from kvstore.replica import Moment
@@ -83,6 +85,21 @@ def test_no_step_of_a_node_reads_more_than_a_slice_whatever_it_is_asked_for() ->
     assert fields(cluster.replies[asked[2]])["bytes_estimated"] > 0
     assert fields(cluster.ask("a", "KV.NODE", "STATUS"))["scrub_left"] == 0
     assert SLICE <= cluster.worst <= SLICE + READING + size_of(LARGE[:1]) // BYTES_EACH + 1
+
+
+def test_no_step_of_a_node_reads_more_than_a_slice_to_find_the_hints_of_its_life_before() -> None:
+    """While it looks for them there may be one as old as any, for whoever purges."""
+    cluster = Watched("ab", bucket("default", "quorum", n=2), anti_entropy_ms=0.0, scrub_ms=0.0)
+    hint = msgspec.msgpack.encode(Hint("default", b"k", Tag(1 << 40, "a", 1), b"v"))
+    rows = [Record(PREFIX + "z", b"{hint}%d" % n, Tag(1 << 40, "a", 1), hint) for n in range(5 * SLICE)]
+    cluster.begin_with(rows)
+    cluster.idle(15)
+    hints = cluster.node("a").upkeep.hints
+    assert hints.oldest_ms == float("-inf")
+    cluster.idle(200)
+    assert hints.oldest_ms == to_ms(1 << 40)
+    assert hints.pending_bytes == len(rows) * len(hint)
+    assert SLICE <= cluster.worst <= SLICE + READING
 
 
 def test_a_scrub_that_has_to_wait_reads_the_partition_whose_turn_it_was() -> None:
