@@ -25,6 +25,11 @@ Args = tuple[bytes, ...]
 _PURPOSE = (b"session",)
 
 
+def asks_token(args: Args) -> bool:
+    """Whether this is what a client asks behind a request to be able to go on elsewhere: so a node that is stopping tells it, too."""
+    return len(args) == 2 and args[1].upper() == b"TOKEN" and args[0].upper() == b"KV.SESSION"
+
+
 @command("KV.SESSION", 1, 5)
 def kv_session(node: Node, session: Session, args: Args) -> Value | Later:
     """KV.SESSION [CL level | R n [W n] | W n | TRACK on|off | TOKEN | RESUME token]."""

@@ -314,7 +314,7 @@ class Node:
                 self.schedule(latest, what)
 
     def _run(self, client: session.Session, command: Command) -> None:
-        if self.draining:
+        if self.draining and not commands_session.asks_token(command.args):
             self._out.append(Reply(client.conn, command.request, STOPPING))
             return
         self.commands_seen += 1

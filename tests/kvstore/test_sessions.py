@@ -6,7 +6,7 @@ import pytest
 
 from kvstore.config import bucket
 from kvstore.contexts import seal
-from kvstore.events import Command, Simple, Tag, Value
+from kvstore.events import Command, Drain, Simple, Tag, Value
 from kvstore.session import KEYS_MAX
 from tests.kvstore.cluster import Cluster, failed
 
@@ -149,6 +149,38 @@ def test_a_deletion_tells_no_less_than_the_session_has_seen() -> None:
     made.network.cut = set()
     assert session.ask("DEL", KEY) == 1
     assert session.ask("GET", KEY) is None
+
+
+class Heard(dict[tuple[str, int], Value]):
+    """All answers of all connections, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Value] = []
+
+    def __contains__(self, key: object) -> bool:
+        return False
+
+    def __setitem__(self, key: tuple[str, int], value: Value) -> None:
+        self.all.append(value)
+
+
+def test_a_node_that_stops_tells_the_token_that_was_asked_for_with_its_last_write() -> None:
+    """Or the session ends with the node, though all went well."""
+    made = cluster("session")
+    made.replies = heard = Heard()
+    commands = ([b"SET", KEY, b"1"], [b"kv.session", b"token"], [b"GET", KEY])
+    for number, command in enumerate(commands):
+        made.step("d", Command(900, number, tuple(command)))
+    made.step("d", Drain())
+    made.run(for_ms=2_000.0)
+    ok, token, refused = heard.all
+    assert (ok, failed(refused)) == (OK, "LOADING")
+    assert isinstance(token, bytes)
+    made.replies = {}
+    session = Connection(made, "c", 901)
+    assert session.ask("KV.SESSION", "RESUME", token) == OK
+    assert session.ask("GET", KEY) == b"1"
 
 
 @pytest.mark.parametrize(
