@@ -132,15 +132,18 @@ class SocketChannel(asyncio.Protocol):
         opening = asyncio.get_running_loop().create_connection(lambda: channel, host, port, ssl=tls)
         try:
             await asyncio.wait_for(opening, timeout_s)
-        except (OSError, TimeoutError) as error:
+            if password is not None:
+                login = [b"AUTH", user.encode(), password.encode()]
+                answer = await channel.request(login, timeout_s=timeout_s)
+                if isinstance(answer, BaseException):
+                    raise store_error(answer)
+        except (OSError, TimeoutError, ValueError) as error:  # ValueError: a name that no host can have
             await channel.close()  # it may have connected too late
             why = str(error) or f"no answer in {timeout_s} s"
             raise ChannelLost(f"cannot connect to {host}:{port}: {why}", definite=True) from None
-        if password is not None:
-            answer = await channel.request([b"AUTH", user.encode(), password.encode()], timeout_s=timeout_s)
-            if isinstance(answer, BaseException):
-                await channel.close()
-                raise store_error(answer)
+        except BaseException:  # whoever waited for it may have given up
+            await channel.close()
+            raise
         return channel
 
     async def request(self, command: Sequence[bytes], *, timeout_s: float) -> Any:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 Data = bytes | str
 CAS, CRDT = "cas", "crdt"
+REMEMBERED: Final = 64  # clients whose last change a key remembers (`kvstore.envelope`)
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Call(Generic[T]):
     once: frozenset[str] = frozenset()
     never: Callable[[str], bool] = lambda text: (
         False
-    )  # -CASFAIL with this text: can the condition never be true again?
+    )  # -CASFAIL with this text: can no try, earlier or later, have made it true?
     by_mode: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)  # other words in this mode
 
     @property
@@ -107,7 +108,7 @@ def cas(key: Data, value: Data, version: int | None) -> Call[Written]:
     words = (b"KV.CAS", raw(key), *condition, raw(value))
 
     def never(text: str) -> bool:
-        return version is not None and version_told(text) > version
+        return version is not None and version < version_told(text) <= version + REMEMBERED
 
     return Call(words, _written, writes=True, once=frozenset((CAS,)), never=never)
 

@@ -9,7 +9,7 @@ Rule 1. A write that may have taken effect is tried again only under its request
 Rule 2. What a node says about the request itself (a wrong argument, no permission) is final. What it says about its state is not.
 Rule 3. "Definite" is the sum of all tries: one that may have taken effect makes the whole call so. That a later try met a false condition
         proves nothing about an earlier one, which may still be in progress at another node and meet a true one: unless it can never be
-        true again, for the key is past the version that was asked for.
+        true again, for the key is past the version that was asked for, and not so far that it could have forgotten an earlier try.
 Rule 4. A request id belongs to a lane, which has one request in progress, and is given up with a request whose end is not known
         (`kvstore.commands_cas`). There are few lanes: a key remembers the last request of 64 of them.
 

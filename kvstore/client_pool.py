@@ -56,10 +56,13 @@ class Pool:
     def __init__(self, access: Access, bucket: str | None) -> None:
         self._access = access
         self._bucket = bucket
+        self._closed = False
         self._links: dict[Address, list[Link]] = {}
 
     async def request(self, node: Address, words: Sequence[bytes], timeout_s: float) -> Any:
         """The answer. Raises StoreError or ChannelLost."""
+        if self._closed:
+            raise StoreError("CLOSED", "the client is closed", definite=True)
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         link = self._link(node)
@@ -84,7 +87,8 @@ class Pool:
         return best
 
     async def close(self) -> None:
-        """Close them all."""
+        """Close them all, and open no more: what is in progress ends with an error."""
+        self._closed = True
         for link in [link for links in self._links.values() for link in links]:
             link.opening.cancel()
             with contextlib.suppress(asyncio.CancelledError, ChannelLost, StoreError):
@@ -99,10 +103,18 @@ async def connected(access: Access, node: Address, bucket: str | None) -> Socket
             *node, timeout_s=access.attempt_s, user=access.user, password=access.password, tls=access.tls
         )
         if bucket is not None:
-            answer = await channel.request([b"KV.USE", bucket.encode()], timeout_s=access.attempt_s)
-            if isinstance(answer, BaseException):
-                await channel.close()
-                raise store_error(answer)
+            await told(channel, [b"KV.USE", bucket.encode()], access.attempt_s)
     except ChannelLost as lost:
         raise ChannelLost(str(lost), definite=True) from None
     return channel
+
+
+async def told(channel: SocketChannel, words: Sequence[bytes], timeout_s: float) -> None:
+    """Say something that a connection needs before it is of use; whatever goes wrong ends it. Raises StoreError or ChannelLost."""
+    try:
+        answer = await channel.request(words, timeout_s=timeout_s)
+        if isinstance(answer, BaseException):
+            raise store_error(answer)
+    except BaseException:
+        await channel.close()
+        raise

@@ -26,7 +26,7 @@ from kvstore import client_calls as calls
 from kvstore.client import ChannelLost, SocketChannel, StoreError, store_error
 from kvstore.client_calls import Call, Data, Versions, Written
 from kvstore.client_core import LANES_MAX, Address, Attempts, CallError, DefiniteError, Lane, Lanes, Routes
-from kvstore.client_pool import Access, Pool, connected
+from kvstore.client_pool import Access, Pool, connected, told
 
 T = TypeVar("T")
 REFRESH_S: Final = 10.0  # between two looks at the ring while nothing fails; the first ones come sooner, for a young cluster's sake
@@ -145,17 +145,17 @@ class QuorateClient(Commands):
 
     async def open(self) -> None:
         """Find the cluster: ask the seeds in turn. Raises DefiniteError."""
-        told: list[str] = []
+        lost_at: list[str] = []
         for seed in self.routes.seeds:
             try:
                 await self._learn(seed)
             except ChannelLost as lost:
-                told.append(str(lost))
+                lost_at.append(str(lost))
             except StoreError as error:
                 raise DefiniteError(error.code, error.text) from None
             else:
                 return
-        raise DefiniteError("LOST", "no node could be reached: " + "; ".join(told))
+        raise DefiniteError("LOST", "no node could be reached: " + "; ".join(lost_at))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -295,10 +295,7 @@ class ClientSession(Commands):
             )
         channel = await connected(self._client.access, node, self._client.bucket)
         go_on = [b"TRACK", b"on"] if self._token is None else [b"RESUME", self._token]
-        answer = await channel.request([b"KV.SESSION", *go_on], timeout_s=self._client.access.attempt_s)
-        if isinstance(answer, BaseException):
-            await channel.close()
-            raise store_error(answer)
+        await told(channel, [b"KV.SESSION", *go_on], self._client.access.attempt_s)
         self._channel = channel
         return channel
 

@@ -14,10 +14,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from kvstore import client_calls as calls
 from kvstore.client_calls import Call, Data, Versions, Written
+from kvstore.client_core import DefiniteError, MaybeAppliedError
 from kvstore.cluster_client import Commands, QuorateClient, quorate_client
 
 T = TypeVar("T")
@@ -28,23 +30,43 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._closed = False
+        self._lock = threading.Lock()  # nothing is given to the loop behind its end
         self._thread = threading.Thread(target=self._loop.run_forever, name="quorate-client", daemon=True)
         self._thread.start()
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it there; its value or error."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def wait(self, work: Coroutine[Any, Any, T], *, writes: bool = True) -> T:
+        """Run it there; its value or error. Raises CallError if the client is closed, before or meanwhile."""
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise DefiniteError("CLOSED", "the client is closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except CancelledError:
+            kind = MaybeAppliedError if writes else DefiniteError
+            raise kind("CLOSED", "the client was closed before the answer came") from None
         except BaseException:
             future.cancel()  # when the waiting thread is interrupted
             raise
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread. Whoever waits for something in it is told."""
+        with self._lock:
+            self._closed = True
+            ended = asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop)
+        ended.result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class BlockingCommands:
@@ -56,7 +78,7 @@ class BlockingCommands:
 
     def run(self, call: Call[T]) -> T:
         """Make one call. Raises DefiniteError or MaybeAppliedError."""
-        return self._loop.wait(self._target.run(call))
+        return self._loop.wait(self._target.run(call), writes=call.writes)
 
     def get(self, key: Data) -> bytes | None:
         """The value, None if there is none."""

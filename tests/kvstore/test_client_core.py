@@ -20,6 +20,7 @@ from kvstore.client_core import (
     MaybeAppliedError,
     Routes,
 )
+from kvstore.envelope import DONE_MAX
 from kvstore.ring import slot_of
 
 A, B, C = (Address(f"10.0.0.{n}", 7001) for n in (1, 2, 3))
@@ -115,6 +116,14 @@ def test_a_false_condition_is_definite_after_doubt_only_if_it_stays_false(
             assert told.value.version == 7
         else:
             assert isinstance(told.value, MaybeAppliedError)
+
+
+@pytest.mark.parametrize(("told", "definite"), [(7 + DONE_MAX, True), (8 + DONE_MAX, False)])
+def test_a_false_condition_proves_nothing_of_a_try_that_the_key_may_have_forgotten(
+    told: int, definite: bool
+) -> None:
+    """An earlier try may have made version 8, and 64 others a change each since: then the key does not know it any more."""
+    assert calls.cas("k", "v", 7).never(f"the key is at version {told}") is definite
 
 
 def test_what_is_forgotten_is_not_tried_again() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,11 @@ from kvstore import (
     quorate_client,
 )
 from kvstore.client import ChannelLost, SocketChannel
+from kvstore.client_core import CallError
+from kvstore.sync_client import BlockingClient
 from tests.kvstore.live import LiveCluster, ask, live_cluster
 from tests.kvstore.test_tls import Secured, trusting
+from tests.polling import poll
 
 pytestmark = pytest.mark.slow
 BUCKETS = """mode = "cas"
@@ -155,6 +159,64 @@ def test_many_threads_share_a_blocking_client(live: LiveCluster) -> None:
         for each in threads:
             each.join()
         assert store.count("shared") == 100
+
+
+def asked_first(store: BlockingClient, name: str) -> str:
+    """A key of which this node is the first to be asked."""
+    keys = (f"key{number}" for number in range(1000))
+    return next(key for key in keys if store.command("KV.WHERE", key, writes=False)[7][0] == name.encode())
+
+
+def test_closing_a_client_tells_those_who_wait_for_an_answer(live: LiveCluster) -> None:
+    """Calls in progress of both clients end with an error, and none goes on over connections that nobody closes."""
+    told: dict[str, CallError] = {}
+
+    def caught(name: str, call: Callable[[], object]) -> None:
+        with pytest.raises(CallError) as error:
+            call()
+        told[name] = error.value
+
+    with blocking_client(*nodes(live), attempt_s=60, deadline_s=60) as store:
+        key = asked_first(store, "n1")
+        live.running["n1"].send_signal(signal.SIGSTOP)
+        calls = {"get": lambda: store.get(key), "put": lambda: store.put(key, "x")}
+        waiting = [threading.Thread(target=caught, args=each) for each in calls.items()]
+        for each in waiting:
+            each.start()
+        pool = store._client._pool
+        poll(lambda: sum(link.busy for links in pool._links.values() for link in links) == 2, wait_s=20)
+    for each in waiting:
+        each.join(20)
+    live.running["n1"].send_signal(signal.SIGCONT)
+    assert [told[name].code for name in calls] == ["CLOSED", "CLOSED"]
+    assert isinstance(told["get"], DefiniteError)
+    assert isinstance(told["put"], MaybeAppliedError)
+    with pytest.raises(DefiniteError, match="CLOSED"):
+        store.get(key)
+
+
+def test_a_connection_that_is_given_up_while_it_logs_in_is_closed() -> None:
+    async def scenario() -> None:
+        ended = asyncio.get_running_loop().create_future()
+        asked = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"secret")
+            asked.set()
+            ended.set_result(await reader.read())
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            opening = asyncio.create_task(SocketChannel.connect("127.0.0.1", port, password="secret"))
+            await asked.wait()
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            with contextlib.suppress(ConnectionResetError):
+                await asyncio.wait_for(ended, 20)
+
+    asyncio.run(scenario())
 
 
 async def counted(store: QuorateClient, outcomes: Counter[str], key: str) -> None:
