@@ -8,7 +8,8 @@ Rule 2. A message of a later epoch of its partition than ours waits until we hav
 answered STALE, with our document.
 Rule 3. What is erased here is a partition that is another's for good: at an epoch whose only replicas are others.
 Rule 4. What a newcomer still holds from earlier days is erased with the very write that makes its new document durable: it may be older
-than deletions that are forgotten since, and than promises that were made since.
+than deletions that are forgotten since, and than promises that were made since. If it is much, most of it goes before, in slices, and meanwhile the
+node is deaf to all about those partitions: at its epoch they have no quorum any more, for they have left it long ago (`kvstore.document`, rule 2).
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from kvstore.document import (
     packed,
     unpacked,
 )
-from kvstore.events import TOP_TAG, Damaged, Effect, Erase, Link, Log, Meta, Record
+from kvstore.events import TOP_TAG, Damaged, Effect, Erase, Link, Log, Meta, Record, full
 from kvstore.messages import Stale
 from kvstore.messages_ring import RingOffer, RingReply, RingWant
 from kvstore.overlay import Overlay
 from kvstore.ring import PARTITIONS
-from kvstore.slices import Page, Reading
+from kvstore.slices import BYTES_EACH, SLICE, Page, Reading
 from kvstore.view import View
 from kvstore.wire import cluster_id, same_cluster
 
@@ -77,6 +78,7 @@ class Membership:
         self._parked: list[tuple[str, Any]] = []
         self._wanted_at = 0.0
         self._linked: dict[str, str] = dict(node.config.peers)
+        self.emptied = frozenset[int]()  # rule 4: partitions that make way for the newest document
 
     def start(self) -> None:
         """Make links to members that the configuration does not know."""
@@ -91,7 +93,7 @@ class Membership:
             if bucket not in self._buckets.known() and self._buckets.conflict(bucket) is None:
                 self._emit(self._overlay.write_meta(self._buckets.promise(bucket)))
         self.learn(unpacked(message.document))
-        if message.request:
+        if message.request and not self.emptied:  # else whoever asks asks again
             self._node.send_after(
                 src, RingReply(message.request, self._newest.epoch), max(self._ticket, self._overlay.ticket)
             )
@@ -124,7 +126,7 @@ class Membership:
 
     def refuse_stale(self, src: str, request: int) -> None:
         """Answer a message of an earlier epoch."""
-        self._node.send(src, Stale(request, self._view.epoch, packed(self._view.document)))
+        self._node.send(src, Stale(request, self._newest.epoch, packed(self._newest)))
 
     def ahead(self, src: str, message: Any) -> None:
         """Rule 2: keep a message of a later epoch until we have adopted it."""
@@ -142,7 +144,11 @@ class Membership:
         if document.epoch <= self._newest.epoch or not same_cluster(document.cluster, self._newest.cluster):
             return
         self._newest = document
-        write = self._overlay.write_rows([Meta(DOCUMENT, packed(document)), *self._foreign(document)])
+        self._make_way(document)
+
+    def _save(self, document: Document, gone: list[Erase]) -> None:
+        self.emptied = frozenset()
+        write = self._overlay.write_rows([Meta(DOCUMENT, packed(document)), *gone])
         self._emit(write)
         self._ticket = write.ticket
         self._node.hold(write.ticket, lambda: self._adopt(document))
@@ -151,7 +157,7 @@ class Membership:
         if document.epoch <= self._view.epoch:
             return
         node, before = self._node, self._view.document
-        self._erase_all(self._foreign(document))  # what came meanwhile
+        self._erase_all(self._rows(self._foreign(document), EVERYTHING) or [])  # what came meanwhile
         self._view.adopt(document)
         self.meet(document)
         changed = [p for p in range(PARTITIONS) if document.since[p] != before.since[p]]
@@ -199,9 +205,8 @@ class Membership:
         replicas = self._view.plan(partition, bucket.n).replicas
         return self._view.document.step(partition) in (OLD, NEW) and self._node.name not in replicas
 
-    def _foreign(self, document: Document) -> list[Erase]:
-        """Rule 4: what this node still holds of partitions to which that document makes it a newcomer."""
-        found: list[Erase] = []
+    def _foreign(self, document: Document) -> Iterator[tuple[str, int]]:
+        """Rule 4: where this node may still hold something of partitions to which that document makes it a newcomer. States stand before their promises."""
         for partition in moving(document):
             if partition == META or document.step(partition) != BOTH_OLD:
                 continue
@@ -209,13 +214,40 @@ class Membership:
                 continue
             for bucket in self._buckets.known():
                 if self._node.name in newcomers(document, partition, bucket.n):
-                    for stored in (bucket.name, PROMISES + bucket.name):
-                        found += self._rows(stored, partition)
-        return found
+                    yield bucket.name, partition
+                    yield PROMISES + bucket.name, partition
 
-    def _rows(self, stored: str, partition: int) -> list[Erase]:
-        committed = self._node.reader.scan(stored, partition, None, EVERYTHING)
-        return _erases([*committed, *(record for _, record in self._overlay.fresh(stored, partition))])
+    def _make_way(self, document: Document) -> None:
+        """Rule 4. A node whose data is given up for lost erases it in one step: it may be in quorums until it has the document."""
+        if document is not self._newest:
+            return
+        places = list(self._foreign(document))
+        lost = document.change is not None and document.change.lost == self._node.name
+        gone = self._rows(places, EVERYTHING if lost else SLICE)
+        if gone is not None:
+            self._save(document, gone)
+            return
+        self.emptied = frozenset(partition for _, partition in places)
+
+        def look(stored: str, partition: int, page: Page) -> None:
+            if document is self._newest:
+                self._erase_all(_erases(page))
+
+        def again() -> None:
+            self._node.hold_all(lambda: self._make_way(document))
+
+        self._node.slices.begin(Reading(self._node.reader, iter(places), look, again))
+
+    def _rows(self, places: Iterable[tuple[str, int]], most: int) -> list[Erase] | None:
+        """What erases all that is there; None if that is more than so many rows."""
+        gone: list[Erase] = []
+        for place in places:
+            limit, bytes_max = max(most - len(gone), 0) + 1, most * BYTES_EACH
+            page = self._node.reader.scan(*place, None, limit, bytes_max)
+            if full(page, limit, bytes_max):
+                return None
+            gone += _erases([*page, *(record for _, record in self._overlay.fresh(*place))])
+        return gone
 
     def _erase_all(self, gone: list[Erase]) -> None:
         if gone:

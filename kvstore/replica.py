@@ -169,10 +169,13 @@ class Replica:
     def take_in(self, record: Record, *, streamed: bool = False) -> int | None:
         """Absorb a record that came by handoff, or was `streamed`; the ticket that makes it, or what was here, durable.
 
-        None, and nothing is done, if its version is too far ahead of this node's clock, unless it is streamed (`kvstore.transfer`, rule 9).
+        None, and nothing is done, if its version is too far ahead of this node's clock, unless it is streamed (`kvstore.transfer`, rule 9);
+        and if its partition is being emptied (`kvstore.membership`, rule 4).
         Raises CorruptRecord. Records of buckets that are not open here are passed over; and those of class `cas` of partitions that
         are kept elsewhere, for nobody has told this node what was promised there.
         """
+        if self.membership.emptied and partition_of(record.key) in self.membership.emptied:
+            return None
         if record.bucket.startswith(PROMISES):
             return self.acceptor.take_promise(record)
         bucket = self._buckets.opened.get(record.bucket) or self.spoken_of(record.bucket)
@@ -238,6 +241,10 @@ class Replica:
             if not self._heedless:
                 self.membership.refuse_stale(src, message.request)
                 return True
+        emptied = self.membership.emptied
+        if emptied and message.partition in emptied:
+            self.membership.refuse_stale(src, message.request)
+            return True
         changing = self._view.document.change is not None
         if changing and type(message) not in _TAKEN_BLANK and self._view.blank(message.partition):
             self._send(src, Refused(message.request, "NOQUORUM", "this replica has lost its data"), 0)

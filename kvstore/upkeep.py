@@ -248,7 +248,10 @@ class Upkeep:
     def _taken(self, src: str, record: Record) -> int | None:
         """Absorb one; the ticket that makes it durable, None if its hint stays with the sender."""
         node = self._node
-        if node.transfer.refuses(record.bucket, record.key):
+        if (
+            node.transfer.refuses(record.bucket, record.key)
+            or partition_of(record.key) in node.membership.emptied
+        ):
             return None
         bucket = node.buckets.opened.get(record.bucket)
         if bucket is not None:

@@ -8,18 +8,22 @@ one would meet "two" at b, though both were written on condition that there was 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
 from kvstore.config import bucket
 from kvstore.document import BOTH_OLD, advanced, left, moving, newcomers, packed, still
 from kvstore.envelope import EMPTY, Rid, sealed
-from kvstore.events import Clock, Deliver, Erase, Meta, Record, Tag, Write
+from kvstore.events import Clock, Deliver, Erase, Meta, Record, Send, Tag, Write
+from kvstore.messages import Message, Stale
 from kvstore.messages_cas import Accept, Prepare
 from kvstore.messages_repair import Handoff
 from kvstore.messages_ring import RingOffer
 from kvstore.ring import partition_of, walk
+from kvstore.slices import READING, SLICE
 from tests.kvstore.cluster import Cluster, failed
+from tests.kvstore.watched import Watched
 
 KEYS = [b"key-%d" % number for number in range(60)]
 LOW, HIGH = Tag(1 << 30, "c", 0), Tag(1 << 31, "a", 0)  # of earlier lives
@@ -137,6 +141,49 @@ def test_what_a_newcomer_holds_from_earlier_days_goes_with_the_document_that_mak
     assert len(writes) == 1
     assert {row.key for row in writes[0].rows if isinstance(row, Erase)} == strange
     assert any(isinstance(row, Meta) and row.name == "ring" for row in writes[0].rows)
+
+
+def test_much_that_a_newcomer_holds_from_earlier_days_goes_in_slices_before_the_document() -> None:
+    """Nothing comes to it meanwhile, and a crash in between leaves nothing that the document finds."""
+    made = Watched("abcd", bucket("default", "cas"), seed=5, anti_entropy_ms=0.0, scrub_ms=0.0)
+    document = left(made.node("a").view.document, "c", 3)
+    partition = next(p for p in still(document) if "d" in newcomers(advanced(document, [], [p]), p, 3))
+    document = advanced(document, [], [partition])
+    keys = (b"%d" % number for number in range(100_000))
+    strange = list(islice((key for key in keys if partition_of(key) == partition), 350))
+    made.begin_with([])
+    made.crash("d")
+    for bucket_name, value in (("default", ONE), ("!promise/default", None)):
+        made.machines["d"].disk.commit([Record(bucket_name, key, LOW, value) for key in strange])
+    made.boot("d")
+    made.idle(10.0)
+    for name in "abc":  # they know it already
+        made.step(name, Deliver("c", RingOffer(0, packed(document), [])))
+    made.worst = 0
+    made.step("d", Deliver("a", RingOffer(0, packed(document), [])))
+    made.idle(5.0)
+    node, disk = made.node("d"), made.machines["d"].disk
+    assert 0 < len(list(disk.records())) < 2 * len(strange)
+    assert node.view.epoch < document.epoch
+    late = Prepare(1, "default", strange[0], partition, 1, 10_000.0, HIGH)
+    assert [type(effect.message) for effect in stepped(made, "d", late)] == [Stale]
+    stepped(made, "d", Handoff(0, (Record("default", strange[0], HIGH, TWO),)))
+    made.crash("d")
+    made.boot("d")
+    made.idle(10.0)
+    made.step("d", Deliver("a", RingOffer(0, packed(document), [])))
+    made.idle(100.0)
+    assert made.node("d").view.epoch >= document.epoch
+    assert [row for row in disk.records() if partition_of(row.key) == partition] == []
+    assert SLICE <= made.worst <= 2 * (SLICE + 2 * READING)
+
+
+def stepped(made: Cluster, name: str, message: Message) -> list[Send]:
+    """What a node sends at once when that message comes."""
+    clock = Clock(made.now_ms, 1_000_000.0 + made.now_ms)
+    effects = made.node(name).step(clock, Deliver("a", message))
+    made._perform(name, effects)
+    return [effect for effect in effects if isinstance(effect, Send)]
 
 
 @pytest.mark.parametrize("mode", ["register", "cas", "quorum"])
