@@ -108,6 +108,23 @@ def _txn(state: tuple[tuple[Any, Any], ...], f: str, value: Any, result: Any) ->
     return tuple(sorted(values.items(), key=repr))
 
 
+def _fetched(state: int, f: str, value: Any, result: Any) -> Any:
+    return _if(result is MISSING or mark(result) == state, state + 1 if f == "fetch-add" else state)
+
+
+def _revised(state: tuple[int, Any, bool], f: str, value: Any, result: Any) -> Any:
+    """The last revision, or the least that it can be; the value; is the revision known?"""
+    last, held, known = state
+    if f == "write":
+        if result is MISSING:
+            return last + 1, mark(value), False
+        return _if(type(result) is int and result > last, (result, mark(value), True))
+    if result is MISSING:
+        return state
+    fits = mark(result[1]) == held and (result[0] == last if known else result[0] >= last)
+    return _if(fits, (result[0], held, True))
+
+
 SPECS: Final[dict[str, tuple[Any, Step]]] = {
     "register": (None, _register),
     "cas-register": (None, _register),
@@ -121,4 +138,6 @@ SPECS: Final[dict[str, tuple[Any, Step]]] = {
     "priority-queue": ((), _priority),
     "append-list": ((), _list),
     "kv": ("", _kv),
+    "fetch-and-add": (0, _fetched),
+    "revisions": ((0, None, True), _revised),
 }

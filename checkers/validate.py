@@ -3,8 +3,8 @@
 witness   w1 r1 w2 r2    replayed one by one through a register; never may an operation have returned before an earlier one was called
 core      w1 w2 r1       every order is tried; none may explain the operations
 
-The core of a queue, a stack, a priority queue or of failed compare-and-sets stands for all that touched its values, so
-those operations are added before orders are tried: what is then impossible is impossible in the whole history too.
+A core stands for all that touched its values, so those operations are added before orders are tried: of a register, whoever wrote what the core
+saw. What is then impossible is impossible in the whole history too, for what is left out neither gives nor takes a value that the core saw.
 
 Every function returns nothing when the certificate holds, and raises CertificateError with one sentence when it does not.
 """
@@ -12,16 +12,17 @@ Every function returns nothing when the certificate holds, and raises Certificat
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from checkers.history import History
-from checkers.op import MISSING, Type
+from checkers.op import MISSING, Op, Type
 from checkers.search import INCONSISTENT
 from checkers.specs import SPECS, mark
-from checkers.verdict import Result
+from checkers.verdict import Result, Verdict
 
 CORE_MAX: Final = (
     16  # trying every order of more takes too long; cores of compare-and-set chains may be that long
@@ -29,6 +30,7 @@ CORE_MAX: Final = (
 
 TAKES: Final = {"queue": "dequeue", "stack": "pop", "priority-queue": "poll"}
 OTHER: Final = ("a value that is not in the core",)
+LOOKS: Final = frozenset(("read", "cas", "get", "dequeue", "pop", "poll", "contains", "fetch-add"))
 
 
 class CertificateError(ValueError):
@@ -51,10 +53,10 @@ class _Step:
 def validate_witness(history: History, witness: Result | Sequence[int]) -> None:
     """Check a witness, of one key or of many key after key.
 
-    Each key in it must be complete, and in a merged Result (`parts`) no key of which something was read may be left out.
+    Each key in it must be complete, and so must the key that a Result is about; in a merged Result (`parts`) no key may be left out of which
+    something was read, or that has a part.
     """
     order = _ops(witness, "witness")
-    merged = isinstance(witness, Result) and bool(witness.parts)
     values: dict[str, Any] = {}
     latest: dict[str, int] = {}
     seen: set[int] = set()
@@ -78,27 +80,29 @@ def validate_witness(history: History, witness: Result | Sequence[int]) -> None:
             raise CertificateError(
                 f"#{index} had returned before an operation that the witness puts first was called"
             )
-    for missing in sorted(_must(history, set(latest), merged) - seen):
+    for missing in sorted(_must(history, set(latest), witness) - seen):
         raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
 
 
 def validate_order(
     history: History, model: str, witness: Result | Sequence[int], *, failed_cas: bool = False
 ) -> None:
-    """Check a witness of any built-in model, of one key or of many key after key; each key in it must be complete.
+    """Check a witness of any built-in model, of one key or of many key after key. What it must hold: as `validate_witness`.
 
     With `failed_cas` it may hold failed compare-and-sets: each must have met another value than it expected.
     """
+    if model not in SPECS:
+        raise CertificateError(f"there is no object {model!r} to replay; there are {', '.join(SPECS)}")
     start, step = SPECS[model]
     states: dict[str, Any] = {}
     latest: dict[str, int] = {}
     seen: set[int] = set()
     for index in _ops(witness, "witness"):
-        call, end = history.op(index), history.completion(index)
+        call, end = _call(history, index), history.completion(index)
         failed = end is not None and end.type is Type.FAIL
         saw = failed and failed_cas and call.f == "cas"
-        if call.type is not Type.INVOKE or index in seen or (failed and not saw):
-            raise CertificateError(f"#{index} is no call, failed, or is in the witness twice")
+        if index in seen or (failed and not saw):
+            raise CertificateError(f"#{index} failed, or is in the witness twice")
         seen.add(index)
         ok, key = end is not None and end.type is Type.OK, repr(call.key)
         result = end.value if end is not None and ok else MISSING
@@ -116,7 +120,7 @@ def validate_order(
             raise CertificateError(
                 f"#{index} had returned before an operation that the witness puts first was called"
             )
-    for missing in sorted(_must(history, set(latest), False) - seen):
+    for missing in sorted(_must(history, set(latest), witness) - seen):
         raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
 
 
@@ -140,23 +144,49 @@ def validate_sequential(history: History, witness: Result | Sequence[int]) -> No
             )
         if step.leaves is not MISSING:
             values[repr(step.key)] = step.leaves
-    for missing in sorted(_must(history, {repr(op.key) for op in history}, False) - seen):
+    for missing in sorted(_must(history, {repr(op.key) for op in history}, ()) - seen):
         raise CertificateError(f"#{missing} is ok, but the witness leaves it out")
 
 
 def validate_core(history: History, core: Result | Sequence[int]) -> None:
-    """Check that these operations, as a history of their own, are impossible for a register."""
+    """Check that these operations of a register, and all that wrote what they saw, are impossible."""
     order = _ops(core, "core")
     steps = [step for step in (_step(history, index) for index in order) if step is not None]
-    if len(order) > CORE_MAX:
-        raise CertificateError(
-            f"the core has {len(order)} operations; more than {CORE_MAX} cannot be tried in every order"
-        )
     if len({repr(history.op(index).key) for index in order}) > 1:
         raise CertificateError("the core has operations of several keys; a core is about one key")
-    if (found := _explain(steps, None, frozenset())) is not None:
+    closed = _with_writers(history, steps) if steps else []
+    if len(order) > CORE_MAX or len(closed) > CORE_MAX:
+        raise CertificateError(
+            f"the core has {max(len(order), len(closed))} operations, with those that wrote what it saw; more than {CORE_MAX} cannot be tried in every order"
+        )
+    if (found := _explain(closed)) is not None:
         told = " ".join(f"#{index}" for index in found)
         raise CertificateError(f"the core is possible, in this order: {told or 'nothing need have happened'}")
+
+
+def _with_writers(history: History, steps: list[_Step]) -> list[_Step]:
+    """The core, whoever wrote what it saw, whoever wrote what those saw, and so on; but nobody who was called when all that saw it were over."""
+    chosen = {step.index: step for step in steps}
+    writers = [step for step in _writers(history, steps[0].index) if step.leaves is not MISSING]
+    while True:
+        until: dict[Any, float] = {}
+        for step in chosen.values():
+            if step.sees is not MISSING:
+                until[mark(step.sees)] = max(step.end, until.get(mark(step.sees), step.end))
+        more = [
+            step
+            for step in writers
+            if step.index not in chosen and step.call <= until.get(mark(step.leaves), -math.inf)
+        ]
+        if not more:
+            return list(chosen.values())
+        chosen.update((step.index, step) for step in more)
+
+
+def _writers(history: History, index: int) -> list[_Step]:
+    """What the key's writes and compare-and-sets may have done."""
+    calls = (at for at in _of_key(history, index) if history.op(at).f in ("write", "cas"))
+    return [step for step in (_step(history, at) for at in calls) if step is not None]
 
 
 def validate_object_core(history: History, model: str, core: Result | Sequence[int]) -> None:
@@ -169,7 +199,7 @@ def validate_object_core(history: History, model: str, core: Result | Sequence[i
             f"cores of {model!r} are not checked here; only {', '.join(TAKES)}, cas-register"
         )
     order = _ops(core, "core")
-    if len({repr(history.op(index).key) for index in order}) != 1:
+    if len({repr(_call(history, index).key) for index in order}) != 1:
         raise CertificateError("a core is about one key, and has at least one operation")
     acts = [act for act in map(partial(_act, history), _of_key(history, order[0])) if act is not None]
     closed = _with_values(acts, model, set(order))
@@ -196,8 +226,12 @@ class _Act:
 
 
 def _of_key(history: History, index: int) -> list[int]:
-    key = repr(history.op(index).key)
-    return [op.index for op in history if op.type is Type.INVOKE and repr(op.key) == key]
+    """The calls of clients on the key of this one."""
+    keys = array("I")
+    keys.frombytes(history.columns.column("key"))
+    kinds, mine = history.columns.column("type"), keys[index]
+    calls = [at for at, key in enumerate(keys) if key == mine and kinds[at] == Type.INVOKE]
+    return [at for at in calls if isinstance(history.op(at).process, int)]
 
 
 def _act(history: History, index: int) -> _Act | None:
@@ -274,9 +308,7 @@ def _ops(certificate: Result | Sequence[int], kind: str) -> Sequence[int]:
 
 def _step(history: History, index: int) -> _Step | None:
     """The call at `index`; None if it cannot matter: it failed, or is a read of unknown result."""
-    call, end = history.op(index), history.completion(index)
-    if call.type is not Type.INVOKE:
-        raise CertificateError(f"#{index} is no call; certificates name calls")
+    call, end = _call(history, index), history.completion(index)
     ok = end is not None and end.type is Type.OK
     if (end is not None and end.type is Type.FAIL) or (call.f == "read" and not ok):
         return None
@@ -290,10 +322,22 @@ def _step(history: History, index: int) -> _Step | None:
     raise CertificateError(f"#{index} is {call.f!r}, which a register does not have")
 
 
-def _must(history: History, keys: set[str], merged: bool) -> set[int]:
-    """The ok operations that a witness has to contain: all of its keys and, if merged, all of each key that was read."""
+def _call(history: History, index: int) -> Op:
+    if not 0 <= index < len(history):
+        raise CertificateError(f"the history has {len(history)} records, there is no #{index}")
+    call = history.op(index)
+    if call.type is not Type.INVOKE or not isinstance(call.process, int):
+        raise CertificateError(f"#{index} is no call of a client; certificates name calls")
+    return call
+
+
+def _must(history: History, keys: set[str], witness: Result | Sequence[int]) -> set[int]:
+    """The ok operations that a witness has to contain: all of its keys, of the Result's and of each key that a merged one should have."""
     wanted: dict[str, set[int]] = {}
-    read = set(keys)
+    parts = witness.parts.values() if isinstance(witness, Result) else ()
+    read = keys | {repr(part.key) for part in parts if part.verdict is Verdict.VALID}
+    if isinstance(witness, Result) and not parts:
+        read.add(repr(witness.key))
     for op in history:
         if op.type is not Type.INVOKE or not isinstance(op.process, int):
             continue
@@ -301,33 +345,32 @@ def _must(history: History, keys: set[str], merged: bool) -> set[int]:
         if end is None or end.type is not Type.OK:
             continue
         wanted.setdefault(repr(op.key), set()).add(op.index)
-        if merged and op.f != "write":
+        if parts and op.f in LOOKS:
             read.add(repr(op.key))
     return {index for key, indices in wanted.items() if key in read for index in indices}
 
 
-def _explain(steps: list[_Step], value: Any, done: frozenset[int]) -> list[int] | None:
-    """An order of the rest that a register could have produced, or None. What is not ok may be left out."""
-    rest = [step for step in steps if step.index not in done]
-    if not any(step.ok for step in rest):
-        return []
-    first_end = min(step.end for step in rest)
-    for step in rest:
-        if step.call > first_end or (step.sees is not MISSING and not _same(step.sees, value)):
-            continue
-        after = value if step.leaves is MISSING else step.leaves
-        found = _explain(steps, after, done | {step.index})
-        if found is not None:
-            return [step.index, *found]
-    return None
+def _explain(steps: list[_Step]) -> list[int] | None:
+    """An order of these that a register could have produced, or None. What is not ok may be left out."""
+    dead: set[tuple[frozenset[int], Any]] = set()
+
+    def explain(done: frozenset[int], value: Any) -> list[int] | None:
+        rest = [step for step in steps if step.index not in done]
+        if not any(step.ok for step in rest):
+            return []
+        first_end = min(step.end for step in rest)
+        for step in rest if (done, mark(value)) not in dead else ():
+            if step.call > first_end or (step.sees is not MISSING and not _same(step.sees, value)):
+                continue
+            found = explain(done | {step.index}, value if step.leaves is MISSING else step.leaves)
+            if found is not None:
+                return [step.index, *found]
+        dead.add((done, mark(value)))
+        return None
+
+    return explain(frozenset(), None)
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equal and of one type, all the way down: 0, 0.0 and False are three values."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(item, b[name]) for name, item in a.items())
-    return bool(a == b) or (a != a and b != b)
+    """Equal and of one type, all the way down: 0, 0.0, -0.0 and False are four values."""
+    return bool(mark(a) == mark(b))

@@ -1,6 +1,7 @@
 """The validator at its borders: equal times, the largest core, what failed, what is not known, and what a key leaves out."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -66,7 +67,49 @@ def test_a_part_is_about_its_key_and_the_whole_about_all_keys_that_were_read():
     validate_witness(TWO_KEYS, parts["'x'"])
     refused("#2 is ok, but", validate_witness, TWO_KEYS, merged([0, 4], parts))
     blind = recorded(write(1, 0, 1), read(1, 2, 3), write(2, 4, 5, "y"))
-    validate_witness(blind, merged([0, 2], parts))
+    x = {"'x'": parts["'x'"]}
+    validate_witness(blind, merged([0, 2], x))
+    refused("#4 is ok, but", validate_witness, blind, merged([0, 2], parts))  # it says that it has judged y
+    refused(
+        "#0 is ok, but",
+        validate_witness,
+        TWO_KEYS,
+        replace(parts["'x'"], certificate=Certificate("witness", ())),
+    )
+    refused("#2 is ok, but", validate_order, TWO_KEYS, "register", merged([0, 4], x))
+
+
+def test_what_is_no_call_of_a_client_proves_nothing():
+    run = recorded(write(1, 0, 1), ("write", 2, "", None, 2, 0, "x", "nemesis"), read(1, 4, 5), read(2, 6, 7))
+    for index in (2, 99, -1):
+        for validate, *model in ((validate_witness,), (validate_order, "register"), (validate_sequential,), (validate_core,), (validate_object_core, "cas-register")):  # fmt: skip
+            refused(f"#{index}", validate, run, *model, [index])
+    validate_core(run, [5])
+    refused("there is no object 'bank'", validate_order, run, "bank", [0])
+
+
+def test_a_core_brings_the_writers_of_what_it_saw():
+    run = recorded(
+        write(1, 0, 1), cas(1, 2, "ok", 2, 3), read(2, 4, 5), write(3, 6, 7), read(2, 8, 9), write(2, 10, 11)
+    )
+    refused("possible, in this order: #0 #2 #4", validate_core, run, [4])
+    refused("possible, in this order: #0 #2 #4 #8", validate_core, run, [4, 8])
+    validate_core(run, [6, 8])  # and not who was called when nobody looked any more
+
+
+def test_identities_and_revisions_are_replayed():
+    run = recorded(
+        ("fetch-add", 1, "ok", 0, 0, 1), ("fetch-add", 1, "info", None, 2, 3), ("fetch-add", 1, "ok", 2, 4, 5)
+    )
+    validate_order(run, "fetch-and-add", [0, 2, 4])
+    refused("#4 cannot happen", validate_order, run, "fetch-and-add", [0, 4, 2])
+    numbers = recorded(
+        ("read", MISSING, "ok", [0, None], 0, 1), ("write", "a", "ok", 3, 2, 3), ("write", "b", "info", None, 4, 5),
+        ("read", MISSING, "ok", [7, "b"], 6, 7), ("write", "c", "ok", 8, 8, 9), ("read", MISSING, "ok", [8, "c"], 10, 11),
+    )  # fmt: skip
+    validate_order(numbers, "revisions", [0, 2, 4, 6, 8, 10])
+    refused("#6 cannot happen", validate_order, numbers, "revisions", [0, 2, 6, 8, 10])
+    refused("#2 cannot happen", validate_order, numbers, "revisions", [0, 8, 2])
 
 
 def test_a_result_with_another_certificate_or_none_is_no_witness():
@@ -123,7 +166,7 @@ def test_an_operation_of_unknown_outcome_may_take_effect_at_any_later_time():
         validate(run, *model, [before, maybe, after, never])
     refused("possible", validate_core, run, [maybe, before, after])
     refused("possible", validate_object_core, run, "cas-register", [maybe, before, after])
-    validate_core(run, [before, after])
+    refused("possible", validate_core, run, [before, after])
     validate_core(recorded(("write", 1, "", None, 0, 0), read(2, 1, 2)), [0, 1])
 
 
