@@ -36,6 +36,15 @@ class HistoryError(ValueError):
     """A history that cannot be trusted: one sentence with the place, what is wrong, and what to do."""
 
 
+class Huge(int):
+    """An integer that Python refuses to write in decimals. In sentences it stands in hexadecimal."""
+
+    def __repr__(self) -> str:
+        return hex(self)
+
+    __str__ = __repr__
+
+
 def encode_op(op: Op) -> bytes:
     """Return the line of `op`, with its newline. HistoryError if a value has no exact form."""
     process, key, value = op.process, op.key, op.value
@@ -183,7 +192,7 @@ def _untag_int(inner: Any) -> int:
     value = int(inner, 16)
     if value.bit_length() < _BITS_AS_DECIMAL or hex(value) != inner:
         raise ValueError("only an integer too big for decimals is tagged")
-    return value
+    return Huge(value)
 
 
 def _untag_dict(inner: Any) -> dict[str, Any]:

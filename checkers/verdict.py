@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from checkers.jsonl import Huge
+
 
 class Verdict(Enum):
     """VALID, INVALID or UNKNOWN; the exit status of a command is 0, 1 or 2."""
@@ -99,8 +101,19 @@ class Result:
             "verdict": self.verdict.value,
             "reason": self.reason,
             "anomaly": self.anomaly,
-            "key": self.key,
+            "key": _written(self.key),
             "certificate": certificate,
-            "stats": dict(self.stats),
+            "stats": _written(dict(self.stats)),
             "parts": {name: part.as_json() for name, part in self.parts.items()},
         }
+
+
+def _written(value: Any) -> Any:
+    """The value with what JSON has no decimals for in words."""
+    if isinstance(value, Huge):
+        return repr(value)
+    if isinstance(value, list):
+        return [_written(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _written(item) for name, item in value.items()}
+    return value

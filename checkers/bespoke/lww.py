@@ -56,10 +56,12 @@ def _version(call: Call) -> _Version | None:
 def _step(origins: Origins, first: Call, second: Call) -> Step:
     """Has the version grown, by a write that may have come between?"""
     before, after = _version(first), _version(second)
-    if before == after and (
-        after is None or token(first.result.get("value")) == token(second.result.get("value"))
-    ):
-        return AGREE
+    if before is None or after is None:
+        same = before == after
+    else:
+        same = token(first.result.get("value")) == token(second.result.get("value"))
+    if same:
+        return AGREE if before == after else DIVERGED  # a write has one version
     if after is None or (before is not None and after <= before):
         return DIVERGED
     writes = origins.possible(token(second.result.get("value")))

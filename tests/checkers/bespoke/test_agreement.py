@@ -162,6 +162,7 @@ CASES: list[tuple[str, str, Verdict, list[tuple[Any, ...]]]] = [
     ("mv-register", "what was replaced is back", INVALID, [write(1), write(2, (1,), *INFO), (FINAL, None, [2]), (FINAL, None, [1])]),
     ("lww", "the version went back", INVALID, [("write", 1, version(1, 1)), ("write", 2, *INFO), (FINAL, None, version(2, 2)), (FINAL, None, version(1, 1))]),
     ("lww", "it may have come between", UNKNOWN, [("write", 1, version(1, 1)), ("write", 2, *INFO), (FINAL, None, version(1, 1)), (FINAL, None, version(2, 2))]),
+    ("lww", "one value, two versions", INVALID, [("write", 1, *INFO), (FINAL, None, version(1, 1)), (FINAL, None, version(1, 2))]),
     ("lww", "one version, two values", INVALID, [("write", 1, *INFO), ("write", 2, *INFO), (FINAL, None, version(1, 1)), (FINAL, None, version(2, 1))]),
 ]  # fmt: skip
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from histories import NONE, one_by_one, rows
+from msgspec.structs import replace
 
 from checkers import MISSING, History, Op, Verdict, check, invoke
 from checkers.bespoke.bank import check_bank
 from checkers.bespoke.calls import calls_of, shown
 from checkers.bespoke.crdt_counter import BITS_MAX
+from checkers.explain import explain
+from checkers.levels import judge
 
 VALID, INVALID, UNKNOWN = Verdict.VALID, Verdict.INVALID, Verdict.UNKNOWN
 
@@ -323,3 +328,29 @@ def test_a_write_has_the_version_that_it_was_acknowledged_with():
     late = ("write", 1, versioned(1, 5, "n"), "ok", 0, 9)
     assert check(rows([late, ("final-read", None, versioned(1, 4, "n"), "ok", 5, 6)]), "lww").anomaly == "old-version"  # fmt: skip
     assert check(rows([late, ("final-read", None, versioned(1, 5, "n"), "ok", 5, 6)]), "lww").verdict is VALID  # fmt: skip
+
+
+HUGE = 10**5000
+
+
+@pytest.mark.parametrize(
+    ("model", "calls"),
+    [
+        ("set", [("add", 1), ("read", None, [HUGE, 1])]),
+        ("set-full", [("add", HUGE), ("read", None, [HUGE]), ("read", None, [])]),
+        ("unique-ids", [("generate", None, HUGE), ("generate", None, HUGE)]),
+        ("register", [("write", 1), ("read", None, HUGE)]),
+        ("fifo-queue", [("enqueue", 1), ("dequeue", None, HUGE)]),
+        ("append-log", [("append", 1, [0, 1]), ("poll", None, [[0, HUGE]])]),
+    ],
+)
+@pytest.mark.parametrize("key", [None, HUGE, [HUGE]], ids=["no key", "huge", "huge in a list"])
+def test_an_integer_too_large_for_decimals_is_told_in_hexadecimal(model, calls, key):
+    history = History.from_ops(replace(op, key=key) for op in one_by_one(*calls))
+    result = check(history, model)
+    assert result.verdict is INVALID
+    assert hex(HUGE)[:40] in result.reason
+    assert result.key == key
+    assert hex(HUGE)[:40] in "".join(explain(history, result))
+    assert json.loads(json.dumps(result.as_json()))["verdict"] == "invalid"
+    assert hex(HUGE)[:40] in str(judge(history).results["linearizable"].reason) or model != "register"
