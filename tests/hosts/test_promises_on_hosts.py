@@ -62,6 +62,9 @@ WITHIN: tuple[tuple[str, dict[str, Any]], ...] = (
 EACH_S, FOR_S = 5.0, 2.5
 LONGER_AND_LONGER_S = (10.0, 20.0, 40.0, 80.0)
 """Runs until one shows what the fault can do: it need not, and on a machine with little time for the nodes few operations meet it."""
+AGAIN = 3
+"""Runs until one tests something: where the machine had next to no time or disk for the nodes, no operation may have met a fault. None is repeated
+that has found something."""
 LONGER_S = {"rate": 4.0, "bitflip": 9.0}
 """Until a queue is full; until the process that is started on damaged files has opened them."""
 
@@ -155,7 +158,10 @@ def test_no_fault_breaks_a_linearizable_mode_that_waits_for_its_disk(
         plan, faults=one_after_the_other(met), system_options={**plan.system_options, **ALWAYS}, rate=40.0, options={"keys": 6, "ops_per_key": 150},
         time_limit_s=EACH_S * (len(met) + 1) + LONGER_S["bitflip"],
     )  # fmt: skip
-    done, faults = on_hosts(plan, five, tmp_path)
+    for _ in range(AGAIN):
+        done, faults = on_hosts(plan, five, tmp_path)
+        if done.results["class"] != "vacuous":
+            break
     assert done.results["outcome"] == "valid", done.results["reason"]
     assert sorted(fault["kind"] for fault in faults) == sorted(kind for kind, _ in met)
     idle = [(fault["kind"], fault["note"]) for fault in faults if not fault["bit"]]
