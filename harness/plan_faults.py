@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.plan_options import DRIFT, LINK_DEFAULTS, RANGES, STROBE, YEARS_S, clash
+from harness.plan_script import NS
 from harness.plan_toml import PlanError
 
 if TYPE_CHECKING:
@@ -65,3 +66,8 @@ def refuse_idle(plan: Plan, source: str) -> None:
     for fault in plan.faults:
         if found := idle(fault, plan.time_limit_s):
             raise PlanError(f"{source}: [[faults]] {found[0]} {found[1]}")
+    for stroke in plan.strokes:
+        if stroke.start_ns >= plan.time_limit_s * NS:
+            raise PlanError(
+                f"{source}: [[strokes]] start_s of {stroke.kind} is {stroke.start_ns / NS:g}, and time_limit_s is {plan.time_limit_s:g}: it would come when all is over; start it before, or raise the limit"
+            )

@@ -123,8 +123,12 @@ def _stroke(
     _check_detail(str(kind), detail, where, aimed=detail.get("targets") == PRIMARIES and not struck)
     others = {CLIENTS} if CLIENTS in FAULT_OPTIONS[str(kind)] else set()
     for name in (*struck, *_nodes_of(detail)):
-        if name not in {*nodes, *others} or name in others.intersection(struck):
+        if name not in [*nodes, *others] or (name in others and name in struck):
             raise PlanError(f"{where}: there is no node {name!r}; there are {', '.join(nodes)}")
+    if "offsets_ms" in detail and {*detail["offsets_ms"]} != {*struck}:
+        raise PlanError(
+            f"{where}: offsets_ms has {', '.join(detail['offsets_ms'])}, and nodes {', '.join(struck) or 'none'}; name the same nodes in both"
+        )
     return str(kind), round(start_s * NS), round((start_s + for_s) * NS), tuple(struck), detail
 
 

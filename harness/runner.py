@@ -53,7 +53,7 @@ from harness.nemesis.schedule import nemesis_ops, timetable
 from harness.plan import Plan, PlanError, dump_plan, repeat_command
 from harness.plan_claims import FILE as CLAIMS
 from harness.plan_claims import Documented, dump_claims
-from harness.plan_options import PRIMARIES
+from harness.plan_options import PRIMARIES, TIME_MAX_S
 from harness.recorder import FileSink, Recorder, Sink, WatchedSink
 from harness.results import results_of
 from harness.rings import FILE as RING
@@ -167,7 +167,7 @@ class Story:
             load = script(op for op in self.plan.script if op.at_s is not None)
             final = script((op for op in self.plan.script if op.at_s is None), since=HEAL)
         elif self.plan.rate:
-            load = stagger(1 / self.plan.rate, load)
+            load = stagger(min(1 / self.plan.rate, TIME_MAX_S), load)
         main = any_of(clients(time_limit(self.plan.time_limit_s, crowded(self.crowd, load))), nemesis(self.faults))  # fmt: skip
         if (watch := self.watch) is not None:
             main = unless(lambda: watch.found is not None, main)

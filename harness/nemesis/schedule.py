@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from checkers.op import Op, Type
 from harness.generator import NEMESIS, PENDING, Context, Generator, Next
 from harness.nemesis.grudges import CLIENTS, SHAPES, around, to_clients
-from harness.plan import FaultPlan
+from harness.plan import FaultPlan, PlanError
 from harness.plan_options import (
     CHECKSUM,
     DRIFT,
@@ -34,6 +34,7 @@ from harness.plan_options import (
 )
 from harness.plan_script import Stroke
 
+STROKES_MAX = 1_000_000
 DEFAULT_SHAPE, DEFAULT_TARGETS, DEFAULT_OFFSET_MS = "halves", "one", 500.0
 
 
@@ -108,7 +109,12 @@ def strength(fault: FaultPlan) -> dict[str, float]:
 def timetable(
     faults: Sequence[FaultPlan], *, nodes: Sequence[str], time_limit_s: float, rng: random.Random
 ) -> tuple[Stroke, ...]:
-    """All strokes that start before the time limit, by start."""
+    """All strokes that start before the time limit, by start. Raises PlanError: more than any run could make."""
+    for fault in faults:
+        if (time_limit_s - fault.start_s) / fault.every_s > STROKES_MAX:
+            raise PlanError(
+                f"[[faults]] every_s of {fault.kind} is {fault.every_s:g}, and time_limit_s {time_limit_s:g}: it would come more than {STROKES_MAX:,} times; raise every_s"
+            )
     drawn: list[tuple[float, float, int, FaultPlan]] = []
     for place, fault in enumerate(faults):
         start_s = fault.start_s

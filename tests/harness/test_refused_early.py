@@ -70,6 +70,52 @@ def test_faults_that_would_do_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_stroke_that_would_come_when_all_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(PLAN.partition("[[faults]]")[0] + '[[strokes]]\nkind = "kill"\nstart_s = 4\nfor_s = 1\nnodes = ["n1"]\n')  # fmt: skip
+    assert status_of(["run", str(path), "--out", str(tmp_path / "out")]) == 254
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        "p.toml: [[strokes]] start_s of kill is 4, and time_limit_s is 4: it would come when all is over"
+        in said
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_that_would_come_more_often_than_anything_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(
+        PLAN.partition("[[faults]]")[0] + '[[faults]]\nkind = "kill"\nfor_s = 1e-7\nevery_s = 1e-7\n'
+    )
+    assert status_of(["run", str(path), "--out", str(tmp_path / "out")]) == 254
+    said = " ".join(capsys.readouterr().err.split())
+    assert "every_s of kill is 1e-07, and time_limit_s 4: it would come more than 1,000,000 times" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        ("rate = 1e-300", 0, "VALID early"),
+        ("[sim]\nloss = 1.0", 255, "simulated node n1 was not ready within"),
+    ],
+)
+def test_a_run_in_which_nothing_can_be_done_is_no_crash(
+    change: str, status: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.toml"
+    text = PLAN.partition("[[faults]]")[0]
+    path.write_text(f"{text}\n{change}\n" if "[" in change else f"{change}\n{text}")
+    assert status_of(["run", str(path), "--out", str(tmp_path / "out")]) == status
+    told = " ".join("".join(capsys.readouterr()).split())
+    assert said in told
+    assert "quorate itself failed" not in told
+
+
 def test_flapping_that_goes_down_twice_is_taken() -> None:
     refuse_idle(parse_plan(flapping(0.61, "\ndown_ms = 100")), "p.toml")
 

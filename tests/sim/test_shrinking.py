@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -75,13 +76,20 @@ def test_a_script_survives_being_written() -> None:
         ("for_s = 0.02", "for_s = 0", "for_s more than 0"),
         ('nodes = ["n2"]', 'nodes = ["n9"]', "there is no node 'n9'"),
         ('n2 = ["n3"]', 'n2 = ["n8"]', "there is no node 'n8'"),
+        ('nodes = ["n2"]', 'nodes = [["n2"]]', "there is no node ['n2']"),
+        ('n2 = ["n3"]', 'n2 = [["n3"]]', "there is no node ['n3']"),
+        (
+            "[[strokes]]",
+            '[[strokes]]\nkind = "clock"\nstart_s = 0\nfor_s = 1\nnodes = ["n2"]\ndetail = {offsets_ms = {n1 = 50.0}}\n\n[[strokes]]',
+            "offsets_ms has n1, and nodes n2; name the same nodes in both",
+        ),
         ("[[strokes]]", '[[faults]]\nkind = "kill"\n\n[[strokes]]', "leave one of them out"),
     ],
 )
 def test_a_bad_script_is_refused_by_name(old: str, new: str, words: str) -> None:
     text = dump_plan(SMALL)
     assert old in text
-    with pytest.raises(PlanError, match=words.replace("(", r"\(")):
+    with pytest.raises(PlanError, match=re.escape(words)):
         parse_plan(text.replace(old, new, 1))
 
 

@@ -16,7 +16,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from harness.client import ChannelError
+from harness.client import NO_ANSWER, ChannelError
 from harness.nemesis.grudges import CLIENTS
 from harness.plan_options import SIGNAL
 from harness.system import CopiedSystem, SimulatedSystem, SystemUnderTest
@@ -125,9 +125,12 @@ class SimWorld:
         if not machine.listens:
             return False
         channel = await self.dial(node)
-        ready = await self.system.ready(channel)
-        await channel.close()
-        return ready
+        try:
+            return await self.system.ready(channel)
+        except NO_ANSWER:
+            return False
+        finally:
+            await channel.close()
 
     async def down(self) -> None:
         """End every process."""
