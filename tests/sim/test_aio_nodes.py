@@ -76,6 +76,9 @@ def test_the_clock_on_the_wall_can_be_shifted_and_the_monotonic_one_cannot() -> 
         for _ in range(2):
             wall = [time.time(), time.time_ns() / 1e9, datetime.now(UTC).timestamp()]
             assert datetime.now(UTC).replace(tzinfo=None) == datetime.now()
+            assert time.gmtime() == time.localtime() == time.gmtime(time.time())
+            assert time.strftime("%c") == time.strftime("%c", time.gmtime(time.time()))
+            assert time.asctime() == time.ctime() == time.ctime(time.time())
             clocks.append((*wall, loop.time(), time.monotonic(), time.perf_counter()))
             await asyncio.sleep(1)
 
@@ -160,7 +163,13 @@ async def break_down(host: Host) -> None:
     raise ConnectionResetError("by peer")
 
 
-@pytest.mark.parametrize(("body", "words"), [(leave, "exited with 3"), (break_down, "main ended with ConnectionResetError: by peer")])  # fmt: skip
+async def break_down_in_a_group(host: Host) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(break_down(host))
+        group.create_task(asyncio.sleep(9))
+
+
+@pytest.mark.parametrize(("body", "words"), [(leave, "exited with 3"), (break_down, "main ended with ConnectionResetError: by peer"), (break_down_in_a_group, "main ended with ExceptionGroup: unhandled errors in a TaskGroup")])  # fmt: skip
 def test_a_program_that_ends_is_a_process_that_ends(body: Any, words: str) -> None:
     async def story(world: SimWorld) -> None:
         await asyncio.sleep(1)
@@ -193,6 +202,12 @@ async def fail_in_a_task(host: Host) -> None:
     assert task.done()
 
 
+async def fail_in_a_group(host: Host) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(break_down(host))
+        group.create_task(fail_in_main(host))
+
+
 async def fail_in_a_handler(host: Host) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raise KeyError("nothing")
@@ -206,9 +221,10 @@ async def fail_in_a_timer(host: Host) -> None:
     asyncio.get_running_loop().call_later(0.5, {}.__getitem__, "nothing")
 
 
-@pytest.mark.parametrize("body", [fail_in_main, fail_in_a_task, fail_in_a_handler, fail_in_a_timer])
+@pytest.mark.parametrize("body", [fail_in_main, fail_in_a_task, fail_in_a_handler, fail_in_a_timer, fail_in_a_group])  # fmt: skip
 def test_a_mistake_of_the_program_ends_the_run_with_its_place(body: Any) -> None:
-    where = r"n1 broke off at (0\.5|1\.0)\d* s of the simulator, .*KeyError: 'nothing'"
+    said = "ExceptionGroup: unhandled errors" if body is fail_in_a_group else "KeyError: 'nothing'"
+    where = rf"n1 broke off at (0\.5|1\.0)\d* s of the simulator, .*{said}"
     with pytest.raises(NodeError, match=where):
         play(program(body), lambda world: asyncio.sleep(2))
 

@@ -322,6 +322,41 @@ def test_protocols_work_as_streams_do() -> None:
     assert said[-2:] == ["eof", None]
 
 
+@pytest.mark.parametrize("where", ["data_received", "eof_received"])
+def test_a_protocol_that_breaks_down_loses_its_connection(where: str) -> None:
+    class Broken(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            if where == "data_received":
+                raise EOFError("no frame")
+
+        def eof_received(self) -> bool:
+            raise EOFError("no frame")
+
+        def connection_lost(self, error: Exception | None) -> None:
+            lost.append(error)
+
+    async def client(host: Host) -> None:
+        await asyncio.get_running_loop().create_server(Broken, port=PEERS)
+        reader, writer = await asyncio.open_connection("localhost", PEERS)
+        writer.write(b"x")
+        if where == "eof_received":
+            writer.write_eof()
+        with pytest.raises(ConnectionResetError):
+            async with asyncio.timeout(1):
+                await reader.read()
+        lost.append(None)
+
+    lost: list[Exception | None] = []
+    log = play(program(None, client, serves=False), logged)
+    assert [type(error) for error in lost] == [EOFError, type(None)], log
+    assert "EOFError: no frame" in log
+
+
+async def logged(world: SimWorld) -> str:
+    await asyncio.sleep(2)
+    return (await world.logs())["n1"]
+
+
 def test_clients_speak_resp_to_the_programs_own_port() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         taken = b""

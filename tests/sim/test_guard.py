@@ -26,6 +26,7 @@ from harness.simulate import simulate_run
 from harness.worlds.sim.guard import WATCHED, LeakError, guarded
 from workloads.kvstore_sim import StoreNode
 
+drawing = random.Random(1)
 PLAN = replace(
     load_plan(Path(__file__).parents[2] / "examples" / "register.toml"), time_limit_s=1.0, faults=()
 )
@@ -50,6 +51,17 @@ LEAKS: dict[str, Callable[[], Any]] = {
     "datetime.datetime.now": lambda: library.datetime.now(),
     "datetime.datetime.utcnow": lambda: datetime.utcnow(),
     "datetime.date.today": lambda: date.today(),
+    "time.process_time": lambda: time.process_time(),
+    "time.clock_gettime": lambda: time.clock_gettime(time.CLOCK_MONOTONIC),
+    "time.gmtime": lambda: time.gmtime(),
+    "time.localtime": lambda: time.localtime(None),
+    "time.ctime": lambda: time.ctime(),
+    "time.asctime": lambda: time.asctime(),
+    "time.strftime": lambda: time.strftime("%H"),
+    "random.paretovariate": lambda: random.paretovariate(1.0),
+    "random.vonmisesvariate": lambda: random.vonmisesvariate(0.0, 1.0),
+    "random.Random of None": lambda: random.Random(None),
+    "random.Random.seed": lambda: drawing.seed(),
     "time.time_ns under another name": lambda: clock(),
     "random.gauss under another name": lambda: drawn(0, 1),
 }
@@ -110,6 +122,9 @@ def test_what_is_the_same_in_each_process_is_no_leak(tmp_path: Path) -> None:
 def test_a_stream_that_was_handed_in_is_no_leak() -> None:
     with guarded():
         assert 0 <= random.Random(1).random() < 1
+        drawing.seed(7)
+        assert time.gmtime(0).tm_year == 1970
+        assert time.strftime("%Y", time.gmtime(0)) == "1970"
 
 
 @pytest.mark.parametrize("call", ["time.time", "random.random", "uuid.uuid4"])

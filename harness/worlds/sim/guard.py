@@ -40,10 +40,10 @@ FILES: Final = "what is on this machine's disk is not of the seed: use the disk 
 NUMBER: Final = "it is another in each process: use a number of your own"
 DRAWS: Final = (
     "random", "randrange", "randint", "choice", "choices", "shuffle", "sample", "uniform", "getrandbits", "randbytes", "gauss",
-    "normalvariate", "lognormvariate", "expovariate", "betavariate", "triangular",
+    "normalvariate", "lognormvariate", "expovariate", "betavariate", "triangular", "gammavariate", "paretovariate", "vonmisesvariate", "weibullvariate",
 )  # fmt: skip
 WATCHED: Final[tuple[tuple[Any, str, str], ...]] = (
-    *((time, name, CLOCK) for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")),
+    *((time, name, CLOCK) for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime", "clock_gettime_ns", "gmtime", "localtime", "ctime", "asctime", "strftime")),
     (time, "sleep", "virtual time does not pass meanwhile: set a timer"),
     *((random, name, CHANCE) for name in DRAWS),
     (os, "urandom", CHANCE),
@@ -58,10 +58,14 @@ WATCHED: Final[tuple[tuple[Any, str, str], ...]] = (
     (io, "open", FILES),
 )  # fmt: skip
 BUILTINS: Final[Mapping[str, str]] = {"id": NUMBER, "hash": NUMBER, "open": FILES}
-OURS: Final = frozenset({"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"})
+OURS: Final = frozenset({f"time.{clock}{unit}" for clock in ("monotonic", "perf_counter", "process_time", "thread_time") for unit in ("", "_ns")})  # fmt: skip
 """What the harness and Python's library ask without harm: how long something takes."""
 NODES_ONLY: Final = frozenset({"io.open", "builtins.open"})
 """What is refused to plain asyncio code alone: other nodes have a disk at hand, and a workload may read a file."""
+
+
+WHEN: Final[Mapping[str, int]] = {"time.gmtime": 0, "time.localtime": 0, "time.ctime": 0, "time.asctime": 0, "time.strftime": 1}  # fmt: skip
+"""What asks for the time only if it is given none: as which argument."""
 
 
 class LeakError(RuntimeError):
@@ -95,8 +99,10 @@ def guarded() -> Iterator[None]:
         real = getattr(owner, name)
         before.append((owner, name, real))
         others[id(real)] = _refusing(real, owner, name, instead, mine)
-    before.append((random.Random, "__init__", random.Random.__init__))
-    others[id(random.Random.__init__)] = _seeded(random.Random.__init__, mine)
+    for name, whole in (("__init__", "random.Random"), ("seed", "random.Random.seed")):
+        real = getattr(random.Random, name)
+        before.append((random.Random, name, real))
+        others[id(real)] = _seeded(real, whole, mine)
     given = {name: _refusing(getattr(builtins, name), builtins, name, instead, mine) for name, instead in BUILTINS.items()}  # fmt: skip
     try:
         for owner, name, real in before:
@@ -111,11 +117,15 @@ def guarded() -> Iterator[None]:
 def _refusing(real: Callable[..., Any], owner: Any, name: str, instead: str, mine: int) -> Callable[..., Any]:
     whole = f"{owner.__name__}.{name}" if isinstance(owner, ModuleType) else f"{owner.__module__}.{owner.__name__}.{name}"  # fmt: skip
 
+    when = WHEN.get(whole)
+
     def refused(*arguments: Any, **named: Any) -> Any:
         if threading.get_ident() != mine or (whole in NODES_ONLY and _inside is None):
             return real(*arguments, **named)
         if _inside is not None and whole in _inside.answers:
             return _inside.answers[whole](*arguments, **named)
+        if when is not None and len(arguments) > when and arguments[when] is not None:
+            return real(*arguments)
         caller = sys._getframe(1)
         if whole in OURS and _is_ours(caller):
             return real(*arguments, **named)
@@ -128,12 +138,12 @@ def _refusing(real: Callable[..., Any], owner: Any, name: str, instead: str, min
     return refused
 
 
-def _seeded(real: Callable[..., Any], mine: int) -> Callable[..., Any]:
-    def seeded(self: random.Random, *seed: Any) -> None:
-        needs_seed = not seed and not isinstance(self, random.SystemRandom)
+def _seeded(real: Callable[..., Any], whole: str, mine: int) -> Callable[..., Any]:
+    def seeded(self: random.Random, *seed: Any, **named: Any) -> None:
+        needs_seed = (*seed, *named.values(), None)[0] is None and not isinstance(self, random.SystemRandom)
         if needs_seed and threading.get_ident() == mine and not _is_ours(sys._getframe(1)):
-            raise _leak(sys._getframe(1), "random.Random", CHANCE)
-        real(self, *seed)
+            raise _leak(sys._getframe(1), whole, CHANCE)
+        real(self, *seed, **named)
 
     return seeded
 

@@ -12,6 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from time import asctime, gmtime, strftime, struct_time
 from typing import Any, Final
 
 from harness.system import SimulatedEnv
@@ -43,7 +44,15 @@ def answers(env: SimulatedEnv) -> Mapping[str, Callable[..., Any]]:
         moment = datetime.fromtimestamp(clock_ms()[1] / 1000, zone or UTC)
         return moment if zone else moment.replace(tzinfo=None)
 
+    def moment(when: float | None = None) -> struct_time:
+        return gmtime(clock_ms()[1] / 1000 if when is None else when)
+
     return {
+        "time.gmtime": moment,
+        "time.localtime": moment,
+        "time.ctime": lambda when=None: asctime(moment(when)),
+        "time.asctime": lambda when=None: asctime(moment() if when is None else when),
+        "time.strftime": lambda form, when=None: strftime(form, moment() if when is None else when),
         "time.time": lambda: clock_ms()[1] / 1000,
         "time.time_ns": lambda: round(clock_ms()[1] * 1e6),
         "time.monotonic": lambda: clock_ms()[0] / 1000,

@@ -36,6 +36,13 @@ T = TypeVar("T")
 TURN_MS: Final = 0.01  # a program that only spins lets time pass
 
 
+def is_misfortune(error: BaseException) -> bool:
+    """Whether it is what networks and disks do to a program, and no mistake in it; of a group, as a TaskGroup raises it, all."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_misfortune, error.exceptions))
+    return isinstance(error, OSError | EOFError)
+
+
 class NodeFuture(asyncio.Future[Any]):
     """A future with a number for a hash."""
 
@@ -188,7 +195,7 @@ class NodeLoop(NoOutside):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """What networks and disks do to a program is a line in its log; another error is a mistake in it, and ends the run."""
         error, message = context.get("exception"), str(context.get("message"))
-        if isinstance(error, Exception) and not isinstance(error, OSError | EOFError):
+        if isinstance(error, Exception) and not is_misfortune(error):
             self.fail(message, error)
         else:
             self.env.log(message if error is None else f"{message}: {told(error)}")

@@ -23,7 +23,7 @@ import hiredis
 from harness.named import told
 from harness.system import SimulatedEnv
 from harness.worlds.sim.aio.disk import Disk
-from harness.worlds.sim.aio.loop import NodeLoop
+from harness.worlds.sim.aio.loop import NodeLoop, is_misfortune
 from harness.worlds.sim.aio.stack import LOOPBACK, Stack
 from harness.worlds.sim.aio.tcp import Segment
 from harness.worlds.sim.aio.transport import Transport
@@ -140,7 +140,7 @@ class AioNode:
         error = asyncio.CancelledError() if main.cancelled() else main.exception()
         if error is None:
             self._env.end("main returned")
-        elif isinstance(error, Exception) and not isinstance(error, OSError | EOFError):
+        elif isinstance(error, Exception) and not is_misfortune(error):
             self.loop.fail("in main", error)
         else:
             self._env.end(f"main ended with {told(error)}")

@@ -89,7 +89,7 @@ class Transport(asyncio.Transport):
         self._inbox = bytearray()
         self._heard_last = self._reading = self._handing = False
         self._closing = self._shut = self._gone = False
-        self._why: OSError | None = None
+        self._why: Exception | None = None
         self._high, self._low = HIGH_BYTES, HIGH_BYTES // 4
         self._waits = False  # the protocol has been told to
 
@@ -147,6 +147,15 @@ class Transport(asyncio.Transport):
 
     def _hand_over(self) -> None:
         self._handing = False
+        try:
+            self._take_in()
+        except (
+            Exception
+        ) as error:  # of the program's protocol: asyncio ends the connection, and tells who handles errors
+            self._break(error)
+            raise
+
+    def _take_in(self) -> None:
         if not self._reading or self._closing:
             return
         if self._inbox:
@@ -170,6 +179,12 @@ class Transport(asyncio.Transport):
             self._protocol.buffer_updated(size)
             data = data[size:]
 
+    def _break(self, error: Exception) -> None:
+        if not self._gone:
+            self._closing = True
+            self._the_wire().cut()
+            self._turns.call_soon(self._lose, error)
+
     def _look_at_room(self) -> None:
         backlog = self._the_wire().backlog
         if self._waits and backlog <= self._low and not self._gone:
@@ -178,7 +193,7 @@ class Transport(asyncio.Transport):
         if self._closing and not backlog:
             self._lose(None)
 
-    def _lose(self, error: OSError | None) -> None:
+    def _lose(self, error: Exception | None) -> None:
         if self._gone:
             return
         self._gone = self._closing = True
@@ -187,7 +202,7 @@ class Transport(asyncio.Transport):
         if self._protocol is not None:
             self._protocol.connection_lost(error)
 
-    def _wake(self, error: OSError | None) -> None:
+    def _wake(self, error: Exception | None) -> None:
         waiter, self.waiter = self.waiter, None
         if waiter is None or waiter.done():
             return
