@@ -354,3 +354,13 @@ def test_an_integer_too_large_for_decimals_is_told_in_hexadecimal(model, calls, 
     assert hex(HUGE)[:40] in "".join(explain(history, result))
     assert json.loads(json.dumps(result.as_json()))["verdict"] == "invalid"
     assert hex(HUGE)[:40] in str(judge(history).results["linearizable"].reason) or model != "register"
+
+
+@pytest.mark.parametrize("nothing", [None, NONE])
+def test_an_id_that_is_missing_hides_no_duplicate(nothing):
+    twice = [("generate", None, 1), ("generate", None, 1)]
+    gap = ("generate", NONE, nothing)
+    result = check(one_by_one(gap, *twice), "unique-ids")
+    assert (result.verdict, result.anomaly) == (INVALID, "duplicate-id")
+    unsure = check(one_by_one(gap, ("generate", None, 1), ("generate", None, 2)), "unique-ids")
+    assert (unsure.verdict, "record the id" in unsure.reason) == (UNKNOWN, True)

@@ -171,10 +171,8 @@ def versions(draw: st.DrawFn) -> list[Did]:
 @MANY
 @given(versions())
 def test_the_last_writer_is_the_highest_of_some_order(calls):
-    """A write of unknown outcome has whatever version it was shown with; if none, the lowest."""
-    shown = {
-        read.result["value"]: read.result["version"] for read in oks(calls, "read", FINAL) if read.result
-    }
+    """A write of unknown outcome has whatever version a final read shows it with; if none, the lowest. Versions of other reads are not judged."""
+    shown = {read.result["value"]: read.result["version"] for read in oks(calls, FINAL) if read.result}
 
     def version(write: Did) -> list[Any]:
         return write.result["version"] if write.ok else shown.get(write.value, [-9, ""])
