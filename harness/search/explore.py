@@ -16,8 +16,11 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import msgspec
+
+from checkers.verdict import Verdict
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.plan_text import no_json, read_text
 from harness.pool import Jobs, in_order
@@ -25,6 +28,9 @@ from harness.runs import cut_to, write_text
 from harness.search.finding import targets
 from harness.search.steering import WATCHERS, steering
 from harness.simulate import simulate_run
+
+CRASH: Final = "crash"
+OUTCOMES: Final = frozenset({CRASH, *(verdict.value for verdict in Verdict)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ def run_one(text: str, number: int, watched: str = "") -> Record:
         run = simulate_run(plan, on_world=watcher.open) if watcher else simulate_run(plan)
     except Exception as error:  # of the harness or the system: a finding of its own kind
         reason = f"{type(error).__name__}: {error}"
-        return Record(number, plan.seed, "crash", (), reason, 0, 0.0, "", time.process_time() - begin_s)
+        return Record(number, plan.seed, CRASH, (), reason, 0, 0.0, "", time.process_time() - begin_s)
     return Record(
         number=number,
         seed=plan.seed,
@@ -109,14 +115,14 @@ class Exploration:
         whole = self._file.read_bytes().split(b"\n")[:-1]
         for number, line in enumerate(whole, 1):
             try:
-                fields = json.loads(line)
-                record = Record(
-                    **{**fields, "broken": tuple(fields["broken"]), "new": tuple(fields.get("new", ()))}
-                )
-            except (ValueError, TypeError, KeyError):
+                record = msgspec.json.decode(line, type=Record)
+                known = record.outcome in OUTCOMES
+            except (ValueError, RecursionError):
+                known = False
+            if not known:
                 raise PlanError(
                     f"{self._file}:{number}: no record of a run; remove the line and those after it, and go on"
-                ) from None
+                )
             if record.number != number - 1:
                 raise PlanError(
                     f"{self._file}:{number}: is run {record.number}, and run {number - 1} comes here; remove the line and those after it, and go on"
@@ -152,7 +158,7 @@ class Exploration:
         self._keep_plan(record)
 
     def _keep_plan(self, record: Record) -> None:
-        if (record.broken or record.outcome == "crash") and not self.finding(record).exists():
+        if (record.broken or record.outcome == CRASH) and not self.finding(record).exists():
             write_text(self.finding(record), dump_plan(self.plan_of(record.number)))
 
     def _learned(self) -> dict[str, int]:
@@ -170,7 +176,7 @@ class Exploration:
         found: dict[str, list[Record]] = {}
         for record in self.records:
             counts[record.outcome] = counts.get(record.outcome, 0) + 1
-            what = record.broken or ((f"crash: {record.reason}",) if record.outcome == "crash" else ())
+            what = record.broken or ((f"crash: {record.reason}",) if record.outcome == CRASH else ())
             for each in what:
                 found.setdefault(each, []).append(record)
         return {

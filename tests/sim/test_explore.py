@@ -155,6 +155,28 @@ def test_the_exit_status_is_that_of_the_worst_run(
     assert json.loads(capsys.readouterr().out)["outcomes"] == {outcome: 1}
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("new", [[1]]), ("new", "abc"), ("outcome", ["invalid"]), ("outcome", "fine"), ("ops", "5"), ("broken", "xyz"), ("seed", None)],
+)  # fmt: skip
+def test_a_record_with_a_value_of_another_kind_is_named(field: str, value: Any, tmp_path: Path) -> None:
+    Exploration(PLAN, "novelty", tmp_path)
+    record = {"number": 0, "seed": 1, "outcome": "valid", "broken": [], "reason": "", "ops": 3, "virtual_s": 1.0, "digest": "", "cpu_s": 0.1, "new": [7]}  # fmt: skip
+    file = tmp_path / "explored.jsonl"
+    file.write_text(json.dumps(record) + "\n")
+    assert Exploration(PLAN, "novelty", tmp_path).records[0].new == (7,)
+    file.write_text(json.dumps({**record, field: value}) + "\n")
+    with pytest.raises(PlanError, match=r"explored.jsonl:1: no record of a run"):
+        Exploration(PLAN, "novelty", tmp_path)
+
+
+def test_a_line_nested_too_deep_is_named(tmp_path: Path) -> None:
+    Exploration(PLAN, "seeds", tmp_path)
+    (tmp_path / "explored.jsonl").write_text("[" * 100_000 + "\n")
+    with pytest.raises(PlanError, match=r"explored.jsonl:1: no record of a run"):
+        Exploration(PLAN, "seeds", tmp_path)
+
+
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     Exploration(PLAN, "seeds", tmp_path)
     (tmp_path / "explored.jsonl").write_text('{"number": 0}\n{"number": 1}\n')
