@@ -62,13 +62,13 @@ def _ended(history: History, call: int) -> bool:
 
 
 def _writes(history: History, core: Sequence[int]) -> Write | None:
-    """None if a value is written twice: then it is not known which write a read saw."""
+    """None if a value is written twice, or null, which is there before any write: then it is not known which write a read saw."""
     found: Write = {}
     for call in core:
         op = history.op(call)
         if op.f == "write":
             name = (token(op.key), token(op.value))
-            if name in found:
+            if name in found or op.value is None:
                 return None
             found[name] = call
     return found

@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from checkers.jsonl import encode_value
+from checkers.bespoke.calls import token
 from checkers.op import MISSING, Op, Type
 
 
@@ -115,4 +115,4 @@ class RegisterWatch:
 
 def _stand_in(value: object) -> Hashable:
     """Equal for equal values of one type, hashable for any."""
-    return value if type(value) in (int, str) else encode_value(value) if value is not MISSING else b""
+    return MISSING if value is MISSING else token(value)

@@ -80,3 +80,11 @@ def test_a_circle_proves_that_there_is_no_order(seed):
         if core and {ops.op(call).f for call in core} <= {"read", "write"}:
             cores, drawn = cores + 1, drawn + bool(found.certificate.edges)
     assert drawn > cores / 2 > 5
+
+
+def test_null_that_was_written_is_not_the_value_before_any_write():
+    """The read of null may be of that write, and then nothing is forced."""
+    ops = history((0, "write", "x", None), (0, "write", "y", 1), (1, "read", "y", 1), (1, "read", "x", None))
+    assert circle(ops, (0, 2, 4, 6)) == ()
+    blind = history((0, "write", "x", 2), (0, "write", "y", 1), (1, "read", "y", 1), (1, "read", "x", None))
+    assert circle(blind, (0, 2, 4, 6))

@@ -121,3 +121,14 @@ def test_what_the_nemesis_does_and_an_end_without_a_call_change_nothing():
     call = invoke(0, "read", time_ns=2)  # of the key None, as the nemesis' operations are
     assert watch.see(call) is None
     assert (watch.see(Op(4, 5, 0, Type.OK, "read", None, 7)) or "").startswith("thin-air")
+
+
+@pytest.mark.parametrize(
+    ("key", "other"), [(None, "null"), (True, "true"), (1.5, "1.5"), (1, "1"), ([1], "[1]")]
+)
+def test_a_key_is_not_the_text_that_looks_like_it(key, other):
+    """The one was written, the other was not."""
+    write, read = invoke(0, "write", key, 1, time_ns=0), invoke(0, "read", other, time_ns=10)
+    ended = (replace(write, type=Type.OK, time_ns=5), replace(read, type=Type.OK, time_ns=15, value=None))
+    watch = RegisterWatch()
+    assert [watch.see(op) for op in (write, ended[0], read, ended[1])] == [None] * 4
