@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.cli.run import show
 from harness.control import ControlError
-from harness.plan import load_plan
+from harness.plan import FaultPlan, load_plan
 from harness.report import overlaps, write_report
 from harness.report.endings import alarms, ends_of, in_words, rows
 from harness.report.folder import RunFiles, read_folder
@@ -90,6 +90,15 @@ def test_a_run_of_before_says_that_it_is_not_known(tmp_path: Path) -> None:
     part = with_ends(tmp_path / "part", ended("n1", None))
     part = replace(part, environment={**part.environment, "ends_of": ["n1", "n2"]})
     assert in_words(part) == "No process ended before the run was over. Of n3, n4 and n5 it is not known."
+
+
+def test_in_the_simulator_a_rolling_restart_asks_by_sigterm(tmp_path: Path) -> None:
+    plan = load_plan(EXAMPLES / "register.toml")
+    faults = (FaultPlan(kind="rolling-restart", start_s=0.2), FaultPlan(kind="kill", start_s=0.1, for_s=0.05))
+    done = run(replace(plan, time_limit_s=1.0, rate=20.0, faults=faults), world="sim", out=tmp_path)
+    ends = [end for end in ends_of(read_folder(done.folder)) if end.at_ns is not None]
+    assert [end.asked for end in ends] == ["KILL", *["TERM"] * 5]
+    assert not any(end.is_unexpected for end in ends)
 
 
 def test_in_the_simulator_a_kill_is_asked_for_and_an_answer_has_its_words(tmp_path: Path) -> None:

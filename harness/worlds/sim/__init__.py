@@ -277,6 +277,7 @@ class SimWorld:
         """An orderly end: the process answers what is in progress, then it is gone with all on its disk."""
         process = self._machines[node].process
         if process is not None:
+            self._machines[node].asked = "TERM"
             await asyncio.sleep(process.on_stop())
         await self.kill(node)
 

@@ -134,6 +134,7 @@ class SimMachine:
         self.lines: list[str] = []
         self.ends: list[dict[str, Any]] = []
         self.last_words = ""  # of a process that ends by itself
+        self.asked = "KILL"  # by what another would be ended
         self.pid: int | None = None
         self.unplugged = False
         self.lost_on_arrival = 0  # messages that came while no process was there, or no cable
@@ -191,14 +192,14 @@ class SimMachine:
         self._env = self._process = self._kernel = None
         self.note(f"killed, pid {self.pid}")
         self.ends.append(self._end(self.loop.time()))
-        self.pid, self.last_words = None, ""
+        self.pid, self.last_words, self.asked = None, "", "KILL"
         self.stops.discard(PAUSED)
         self.held.clear()
         return lost
 
     def _end(self, at_s: float | None) -> dict[str, Any]:
         """The process that is there: it ends now, by itself or by us, or it runs on."""
-        asked = "" if self.last_words or at_s is None else "KILL"
+        asked = "" if self.last_words or at_s is None else self.asked
         return {"node": self.name, "pid": self.pid, "at_s": at_s, "status": None, "asked": asked, "running": at_s is None, "words": self.last_words}  # fmt: skip
 
     @property
