@@ -27,6 +27,10 @@ class Client(Protocol):
         """Give the connection back. Never raises."""
 
 
+class SpoiltRunError(RuntimeError):
+    """Something was done that would make a simulated run another each time: the run ends with it, whoever did it. The message names the place."""
+
+
 class ChannelError(Exception):
     """A request got no answer. `definite` is true only if the request surely never reached the system."""
 

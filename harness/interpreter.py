@@ -26,7 +26,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 
 from checkers.op import Op, Type
-from harness.client import Client
+from harness.client import Client, SpoiltRunError
 from harness.completion import InterpreterError, after_error, check_completion, describe
 from harness.deadlines import Deadlines
 from harness.generator import (
@@ -68,7 +68,7 @@ async def interpret(
     same generator. Operations of the nemesis have no time limit, and its client is not closed here. When cancelled,
     it closes the clients and leaves the operations under way without an end.
 
-    Raises InterpreterError (a client broke its contract) and GeneratorError.
+    Raises InterpreterError (a client broke its contract), GeneratorError and SpoiltRunError (a simulated client asked the real world).
     """
     run = _Run(generator, connect, nodes, concurrency, recorder, nemesis, op_timeout_ms / 1e3, rng)
     try:
@@ -183,8 +183,7 @@ class _Run:
 
     def context(self) -> Context:
         """What the generator may know now."""
-        seen = (self.now_ns, self.free, self.threads, self.processes, self.concurrency)
-        return Context(*seen, self.rng, self.waits)
+        return Context(self.now_ns, self.free, self.threads, self.processes, self.concurrency, self.rng, self.waits)  # fmt: skip
 
     def ask_again_at(self, time_ns: int) -> None:
         """Set the one timer."""
@@ -284,8 +283,7 @@ class _Run:
         if worker.sent:
             self.end(worker, op, op.info(f"time-out after {self.deadlines.timeout_s * 1e3:g} ms"))
         else:
-            done = op.fail(f"no client: no connection within {self.deadlines.timeout_s * 1e3:g} ms")
-            self.end(worker, op, done, self.rest_of(worker.thread))
+            self.end(worker, op, op.fail(f"no client: no connection within {self.deadlines.timeout_s * 1e3:g} ms"), self.rest_of(worker.thread))  # fmt: skip
 
     def rest_of(self, thread: int) -> float:
         """How long a thread rests after being refused once more."""
@@ -327,7 +325,7 @@ class _Run:
                 try:
                     done = await client.invoke(op)
                 except (Exception, asyncio.CancelledError) as error:
-                    if worker.stopped:
+                    if worker.stopped or isinstance(error, SpoiltRunError):
                         raise
                     done, raised = after_error(op, error, client.errors), True
                 if worker.stopped:
@@ -338,6 +336,8 @@ class _Run:
                     await self.close(worker)
                 elif worker.op is not None:
                     await asyncio.sleep(0)  # a client that never waits must not keep the loop for itself
+        except SpoiltRunError as error:
+            self.crash(error)
         except asyncio.CancelledError:
             if not worker.stopped:
                 raise
@@ -351,7 +351,7 @@ class _Run:
         try:
             worker.client = await self.connect(self.nodes[worker.thread % len(self.nodes)], op.process)
         except (Exception, asyncio.CancelledError) as error:
-            if worker.stopped:
+            if worker.stopped or isinstance(error, SpoiltRunError):
                 raise
             self.end(worker, op, op.fail(f"no client: {describe(error)}"), self.rest_of(worker.thread))
             return False

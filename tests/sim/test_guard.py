@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from harness.plan import load_plan
+from harness.cli import status_of
+from harness.plan import dump_plan, load_plan
 from harness.simulate import simulate_run
 from harness.worlds.sim.guard import WATCHED, LeakError, guarded
 from workloads.kvstore_sim import StoreNode
@@ -125,6 +126,52 @@ def test_a_stream_that_was_handed_in_is_no_leak() -> None:
         drawing.seed(7)
         assert time.gmtime(0).tm_year == 1970
         assert time.strftime("%Y", time.gmtime(0)) == "1970"
+
+
+WORKLOAD = """
+import asyncio, dataclasses, random, time
+from harness.workload import find_workload
+
+def workload(options):
+    register = find_workload("register")(options)
+
+    class Leaking:
+        errors = {RuntimeError: None}
+
+        def __init__(self, channel):
+            IN_INIT
+            self.client = register.client(channel)
+
+        async def invoke(self, op):
+            IN_INVOKE
+            return await self.client.invoke(op)
+
+        async def close(self):
+            await self.client.close()
+
+    return dataclasses.replace(register, client=Leaking)
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "call", "said"),
+    [
+        ("IN_INIT", "random.random()", "load.py, line 12, calls random.random() in a simulated run"),
+        ("IN_INVOKE", "time.time()", "load.py, line 16, calls time.time() in a simulated run"),
+        ("IN_INVOKE", "await asyncio.to_thread(print)", "run_in_executor reaches outside the simulator"),
+    ],
+)
+def test_a_client_that_leaks_ends_the_run_and_is_no_crash_of_ours(
+    place: str, call: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = WORKLOAD.replace(place, call).replace("IN_INIT", "pass").replace("IN_INVOKE", "pass")
+    (tmp_path / "load.py").write_text(source)
+    text = dump_plan(PLAN).replace('workload = "register"', 'workload = "load.py:workload"')
+    (tmp_path / "plan.toml").write_text(text)
+    assert status_of(["run", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "runs")]) == 255
+    err = " ".join(capsys.readouterr().err.split())
+    assert said in err
+    assert "quorate itself failed" not in err
 
 
 @pytest.mark.parametrize("call", ["time.time", "random.random", "uuid.uuid4"])

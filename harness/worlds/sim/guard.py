@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, Final, NamedTuple
 
+from harness.client import SpoiltRunError
 from harness.named import is_library
 from harness.worlds.sim.aliases import watched_where_used
 
@@ -68,7 +69,7 @@ WHEN: Final[Mapping[str, int]] = {"time.gmtime": 0, "time.localtime": 0, "time.c
 """What asks for the time only if it is given none: as which argument."""
 
 
-class LeakError(RuntimeError):
+class LeakError(SpoiltRunError):
     """Something in a simulated run asked the real world. The message has the place, the call, and what to do instead."""
 
 

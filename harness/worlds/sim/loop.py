@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
+from harness.client import SpoiltRunError
 from harness.named import is_library
 
 GC_THRESHOLDS: Final = (50_000, 20, 10)
@@ -38,7 +39,7 @@ T = TypeVar("T")
 Call = Callable[..., Any]
 
 
-class ForbiddenInSimError(RuntimeError):
+class ForbiddenInSimError(SpoiltRunError):
     """Simulated code asked for something of the real world; the message names it."""
 
 
