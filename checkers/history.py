@@ -17,12 +17,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from checkers._core import Columns
 from checkers.jsonl import HistoryError, decode_value, encode_op
 from checkers.op import MISSING, Op, Type
 
+NEVER_NS: Final = 2**63 - 1
 _TYPES = tuple(Type)
 
 
@@ -39,6 +40,10 @@ class History:
         self.columns = columns
         self.warnings: tuple[str, ...] = tuple(columns.warnings)
         self._texts: dict[tuple[str, int], Any] = {}
+        if len(columns) and columns.record(len(columns) - 1)[0] >= NEVER_NS:
+            raise HistoryError(
+                f"history: the time {NEVER_NS} stands for never; count nanoseconds from the first record on"
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:

@@ -325,3 +325,15 @@ def test_a_value_is_as_deep_as_is_allowed_and_no_deeper(around):
 def test_a_map_that_is_no_list_of_pairs_is_told_so(inner):
     with pytest.raises(HistoryError, match=r"cannot be read \(it is no list of pairs\)"):
         decode_value(json.dumps({"$map": inner}))
+
+
+def test_the_greatest_time_is_never():
+    """In the core it is the end of what has none. A nanosecond less is an instant like any other."""
+    lines = [Op(-1, 0, 0, Type.INVOKE, "enqueue", None, 1), Op(-1, 1, 0, Type.OK, "enqueue", None, 1)]
+    for time, known in ((2**63 - 1, False), (2**63 - 2, True)):
+        empty = [Op(-1, time, 1, kind, "dequeue", None, None) for kind in (Type.INVOKE, Type.OK)]
+        if known:
+            assert check(History.from_ops([*lines, *empty]), "fifo-queue").anomaly == "false-empty"
+        else:
+            with pytest.raises(HistoryError, match="stands for never"):
+                History.from_ops([*lines, *empty])
