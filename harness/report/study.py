@@ -146,7 +146,7 @@ def trial_of(group: Sequence[RunFiles]) -> Trial:
         strongest(judged),
         min(under, default=None),
         tuple(dict.fromkeys(str(each["reason"]) for each in results if each["outcome"] == "unknown")),
-        tuple(f"seed {run.results.get('seed', '–')}: {alarm}" for run in group for alarm in alarms(run)),
+        tuple(f"seed {run.results.get('seed', '–')}: {alarm}" for run in group for alarm in (*run.changed, *alarms(run))),
     )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ def test_a_history_that_was_changed_after_it_was_judged_is_told(
     assert told in capsys.readouterr().out
     assert status_of(["report", str(folder), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["changed"][0].startswith(told)
+    assert status_of(["review", str(folder), "--out", str(tmp_path / "review")]) == 0
+    assert told in (tmp_path / "review" / "review.md").read_text()
     (folder / "faults.jsonl").unlink()
     assert [line.split()[0] for line in read_folder(folder).changed] == ["history.jsonl"]
 
