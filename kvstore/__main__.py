@@ -95,10 +95,9 @@ def listen(address: str, field: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise PortError(
-            f"{host} is no address of this machine ({error.strerror}); correct {field}."
-        ) from None
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no host can have this name"
+        raise PortError(f"{host} is no address of this machine ({why}); correct {field}.") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, int(port)))

@@ -129,7 +129,7 @@ class PeerLink:
         try:
             await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
             return await attempt.lost, attempt.welcomed
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:  # ValueError: a name that no host can have
             return str(error) or "no answer", False
         finally:
             self.block("given up")

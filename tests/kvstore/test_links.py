@@ -59,6 +59,18 @@ def test_an_attempt_that_connected_too_late_does_not_cut_the_connection_after_it
     uvloop.run(scenario())
 
 
+def test_a_name_that_no_host_can_have_is_said_and_tried_again(tmp_path: Path) -> None:
+    """Its address may have come from whoever let it join; all nodes go on."""
+
+    async def scenario(server: Server, client: int, peer: int) -> None:
+        while link_of(server) == "connecting":
+            await asyncio.sleep(0)
+        assert "idna" in link_of(server)
+        assert not server._tasks["n2"].done()
+
+    run_inside(tmp_path, node_config("n1", {"n2": "a..b:7000"}, password=SECRET), scenario)
+
+
 class Receiver(asyncio.Protocol):
     """A peer's socket: the messages that have come."""
 
