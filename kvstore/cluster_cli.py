@@ -16,16 +16,16 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import socket
-import ssl
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+
+from kvstore.cluster_talk import BROKEN, USUAL_NODE, Talk
 
 app = typer.Typer(
     name="cluster",
@@ -34,91 +34,19 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-USER, PASSWORD = "QUORATE_USER", "QUORATE_PASSWORD"
-CA, CERT, KEY = "QUORATE_CA", "QUORATE_CERT", "QUORATE_KEY"
-TIMEOUT_S = 10.0
 SNAPSHOT_S = 610.0
 PLAN_S = 300.0  # it looks at everything the node holds, and lets everybody else go first
 POLL_S = 0.3
-BROKEN = 255
 
 NodeOption = Annotated[str, typer.Option("--node", help="host:port of any node's client port")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the answer as one line of JSON")]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="wait until the change is done")]
-USUAL_NODE = "127.0.0.1:7001"
 
 
-def _wrapped(connection: socket.socket, host: str) -> socket.socket:
-    """The connection over TLS, if the environment names an authority; with a certificate, if it names one."""
-    if not os.environ.get(CA):
-        return connection
-    context = ssl.create_default_context(cafile=os.environ[CA])
-    if os.environ.get(CERT):
-        context.load_cert_chain(os.environ[CERT], os.environ.get(KEY))
-    return context.wrap_socket(connection, server_hostname=host)
-
-
-class Unreachable(TyperException):
-    """A node that cannot be talked to: the infrastructure's, not the command line's."""
+class TakenBack(TyperException):
+    """A change that somebody has taken back while this command waited for it."""
 
     exit_code = BROKEN
-
-
-# ---- one connection ----------------------------------------------------------------------------------------------
-
-
-class Talk:
-    """A connection to a node. Refusals are errors of the command line: what the node said, exit status 254."""
-
-    def __init__(self, address: str) -> None:
-        import hiredis
-
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) <= 65535:
-            raise typer.BadParameter(
-                f"{address!r} is not host:port with a port from 1 to 65535, such as {USUAL_NODE}"
-            )
-        self._address = address
-        try:
-            self._socket = socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S)
-            self._socket = _wrapped(self._socket, host.strip("[]"))
-        except OSError as error:
-            self._lost(f"does not answer ({error.strerror or error}); is the node started?")
-        self._reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")
-        password = os.environ.get(PASSWORD)
-        login = ["AUTH", os.environ.get(USER, "default"), password] if password else []
-        self.ask("HELLO", "3", *login)
-
-    def patient(self, timeout_s: float) -> Talk:
-        """The same, waiting so long for an answer."""
-        self._socket.settimeout(timeout_s)
-        return self
-
-    def ask(self, *words: str) -> Any:
-        """One command's answer."""
-        import hiredis
-
-        from kvstore import resp
-
-        try:
-            self._socket.sendall(resp.encode([word.encode() for word in words], 2))
-            while (answer := self._reader.gets()) is False:
-                data = self._socket.recv(65536)
-                if not data:
-                    self._lost("closed the connection")
-                self._reader.feed(data)
-        except OSError as error:
-            self._lost(f"did not answer {words[0]} ({error})")
-        if isinstance(answer, hiredis.ReplyError):
-            raise typer.BadParameter(f"the node refused: {answer}{_hint(str(answer))}")
-        return answer
-
-    def _lost(self, what: str) -> NoReturn:
-        raise Unreachable(f"{self._address} {what}")
-
-
-def _hint(answer: str) -> str:
-    return f"; set {PASSWORD}" if answer.startswith("NOAUTH") else ""
 
 
 # ---- what is shown -----------------------------------------------------------------------------------------------
@@ -158,20 +86,21 @@ def _show(status: dict[str, Any]) -> None:
         )
 
 
-def _watch(talk: Talk) -> dict[str, Any]:
-    """Wait for the change to end, and for whoever can be reached to know; the last status."""
+def _watch(talk: Talk) -> tuple[dict[str, Any], bool]:
+    """Wait for the change to end, and for whoever can be reached to know; the last status, and whether it was seen to turn back."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with bar if Console(stderr=True).is_terminal else Progress(disable=True) as progress:
-        task = progress.add_task("partitions done", total=None)
+        task, back = progress.add_task("partitions done", total=None), False
         while True:
             status: dict[str, Any] = talk.ask("KV.CLUSTER", "STATUS")
             change = status["change"]
             if change is None and _known(status):
-                return status
+                return status, back
             if change is not None:
+                back = bool(change["back"])
                 steps = list(change["steps"].values())
                 progress.update(task, total=sum(steps), completed=steps[-1] if change["back"] else steps[0])
             time.sleep(POLL_S)  # between polls
@@ -184,10 +113,17 @@ def _known(status: dict[str, Any]) -> bool:
     )
 
 
+def _undone(words: Sequence[str], status: dict[str, Any]) -> bool:
+    """Whether the members are not as this change was to make them."""
+    return words[0] in ("JOIN", "LEAVE") and (words[1] in status["nodes"]) is not (words[0] == "JOIN")
+
+
 def _change(node: str, words: Sequence[str], *, wait: bool, as_json: bool) -> None:
     talk = Talk(node)
     began = talk.ask("KV.CLUSTER", *words)
-    status = _watch(talk) if wait else talk.ask("KV.CLUSTER", "STATUS")
+    status, back = _watch(talk) if wait else (talk.ask("KV.CLUSTER", "STATUS"), False)
+    if wait and words[0] != "ABORT" and (back or _undone(words, status)):
+        raise TakenBack(f"{' '.join(words[:2])} was taken back: somebody has said `abort` meanwhile")
     if as_json:
         _emit({"began": began, "done": status["change"] is None, "status": status})
     else:
@@ -363,6 +299,15 @@ def restore(
         typer.echo(f"{about['records']} records of {about['label']} in {made.data}")
 
 
+def _quoted(path: Path) -> str:
+    """A path as TOML has it. Raises BadParameter for a name that is no text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter(f"{str(path)!r} is not text in UTF-8; choose another folder") from None
+    return json.dumps(str(path), ensure_ascii=False)
+
+
 @app.command()
 def init(
     folder: Path,
@@ -378,7 +323,7 @@ def init(
     names = [f"n{number}" for number in range(1, count + 1)]
     peers = "\n".join(f'{name} = "127.0.0.1:{first_port + 100 + at}"' for at, name in enumerate(names))
     texts = {
-        folder / f"{name}.toml": f'name = "{name}"\ndata = {json.dumps(str(folder / f"{name}.data"))}\n'
+        folder / f"{name}.toml": f'name = "{name}"\ndata = {_quoted(folder / f"{name}.data")}\n'
         f'client = "127.0.0.1:{first_port + at}"\npeer = "127.0.0.1:{first_port + 100 + at}"\n\n'
         f'[peers]\n{peers}\n\n[bucket]\nmode = "{mode}"\nn = {min(3, count)}\n'
         for at, name in enumerate(names)

@@ -37,6 +37,7 @@ EDGE = (
     "kvstore/client_pool.py",
     "kvstore/cluster_cli.py",
     "kvstore/cluster_client.py",
+    "kvstore/cluster_talk.py",
     "kvstore/sync_client.py",
     "kvstore/engine.py",
     "kvstore/engine_snapshot.py",

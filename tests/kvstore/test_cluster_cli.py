@@ -94,6 +94,30 @@ def test_what_cannot_be_done_is_said_in_one_sentence(live: LiveCluster) -> None:
     assert all("Traceback" not in each.stderr for each in (stranger, silent))
 
 
+@pytest.mark.parametrize(
+    ("node", "status", "said"),
+    [
+        ("a..b:7001", 255, "no host can have this name"),
+        ("127.0.0.1:²", 254, "is not host:port"),
+        ("127.0.0.1:<peer>", 255, "give the port for clients"),
+    ],
+)
+def test_an_address_that_is_none_is_said_so(live: LiveCluster, node: str, status: int, said: str) -> None:
+    shown = cluster("status", "--node", node.replace("<peer>", str(live.peer_ports["n1"])))
+    assert (shown.returncode, said in shown.stderr) == (status, True), shown.stderr
+
+
+def test_files_for_tls_that_are_none_are_not_blamed_on_the_node(live: LiveCluster) -> None:
+    shown = cluster("status", "--node", node_of(live), QUORATE_CA="/nowhere/ca.pem")
+    assert shown.returncode == 254
+    assert "QUORATE_CA" in shown.stderr
+
+
+def test_a_name_that_is_no_text_is_refused_by_the_node(live: LiveCluster) -> None:
+    shown = cluster("leave", os.fsdecode(b"n\xff"), "--node", node_of(live))
+    assert (shown.returncode, "the node refused: BADARG" in shown.stderr) == (254, True), shown.stderr
+
+
 def with_spare(made: LiveCluster) -> str:
     """Write 20 keys, and start n4, which is no member yet; where it listens for its peers."""
     for number in range(20):
@@ -201,6 +225,35 @@ def test_the_password_comes_from_the_environment(tmp_path: Path) -> None:
         assert "QUORATE_PASSWORD" in refused.stderr
         assert "secret" not in refused.stderr
         assert cluster("status", "--node", node_of(made), QUORATE_PASSWORD="secret").returncode == 0
+
+
+def test_who_waits_for_a_change_that_somebody_takes_back_is_told(tmp_path: Path) -> None:
+    with live_cluster(tmp_path, 3) as made:
+        wait_all_heard(made)
+        absent = f"127.0.0.1:{free_ports(1)[0]}"
+        command = [str(Path(sys.executable).parent / "quorate"), "cluster", "join", "n4", absent]
+        waits = subprocess.Popen(
+            [*command, "--node", node_of(made)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        port = made.ports["n1"]
+        poll(lambda: "b'join'" in str(ask(port, [b"KV.CLUSTER", b"STATUS"])), wait_s=60)
+        assert cluster("abort", "--node", node_of(made)).returncode == 0
+        out, err = waits.communicate(timeout=90)
+        assert (waits.returncode, "JOIN n4 was taken back" in err) == (255, True), (out, err)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("smile 😀", 0), (os.fsdecode(b"n\xff"), 254)], ids=["any letters", "no letters"]
+)
+def test_init_takes_any_folder_whose_name_is_text(tmp_path: Path, name: str, status: int) -> None:
+    done = cluster("init", str(tmp_path / name), "-n", "1")
+    assert done.returncode == status, done.stderr
+    if status == 0:
+        assert from_toml((tmp_path / name / "n1.toml").read_text("utf-8")).data == str(
+            tmp_path / name / "n1.data"
+        )
+    else:
+        assert "not text in UTF-8" in done.stderr
 
 
 def test_init_writes_configurations_that_a_node_takes(tmp_path: Path) -> None:
