@@ -15,7 +15,7 @@ from typing import Any, Final
 from checkers.op import MISSING, Op, Type
 from harness.nemesis.grudges import CLIENTS
 from harness.plan import Plan
-from harness.plan_options import DRIFT, POINT, STROBE
+from harness.plan_options import DRIFT, POINT, STRENGTHS, STROBE
 from harness.plan_script import NS, Stroke
 from harness.search.trace import Message, Trace
 
@@ -26,6 +26,18 @@ FATES: Final = {
     "sent": "is under way to the end",
     "arrived": "arrives only",
 }
+HEARD: Final = {
+    "partition": "nothing",
+    "flapping": "nothing, again and again,",
+    "loss": "not all",
+    "reset": "that connections are reset",
+    "rate": "slowly",
+    "delay": "late",
+    "duplicate": "some twice",
+    "reorder": "some out of order",
+    "corrupt": "some damaged",
+}
+"""What nodes hear over the links that a fault is of."""
 Sentence = tuple[float, int, str]
 """When, which of several at one time, what."""
 
@@ -92,8 +104,10 @@ def words(stroke: Stroke) -> str:
     if POINT in detail:
         times += f", once a node comes to the point {detail[POINT]}"
     if "grudge" in detail:
+        told = ", ".join(f"{name} {detail[name]:g}" for name in STRENGTHS.get(stroke.kind, ()) if name in detail)  # fmt: skip
+        strength = f" ({told})" if told else ""
         cuts = "; ".join(
-            f"{dst} {'hear' if dst == CLIENTS else 'hears'} nothing from {', '.join(src)}"
+            f"{dst} {'hear' if dst == CLIENTS else 'hears'} {HEARD[stroke.kind]}{strength} from {', '.join(src)}"
             for dst, src in detail["grudge"].items()
         )
         return f"{stroke.kind} {times}: {cuts}"

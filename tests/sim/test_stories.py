@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from checkers import History
+from harness.plan_options import LINK_KINDS
 from harness.plan_script import ScriptOp, Stroke
 from harness.plan_tape import calm_but
 from harness.search.lamport import draw, draw_last
-from harness.search.narrative import narrative, words
+from harness.search.narrative import HEARD, narrative, words
 from harness.search.paused import stopped_at
 from harness.search.shrink import Size
 from harness.search.story import chance
@@ -109,6 +112,32 @@ def test_a_clock_that_is_shifted_is_ahead_or_behind() -> None:
         1, "clock", 20_000_000, 40_000_000, ("n1", "n2"), {"offsets_ms": {"n1": 9.2, "n2": -300.0}}
     )
     assert words(stroke) == "clock from 20 to 40 ms: n1 is 9.2 ms ahead, n2 is 300 ms behind"
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "told"),
+    [
+        ("partition", {}, "n2 hears nothing from n1, n3"),
+        ("flapping", {}, "n2 hears nothing, again and again, from n1, n3"),
+        ("loss", {"share": 0.3}, "n2 hears not all (share 0.3) from n1, n3"),
+        ("delay", {"delay_ms": 50.0}, "n2 hears late (delay_ms 50) from n1, n3"),
+        ("rate", {}, "n2 hears slowly from n1, n3"),
+        ("reset", {}, "n2 hears that connections are reset from n1, n3"),
+        ("duplicate", {}, "n2 hears some twice from n1, n3"),
+        ("reorder", {}, "n2 hears some out of order from n1, n3"),
+        ("corrupt", {}, "n2 hears some damaged from n1, n3"),
+    ],
+)
+def test_what_a_fault_of_links_does_is_told_and_no_more(
+    kind: str, detail: dict[str, float], told: str
+) -> None:
+    grudge = {"n2": ["n1", "n3"]}
+    stroke = Stroke(1, kind, 20_000_000, 40_000_000, ("n2",), {**detail, "grudge": grudge})
+    assert words(stroke) == f"{kind} from 20 to 40 ms: {told}"
+
+
+def test_each_fault_of_links_has_words() -> None:
+    assert HEARD.keys() == {*LINK_KINDS}
 
 
 def test_one_of_a_thing_is_no_plural() -> None:
