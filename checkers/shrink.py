@@ -256,12 +256,31 @@ def _after(start: Operation, known: Sequence[Operation]) -> set[int] | None:
             left.append(one)
         elif one.call.f == "cas":
             return None
-    written = {encode_value(one.call.value) for one in left if one.call.f == "write"}
-    written |= {encode_value(one.call.value[1]) for one in left if one.call.f == "cas"}
-    wanted = {value for one in left if (value := _seen(one)) is not None} - written - {NIL}
-    if not wanted <= writers.keys():
-        return None
-    return {one.call.index for one in (*left, *(writers[value] for value in wanted))}
+    sources = _sources(left, writers)
+    return None if sources is None else {one.call.index for one in (*left, *sources)}
+
+
+def _sources(left: Sequence[Operation], writers: dict[str, Operation]) -> list[Operation] | None:
+    """Those of the writers without which a value that is left would look as if nobody wrote it; None if there is no such writer.
+
+    A compare-and-set writes its value only where somebody has written what it expects: not itself, nor another that waits for it.
+    """
+    there = {encode_value(one.call.value) for one in left if one.call.f == "write"} | {NIL}
+    cases = [tuple(map(encode_value, one.call.value)) for one in left if one.call.f == "cas"]
+    wanted = {value for one in left if (value := _seen(one)) is not None}
+    kept: list[Operation] = []
+    while True:
+        while more := {new for old, new in cases if old in there} - there:
+            there |= more
+        missing = sorted(wanted - there)
+        if not missing:
+            return kept
+        made = {new for _, new in cases}
+        value = next((value for value in missing if value not in made), missing[0])
+        if value not in writers:
+            return None
+        kept.append(writers[value])
+        there.add(value)
 
 
 def _seen(one: Operation) -> str | None:

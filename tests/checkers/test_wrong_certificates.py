@@ -24,6 +24,7 @@ from checkers.validate import (
 from checkers.verdict import Certificate, Result
 from tests.checkers.bespoke.small import Did, history_of, one_of, small
 
+pytestmark = pytest.mark.slow
 MANY = settings(max_examples=300, deadline=None)
 
 
@@ -147,3 +148,28 @@ def replays(model: str, ops: list[tuple[Any, ...]]) -> bool:
         elif f in ("write", "cas"):
             held[0] = value if f == "write" else value[1]
     return True
+
+
+@MANY
+@given(small(registering, 8))
+def test_every_core_of_a_register_is_a_proof(calls):
+    history = history_of(calls)
+    for engine in ("auto", "search"):
+        result = check(history, "register", engine=engine)
+        if result.verdict is Verdict.INVALID:
+            validate_core(history, result)
+
+
+def test_a_compare_and_set_is_not_its_own_source():
+    """Without a write of 2 the core would say that nobody had written it."""
+    rows = [("write", 2, 2), ("write", 1, 1), ("cas", [2, 2], [2, 2])]
+    calls = [Did(n, n, f, value, result, "ok", 10 * n, 10 * n + 5) for n, (f, value, result) in enumerate(rows)]  # fmt: skip
+    history = history_of(calls)
+    result = check(history, "register", engine="search")
+    validate_core(history, result)
+    assert sorted(result.certificate.ops) == [0, 2, 4]
+    waiting = [("write", 2, 2), ("write", 1, 1), ("cas", [2, 3], [2, 3]), ("cas", [3, 2], [3, 2])]
+    calls = [Did(n, n, f, value, result, "ok", 10 * n, 10 * n + 5) for n, (f, value, result) in enumerate(waiting)]  # fmt: skip
+    result = check(history_of(calls), "register", engine="search")
+    validate_core(history_of(calls), result)
+    assert 0 in result.certificate.ops
