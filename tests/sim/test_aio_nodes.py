@@ -158,6 +158,18 @@ async def leave(host: Host) -> None:
     sys.exit(3)
 
 
+async def stop_the_loop(host: Host) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.set_task_factory(loop.get_task_factory())
+    assert not loop.get_debug()
+    with pytest.raises(RuntimeError, match="running"):
+        loop.close()
+    await asyncio.sleep(0.5)
+    loop.stop()
+    await asyncio.sleep(0.1)
+
+
 async def break_down(host: Host) -> None:
     await asyncio.sleep(0.5)
     raise ConnectionResetError("by peer")
@@ -169,7 +181,7 @@ async def break_down_in_a_group(host: Host) -> None:
         group.create_task(asyncio.sleep(9))
 
 
-@pytest.mark.parametrize(("body", "words"), [(leave, "exited with 3"), (break_down, "main ended with ConnectionResetError: by peer"), (break_down_in_a_group, "main ended with ExceptionGroup: unhandled errors in a TaskGroup")])  # fmt: skip
+@pytest.mark.parametrize(("body", "words"), [(leave, "exited with 3"), (stop_the_loop, "stopped its event loop"), (break_down, "main ended with ConnectionResetError: by peer"), (break_down_in_a_group, "main ended with ExceptionGroup: unhandled errors in a TaskGroup")])  # fmt: skip
 def test_a_program_that_ends_is_a_process_that_ends(body: Any, words: str) -> None:
     async def story(world: SimWorld) -> None:
         await asyncio.sleep(1)

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Final, TextIO, TypeVar, cast
+from typing import Any, Final, NoReturn, TextIO, TypeVar, cast
 
 from harness.named import told
 from harness.system import SimulatedEnv
@@ -287,6 +287,29 @@ class NodeLoop(NoOutside):
     def get_debug(self) -> bool:
         """Never: debug mode reads the real clock."""
         return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """As said: it stays off."""
+
+    def get_task_factory(self) -> None:
+        """There is none."""
+
+    def set_task_factory(self, factory: object) -> None:
+        """None may be set. Another would make tasks that have no order of their own."""
+        if factory is not None:
+            raise ForbiddenInSimError("loop.set_task_factory would take the place of the simulator's tasks; leave it out")  # fmt: skip
+
+    def stop(self) -> None:
+        """Who stops the loop ends the process."""
+        self.env.end("stopped its event loop")
+
+    def close(self) -> None:
+        """As everywhere while it runs."""
+        raise RuntimeError("Cannot close a running event loop")
+
+    def run_until_complete(self, future: object) -> NoReturn:
+        """As everywhere while it runs."""
+        raise RuntimeError("This event loop is already running")
 
     def is_running(self) -> bool:
         """Until the process ends."""
