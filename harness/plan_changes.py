@@ -43,10 +43,12 @@ def with_value(plan: Plan, name: str, value: Any, text: str) -> Plan:
     table, dot, key = name.partition(".")
     if dot and table in TABLES:
         if (table, key) == ("system", "name"):
-            return replace(plan, system=text)
+            return replace(plan, system=value if isinstance(value, str) else text)
         field = TABLES[table]
         values: dict[str, Any] = {field: {**getattr(plan, field), key: value}}
         return replace(plan, **values)
+    if name == "claims" and not isinstance(value, list):
+        raise PlanError(f'claims is a list, such as claims=["regular"], not {value!r}')
     if not dot and table in OWN:
         return replace(plan, **{table: value})
     raise PlanError(
@@ -59,4 +61,4 @@ def toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        return text.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from harness.plan import (
     parse_plan,
     repeat_command,
 )
+from harness.plan_changes import changed as changed_by
 from harness.plan_options import RANGES, SIM_RANGES, TOP_RANGES
 
 ROOT = Path(__file__).parents[2]
@@ -280,6 +282,18 @@ def test_what_toml_cannot_hold_is_refused_when_writing() -> None:
     plan = Plan(name="a", workload="w", system="s", claims=("regular",), options={"x": None})
     with pytest.raises(PlanError, match="a plan cannot hold None"):
         dump_plan(plan)
+
+
+@pytest.mark.parametrize("text", ["kvstore", '"kvstore"', " 'kvstore' "])
+def test_a_change_of_the_system_is_text_with_or_without_quotes(text: str) -> None:
+    other = replace(load_plan(ROOT / "examples" / "quorum.toml"), system="other")
+    assert changed_by(other, [f"system.name={text}"], "x").system == "kvstore"
+
+
+@pytest.mark.parametrize("text", ["3", "regular", "true", "{}"])
+def test_a_change_of_the_claims_is_a_list(text: str) -> None:
+    with pytest.raises(PlanError, match=r'^--set claims is a list, such as claims=\["regular"\], not'):
+        changed_by(load_plan(ROOT / "examples" / "quorum.toml"), [f"claims={text}"], "x")
 
 
 def test_the_command_that_repeats_a_run() -> None:
