@@ -40,8 +40,13 @@ def kv_session(node: Node, session: Session, args: Args) -> Value | Later:
         return _token(node, session)
     if len(words) % 2:
         raise RefusalError("BADARG", f"option '{text(words[-1])}' has no value")
-    for option, value in zip(words[::2], words[1::2], strict=True):
-        _set(node, session, option.upper(), value)
+    before = session.level, session.r, session.w, session.track, dict(session.seen)
+    try:
+        for option, value in zip(words[::2], words[1::2], strict=True):
+            _set(node, session, option.upper(), value)
+    except RefusalError:  # nothing was done
+        session.level, session.r, session.w, session.track, session.seen = before
+        raise
     session.has_defaults = True
     return OK
 

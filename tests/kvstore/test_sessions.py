@@ -193,3 +193,12 @@ def test_a_token_that_was_made_by_somebody_else_cannot_end_a_node(content: objec
     assert failed(session.ask("KV.SESSION", "RESUME", seal("", (b"session",), content))) == "BADARG"
     assert session.ask("SET", KEY, "1") == OK
     assert session.ask("GET", KEY) == b"1"
+
+
+def test_of_defaults_that_are_refused_none_is_taken() -> None:
+    made = cluster("quorum")
+    session = Connection(made, "d", 900)
+    assert session.ask("KV.SESSION", "W", "3") == OK
+    kept = session.ask("KV.SESSION")
+    assert failed(session.ask("KV.SESSION", "R", "1", "TRACK", "perhaps")) == "BADARG"
+    assert session.ask("KV.SESSION") == kept
