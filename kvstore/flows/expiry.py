@@ -20,7 +20,7 @@ absolute deadline as well (https://redis.io/docs/latest/commands/expire); Cassan
 from __future__ import annotations
 
 from kvstore.events import NO_TAG
-from kvstore.flows.lww import reach, write
+from kvstore.flows.lww import reach, settle, write
 from kvstore.flows.steps import Ask, Flow, Issue, Op, newest, shown
 from kvstore.messages import Query, Store
 
@@ -41,6 +41,8 @@ def touch(op: Op, expires_ms: int) -> Flow:
         ask = Ask(Store, op.replicas, op.w, op.tag, value)
         yield ask
         op.acks = len(ask.answers)
+    else:  # the answer is that of a read
+        yield from settle(op, ask, best)
     op.answer()
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from kvstore.events import NO_TAG
 from kvstore.flows.steps import Ask, Flow, GaveUpError, Issue, Op, behind, newest, shown, unsettled, without
-from kvstore.messages import Query, Repair, Store
+from kvstore.messages import Query, QueryReply, Repair, Store
 
 
 def write(op: Op, expires_ms: int | None = None) -> Flow:
@@ -51,26 +51,28 @@ def delete(op: Op) -> Flow:
 
 def read(op: Op) -> Flow:
     """The newest version of R replicas."""
-    repair = op.bucket.read_repair
     ask = Ask(Query, op.replicas, op.r)
     yield ask
     if op.floor > NO_TAG:
         yield from reach(op, ask)
     best = newest(ask)
     op.tag, op.value = best.tag, shown(op, best)
-    if repair == "blocking":
-        missing = unsettled(op, ask, best.tag, op.w)
-        if missing > 0:
-            yield Ask(Repair, without(ask, best.tag), missing, best.tag, best.value)
-        op.answer()
-        return
+    yield from settle(op, ask, best)
     op.answer()
-    if repair == "async":
+    if op.bucket.read_repair == "async":
         yield ask.rest()
         best = newest(ask)
         stale = behind(ask, best.tag)
         if stale:
             yield Ask(Repair, stale, 0, best.tag, best.value)
+
+
+def settle(op: Op, ask: Ask, best: QueryReply) -> Flow:
+    """Where reads do not go back: see that W replicas have the version before anybody is told of it."""
+    if op.bucket.read_repair == "blocking":
+        missing = unsettled(op, ask, best.tag, op.w)
+        if missing > 0:
+            yield Ask(Repair, without(ask, best.tag), missing, best.tag, best.value)
 
 
 def reach(op: Op, ask: Ask) -> Flow:

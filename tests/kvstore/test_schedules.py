@@ -70,6 +70,23 @@ def test_s2_blocking_repair_removes_it() -> None:
     assert made.replies[second] == b"1"
 
 
+@pytest.mark.parametrize(("command", "told"), [(("GETEX", KEY, "PERSIST"), b"1"), (("PERSIST", KEY), 0)])
+def test_s2_nor_does_a_read_that_was_to_take_a_deadline_away(
+    command: tuple[str | bytes, ...], told: bytes | int
+) -> None:
+    made = cluster("monotonic")
+    write_reaching_a_only(made, query_first=False)
+    first = made.send(READER, *command)
+    reach(made, READER, A + B, Query, QueryReply)
+    assert first not in made.replies  # not before a majority holds it
+    reach(made, READER, B, Repair, StoreReply)
+    assert made.replies[first] == told
+    drop(made)
+    second = read(made, B + C)
+    reach(made, READER, C, Repair, StoreReply)
+    assert made.replies[second] == b"1"
+
+
 @pytest.mark.parametrize("mode", ["quorum", "monotonic"])
 def test_s3_skewed_clocks_lose_an_acknowledged_write(mode: str) -> None:
     made = cluster(mode)
