@@ -9,7 +9,8 @@ Rule 1. A dot is shown to nobody before its record is durable: a crash must not 
         for that, no actor outlives its node's life, for the next life may have forgotten dots.
 Rule 2. A request is judged once. A double finds its number and is dropped, also after a refusal; so a refusal by the
         actor is final, and the coordinator may call it definite.
-Rule 3. A request id is believed only by a replica that has not forgotten anything, or has been told everything.
+Rule 3. A request id is believed only by a replica that has not forgotten anything, or has been told everything: under the name of an actor that has
+        carried out one with an id before, or after all replicas were asked.
 Rule 4. What all replicas of a key make apart from each other, and one more that is lost and replaced, must fit in a frame once it is joined, or it
         could never be told any more. So each may make its share of that, and refuses what would be more before anything is written.
 """
@@ -140,7 +141,7 @@ class Updates:
         if actor is None:
             return None
         if change.rid and isinstance(kind, Counter):
-            if fresh and not message.complete:
+            if (fresh or not kind.requests(state, actor)) and not message.complete:
                 return Refused(message.request, "CTXUNSEEN", UNSEEN), 0
             if kind.knows(state, change.rid):
                 return Applied(message.request, crdt.encode(kind, state)), ticket

@@ -6,7 +6,7 @@ An entry is written by one actor only, so of two versions of it the one with mor
 
 Adding is not idempotent: a client that repeats a request whose answer it did not get would count twice. A request may
 therefore carry an id; an entry remembers its last 16, and an add whose id is among them changes nothing. The id chooses
-the actor too (`flows.causal`), so that a repetition comes to where the first may have been.
+the actor too (`flows.causal`), so that a repetition comes to where the first may have been, as long as that is a replica.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ class Counter:
     def knows(self, state: State, rid: bytes) -> bool:
         """Was the request with this id carried out?"""
         return any(rid in entry[3] for entry in state.values())
+
+    def requests(self, state: State, actor: Actor) -> tuple[bytes, ...]:
+        """The ids of the last requests that this actor has carried out."""
+        return state.get(actor, _NEW)[3]
 
     def value(self, state: State) -> int:
         """The sum."""

@@ -14,8 +14,8 @@ them yet; so none is ever deferred (riak_dt #99). It reads a quorum first, since
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from kvstore import crdt
 from kvstore.causal import Causal, dots_of, removal
@@ -126,10 +126,14 @@ def _cover(op: Op, work: Work, delta: Causal) -> Flow:
 
 
 def _choose(op: Op, work: Work) -> str:
-    """Who makes the dot. A request with an id always goes to the same replica, where its first try may have been."""
+    """Who makes the dot. A request with an id goes to the same replica as long as that is one, for its first try may have been there.
+
+    Of all replicas it is the one with the highest hash of id and name (Thaler, Ravishankar 1998), so whoever comes or goes moves no other's requests.
+    """
     assert work.change is not None
-    if work.change.rid:
-        return op.replicas[crc32(work.change.rid) % len(op.replicas)]
+    rid = work.change.rid
+    if rid:
+        return max(op.replicas, key=lambda name: blake2b(name.encode() + b"\0" + rid, digest_size=8).digest())
     if work.name in op.replicas:
         return work.name
     return next(filter(work.reachable, op.replicas), op.replicas[0])
@@ -172,11 +176,27 @@ def _question(op: Op, work: Work, actor: str, complete: bool) -> Ask:
 
 
 def _tell_all(op: Op, work: Work, actor: str) -> Flow:
-    """Join every replica's state into the actor's, which has forgotten what it did: only then may a request be tried."""
-    ask = Ask(Query, op.replicas, len(op.replicas))
-    yield ask
+    """Join every replica's state into the actor's, which does not know what was done elsewhere: only then may a request be tried.
+
+    Both questions are for those they name, also while the partition moves.
+    """
+
+    def look(request: int, epoch: int, left_ms: float) -> Query:
+        return Query(request, op.bucket.name, op.key, op.partition, epoch, left_ms, 0)
+
+    before = op.mutated
+    ask = Ask(Apply, op.replicas, len(op.replicas), make=look)
+    try:
+        yield ask
+    except GaveUpError:
+        op.mutated = before
+        raise
     state = crdt.encode(work.kind, _joined(work, ask, op.bugs))
-    yield Ask(Repair, (actor,), 1, NO_TAG, state)
+
+    def tell(request: int, epoch: int, left_ms: float) -> Repair:
+        return Repair(request, op.bucket.name, op.key, op.partition, epoch, left_ms, NO_TAG, state)
+
+    yield Ask(Apply, (actor,), 1, make=tell)
 
 
 # ---- states --------------------------------------------------------------------------------------------------------

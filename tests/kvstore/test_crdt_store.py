@@ -8,7 +8,11 @@ import pytest
 
 from kvstore.config import ConfigError, bucket
 from kvstore.crdt import TYPES
-from kvstore.events import Failure, Simple
+from kvstore.document import advanced, packed, still
+from kvstore.document import left as begun_to_leave
+from kvstore.events import Deliver, Failure, Simple
+from kvstore.messages_ring import RingOffer
+from kvstore.ring import partition_of
 from tests.kvstore.cluster import Cluster, failed
 
 OK = Simple("OK")
@@ -116,6 +120,51 @@ def test_an_actor_that_forgot_asks_all_others_before_it_believes_a_request_id() 
         else:
             assert made.ask("c", "KV.COUNTER.ADD", KEY, 5, "RID", "r1") == 5
             assert made.ask("d", "GET", KEY) == b"5"
+
+
+def test_an_actor_that_has_counted_since_it_forgot_does_not_believe_a_request_id_either() -> None:
+    made = cluster("pn-counter", anti_entropy_ms=0.0)
+    made.ask("c", "KV.COUNTER.ADD", KEY, 5, "RID", "r1")
+    made.idle(200.0)
+    actor = next(n for n in "eab" if made.machines[n].disk.get("default", KEY).tag.node == n)  # type: ignore[union-attr]
+    made.crash(actor)
+    made.machines[actor].disk.wipe()
+    made.boot(actor)
+    made.run(for_ms=100.0)
+    assert failed(made.ask(actor, "KV.COUNTER.ADD", KEY, 1)) is None
+    assert made.ask("c", "KV.COUNTER.ADD", KEY, 5, "RID", "r1") == 6
+    assert made.ask("d", "GET", KEY) == b"6"
+
+
+def test_a_request_id_counts_once_when_its_repetition_comes_while_the_members_change() -> None:
+    """Its first try was made by one replica, and no word of it came to anybody."""
+    made = cluster("pn-counter", anti_entropy_ms=0.0)
+    view = made.node("c").view
+    keys = [
+        key
+        for key in map(str, range(1_000))
+        if set(view.plan(partition_of(key.encode()), 3).replicas) == set("eab")
+    ][:8]
+    for key in keys:
+        for node in "eab":  # each has an actor of its own
+            assert failed(made.ask(node, "KV.COUNTER.ADD", key, 1)) is None
+        for number in range(6):  # c knows their lives
+            assert failed(made.ask("c", "KV.COUNTER.ADD", key, 0, "RID", f"first:{number}")) is None
+    made.network.cut = {(replica, other) for replica in "eab" for other in "abcde"}
+    asked = [made.send("c", "KV.COUNTER.ADD", key, 1, "RID", f"again:{key}") for key in keys]
+    made.idle(6_000)
+    assert [failed(made.replies[each]) for each in asked] == ["TIMEOUT"] * len(keys)
+    made.network.cut = set()
+    document = begun_to_leave(view.document, "e", 3)
+    document = advanced(document, (), still(document))
+    for node in "abcde":
+        made.step(node, Deliver("d", RingOffer(0, packed(document), [], [])))
+        made.commit(node)
+    assert all(view.plan(partition_of(key.encode()), 3).moving for key in keys)
+    for key in keys:
+        assert made.ask("c", "KV.COUNTER.ADD", key, 1, "RID", f"again:{key}") == 4
+    made.idle(1_000)
+    assert [made.ask("d", "GET", key) for key in keys] == [b"4"] * len(keys)
 
 
 def test_flags() -> None:
