@@ -26,7 +26,7 @@ from checkers.history import History
 from checkers.op import MISSING, Type
 from checkers.verdict import Result
 
-READS: Final = frozenset(("read", "final-read", "get", "poll"))
+READS: Final = frozenset(("read", "final-read", "get", "contains", "poll"))
 _View = tuple[Hashable, frozenset[Hashable] | None]
 
 

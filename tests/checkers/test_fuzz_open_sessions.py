@@ -14,7 +14,7 @@ from session_oracle import causal, guaranteed
 from checkers import History, Op, Type, Verdict
 from checkers.jsonl import encode_value
 from checkers.levels import judge
-from tests.checkers.test_fuzz_sessions import NAMES
+from tests.checkers.test_fuzz_sessions import NAMES, validate_circle
 
 KEYS = ("x", 1, "1", True, 1.0, None, [1], {"a": 1})
 VALUES = (1, "1", True, 1.0, [1], {"a": [1]}, -0.0, 0.0, "\ud800", 2**70, float("nan"))
@@ -95,7 +95,8 @@ def test_weak_models_where_not_all_is_known(part):
     counts = dict.fromkeys(Verdict, 0)
     for _ in range(250):
         calls = random_calls(rng)
-        results = judge(recorded(calls)).results
+        history = recorded(calls)
+        results = judge(history).results
         runs = list(readings(calls))
         if len(runs) > 64:
             continue
@@ -107,6 +108,8 @@ def test_weak_models_where_not_all_is_known(part):
                 assert verdict is not Verdict.VALID, (name, calls)
                 continue
             held = any(holds(name, run) for run in runs if not any(-1 in op[2:] for session in run for op in session))  # fmt: skip
+            if verdict is Verdict.INVALID and results[name].certificate.edges:
+                validate_circle(history, results[name])
             if verdict is not Verdict.UNKNOWN:
                 assert (verdict is Verdict.VALID) is held, (name, calls, results[name].reason)
             elif not held and not unclear(calls):

@@ -65,3 +65,14 @@ def test_a_digest_without_a_key_is_of_all_keys():
     assert check(keyed(busy, add="k"), "convergence").verdict is UNKNOWN
     assert check(keyed(busy, add="k", digest="other"), "convergence").verdict is INVALID
     assert check(keyed(same, add="k", digest="k"), "convergence").verdict is VALID
+
+
+@pytest.mark.parametrize("look", ["read", "final-read", "get", "contains", "poll"])
+def test_who_only_looks_is_not_waited_for(look):
+    """It is in no list of updates, it excuses nothing, and it is nothing that was tested."""
+    view = {"digest": "x", "delivered": [1]}
+    asked = (look, 5, [5, False], "ok", 6, 9)
+    assert check(rows([EARLY, asked, digest(10, 20, a=view, b=view)]), "convergence").verdict is VALID
+    during = (look, 5, [5, False], "ok", 11, 12)
+    assert check(rows([EARLY, during, digest(10, 20, a="x", b="y")]), "convergence").verdict is INVALID
+    assert check(rows([asked, digest(10, 20, a="x", b="x")]), "convergence").verdict is UNKNOWN
