@@ -7,7 +7,7 @@ RUST   := $(wildcard checkers/core/src/*.rs checkers/core/src/*/*.rs) checkers/c
 unexport PYTHONDONTWRITEBYTECODE  # each file is compiled once, not anew in each of a thousand processes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick kinds chaos check format nightly wheel-test mutants configurations bench clean
+.PHONY: help demo test quick compiled kinds chaos check format nightly wheel-test mutants configurations bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-to
 
 quick: $(VENV)/.built ## run the tests that take under a second each and need no root
 	$(BIN)/pytest -n 2 -m "not slow and not hosts"
+
+compiled: $(VENV)/.built ## make build/compiled/quorate: the same command, with the simulator's busiest modules compiled (a minute or two)
+	$(BIN)/python scripts/compiled.py
 
 kinds: $(VENV)/.built $(VENV)/.host-tools ## run the tests on containers and on emulated machines, and on machines of the Vagrantfile (as root; fetches Debian packages once)
 	scripts/system-packages docker
@@ -71,7 +74,7 @@ bench: $(VENV)/.built ## measure the numbers that docs/benchmarks.md states
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## remove what the targets above made (the runs folder stays)
-	rm -rf $(VENV) checkers/core/target checkers/_core*.so dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) checkers/core/target checkers/_core*.so build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.build-tools: scripts/system-packages
 	scripts/system-packages build

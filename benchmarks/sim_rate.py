@@ -1,22 +1,27 @@
 """How fast the simulator is: client operations, messages, virtual seconds and whole runs, judging included, by the processor time of one process.
 
-python benchmarks/sim_rate.py [--repeats 3]
+python benchmarks/sim_rate.py [--repeats 3] [--compiled]
 
     quorum, register   as many operations as 20 clients can have, five nodes, N = 3, partitions and crashes
     slow               50 operations a second for 60 virtual seconds
     complete           whole runs of 20 virtual seconds from text to verdict, as `explore` makes them: how many in ten minutes on two cores
 
+It says whether it measured the sources or, with `--compiled`, the copy of `make compiled` (`harness.compiled`), which it makes if need be.
 The best of the repeats counts: what else runs on the machine makes caches cold, and nothing makes a process faster than it is.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from harness.compiled import how, outdated
 from harness.plan import FaultPlan, Plan, dump_plan
 from harness.search.explore import run_one
 from harness.simulate import simulate_run
@@ -82,11 +87,29 @@ def rows(repeats: int) -> list[Row]:
     return found
 
 
+def compiled(repeats: int) -> int:
+    """The same of the compiled copy, in a process of its own; its exit status."""
+    root = Path(__file__).resolve().parents[1]
+    made = [sys.executable, str(root / "scripts" / "compiled.py")]
+    subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+    again = [sys.executable, __file__, "--repeats", str(repeats)]
+    return subprocess.run(
+        again, env={**os.environ, "PYTHONPATH": str(root / "build" / "compiled")}
+    ).returncode
+
+
 def main() -> int:
     """Print each number against its target; exit status 1 if one is missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
-    found = rows(parser.parse_args().repeats)
+    parser.add_argument("--compiled", action="store_true", help="measure the compiled copy")
+    given = parser.parse_args()
+    if given.compiled:
+        return compiled(given.repeats)
+    if refusal := outdated():
+        raise SystemExit(refusal)
+    print(how())
+    found = rows(given.repeats)
     for row in found:
         print(f"{row.what}: {row.value:,.0f} {row.unit} (target {row.target:,.0f}); {row.more}")
     return 0 if all(row.value >= row.target for row in found) else 1

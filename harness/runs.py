@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from harness.compiled import how, sources
 from harness.plan import PlanError
 
 DEPENDENCIES: Final = ("quorate", "hiredis", "jinja2", "matplotlib", "msgspec", "paramiko", "uvloop")
@@ -158,7 +159,7 @@ def before(folder: Path) -> Path | None:
 
 
 def environment() -> dict[str, Any]:
-    """Versions of what took part in a run on this side; `code` is the commit of this source tree, if it is one."""
+    """Versions of what took part in a run on this side; `code` is the commit of this source tree, if it is one; `modules`: are some compiled?"""
     versions = {}
     for package in DEPENDENCIES:
         try:
@@ -171,7 +172,8 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "versions": versions,
-        "code": commit_of(Path(__file__).parent.parent),
+        "code": commit_of(sources()),
+        "modules": how(),
     }
 
 

@@ -76,5 +76,8 @@ def _folder(package: str) -> Path:
 
 
 def _wanted(path: Path) -> bool:
-    """Sources and compiled modules; no caches, type stubs, C sources or tests."""
-    return path.suffix in (".py", ".so") and not {"__pycache__", "_testbase", "tests"} & set(path.parts)
+    """Sources, and the compiled modules that have none; no caches, type stubs, C sources or tests."""
+    if {"__pycache__", "_testbase", "tests"} & set(path.parts):
+        return False
+    source = path.with_name(f"{path.name.partition('.')[0]}.py")
+    return path.suffix == ".py" or (path.suffix == ".so" and not source.exists())

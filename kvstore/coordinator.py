@@ -122,6 +122,7 @@ class Coordinator:
 
     def _resume(self, op: Op, value: Any = None, error: GaveUpError | None = None) -> None:
         flow = op.flow
+        assert flow is not None
         op.waiting = None
         try:
             while True:
@@ -365,7 +366,7 @@ class Coordinator:
         op.done = True
         if op.stored is not None:
             self._look_after(op, op.stored)
-        del op.flow  # op and generator refer to each other; spare the garbage collector
+        op.flow = None  # op and generator refer to each other; spare the garbage collector
         self.running -= 1
         if op.turn:
             next_op = self._lines.leave(op)

@@ -78,7 +78,10 @@ def _status_of(arguments: Sequence[str]) -> int:
     from typer.exceptions import TyperException
 
     from harness.cli.reading_app import app
+    from harness.compiled import outdated
 
+    if refusal := outdated():
+        return ended(refusal, BROKEN, arguments)
     try:
         status = typer.main.get_command(app).main(
             list(arguments) or ["--help"], prog_name="quorate", standalone_mode=False

@@ -292,13 +292,14 @@ def node(
 
 @app.command()
 def version(json: Json = False) -> int:
-    """Print the version."""
+    """Print the version, and whether the code is compiled."""
     from importlib.metadata import version as installed
 
     from harness.cli.console import emit
+    from harness.compiled import how
 
     number = installed("quorate")
-    emit({"version": number}) if json else print(f"quorate {number}")
+    emit({"version": number, "modules": how()}) if json else print(f"quorate {number}, {how()}")
     return 0
 
 

@@ -291,7 +291,7 @@ class Op:
         self.ballots: Ballots  # given by the node
         self.holds: Holds | None = None  # likewise
         self.stored: Ask | None = None  # the newest question that carried a version
-        self.flow: Flow
+        self.flow: Flow | None = None  # from its launch to its end
         self.report: Callable[[Op, Value], None]  # given by the node: where the answer goes
 
     @property
