@@ -178,7 +178,7 @@ class SimLoop(NoOutside):
     ) -> SimHandle:
         """Call at a virtual time; a time in the past means now."""
         self._number += 1
-        handle = SimHandle(max(when, self.now))
+        handle = SimHandle(max(self.now, when))  # in this order NaN is now
         heappush(self._heap, (handle.when(), self._number, callback, args, context, handle))
         return handle
 

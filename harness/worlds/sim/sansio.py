@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
@@ -324,10 +325,13 @@ class SansIoNode:
                     raise NodeError(f"there is no node {dst!r} to send to, only {', '.join(self._nodes)}")
                 self._env.send(dst, Parcel(about, message))
             case Reply((conn, request), value):
-                self._env.reply(conn, request, value)
+                self._env.reply(conn, request, _told(value))
             case SetTimer(delay_ms, timer):
+                if type(delay_ms) not in (int, float) or not 0 <= delay_ms < inf:
+                    raise NodeError(f"a timer of {delay_ms!r} ms; give a number of milliseconds, 0 or more")
                 self._env.after(delay_ms, self._step, Fired(timer), about)
             case Write():
+                _refuse_changeable("key", effect.key)
                 _refuse_changeable("value", effect.value)
                 self._stage(effect, about)
             case Log(text):
@@ -363,6 +367,16 @@ class SansIoNode:
     def _fail(self, where: str, error: Exception) -> NoReturn:
         at_s = self._env.clock_ms()[0] / 1000
         raise NodeError(f"node {self._env.node} broke off at {at_s:.6f} s of the simulator, at {where}: {error if isinstance(error, NodeError) else told(error)}") from error  # fmt: skip
+
+
+def _told(value: Any) -> Any:
+    """The answer as the client gets it: what the node changes afterwards is not in it."""
+    if isinstance(value, list):
+        return [_told(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _told(each) for key, each in value.items()}
+    _refuse_changeable("answer", value)
+    return value
 
 
 def _refuse_changeable(what: str, value: Any) -> None:
