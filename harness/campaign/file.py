@@ -65,9 +65,10 @@ class Item:
         if self.place is not None:
             self.place.refuse(self.plan.nodes)
 
-    def plan_of(self, night: int, run: int) -> Plan:
-        """The plan of one run; nights and runs count from 0."""
-        return replace(self.plan, seed=self.plan.seed + night * self.runs + run)
+    def plan_of(self, night: int, run: int, used: int | None = None) -> Plan:
+        """The plan of one run; nights and runs count from 0. `used`: the last seed of the nights before, which may have had more runs."""
+        first = self.plan.seed + night * self.runs
+        return replace(self.plan, seed=(first if used is None else max(first, used + 1)) + run)
 
 
 @dataclass(frozen=True, slots=True)

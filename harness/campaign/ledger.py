@@ -115,6 +115,14 @@ class Ledger:
         rows = self._connection.execute("select item, run from runs where night = ?", (night,))
         return {(item, run) for item, run in rows}
 
+    def seeds_before(self, night: int) -> dict[str, int]:
+        """The last seed that each item had in the nights before this one."""
+        used: dict[str, int] = {}
+        for record in self.records():
+            if record.night < night:
+                used[record.item] = max(record.seed, used.get(record.item, record.seed))
+        return used
+
     def records(self, night: int | None = None) -> Iterator[Record]:
         """All runs, or those of a night, in the order of nights, items and runs."""
         query = "select record from runs" + ("" if night is None else " where night = ?")

@@ -124,11 +124,11 @@ def _plain(value: Any) -> str:
 
 def todo(campaign: Campaign, ledger: Ledger, night: Night) -> Iterator[tuple[str, int, Plan]]:
     """What is missing of the night, run by run: after the first round every item has been looked at once."""
-    made = ledger.made(night.number)
+    made, used = ledger.made(night.number), ledger.seeds_before(night.number)
     for run in range(max(item.runs for item in campaign.items)):
         for item in campaign.items:
             if run < item.runs and (item.name, run) not in made:
-                yield item.name, run, item.plan_of(night.number, run)
+                yield item.name, run, item.plan_of(night.number, run, used.get(item.name))
 
 
 def forget(ledger: Ledger, folder: Path, before: int) -> None:

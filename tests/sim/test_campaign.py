@@ -8,6 +8,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from harness.campaign.file import load_campaign
 from harness.campaign.ledger import Record, opened
+from harness.campaign.night import todo
 from harness.cli import status_of
 from harness.plan import PlanError
 from harness.search.finding import Target
@@ -79,6 +81,26 @@ def records(folder: Path) -> list[Record]:
 
     with opened(folder / "campaign.sqlite") as ledger:
         return [msgspec.structs.replace(record, cpu_s=0.0, real_s=0.0) for record in ledger.records()]
+
+
+@pytest.mark.parametrize("runs", [1, 2, 4])
+def test_a_night_has_other_seeds_also_if_there_are_fewer_runs_or_more(runs: int, campaign: Path, tmp_path: Path) -> None:  # fmt: skip
+    whole = load_campaign(campaign)
+    item = whole.items[0]
+    with opened(tmp_path / "campaign.sqlite", make=True) as ledger:
+        for number in range(4):
+            night = ledger.begin(str(number), "1")
+            for name, run, plan in list(todo(whole, ledger, night)):
+                ledger.add(Record(night.number, name, run, plan.seed, "ok", ""))
+            assert not list(todo(whole, ledger, night))
+            ledger.end(night, str(number))
+        before = [record.seed for record in ledger.records() if record.item == item.name]
+        assert before == list(range(item.plan.seed, item.plan.seed + 4 * item.runs))
+        other = replace(whole, items=(replace(item, runs=runs), *whole.items[1:]))
+        night = ledger.begin("4", "1")
+        seeds = [plan.seed for name, _, plan in todo(other, ledger, night) if name == item.name]
+    assert len(seeds) == runs
+    assert not {*seeds} & {*before}
 
 
 @pytest.mark.slow
