@@ -8,10 +8,12 @@ docs/decisions/0013-a-compiled-copy.md. The copy is made whole in a folder besid
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -36,17 +38,20 @@ import sys
 
 sys.path.insert(0, {copy!r})
 os.environ["PYTHONPATH"] = os.pathsep.join([{copy!r}, *filter(None, [os.environ.get("PYTHONPATH")])])
-from harness.cli import main
 
-main()
+if __name__ == "__main__":  # not in its workers, which load this file too
+    from harness.cli import main
+
+    main()
 """
 
 
 def make(copy: Path, modules: tuple[str, ...] = tuple(BUSY.split())) -> bool:
-    """Make the copy; False if it is there already, of these sources and this Python."""
+    """Make the copy; False if it is there already, of these sources, this Python and this mypy."""
     wanted = {
         "modules": list(modules), "packages": list(PACKAGES), "sources": str(ROOT), "digest": digest(ROOT, PACKAGES),
         "python": sys.implementation.cache_tag, "marker": modules[0].replace(".", "/"),
+        "maker": [hashlib.sha256(Path(__file__).read_bytes()).hexdigest(), version("mypy")],
     }  # fmt: skip
     if facts(copy) == wanted:
         return False

@@ -15,6 +15,7 @@ import pytest
 
 from harness.compiled import FACTS, digest, how, outdated, sources
 
+pytestmark = pytest.mark.xdist_group("compiled")  # the copy is made once
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import hashlib, json, sys
@@ -83,6 +84,21 @@ def test_the_command_of_a_copy_says_so_and_refuses_once_the_sources_are_others(c
     (copy / FACTS).write_text(kept)
     assert (late.returncode, json.loads(late.stdout)["status"]) == (255, 255)
     assert "make compiled" in late.stderr
+
+
+@pytest.mark.slow
+def test_workers_of_a_search_make_the_same_runs(copy: Path, tmp_path: Path) -> None:
+    """They are processes of their own, which load the script that the copy is started by, and must not start it again."""
+    records = []
+    for place in (copy, Path(sys.executable).parent):
+        out = tmp_path / place.name
+        command = [str(place / "quorate"), "explore", "examples/eventual.toml", "--runs", "4", "--jobs", "2", "--out", str(out)]  # fmt: skip
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode in (0, 1), done.stderr
+        lines = (out / "explored.jsonl").read_text().splitlines()
+        records.append([(each["number"], each["digest"]) for each in map(json.loads, lines)])
+    assert len(records[0]) == 4
+    assert records[0] == records[1]
 
 
 @pytest.mark.slow
