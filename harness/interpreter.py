@@ -324,7 +324,7 @@ class _Run:
                 raised = False
                 try:
                     done = await client.invoke(op)
-                except (Exception, asyncio.CancelledError) as error:
+                except (Exception, asyncio.CancelledError, SystemExit) as error:
                     if worker.stopped or isinstance(error, SpoiltRunError):
                         raise
                     done, raised = after_error(op, error, client.errors), True

@@ -69,8 +69,8 @@ def point_to(link: Path, target: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file in one step."""
-    write_bytes(path, text.encode())
+    """Write a whole file in one step; what is no Unicode by its escapes, which JSON reads as what it was."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -47,7 +47,8 @@ def out() -> Any:
 
 def emit(value: Any) -> None:
     """One JSON value on a line of stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(value, ensure_ascii=False, default=str) + "\n"
+    sys.stdout.write(text.encode(errors="backslashreplace").decode())
     sys.stdout.flush()
 
 

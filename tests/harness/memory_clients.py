@@ -59,6 +59,8 @@ class MemoryClient:
             await asyncio.get_running_loop().create_future()
         if op.f == "cancelled":
             raise asyncio.CancelledError
+        if op.f == "exit":
+            raise SystemExit(3)
         answers: dict[str, Callable[[], Any]] = {
             "fail": lambda: op.fail("said so"),
             "info": lambda: op.info("who knows"),

@@ -82,6 +82,7 @@ def test_info_retires_the_process_and_its_client() -> None:
         ("refuse", "fail", "Refused: not today"),
         ("lose", "info", "Lost"),
         ("cancelled", "info", "CancelledError"),
+        ("exit", "info", "SystemExit: 3"),
     ],
 )
 def test_an_error_ends_as_its_table_says_and_costs_the_client(f: str, word: str, error: str) -> None:

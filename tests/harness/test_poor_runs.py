@@ -38,6 +38,30 @@ TURNED = f"a\nb\u202e{HEBREW} 12"
 VALUES = {"script": (SCRIPT, SCRIPT), "megabyte": ("k", LONG), "long key": (LONG, 7), "turned key": (TURNED, TURNED), "nothing": ("", "")}  # fmt: skip
 
 
+ODD_LOAD = """
+import dataclasses
+from harness.workload import find_workload
+
+def workload(options):
+    register = find_workload("register")(options)
+
+    class Odd:
+        errors = {}
+
+        def __init__(self, channel):
+            self.client = register.client(channel)
+
+        async def invoke(self, op):
+            done = await self.client.invoke(op)
+            return op.ok(bytes([255]).decode(errors="surrogateescape")) if op.f == "read" else done
+
+        async def close(self):
+            await self.client.close()
+
+    return dataclasses.replace(register, client=Odd)
+"""
+
+
 def stale(key: object, value: object) -> list[Op]:
     """A read that misses the write before it, of any key and value: INVALID."""
     calls = [("write", value, 1), ("write", [[value, 2]], 2), ("read", value, 3)]
@@ -119,6 +143,34 @@ def test_an_operation_of_any_name_is_in_the_plot_of_latencies(name: str, shown: 
     plot = html[html.index("Latency of operations over time") :].partition("</svg>")[0]
     assert shown in plot
     assert "w" * 40 not in plot
+
+
+def test_text_that_is_no_unicode_is_written_by_its_escapes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a client has it that decodes bytes of any kind with `surrogateescape`."""
+    (tmp_path / "load.py").write_text(ODD_LOAD)
+    plan = run_folders.PLAN.replace('workload = "register"', 'workload = "load.py:workload"')
+    (tmp_path / "plan.toml").write_text(plan)
+    asked = [
+        "run",
+        str(tmp_path / "plan.toml"),
+        "--time-limit",
+        "0.3",
+        "--out",
+        str(tmp_path / "runs"),
+        "--json",
+    ]
+    assert status_of(asked) == 1
+    folder = Path(json.loads(capsys.readouterr().out)["folder"])
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["outcome"], results["core"]["anomaly"]) == ("invalid", "thin-air")
+    assert "\udcff" in [op["value"] for op in results["core"]["ops"] if op["type"] == "ok"]
+    assert "broke its claim" in (folder / "report.html").read_text()
+    assert status_of(["report", str(folder), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["core"] == results["core"]
+    assert status_of(["report", str(folder), "--format", "md"]) == 0
+    assert "thin-air" in capsys.readouterr().out
 
 
 def test_a_long_value_is_told_by_its_beginning_and_length(tmp_path: Path) -> None:
