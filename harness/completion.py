@@ -38,6 +38,10 @@ def check_completion(op: Op, done: Op) -> None:
         raise InterpreterError(
             f"the client returned {op.f!r} of process {op.process!r} without ok, fail or info"
         )
+    if done.error is not None and not isinstance(done.error, str):
+        raise InterpreterError(
+            f"the client ended {op.f!r} of process {op.process!r} with the error {done.error!r}, which is no text"
+        )
     if done.process == op.process and done.f == op.f and done.key == op.key:
         return
     for name in ("process", "f", "key"):

@@ -137,13 +137,14 @@ def status_of_error(error: Exception, *, debug: bool, arguments: Sequence[str] =
     """254 for what the user can mend in the input, 255 for the infrastructure and for us."""
     from checkers.jsonl import HistoryError
     from harness.client import SpoiltRunError
+    from harness.completion import InterpreterError
     from harness.plan import PlanError
     from harness.system import SystemFault
     from harness.worlds import WorldError
 
     if isinstance(error, PlanError | HistoryError):
         return ended(str(error), BAD_INPUT, arguments)
-    if isinstance(error, WorldError | SystemFault | SpoiltRunError):
+    if isinstance(error, WorldError | SystemFault | SpoiltRunError | InterpreterError):
         return ended(str(error), BROKEN, arguments)
     if isinstance(error, OSError) and error.filename is not None:
         said = f"{error.filename}: {error.strerror}; check that the path is right and that you may use it"

@@ -159,9 +159,11 @@ def workload(options):
         ("IN_INIT", "random.random()", "load.py, line 12, calls random.random() in a simulated run"),
         ("IN_INVOKE", "time.time()", "load.py, line 16, calls time.time() in a simulated run"),
         ("IN_INVOKE", "await asyncio.to_thread(print)", "run_in_executor reaches outside the simulator"),
+        ("IN_INVOKE", "return None", "the client answered 'write' of process"),
+        ("IN_INVOKE", "return op.fail(5)", "with the error 5, which is no text"),
     ],
 )
-def test_a_client_that_leaks_ends_the_run_and_is_no_crash_of_ours(
+def test_a_client_that_does_what_it_must_not_ends_the_run_and_is_no_crash_of_ours(
     place: str, call: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = WORKLOAD.replace(place, call).replace("IN_INIT", "pass").replace("IN_INVOKE", "pass")
