@@ -101,6 +101,21 @@ def test_an_end_without_a_crash_loses_nothing() -> None:
     assert found["log"] == b"begin\n" + b"".join(LINES)
 
 
+def test_only_bytes_are_written_and_as_they_were() -> None:
+    async def writing(disk: Disk) -> dict[str, bytes]:
+        for data in (5, "text", None, [1, 2]):
+            for write in (disk.write, disk.append):
+                with pytest.raises(TypeError, match="a bytes-like object is required, not"):
+                    write("a", data)  # type: ignore[arg-type]
+        buffer = bytearray(b"now")
+        disk.write("b", buffer)
+        disk.append("c", memoryview(buffer))
+        buffer[:] = b"new"
+        return await files(disk)
+
+    assert lives(writing, between=kill) == [{"b": b"now", "c": b"now"}]
+
+
 def test_a_wiped_disk_is_empty() -> None:
     async def wipe(world: SimWorld) -> None:
         await world.kill("n1")

@@ -69,11 +69,11 @@ class Disk:
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file there, in place of another of this name. Raises OSError when the disk takes nothing."""
-        self._change(Change(name, bytes(data)))
+        self._change(Change(name, _content(data)))
 
     def append(self, name: str, data: bytes) -> None:
         """Add to the end of a file, which is made if there is none. Raises OSError."""
-        self._change(Change(name, bytes(data), append=True))
+        self._change(Change(name, _content(data), append=True))
 
     def remove(self, name: str) -> None:
         """Take a file away, if there is one. Raises OSError."""
@@ -127,6 +127,13 @@ class Disk:
             torn, lost = self._staged[0], self._staged[0].data or b""
             apply(self._durable, torn._replace(data=lost[: self._env.rng.randint(0, max(0, len(lost) - 1))]))
         return len(self._staged)
+
+
+def _content(data: object) -> bytes:
+    """As it is now, whatever becomes of the buffer. Of a number `bytes` would make as many zeros."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a bytes-like object is required, not {type(data).__name__!r}")
+    return bytes(data)
 
 
 def _error(name: str, where: str) -> OSError:
