@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+import sysconfig
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -80,7 +81,7 @@ def extend(root: Path, files: list[str]) -> None:
     before = Path.cwd()
     os.chdir(root)
     try:
-        made = mypycify(files, opt_level="1", debug_level="0", multi_file=True)
+        made = mypycify(files, opt_level="3", debug_level="0", multi_file=True)
         building = build_ext(Distribution({"packages": [], "ext_modules": made}))
         building.inplace = True
         building.ensure_finalized()
@@ -91,7 +92,17 @@ def extend(root: Path, files: list[str]) -> None:
         shutil.rmtree(root / leftover, ignore_errors=True)
 
 
+def missing() -> str:
+    """What this Python lacks to be extended; nothing if all is there."""
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if header.exists():
+        return ""
+    return f"there is no {header}, which machine code for this Python is made with; in Debian it is in python3-dev"
+
+
 if __name__ == "__main__":
+    if refusal := missing():
+        sys.exit(f"scripts/compiled.py: {refusal}")
     where = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "compiled").resolve()
     where.parent.mkdir(parents=True, exist_ok=True)
     print(f"{where / 'quorate'}: {'made' if make(where) else 'is up to date'}")
