@@ -203,7 +203,8 @@ def exists(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
 
 
 def _length(op: Op) -> Value:
-    return len(op.value or b"")
+    value = _value(op)
+    return len(value) if isinstance(value, bytes) else value or 0
 
 
 @command("STRLEN", 2, 2)

@@ -149,7 +149,7 @@ def add(number: int) -> Effect:
 
     def effect(state: Envelope) -> tuple[bytes | None, int]:
         try:
-            total = _integer(state.value or b"0") + number
+            total = (0 if state.value is None else _integer(state.value)) + number
         except ValueError:
             raise GaveUpError("ERR", "value is not an integer or out of range") from None
         if not -INT_MAX - 1 <= total <= INT_MAX:
@@ -174,9 +174,11 @@ def append(suffix: bytes, size_max: int) -> Effect:
 
 
 def _integer(text: bytes) -> int:
-    if len(text) > 20 or text.strip() != text or b"_" in text:
+    """As a counter writes it, and in no other way: as in Redis no spaces, no plus, no zeros in front. Raises ValueError."""
+    number = int(text) if len(text) <= 20 else 0
+    if b"%d" % number != text:
         raise ValueError
-    return int(text)
+    return number
 
 
 def cas_failure(op: Op) -> Failure:

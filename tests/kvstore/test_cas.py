@@ -93,6 +93,16 @@ def test_a_bucket_needs_majorities_and_a_name_of_its_own() -> None:
         bucket("!promise/b")
 
 
+@pytest.mark.parametrize("value", [b"", b"+5", b"007", b"-0", b" 1", b"1_0", b"1.0", b"9" * 21])
+def test_what_is_no_whole_number_is_not_counted_on(value: bytes) -> None:
+    made = Cluster("abc", CAS)
+    assert made.ask("a", "SET", KEY, value) == OK
+    told = made.ask("b", "INCR", KEY)
+    assert isinstance(told, Failure)
+    assert "not an integer" in told.text
+    assert made.ask("c", "GET", KEY) == value
+
+
 def test_increments_through_all_nodes_at_once_are_all_counted() -> None:
     made = Cluster("abcde", CAS, seed=3)
     handles = [made.send("abcde"[number % 5], "INCR", KEY) for number in range(25)]

@@ -215,6 +215,15 @@ def test_what_fell_out_of_the_window_is_taken_for_a_double() -> None:
 # ---- contexts ----
 
 
+def test_of_several_values_no_length_is_told_as_if_there_were_one() -> None:
+    made = cluster()
+    assert made.ask("a", "STRLEN", KEY) == 0
+    made.ask("a", "SET", KEY, "one")
+    assert made.ask("b", "STRLEN", KEY) == 3
+    made.ask("b", "SET", KEY, "longer")
+    assert failed(made.ask("a", "STRLEN", KEY)) == failed(made.ask("a", "GET", KEY)) == "SIBLINGS"
+
+
 def test_foreign_contexts_are_refused_before_anything_is_done() -> None:
     made = cluster()
     made.ask("a", "SET", KEY, "1")
