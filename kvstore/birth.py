@@ -13,6 +13,9 @@ have acknowledged by then.
     Document(lost = me, lives = 2) ──► Birth(token#2) ──► the other members     recorded, if what they know has fewer lives, or is the same
                                     ◄── BirthReply ──     ok from a majority: born, in life 2;  another token#2: wait for life 3
 
+A witness whose own disk came later than the cluster (it has joined, or was replaced) has not seen the births before: of a member that it has no record
+of it cannot tell, and its word does not count (`LATE`). Else, once the disks of all witnesses were replaced, an empty one would be taken for new.
+
 One that was a spare, of no partition yet, begins as soon as it is taken in; but not if it lost its disk after that had begun. A restored snapshot is an
 empty disk in this sense: it has no incarnation. It is born if the others are restored from the same snapshot (`kvstore.snapshots`):
 their record of its birth is then the beginning of its token, up to the "/", and the first token that begins so is recorded.
@@ -38,6 +41,7 @@ BIRTHS: Final = "births"
 RETRY_MS: Final = 100.0
 LIFE_SHIFT: Final = 20  # a disk's incarnations begin at its number << LIFE_SHIFT
 RESTORED: Final = "restored"
+LATE: Final = ""  # among the births a disk knows: it does not know all
 
 
 class Restored(msgspec.Struct, frozen=True, array_like=True):
@@ -76,6 +80,7 @@ class Births:
         self._others: tuple[str, ...] = ()  # the other members, as it says
         self._claimed: set[str] = set()  # who of them has recorded it
         self._confirmed = 0  # the lives of the last claim that so many recorded
+        self._doubted: set[str] = set()  # peers of whom, or to whom, it was said that this cannot be known
         self._spent = 0  # and of one that another disk of this node had made before
         self.waits = False  # to be replaced
         self.over = False  # born, or refused for good
@@ -124,13 +129,43 @@ class Births:
     def witness(self, src: str, message: Birth) -> None:
         """Record a birth, unless another is recorded."""
         node, known = self._node, self._known.get(src)
+        member = node.view.document.member(src)
+        if known is None and b"#" not in message.token and member is not None and member.lives:
+            node.send(src, BirthReply(message.token, fresh=False, member=True))  # it had a disk before
+            return
+        if known is None and b"#" not in message.token and self._late(src):
+            self._doubt(src, f"cannot tell whether {src}, whose disk is empty, has been here before")
+            node.send(src, BirthReply(message.token, fresh=False, member=member is not None, sure=False))
+            return
         again = known is not None and _lives(message.token) > _lives(known)
         if known is None or again or (known.endswith(b"/") and message.token.startswith(known)):
             known = self._known[src] = message.token
-            node.emit(node.overlay.write_meta(Meta(BIRTHS, msgspec.msgpack.encode(self._known))))
+            self._save()
         fresh = known == message.token
-        member = node.view.document.member(src) is not None
-        node.hold_all(lambda: node.send(src, BirthReply(message.token, fresh, member)))
+        node.hold_all(lambda: node.send(src, BirthReply(message.token, fresh, member is not None)))
+
+    def _late(self, src: str) -> bool:
+        """Whether that node may have been here before this disk was: not if it is just being taken in."""
+        document = self._node.view.document
+        me, change = document.member(self._node.name), document.change
+        if LATE not in self._known and not (me and me.lives):
+            return False
+        if document.member(src) is None:
+            return not document.epoch  # nobody has told us yet who is a member
+        return change is None or change.node != src
+
+    def _doubt(self, peer: str, text: str) -> None:
+        if peer not in self._doubted:
+            self._doubted.add(peer)
+            self._node.emit(Log(text, "birth"))
+
+    def _save(self) -> None:
+        self._node.emit(self._node.overlay.write_meta(Meta(BIRTHS, msgspec.msgpack.encode(self._known))))
+
+    def _come_late(self) -> None:
+        """This disk has not seen every birth."""
+        self._known[LATE] = b""
+        self._save()
 
     def reply(self, src: str, message: BirthReply) -> None:
         """A witness's word."""
@@ -138,6 +173,15 @@ class Births:
             self._replied(src, message)
             return
         if self.over or message.token != self._token:
+            return
+        if not message.sure:
+            name = self._node.name
+            what = (
+                f"if {name} has been, start it with --replace and send KV.CLUSTER REPLACE {name} to a member"
+            )
+            self._doubt(
+                src, f"{src} cannot tell whether {name}, whose disk is empty, has been here before; {what}"
+            )
             return
         self._answered.add(src)
         self._counted |= message.member
@@ -166,6 +210,8 @@ class Births:
         self._ok.add(src)
         if len(self._ok) >= majority(len(self._peers)):
             self.over = True
+            if self._node.config.joining:
+                self._come_late()
             self._node.begin_life(self._node.incarnation)
 
     # ---- replaced ----
@@ -233,6 +279,7 @@ class Births:
 
     def _begin_anew(self, src: str, message: RingOffer, lives: int) -> None:
         self.over = True
+        self._come_late()
         self._node.membership.offer(src, message)
         self._node.begin_life((lives << LIFE_SHIFT) + 1)
 

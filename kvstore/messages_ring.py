@@ -85,11 +85,12 @@ class Birth(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=29):
 
 
 class BirthReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=30):
-    """Recorded; or, not `fresh`: you have been here before, with another disk. `member`: as I know the ring, you count."""
+    """Recorded; or, not `fresh`: you have been here before, with another disk; or, not `sure`: I cannot know. `member`: as I know the ring, you count."""
 
     token: bytes
     fresh: bool
     member: bool = False
+    sure: bool = True
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=31):

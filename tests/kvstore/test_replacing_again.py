@@ -147,6 +147,41 @@ def test_a_document_that_comes_before_any_witness_has_answered_begins_nothing() 
     assert not made.node("d").ready
 
 
+@pytest.mark.parametrize("replaced_too", [False, True])
+def test_an_empty_disk_is_not_taken_for_new_when_the_disks_of_all_witnesses_were_replaced(
+    replaced_too: bool,
+) -> None:
+    """One disk after the other: nobody is left who has seen the first births. Who is new still comes in."""
+    made = filled(first_start=True)
+    for name in ["a", "b", "c"] if replaced_too else ["b", "c"]:
+        wiped(made, name)
+        assert isinstance(made.ask("c" if name == "a" else "a", "KV.CLUSTER", "REPLACE", name), dict)
+        settle(made, "abc")
+    made.crash("a")
+    made.wipe("a")
+    made.boot("a")
+    made.idle(5_000.0)
+    assert not made.node("a").ready
+    assert (
+        any("whose disk is empty, has been here before; if a has been" in line for line in made.logs)
+        != replaced_too
+    )
+    made.crash("a")
+    made.boot("a", replace=True)
+    made.idle(1_000.0)
+    assert isinstance(made.ask("b", "KV.CLUSTER", "REPLACE", "a"), dict)
+    settle(made, "abc")
+    unharmed(made, "abc")
+    made.add("d")
+    made.idle(1_000.0)
+    assert isinstance(made.ask("a", "KV.CLUSTER", "JOIN", "d", "d:7100"), dict)
+    settle(made, "abcd")
+    assert isinstance(made.ask("a", "KV.CLUSTER", "JOIN", "e", "e:7100"), dict)  # before its first start
+    made.add("e")
+    settle(made, "abcde")
+    unharmed(made, "abcde")
+
+
 def test_what_is_refused_says_what_to_do() -> None:
     made = begun()
     until(made, counted)
