@@ -15,7 +15,7 @@ help: ## list the targets
 demo: $(VENV)/.built ## show which configurations keep their promise (simulator, about a minute)
 	$(BIN)/quorate demo
 
-test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-tools ## run every test, local hosts and the installed wheel among them
+test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-tools $(VENV)/.compile-tools ## run every test, local hosts and the installed wheel among them
 	cd checkers/core && cargo test --quiet --no-default-features
 	$(BIN)/pytest -n 2 --dist loadgroup  # one of them begins with hosts, which are waited for (tests/conftest.py)
 	$(BIN)/pytest -n 2 -q campaigns/smoke.toml
@@ -23,7 +23,7 @@ test: $(VENV)/.built $(VENV)/.host-tools $(VENV)/.browser-tools $(VENV)/.lint-to
 quick: $(VENV)/.built ## run the tests that take under a second each and need no root
 	$(BIN)/pytest -n 2 -m "not slow and not hosts"
 
-compiled: $(VENV)/.built ## make build/compiled/quorate: the same command, with the simulator's busiest modules compiled (a minute or two)
+compiled: $(VENV)/.built $(VENV)/.compile-tools ## make build/compiled/quorate: the same command, with the simulator's busiest modules compiled (a minute or two)
 	$(BIN)/python scripts/compiled.py
 
 kinds: $(VENV)/.built $(VENV)/.host-tools ## run the tests on containers and on emulated machines, and on machines of the Vagrantfile (as root; fetches Debian packages once)
@@ -91,6 +91,10 @@ $(VENV)/.browser-tools: scripts/system-packages | $(VENV)/.build-tools
 
 $(VENV)/.lint-tools: scripts/system-packages | $(VENV)/.build-tools
 	scripts/system-packages lint
+	@touch $@
+
+$(VENV)/.compile-tools: scripts/system-packages | $(VENV)/.build-tools
+	scripts/system-packages compile
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.build-tools pyproject.toml $(RUST)

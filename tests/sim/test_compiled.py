@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -45,6 +46,8 @@ print(json.dumps({"how": how(), "node": kvstore.node.__file__, "runs": told}))
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The copy that `make compiled` makes."""
+    if shutil.which("cc") is None or not Path(sysconfig.get_path("include"), "Python.h").exists():
+        pytest.skip("needs a C compiler and Python.h: scripts/system-packages compile")
     folder = tmp_path_factory.mktemp("compiled") / "copy"
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         pytest.skip("this Python has no headers: python3-dev in Debian")
