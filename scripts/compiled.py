@@ -97,7 +97,7 @@ def missing() -> str:
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if header.exists():
         return ""
-    return f"there is no {header}, which machine code for this Python is made with; in Debian it is in python3-dev"
+    return f"there is no {header}, which machine code for this Python is made with: `scripts/system-packages compile` installs it"
 
 
 if __name__ == "__main__":

@@ -49,8 +49,6 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("cc") is None or not Path(sysconfig.get_path("include"), "Python.h").exists():
         pytest.skip("needs a C compiler and Python.h: scripts/system-packages compile")
     folder = tmp_path_factory.mktemp("compiled") / "copy"
-    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
-        pytest.skip("this Python has no headers: python3-dev in Debian")
     subprocess.run([sys.executable, "scripts/compiled.py", str(folder)], cwd=ROOT, check=True)
     return folder
 
