@@ -13,22 +13,31 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, Final
 
 FACTS: Final = "quorate-compiled.json"
+LEFT_OUT: Final = frozenset({"__pycache__", "core"})  # folders: what Python makes, and the sources in Rust
 COPY: Final = Path(__file__).resolve().parents[1]
 
 
 def digest(root: Path, packages: Sequence[str]) -> str:
-    """A digest of every Python file of the packages."""
+    """A digest of every file of the packages: modules, templates, and the checkers' core as it was built."""
     whole = hashlib.sha256()
-    for path in sorted(path for package in packages for path in (root / package).rglob("*.py")):
+    for path in sorted(path for package in packages for path in _files(root / package)):
         whole.update(f"{path.relative_to(root).as_posix()}\0".encode())
         whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for each in folder.iterdir():
+        if not each.is_dir():
+            yield each
+        elif each.name not in LEFT_OUT:
+            yield from _files(each)
 
 
 def facts(copy: Path = COPY) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from harness.compiled import FACTS, digest, facts  # noqa: E402
+from harness.compiled import FACTS, LEFT_OUT, digest, facts  # noqa: E402
 
 PACKAGES: Final = ("checkers", "harness", "kvstore", "workloads")
 BUSY: Final = """
@@ -59,8 +59,7 @@ def make(copy: Path, modules: tuple[str, ...] = tuple(BUSY.split())) -> bool:
     fresh = copy.with_name(f"{copy.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     for package in PACKAGES:
-        unwanted = shutil.ignore_patterns("__pycache__", "core" if package == "checkers" else "")
-        shutil.copytree(ROOT / package, fresh / package, ignore=unwanted)
+        shutil.copytree(ROOT / package, fresh / package, ignore=shutil.ignore_patterns(*LEFT_OUT))
     shutil.copy(ROOT / "pyproject.toml", fresh)
     extend(fresh, [f"{module.replace('.', '/')}.py" for module in modules])
     start = fresh / "quorate"

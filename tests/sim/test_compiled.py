@@ -141,9 +141,22 @@ def test_a_copy_is_outdated_by_any_change_of_its_sources_and_good_again_without_
     assert outdated(there) == ""
     (here / "package" / "new.py").touch()
     assert outdated(there) != ""
-    (here / "package" / "new.py").rename(here / "package" / "renamed.txt")
+    (here / "package" / "new.py").unlink()
+    assert outdated(there) == ""
     module.rename(module.with_name("other.py"))
     assert outdated(there) != "", "the same bytes under another name are another module"
+
+
+@pytest.mark.parametrize("name", ["page.html.j2", "inner/_core.abi3.so"])
+def test_a_template_or_a_core_that_is_another_makes_it_outdated_and_what_python_caches_does_not(
+    tmp_path: Path, name: str
+) -> None:
+    here, there = made(tmp_path, ".abi3.so")
+    (here / "package" / "__pycache__").mkdir()
+    (here / "package" / "__pycache__" / "module.pyc").touch()
+    assert outdated(there) == ""
+    (here / "package" / name).touch()
+    assert outdated(there) != ""
 
 
 def test_a_copy_whose_sources_are_gone_goes_on(tmp_path: Path) -> None:
