@@ -331,8 +331,8 @@ class Node:
             return
         self._out.append(Reply(client.conn, client.request, value))
         client.busy = False
-        while client.queue and not client.busy:
-            self._run(client, client.queue.popleft())
+        for command in client.due() if client.queue else ():
+            self._run(client, command)
 
     def _verified(self, event: Verified) -> None:
         client = self.sessions.get(event.conn)

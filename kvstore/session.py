@@ -9,7 +9,7 @@ The handlers are in `kvstore.commands` (data) and `kvstore.commands_admin` (ever
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from kvstore.config import BucketConfig, NodeConfig
@@ -38,6 +38,7 @@ class Session:
 
     __slots__ = (
         "authenticated",
+        "beginning",
         "bucket",
         "busy",
         "closed",
@@ -62,6 +63,7 @@ class Session:
         self.reset(config)
         self.request = 0  # of the command it is busy with
         self.busy = False
+        self.beginning = False  # commands that waited are being begun, one after the other
         self.closed = False
         self.queue: deque[Command] = deque()
 
@@ -81,6 +83,14 @@ class Session:
         self.seen: dict[tuple[str, bytes], Tag] = {}
         sessions = (config.default, *config.buckets)
         self.has_defaults = any(each.mode == "session" for each in sessions)
+
+    def due(self) -> Iterator[Command]:
+        """The commands that wait, until one keeps it busy. None to whoever asks within: a command that fails as it begins is not followed from inside."""
+        if not self.beginning:
+            self.beginning = True
+            while self.queue and not self.busy:
+                yield self.queue.popleft()
+            self.beginning = False
 
     def tracks(self, bucket: BucketConfig) -> bool:
         """Whether what this connection sees of a bucket's keys binds its later reads."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kvstore.config import bucket
-from kvstore.events import Close, Closed, Command, Deliver, Failure, Reply, Simple
+from kvstore.events import Close, Closed, Command, Deliver, Failure, Fired, Reply, Simple
 from kvstore.messages import BucketOffer, BucketOpen
+from kvstore.session import QUEUE_MAX
 from tests.kvstore.cluster import Cluster, failed
 
 OK = Simple("OK")
@@ -88,6 +89,23 @@ def test_a_connection_runs_its_commands_in_order() -> None:
     for number, args in enumerate([(b"GET", b"x"), (b"PING",)], start=1):
         effects += made.node("a").step(made._clock("a"), Command(99, number, args))
     assert not any(isinstance(effect, Reply) for effect in effects)  # they wait for the SET
+
+
+@pytest.mark.parametrize("words", [(b"MGET", b"x"), (b"MSET", b"x", b"1"), (b"GET", b"x"), (b"WHAT",)])
+def test_a_long_queue_of_commands_that_fail_at_once_is_answered_in_order(words: tuple[bytes, ...]) -> None:
+    """Each answer begins the next command: not inside of the one before, or Python's stack ends."""
+    made = Cluster("ab", bucket("default", "quorum", n=5))
+    made.run(for_ms=50.0)
+    made.step("a", Command(99, 0, (b"KV.RAW", b"x")))  # the others wait for it
+    for number in range(1, QUEUE_MAX + 1):
+        assert made.node("a").step(made._clock("a"), Command(99, number, words)) == []
+    made.crash("b")
+    made.now_ms += made.configs["a"].request_timeout_ms
+    node = made.node("a")
+    effects = node.step(made._clock("a"), Fired(node._timer))
+    answers = [each for each in effects if isinstance(each, Reply)]
+    assert [each.request for each in answers] == list(range(QUEUE_MAX + 1))
+    assert all(isinstance(each.value, Failure) for each in answers[1:])
 
 
 def test_auth_and_sessions() -> None:
