@@ -142,8 +142,12 @@ def hash_password() -> None:
     """Hash a password for the table `users` of a node's configuration. It is read from standard input, or asked for."""
     from kvstore import users
 
-    given = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-    password = given.encode()
+    if sys.stdin is None:
+        raise typer.BadParameter("standard input is closed; give the password as one line of it")
+    if sys.stdin.isatty():
+        password = os.fsencode(getpass.getpass())
+    else:  # its bytes, as a client sends them: they need not be text
+        password = sys.stdin.buffer.readline().rstrip(b"\r\n")
     if not 8 <= len(password) <= users.WORD_MAX:
         raise typer.BadParameter(f"a password has 8 to {users.WORD_MAX} bytes, this one {len(password)}")
     typer.echo(users.hash_password(password, os.urandom(users.SALT_BYTES)))

@@ -215,6 +215,25 @@ def test_hash_password_reads_standard_input(tmp_path: Path) -> None:
     assert "short" not in short.stderr
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_password_of_any_bytes_is_hashed_as_it_is_sent(locale: str) -> None:
+    """`quorate cluster` sends the bytes of QUORATE_PASSWORD, whatever they mean in the locale."""
+    command = [str(Path(sys.executable).parent / "quorate"), "cluster", "hash-password"]
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        command, input=b"p\xe4ssword\xff\n", capture_output=True, timeout=20, env=environment
+    )
+    assert matches(done.stdout.decode().strip(), b"p\xe4ssword\xff")
+
+
+def test_hash_password_without_an_input_is_one_sentence() -> None:
+    command = f"{Path(sys.executable).parent / 'quorate'} cluster hash-password <&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (254, "")
+    assert "standard input" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("field", "more", "served"),
     [
