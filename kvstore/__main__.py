@@ -10,6 +10,7 @@ import argparse
 import errno
 import ipaddress
 import socket
+import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -19,7 +20,9 @@ import msgspec
 import uvloop
 
 from kvstore.config import ConfigError, NodeConfig, from_toml
-from kvstore.engine import EngineError, SqliteEngine
+from kvstore.engine import FILE, EngineError, SqliteEngine
+from kvstore.engine_errors import opening
+from kvstore.events import CorruptRecord
 from kvstore.server import Server
 from kvstore.server_tls import Tls, tls_from
 
@@ -45,6 +48,13 @@ def serve(config_path: str | Path, *, replace: bool = False) -> int:
         _run(config, tls)
     except (PortError, EngineError) as error:
         print(error, file=sys.stderr)
+        return BROKEN
+    except CorruptRecord as error:
+        what = "what the node has promised may be lost here; start with an empty `data` and --replace"
+        print(f"{error}, so {what}.", file=sys.stderr)
+        return BROKEN
+    except sqlite3.Error as error:
+        print(opening(error, Path(config.data) / FILE), file=sys.stderr)
         return BROKEN
     return 0
 

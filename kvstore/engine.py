@@ -36,6 +36,7 @@ from typing import Protocol
 
 import msgspec
 
+from kvstore.engine_errors import EngineError, SchemaError, opening, stopping
 from kvstore.engine_rows import bound, checksum, fact_row, place, unbound
 from kvstore.events import ANY_SIZE, CorruptRecord, Damaged, Erase, Meta, Reader, Record, size_of
 from kvstore.memtable import ROWS_MAX, TAG, Bound, Memtable, merged
@@ -49,14 +50,6 @@ PARTIAL = ".partial"  # ends the name of what is not whole yet
 DIRECT_BYTES = 1024  # a larger value fills pages of its own, and is not written twice
 
 Row = Record | Meta | Erase
-
-
-class EngineError(Exception):
-    """Storage cannot be used: one sentence with the path and what to do."""
-
-
-class SchemaError(EngineError):
-    """The file is not a store's, or was written by another version of the store."""
 
 
 class Engine(Reader, Protocol):
@@ -127,7 +120,7 @@ class SqliteEngine:
 
     def __init__(self, path: Path, rows_max: int = ROWS_MAX) -> None:
         """Open, creating what is missing; `rows_max` is a generation of the memtable. Raises EngineError (in use, not writable) or SchemaError."""
-        file = path / FILE
+        file = self.file = path / FILE
         with contextlib.ExitStack() as opened:
             try:
                 path.mkdir(parents=True, exist_ok=True)
@@ -137,14 +130,8 @@ class SqliteEngine:
                 self._prepare(file)
                 self._reader = opened.enter_context(contextlib.closing(_connect(file)))
                 _sync_directory(path)
-            except sqlite3.DatabaseError as error:
-                raise SchemaError(
-                    f"{file} cannot be opened as a store ({error}); restore it, or choose another `data`."
-                ) from None
-            except OSError as error:
-                raise EngineError(
-                    f"The data directory {path} cannot be used ({error.strerror}); choose another `data`."
-                ) from None
+            except (sqlite3.Error, OSError) as error:
+                raise opening(error, file) from None
             self._opened = opened.pop_all()
         self._find = self._reader.cursor()
         self._memory = Memtable(rows_max)
@@ -215,7 +202,7 @@ class SqliteEngine:
             return None
         value: bytes = row[0]
         if checksum("", name.encode(), b"", value) != row[1]:
-            raise CorruptRecord(f"The node's own fact {name} does not match its checksum.")
+            raise CorruptRecord(f"The node's own fact {name} in {self.file} does not match its checksum")
         return value
 
     def records(self) -> Iterator[Record]:
@@ -258,7 +245,7 @@ class SqliteEngine:
         """Write rows into the open transaction, in order; loose rows join one that is not loose."""
         if self._old:
             self._renew()
-        with _named_failure():
+        with _named_failure(self.file):
             self._begin(loose=loose)
             logged: list[tuple[object, ...]] = []
             for row in rows:
@@ -314,7 +301,7 @@ class SqliteEngine:
 
     def sync(self) -> None:
         """Commit the open transaction; returns after its fsync, if it has one."""
-        with _named_failure():
+        with _named_failure(self.file):
             if self._writer.in_transaction:
                 self._writer.execute("COMMIT")
                 self._loose = not self._full
@@ -387,10 +374,8 @@ def _sync_directory(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _named_failure() -> Iterator[None]:
+def _named_failure(file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise EngineError(
-            f"Storage failed ({error}); what was not yet acknowledged may be lost, so the node must stop."
-        ) from error
+        raise stopping(error, file) from error

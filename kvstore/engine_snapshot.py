@@ -19,7 +19,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from kvstore.engine import FILE, PARTIAL, SCHEMA, SCHEMAS_BEFORE, EngineError, SchemaError, fold_log
+from kvstore.engine import FILE, PARTIAL, SCHEMA, SCHEMAS_BEFORE, fold_log
+from kvstore.engine_errors import EngineError, SchemaError, opening
 from kvstore.engine_rows import fact_row
 from kvstore.events import Snapshot
 
@@ -90,8 +91,10 @@ def restore(snapshot: Path, data: Path, node: str) -> dict[str, Any]:
         partial.rename(file)
         _sync_names(data)
         _sync_names(data.parent)
-    except OSError as error:
-        raise EngineError(f"{data} could not be written ({error.strerror}); choose another `data`.") from None
+    except (OSError, EngineError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise error if isinstance(error, EngineError) else opening(error, file) from None
     return about
 
 

@@ -21,6 +21,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import sys
 import time
 import traceback
@@ -32,6 +33,7 @@ from kvstore import bugs as seeded
 from kvstore.client_port import ClientConnection
 from kvstore.config import NodeConfig
 from kvstore.engine import SqliteEngine
+from kvstore.engine_errors import EngineError, stopping
 from kvstore.events import (
     Clock,
     Close,
@@ -381,7 +383,10 @@ class Server:
 
     def _broken(self, error: BaseException) -> NoReturn:
         """End without another word to anybody: no answer may leave after this."""
-        trace = "".join(traceback.format_exception(error))
+        if isinstance(error, sqlite3.Error):
+            error = stopping(error, self._engine.file)
+        ours = not isinstance(error, EngineError | SystemExit)  # else its words say all
+        trace = "".join(traceback.format_exception(error)) if ours else ""
         self.log("broken", f"stops at once: {error}", trace)
         os._exit(EXIT_BROKEN)
 

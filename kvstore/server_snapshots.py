@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kvstore.config import NodeConfig
-from kvstore.engine import EngineError
+from kvstore.engine_errors import EngineError
 from kvstore.engine_snapshot import take
 from kvstore.events import Snapshot, Snapshotted
 

@@ -40,6 +40,7 @@ EDGE = (
     "kvstore/cluster_talk.py",
     "kvstore/sync_client.py",
     "kvstore/engine.py",
+    "kvstore/engine_errors.py",
     "kvstore/engine_snapshot.py",
     "kvstore/server",
     "kvstore/client_port.py",
