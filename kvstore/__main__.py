@@ -20,8 +20,8 @@ import msgspec
 import uvloop
 
 from kvstore.config import ConfigError, NodeConfig, from_toml
-from kvstore.engine import FILE, EngineError, SqliteEngine
-from kvstore.engine_errors import opening
+from kvstore.engine import FILE, SqliteEngine
+from kvstore.engine_errors import EngineError, opening
 from kvstore.events import CorruptRecord
 from kvstore.server import Server
 from kvstore.server_tls import Tls, tls_from

@@ -285,7 +285,7 @@ def restore(
 ) -> None:
     """Put a node's copy in its empty data directory. Do so on every node, from one snapshot, then start them all."""
     from kvstore.config import ConfigError, from_toml
-    from kvstore.engine import EngineError
+    from kvstore.engine_errors import EngineError
     from kvstore.engine_snapshot import restore as put_back
 
     try:

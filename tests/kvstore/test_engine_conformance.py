@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvstore.engine import Engine, EngineError, SchemaError, SqliteEngine
+from kvstore.engine import Engine, SqliteEngine
+from kvstore.engine_errors import EngineError, SchemaError
 from kvstore.engine_memory import MemoryEngine
 from kvstore.engine_rows import pack_tag, unpack_tag
 from kvstore.events import CorruptRecord, Damaged, Erase, Meta, Record, Tag, full, size_of

@@ -7,14 +7,14 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kvstore import __main__ as program
-from kvstore.engine import FILE, PARTIAL, EngineError, SqliteEngine
+from kvstore.engine import FILE, PARTIAL, SqliteEngine
+from kvstore.engine_errors import EngineError
 from kvstore.engine_snapshot import restore, take
 from kvstore.events import Meta, Record, Snapshot, Tag
 from tests.kvstore.live import READY_S, LiveCluster, ask, free_ports

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvstore.engine import DIRECT_BYTES, EngineError, SqliteEngine
+from kvstore.engine import DIRECT_BYTES, SqliteEngine
+from kvstore.engine_errors import EngineError
 from kvstore.engine_memory import MemoryEngine
 from kvstore.engine_snapshot import restore, take
 from kvstore.events import TOP_TAG, Erase, Record, Snapshot, Tag

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.engine import EngineError, SchemaError, SqliteEngine
+from kvstore.engine import SqliteEngine
+from kvstore.engine_errors import EngineError, SchemaError
 from kvstore.engine_memory import MemoryEngine
 from kvstore.engine_snapshot import COPY, MANIFEST, restore, take
 from kvstore.events import Meta, Record, Snapshot, Tag
