@@ -29,6 +29,7 @@ from harness.search.trace import Book, Message
 from harness.system import SystemFault
 from harness.worlds import World, WorldError
 from harness.worlds.sim import SimLoop
+from harness.worlds.sim.guard import guarded
 from harness.worlds.sim.loop import SimTimeLimitError, leave_off
 from harness.worlds.sim.net import SENT
 from harness.worlds.sim.node import SimMachine
@@ -107,7 +108,8 @@ class Paused:
 
     def _go(self) -> None:
         try:
-            self._loop.run_until_complete(self._task)
+            with guarded():  # asyncio programs have their clock and chance of it
+                self._loop.run_until_complete(self._task)
         except (WorldError, SystemFault) as error:
             self.failure = error
 

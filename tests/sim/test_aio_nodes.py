@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -210,8 +211,8 @@ async def fail_in_main(host: Host) -> None:
 async def fail_in_a_task(host: Host) -> None:
     await asyncio.sleep(0.5)
     task = asyncio.create_task(fail_in_main(host))
+    del task  # nobody can ask for its error
     await asyncio.sleep(0.7)
-    assert task.done()
 
 
 async def fail_in_a_group(host: Host) -> None:
@@ -249,7 +250,8 @@ def test_what_a_network_does_to_a_task_is_no_mistake() -> None:
         async def other() -> None:
             raise KeyError("handled")
 
-        kept = asyncio.create_task(task())
+        dropped = asyncio.create_task(task())
+        del dropped
         with pytest.raises(KeyError):
             await asyncio.create_task(other())
         await asyncio.sleep(0.1)
@@ -258,7 +260,6 @@ def test_what_a_network_does_to_a_task_is_no_mistake() -> None:
         )
         asyncio.get_running_loop().call_soon({}.__getitem__, "theirs")
         await asyncio.sleep(0.1)
-        assert kept.done()
 
     async def story(world: SimWorld) -> str:
         await asyncio.sleep(1)
@@ -267,6 +268,89 @@ def test_what_a_network_does_to_a_task_is_no_mistake() -> None:
     seen: list[BaseException] = []
     assert "ConnectionResetError: by peer" in play(program(dying), story)
     assert [type(error) for error in seen] == [KeyError]
+
+
+async def broken(after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    raise KeyError("handled")
+
+
+async def gather_errors() -> Any:
+    return await asyncio.gather(broken(0), asyncio.sleep(6), return_exceptions=True)
+
+
+async def wait_and_look() -> Any:
+    done, _ = await asyncio.wait([asyncio.create_task(broken(0)), asyncio.create_task(asyncio.sleep(6))])
+    return [task.exception() for task in done]
+
+
+async def wait_one_by_one() -> Any:
+    tasks = [asyncio.create_task(asyncio.sleep(1)), asyncio.create_task(broken(0.5))]
+    await tasks[0]
+    with pytest.raises(KeyError):
+        await tasks[1]
+    return [None, tasks[1].exception()]
+
+
+@pytest.mark.parametrize("wait", [gather_errors, wait_and_look, wait_one_by_one])
+def test_an_error_of_a_task_that_is_asked_for_later_is_handled(wait: Callable[[], Awaitable[Any]]) -> None:
+    async def waiting(host: Host) -> None:
+        found.extend(await wait())
+
+    async def story(world: SimWorld) -> str:
+        await asyncio.sleep(9)
+        return (await world.logs())["n1"]
+
+    found: list[object] = []
+    assert "handled" not in play(program(waiting), story)
+    assert sorted(type(each).__name__ for each in found) == ["KeyError", "NoneType"]
+
+
+def test_an_error_of_a_task_that_is_kept_and_never_asked_for_ends_the_run_in_the_end() -> None:
+    async def keeping(host: Host) -> None:
+        kept.append(asyncio.create_task(broken(0.5)))
+
+    kept: list[object] = []
+    with pytest.raises(NodeError, match=r"n1 broke off at 5\.5\d* s of the simulator, in task .*KeyError"):
+        play(program(keeping), lambda world: asyncio.sleep(9))
+
+
+def test_a_generator_that_is_left_half_way_comes_to_its_end() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(0.1)
+            ended.append(asyncio.get_running_loop().time())
+
+    async def leaving(host: Host) -> None:
+        async for _ in numbers():
+            break
+
+    ended: list[float] = []
+    play(program(leaving), short)
+    assert ended == [pytest.approx(0.1, abs=0.001)]
+
+
+def test_an_error_that_cannot_be_raised_is_a_line_in_the_log_and_nobody_types() -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise KeyError("ignored")
+
+    async def dropping(host: Host) -> None:
+        Broken()
+        with pytest.raises(EOFError):
+            input()
+        print("a terminal" if sys.stdout.isatty() else "no terminal")
+
+    async def story(world: SimWorld) -> str:
+        await asyncio.sleep(0.1)
+        return (await world.logs())["n1"]
+
+    log = play(program(dropping), story)
+    assert "Broken.__del__: KeyError: 'ignored'" in log
+    assert "no terminal" in log
 
 
 def test_a_program_that_never_listens_is_told_of() -> None:

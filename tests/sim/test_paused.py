@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from harness.simulate import simulate_run
 from tests.sim.small import SMALL
 from workloads.kvstore_sim import StoreNode
 
-EVENTUAL = load_plan(Path(__file__).parents[2] / "examples" / "eventual.toml")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EVENTUAL = load_plan(EXAMPLES / "eventual.toml")
 WHOLE = simulate_run(SMALL).lines
 
 
@@ -70,6 +73,19 @@ def test_a_time_after_the_end_is_told() -> None:
         assert 0.06 < standing.ended_s < 1.0
     with stopped_at(SMALL, 0.05) as standing:
         assert standing.ended_s is None
+
+
+def test_of_an_asyncio_program_it_is_the_same_run_too(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "asyncio_store", tmp_path, dirs_exist_ok=True)
+    code = (tmp_path / "store.py").read_text()
+    drawn = "        await asyncio.sleep(random.random() / 1000 + time.monotonic() / 1e5)\n        await self.disk.sync()\n"
+    (tmp_path / "store.py").write_text("import random\nimport time\n\n" + code.replace("        await self.disk.sync()\n", drawn))  # fmt: skip
+    plan = replace(load_plan(tmp_path / "plan.toml"), time_limit_s=1.0, faults=())
+    lines = simulate_run(plan).lines
+    with stopped_at(plan, 0.7) as standing:
+        assert standing.records > 20
+        assert lines.startswith(standing.history)
+    assert standing.history == lines
 
 
 def test_one_that_is_dropped_as_it_stands_goes_without_a_word() -> None:

@@ -12,6 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from io import TextIOBase
 from time import asctime, gmtime, strftime, struct_time
 from typing import Any, Final
 
@@ -19,8 +20,8 @@ from harness.system import SimulatedEnv
 from harness.worlds.sim.guard import DRAWS
 
 
-class LogFile:
-    """What a program prints, line by line in its log."""
+class LogFile(TextIOBase):
+    """What a program prints, line by line in its log. No terminal."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log, self._line = log, ""
@@ -34,6 +35,9 @@ class LogFile:
 
     def flush(self) -> None:
         """Nothing is held back but a line that is not at its end."""
+
+    def close(self) -> None:
+        """Whoever closes it may print on."""
 
 
 def answers(env: SimulatedEnv) -> Mapping[str, Callable[..., Any]]:

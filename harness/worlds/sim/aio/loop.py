@@ -17,10 +17,12 @@ import socket
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from io import StringIO
 from itertools import count
 from typing import Any, Final, NoReturn, TextIO, TypeVar, cast
+from weakref import ref
 
 from harness.named import told
 from harness.system import SimulatedEnv
@@ -28,12 +30,14 @@ from harness.worlds.sim import guard
 from harness.worlds.sim.aio.library import LogFile, answers
 from harness.worlds.sim.aio.server import Factory, Server
 from harness.worlds.sim.aio.stack import Stack
+from harness.worlds.sim.aio.tasks import NodeFuture, NodeHandle, NodeTask
 from harness.worlds.sim.aio.transport import Transport
-from harness.worlds.sim.loop import ForbiddenInSimError, NoOutside, SimHandle, end_quietly
+from harness.worlds.sim.loop import ForbiddenInSimError, NoOutside, end_quietly
 from harness.worlds.sim.sansio import Caller, NodeError
 
 T = TypeVar("T")
 TURN_MS: Final = 0.01  # a program that only spins lets time pass
+HEARD_S: Final = 5.0  # so long may whoever keeps a task leave its error where it is
 
 
 def is_misfortune(error: BaseException) -> bool:
@@ -41,44 +45,6 @@ def is_misfortune(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_misfortune, error.exceptions))
     return isinstance(error, OSError | EOFError)
-
-
-class NodeFuture(asyncio.Future[Any]):
-    """A future with a number for a hash."""
-
-    def __init__(self, loop: NodeLoop) -> None:
-        self._of_node = loop.number()
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self._of_node
-
-
-class NodeTask(asyncio.Task[T]):
-    """A task with a number for a hash."""
-
-    def __init__(
-        self, coro: Any, loop: NodeLoop, name: str | None, context: contextvars.Context | None
-    ) -> None:
-        self._of_node = loop.number()
-        super().__init__(coro, loop=loop, name=name or f"Task-{self._of_node}", context=context)
-
-    def __hash__(self) -> int:
-        return self._of_node
-
-
-class NodeHandle(SimHandle):
-    """Something to call in a turn of the node, and the request it is done for."""
-
-    __slots__ = ("args", "call", "cause", "context")
-
-    def __init__(
-        self, when: float, call: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None,
-        cause: Caller | None,
-    ) -> None:  # fmt: skip
-        super().__init__(when)
-        self.call, self.args, self.cause = call, args, cause
-        self.context = context if context is not None else contextvars.copy_context()
 
 
 class NodeLoop(NoOutside):
@@ -95,8 +61,13 @@ class NodeLoop(NoOutside):
         self._tasks: dict[
             asyncio.Task[Any], None
         ] = {}  # kept, so that no garbage collector ends one at a time of its own
+        self._unheard: dict[int, asyncio.Task[Any]] = {}  # ended with an error that nobody has asked for yet
         self._on_error: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
         self._printed = cast(TextIO, LogFile(env.log))
+        self._typed = StringIO()  # nobody types anything
+        self._ignored = self._unraisable
+        self._hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, _end_generator)  # once for all turns: it takes as long as half of an empty one
         self._inside = guard.Inside(answers(env), lambda leak: self.fail("in a turn", leak))
         env.at_end(self.bury)
 
@@ -129,16 +100,18 @@ class NodeLoop(NoOutside):
     def _turn(self) -> None:
         """Call what is ready now; what becomes ready meanwhile is for the next turn."""
         outer, before = events._get_running_loop(), guard.enter(self._inside)
-        streams = sys.stdout, sys.stderr
+        stdin, stdout, stderr, unraisable = sys.stdin, sys.stdout, sys.stderr, sys.unraisablehook
         events._set_running_loop(self)
+        sys.stdin = self._typed
         sys.stdout = sys.stderr = self._printed
+        sys.unraisablehook = self._ignored
         try:
             for _ in range(len(self._ready)):
                 if self.dead or self._failure is not None:
                     break
                 self._call(self._ready.popleft())
         finally:
-            sys.stdout, sys.stderr = streams
+            sys.stdin, sys.stdout, sys.stderr, sys.unraisablehook = stdin, stdout, stderr, unraisable
             events._set_running_loop(outer)
             guard.enter(before)
             self.cause = None
@@ -169,10 +142,18 @@ class NodeLoop(NoOutside):
     def bury(self) -> None:
         """The run is over: now they can go."""
         self.die()
+        if self._hooks.finalizer is not _end_generator:
+            sys.set_asyncgen_hooks(*self._hooks)
+        self._unheard.clear()
         while self._tasks:  # one may begin another on its way out
             end_quietly(self._tasks.popitem()[0])
 
     # ---- errors -----------------------------------------------------------------------------------------------------
+
+    def _unraisable(self, found: Any) -> None:
+        """An error where none can be raised, such as in `__del__`: a line in the log, as everywhere."""
+        where = getattr(found.object, "__qualname__", type(found.object).__name__)
+        self.env.log(f"{found.err_msg or 'Exception ignored in'} {where}: {told(found.exc_value)}")
 
     def set_exception_handler(self, handler: Callable[[Any, dict[str, Any]], object] | None) -> None:
         """Who is told of errors that nobody handles, in place of the run."""
@@ -194,7 +175,8 @@ class NodeLoop(NoOutside):
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """What networks and disks do to a program is a line in its log; another error is a mistake in it, and ends the run."""
-        error, message = context.get("exception"), str(context.get("message"))
+        error, task = context.get("exception"), context.get("future")
+        message = f"in task {task.get_name()}" if isinstance(task, NodeTask) else str(context.get("message"))
         if isinstance(error, Exception) and not is_misfortune(error):
             self.fail(message, error)
         else:
@@ -269,20 +251,30 @@ class NodeLoop(NoOutside):
         """Run a coroutine beside the others."""
         task: asyncio.Task[T] = NodeTask(coro, self, name, context)
         self._tasks[task] = None
-        task.add_done_callback(self._look)
+        asyncio.Task.add_done_callback(task, self._look)
         return task
 
     def _look(self, task: asyncio.Task[Any]) -> None:
-        """Who waits for the task hears of its error in this turn; if nobody has, nobody does."""
+        """An error is told by the task itself once it is dropped and nobody has asked for it. Who keeps it may ask later, but not for ever.
+
+        What waits for a task, as `gather` does, is among its callbacks: it will see.
+        """
         self._tasks.pop(task, None)
         if not task.cancelled() and task._exception is not None:
-            self.call_soon(self._look_again, task)
+            number = hash(task)
+            self._unheard[number] = task  # in this turn no collector takes it
+            self.call_soon(self._look_again, number, ref(task))
 
-    def _look_again(self, task: asyncio.Task[Any]) -> None:
+    def _look_again(self, number: int, task: ref[asyncio.Task[Any]]) -> None:
+        self._unheard.pop(number)  # now it goes, if nobody else has it
+        if (kept := task()) is not None and kept._log_traceback and not cast(NodeTask[Any], kept).awaited:
+            self._unheard[number] = kept
+            self.call_later(HEARD_S, self._look_at_last, number)
+
+    def _look_at_last(self, number: int) -> None:
+        task = self._unheard.pop(number)
         if task._log_traceback:
-            self.call_exception_handler(
-                {"message": f"in task {task.get_name()}", "exception": task.exception()}
-            )
+            self.call_exception_handler({"message": "nobody asked for it", "exception": task.exception(), "future": task})  # fmt: skip
 
     def get_debug(self) -> bool:
         """Never: debug mode reads the real clock."""
@@ -368,6 +360,13 @@ class NodeLoop(NoOutside):
         with self._no_foreigner("getaddrinfo"):
             where = (self.stack.address_of(str(host or "localhost")), int(port or 0))
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)]
+
+
+def _end_generator(generator: AsyncGenerator[Any, Any]) -> None:
+    """One that was left half way: its `finally` runs, and may wait. Of a process that has ended nothing does."""
+    loop = events._get_running_loop()
+    if isinstance(loop, NodeLoop) and not loop.dead:
+        loop.create_task(generator.aclose())
 
 
 def _refuse(call: str, options: Mapping[str, Any], *names: str) -> None:
