@@ -8,7 +8,8 @@ or GET unless its mode is cas) is answered WRONGCLASS.
     KV.DEL key [CTX c] [CL ... | W n] [TIMEOUT ms]           -> {tag, acks, existed}
     KV.RAW key [TIMEOUT ms]                                  -> {replica: {values, tag or digest} or {error}}
 
-R and W override the bucket's own counts, never the promise of its mode.
+R and W override the bucket's own counts. Modes register, cas and monotonic refuse what their promise does not survive; in the others a
+request that asks for fewer gives up for itself that a read meets every acknowledged write.
 """
 
 from __future__ import annotations
@@ -268,7 +269,7 @@ def kv_get(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
     if len(args) == 2:
         return launch(node, session, op, flow)
     options = parse_options(args[2:], b"R")
-    op.r = wanted(op.bucket, options, op.r, op.bucket.w)
+    op.r = wanted(op.bucket, options, op.r, writes=False)
     return launch(node, session, op, flow, options.timeout_ms)
 
 
@@ -280,7 +281,7 @@ def kv_put(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
         return launch(node, session, op, flow)
     options = parse_options(_with_rid(op, args[3:]), b"W", (b"CTX", b"EX", b"PX"))
     take_context(node, op, options)
-    op.w = wanted(op.bucket, options, op.w, op.bucket.r)
+    op.w = wanted(op.bucket, options, op.w, writes=True)
     if options.lifetimes:
         flow = commands_ttl.writing_until(node, session, options.lifetimes)
     return launch(node, session, op, flow, options.timeout_ms)
@@ -292,7 +293,7 @@ def kv_del(node: Node, session: Session, args: tuple[bytes, ...]) -> Value | Lat
     op, flow = _delete(node, session, args[1], _del_result)
     options = parse_options(_with_rid(op, args[2:]), b"W", (b"CTX",))
     take_context(node, op, options)
-    op.w = wanted(op.bucket, options, op.w, op.bucket.r)
+    op.w = wanted(op.bucket, options, op.w, writes=True)
     return launch(node, session, op, flow, options.timeout_ms)
 
 

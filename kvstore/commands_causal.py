@@ -173,7 +173,7 @@ def kv_set_rem(node: Node, session: Session, args: Args) -> Value | Later:
 def _options(node: Node, op: Op, given: Args) -> Options:
     options = parse_options(given, b"W", (b"CTX",))
     take_context(node, op, options)
-    op.w = wanted(op.bucket, options, op.w, op.bucket.r)
+    op.w = wanted(op.bucket, options, op.w, writes=True)
     return options
 
 

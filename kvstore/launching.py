@@ -52,8 +52,8 @@ def new_op(node: Node, session: Session, key: bytes, shape: Shape, **more: Any) 
 def _set_defaults(session: Session, op: Op) -> None:
     """What KV.SESSION chose for this connection."""
     bucket, level = op.bucket, session.level
-    op.r = wanted(bucket, Options(level, None if level else session.r, 0.0), op.r, bucket.w)
-    op.w = wanted(bucket, Options(level, None if level else session.w, 0.0), op.w, bucket.r)
+    op.r = wanted(bucket, Options(level, None if level else session.r, 0.0), op.r, writes=False)
+    op.w = wanted(bucket, Options(level, None if level else session.w, 0.0), op.w, writes=True)
     if session.tracks(bucket):
         op.floor = session.floor(bucket.name, op.key)
 
@@ -133,8 +133,12 @@ def parse_options(args: tuple[bytes, ...], count: bytes | None, also: tuple[byte
     return Options(level, number, timeout_ms, more.get(b"CTX"), more.get(b"RID", b""), lifetimes)
 
 
-def wanted(bucket: BucketConfig, options: Options, usual: int, other: int) -> int:
-    """How many replicas a request waits for; `other` is the bucket's count for the other direction."""
+def wanted(bucket: BucketConfig, options: Options, usual: int, *, writes: bool) -> int:
+    """How many replicas a request waits for. Raises RefusalError for a count that the promise of the bucket's mode does not survive.
+
+    Modes atomic and monotonic promise that quorums meet, those of any two requests, whatever each has asked for. In the others who asks for
+    fewer has chosen to.
+    """
     if options.replicas is None and options.level is None:
         return usual
     n = bucket.n
@@ -145,9 +149,11 @@ def wanted(bucket: BucketConfig, options: Options, usual: int, other: int) -> in
         raise RefusalError(
             "WRONGCLASS", f"mode {bucket.mode} needs a majority: {majority(n)} to {n}, not {count}"
         )
-    if bucket.mode == "monotonic" and count + other <= n:
+    own, other = (bucket.w, bucket.r) if writes else (bucket.r, bucket.w)
+    least = max(min(own, majority(n)), n - other + 1)
+    if bucket.mode == "monotonic" and count < least:
         raise RefusalError(
-            "WRONGCLASS", f"mode monotonic needs R + W > {n}: {n - other + 1} to {n}, not {count}"
+            "WRONGCLASS", f"mode monotonic needs every R + W > {n}: {least} to {n}, not {count}"
         )
     return count
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kvstore.config import bucket
+from kvstore.config import BucketConfig, bucket
 from kvstore.contexts import seal
 from kvstore.events import Command, Drain, Simple, Tag, Value
-from kvstore.session import KEYS_MAX
-from tests.kvstore.cluster import Cluster, failed
+from kvstore.launching import Options, wanted
+from kvstore.session import KEYS_MAX, RefusalError
+from tests.kvstore.cluster import Cluster, failed, fields
 
 KEY = b"x"  # replicas e, a, b of the five nodes
 OK = Simple("OK")
@@ -123,6 +124,47 @@ def test_a_strong_bucket_keeps_its_quorum() -> None:
     session = Connection(made, "d", 900)
     session.ask("KV.SESSION", "R", 1)
     assert failed(session.ask("GET", KEY)) == "WRONGCLASS"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_any_two_requests_that_a_monotonic_bucket_takes_have_quorums_that_meet(n: int) -> None:
+    """Also where the bucket's own counts are higher than they must be: what one request and another give up adds up."""
+    counts = range(1, n + 1)
+    for r, w in ((r, w) for r in counts for w in counts if r + w > n):
+        made = bucket("default", "monotonic", n=n, r=r, w=w)
+
+        def taken(count: int, *, writes: bool, made: BucketConfig = made) -> bool:
+            try:
+                return wanted(made, Options(None, count, 0.0), n, writes=writes) == count
+            except RefusalError:
+                return False
+
+        reads = [count for count in counts if taken(count, writes=False)]
+        writes = [count for count in counts if taken(count, writes=True)]
+        assert min(reads) + min(writes) > n, (r, w)
+        assert r in reads
+        assert w in writes
+
+
+def test_a_session_of_a_monotonic_bucket_does_not_go_back() -> None:
+    made = Cluster("abcde", bucket("default", "monotonic", r=3, w=3))
+    session = Connection(made, "d", 900)
+    session.ask("KV.SESSION", "R", 1, "W", 1)
+    assert failed(session.ask("GET", KEY)) == "WRONGCLASS"
+    assert failed(session.ask("SET", KEY, "1")) == "WRONGCLASS"
+
+
+def test_a_request_may_give_up_that_quorums_meet_in_mode_quorum() -> None:
+    """What docs/store.md says of R and W: who asks for fewer may miss an acknowledged write, and nobody else does."""
+    made = Cluster("abc", bucket("default", "quorum"))
+    assert made.ask("a", "SET", KEY, "old") == OK
+    made.idle(200.0)
+    made.network.cut = {("a", "c"), ("c", "a"), ("b", "c"), ("c", "b")}
+    assert made.ask("a", "SET", KEY, "new") == OK
+    assert fields(made.ask("c", "KV.GET", KEY, "R", "1"))["values"] == [b"old"]
+    assert fields(made.ask("c", "KV.GET", KEY, "CL", "one"))["values"] == [b"old"]
+    assert failed(made.ask("c", "KV.GET", KEY)) == "TIMEOUT"
+    assert made.ask("b", "GET", KEY) == b"new"
 
 
 def test_what_a_session_cannot_remember_is_refused_and_not_served_without_the_promise() -> None:
