@@ -6,17 +6,20 @@ A run must be a function of plan and seed; one such call makes it another every 
 
     time, chance, ids     time, datetime, random, SystemRandom (and so `secrets`), Random() without a seed, urandom, uuid
     order                 threads; id(), and hash() of what is not a number, which are others in each process
-    the outside           processes, sockets; files, for plain asyncio code
+    the outside           processes, sockets; for plain asyncio code files and all else of this machine (`outside`)
 
 What no call shows, the order of sets and addresses in a `repr`, shows when the same run is made twice (`tests/sim/test_determinism.py`).
 """
 
 from __future__ import annotations
 
+import _thread
 import builtins
 import io
 import os
 import random
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +34,7 @@ from typing import Any, Final, NamedTuple
 
 from harness.client import SpoiltRunError
 from harness.named import is_library
+from harness.worlds.sim import outside
 from harness.worlds.sim.aliases import watched_where_used
 
 CLOCK: Final = "use the clock that is handed in"
@@ -38,6 +42,7 @@ CHANCE: Final = "use the random stream that is handed in"
 ORDER: Final = "what threads do has no order that a seed decides: use tasks or timers"
 OUTSIDE: Final = "what goes on outside of the simulator is not of the seed"
 FILES: Final = "what is on this machine's disk is not of the seed: use the disk that is handed in"
+SIGNALS: Final = "they are this process's, and not the node's"
 NUMBER: Final = "it is another in each process: use a number of your own"
 DRAWS: Final = (
     "random", "randrange", "randint", "choice", "choices", "shuffle", "sample", "uniform", "getrandbits", "randbytes", "gauss",
@@ -54,14 +59,21 @@ WATCHED: Final[tuple[tuple[Any, str, str], ...]] = (
     *((random.SystemRandom, name, CHANCE) for name in ("random", "getrandbits", "randbytes")),
     *((os, name, instead) for name, instead in (("getrandom", CHANCE), ("fork", OUTSIDE)) if hasattr(os, name)),
     (threading.Thread, "start", ORDER),
+    (_thread, "start_new_thread", ORDER),
     (subprocess.Popen, "__init__", OUTSIDE),
     (socket.socket, "__init__", OUTSIDE),
     (io, "open", FILES),
+    *((os, name, "it would end the simulator too: use sys.exit") for name in ("_exit", "abort")),
+    *((signal, name, SIGNALS) for name in ("signal", "alarm", "setitimer", "raise_signal", "set_wakeup_fd")),
+    *((select, name, OUTSIDE) for name in ("select", "poll", "epoll") if hasattr(select, name)),
+    (os, "getpid", NUMBER),
+    (socket, "gethostname", OUTSIDE),
+    (threading.Condition, "wait", "nobody else runs meanwhile: await what asyncio has for it"),
 )  # fmt: skip
 BUILTINS: Final[Mapping[str, str]] = {"id": NUMBER, "hash": NUMBER, "open": FILES}
 OURS: Final = frozenset({f"time.{clock}{unit}" for clock in ("monotonic", "perf_counter", "process_time", "thread_time") for unit in ("", "_ns")})  # fmt: skip
 """What the harness and Python's library ask without harm: how long something takes."""
-NODES_ONLY: Final = frozenset({"io.open", "builtins.open"})
+NODES_ONLY: Final = frozenset({"io.open", "builtins.open", "threading.Condition.wait", "os.getpid", "socket.gethostname", *(f"{owner.__name__}.{name}" for owner, name, _ in WATCHED if owner in (select, signal))})  # fmt: skip
 """What is refused to plain asyncio code alone: other nodes have a disk at hand, and a workload may read a file."""
 
 
@@ -83,6 +95,7 @@ class Inside(NamedTuple):
 
 
 _inside: Inside | None = None
+_watched: int | None = None  # the thread that simulates
 
 
 def enter(inside: Inside | None) -> Inside | None:
@@ -95,7 +108,9 @@ def enter(inside: Inside | None) -> Inside | None:
 @contextmanager
 def guarded() -> Iterator[None]:
     """Watch this thread until the end of the block."""
-    mine, before, others = threading.get_ident(), [], {}
+    global _watched
+    outer, _watched = _watched, threading.get_ident()
+    mine, before, others = _watched, [], {}
     for owner, name, instead in WATCHED:
         real = getattr(owner, name)
         before.append((owner, name, real))
@@ -111,6 +126,7 @@ def guarded() -> Iterator[None]:
         with watched_where_used(others, given, lambda owner, name: _refusing(getattr(owner, name), owner, name, CLOCK, mine)):  # fmt: skip
             yield
     finally:
+        _watched = outer
         for owner, name, real in before:
             setattr(owner, name, real)
 
@@ -149,7 +165,17 @@ def _seeded(real: Callable[..., Any], whole: str, mine: int) -> Callable[..., An
     return seeded
 
 
+def on_event(event: str, arguments: tuple[Any, ...]) -> None:
+    """Python is about to do something (`outside`). Raises LeakError if plain asyncio code has it done to this machine."""
+    if _inside is None or event not in outside.EVENTS or threading.get_ident() != _watched:
+        return
+    caller = sys._getframe(1)
+    if not outside.harmless(event, arguments, caller):
+        raise _leak(caller, event, FILES if event in outside.FILES else OUTSIDE)
+
+
 def _leak(caller: FrameType, whole: str, instead: str) -> LeakError:
+    caller = outside.asking(caller)
     place = f"{Path(caller.f_code.co_filename).name}, line {caller.f_lineno}"
     leak = LeakError(f"{place}, calls {whole}() in a simulated run, which would then not repeat itself: {instead}")  # fmt: skip
     if _inside is not None:

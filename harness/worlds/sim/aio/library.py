@@ -4,6 +4,7 @@ time.time()        the node's clock on the wall, which the fault `clock` shifts
 time.monotonic()   virtual time, as `loop.time()`; so is perf_counter
 random.random()    the node's own random stream, of the run's seed; so are os.urandom and uuid.uuid4
 print()            a line in the node's log
+os.getpid()        another number in each life of a node; socket.gethostname() its name
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class LogFile(TextIOBase):
         """Whoever closes it may print on."""
 
 
-def answers(env: SimulatedEnv) -> Mapping[str, Callable[..., Any]]:
+def answers(env: SimulatedEnv, life: int) -> Mapping[str, Callable[..., Any]]:
     """What a program hears that asks Python's library for time or chance: the node's own."""
     rng, clock_ms = env.rng, env.clock_ms
 
@@ -67,6 +68,8 @@ def answers(env: SimulatedEnv) -> Mapping[str, Callable[..., Any]]:
         "datetime.datetime.utcnow": today,
         "datetime.datetime.today": today,
         "datetime.date.today": lambda: today().date(),
+        "os.getpid": lambda: life,
+        "socket.gethostname": lambda: env.node,
         "os.urandom": rng.randbytes,
         "os.getrandom": rng.randbytes,
         "random.SystemRandom.random": lambda _: rng.random(),

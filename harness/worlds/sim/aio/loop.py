@@ -26,7 +26,7 @@ from weakref import ref
 
 from harness.named import told
 from harness.system import SimulatedEnv
-from harness.worlds.sim import guard
+from harness.worlds.sim import guard, outside
 from harness.worlds.sim.aio.library import LogFile, answers
 from harness.worlds.sim.aio.server import Factory, Server
 from harness.worlds.sim.aio.stack import Stack
@@ -67,8 +67,11 @@ class NodeLoop(NoOutside):
         self._typed = StringIO()  # nobody types anything
         self._ignored = self._unraisable
         self._hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, _end_generator)  # once for all turns: it takes as long as half of an empty one
-        self._inside = guard.Inside(answers(env), lambda leak: self.fail("in a turn", leak))
+        sys.set_asyncgen_hooks(
+            None, _end_generator
+        )  # once for all turns: it takes as long as half of an empty one
+        self._inside = guard.Inside(answers(env, life), lambda leak: self.fail("in a turn", leak))
+        outside.listen(guard.on_event)
         env.at_end(self.bury)
 
     @classmethod
