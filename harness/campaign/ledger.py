@@ -153,10 +153,18 @@ def opened(path: Path, *, make: bool = False) -> Iterator[Ledger]:
         raise PlanError(f"{path}: {unusable(error)}") from None
     try:
         try:
-            (found,) = connection.execute("pragma user_version").fetchone()
-            if found == 0 and not connection.execute("select 1 from sqlite_master").fetchone():
-                connection.executescript(f"begin; {SCHEMA} pragma user_version = {FORMAT}; commit;")
-                found = FORMAT
+            found = _format_of(connection)
+            if found == 0:
+                with connection:
+                    connection.execute("begin immediate")  # another may be making the tables just now
+                    found = _format_of(connection)
+                    if found == 0 and not connection.execute("select 1 from sqlite_master").fetchone():
+                        for statement in (
+                            *filter(str.strip, SCHEMA.split(";")),
+                            f"pragma user_version = {FORMAT}",
+                        ):
+                            connection.execute(statement)
+                        found = FORMAT
         except sqlite3.DatabaseError as error:
             raise PlanError(f"{path}: {unusable(error)}") from None
         if found != FORMAT:
@@ -167,3 +175,9 @@ def opened(path: Path, *, make: bool = False) -> Iterator[Ledger]:
         yield Ledger(connection)
     finally:
         connection.close()
+
+
+def _format_of(connection: sqlite3.Connection) -> int:
+    """0 of a file in which nothing was made."""
+    (found,) = connection.execute("pragma user_version").fetchone()
+    return int(found)

@@ -8,6 +8,8 @@ import random
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,7 @@ def _killed(command: list[str], out: Path, *, more: int, later_s: float) -> bool
     """Start it, and kill it so long after so many more runs; False if the night ended first."""
     wanted = _count(out) + more
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-    poll(lambda: process.poll() is not None or _count(out) >= wanted, wait_s=60)
+    poll(lambda: process.poll() is not None or _count(out) >= wanted, wait_s=600)
     return killed(process, later_s)
 
 
@@ -186,6 +188,34 @@ def test_nothing_can_be_counted_twice(tmp_path: Path) -> None:
         ledger.end(night, "now")
         assert ledger.begin("tomorrow", "2").number == 1
         assert len(list(ledger.records())) == 1
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_who_looks_while_a_ledger_is_made_ends_nobody(impatient: None, tmp_path: Path) -> None:
+    """Each that finds no tables makes them: of two at once one was told that the file is no ledger."""
+    for number in range(20):
+        together, seen = threading.Barrier(8), list[int]()
+        path = tmp_path / str(number) / "campaign.sqlite"
+
+        def look(path: Path, together: threading.Barrier, seen: list[int]) -> None:
+            together.wait()
+            with opened(path, make=True) as ledger:
+                seen.append(len(ledger.nights()))
+
+        threads = [threading.Thread(target=look, args=(path, together, seen)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert seen == [0] * 8
 
 
 def test_a_ledger_that_is_none_is_named(tmp_path: Path) -> None:
