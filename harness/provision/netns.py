@@ -34,7 +34,7 @@ TOOLS = {
 
 
 def up(
-    name: str, count: int, *, timeout_s: float = 20.0, log: Callable[[str], None] = lambda text: None
+    name: str, count: int, *, timeout_s: float = 120.0, log: Callable[[str], None] = lambda text: None
 ) -> Inventory:  # fmt: skip
     """Make `count` hosts n1, n2, … and return once each answers SSH. Raises PlanError, WorldError as `local.up` says."""
     local.require(TOOLS, "hosts")

@@ -55,11 +55,11 @@ def starting(script: Path) -> list[int]:
     return [pid for pid in pids if _runs(pid, script) and alive(pid)]
 
 
-def kill_nodes(files: Iterable[Path], script: Path, *, timeout_s: float = 3.0) -> None:
+def kill_nodes(files: Iterable[Path], script: Path, *, timeout_s: float = 60.0) -> None:
     """SIGKILL every process in these namespaces or running this init script, and wait until none is left.
 
     The script matters for a node that was being started when its maker died: it may not be in its namespace yet.
-    Raises WorldError if a process stays.
+    Raises WorldError if a process stays; one that writes on a busy disk ends when that is done.
     """
     files = tuple(files)
     deadline = time.monotonic() + timeout_s

@@ -24,6 +24,7 @@ from harness.worlds.hosts.groups import STATE, place
 MARK: Final = "QUORATE_PID_FILE"
 GONE: Final = ProcessState(None, "gone")
 POLL_S: Final = 0.02
+PATIENCE_S: Final = 60.0  # what is in a system call ends when that is over, and a busy disk takes its time
 LOG_BYTES_MAX: Final = 4_000_000
 MS_OF_TICK: Final = 10.0  # USER_HZ is 100 for every program
 BORN: Final = "sed 's/.*) //' /proc/{pid}/stat 2>/dev/null | cut -d' ' -f20"
@@ -35,6 +36,18 @@ WAITS: Final = (
     'wait $child; status=$?; read up rest </proc/uptime; echo "$child $status $up" >&9'
 )
 """Shell that starts a process and outlives it. It keeps no directory but the root, and no file but the one that it writes, also when that is removed."""
+ENDS: Final = """turns=0 owed=yes
+while [ -n "$owed" ] && [ $turns -lt 100 ]; do
+  owed=
+  for pid in $(cat {pid_file} {asked} 2>/dev/null | cut -d' ' -f1); do
+    case "$(sed 's/.*) //' /proc/$pid/stat 2>/dev/null | cut -c1)" in
+      ""|Z|X) grep -qs "^$pid " {exits} || {{ owed=$pid; sleep 0.05; }};;
+    esac
+  done
+  turns=$(( turns + 1 ))
+done
+cat {exits} {asked} 2>/dev/null || true"""
+"""Shell that tells how processes ended. Who waits for one writes that down a moment after it has gone, which is waited for: 5 s at most, for it may have been killed."""
 
 
 def found(pid_file: str) -> str:
@@ -90,10 +103,11 @@ class Daemon:
         return f"{self.pid_file}.asked"
 
     def ends(self, connection: Connection) -> str:
-        """The lines of both."""
-        return connection.shell(f"cat {shlex.quote(self.exits)} {shlex.quote(self.asked)} 2>/dev/null || true").stdout  # fmt: skip
+        """The lines of both; nobody who has ended is left out."""
+        files = {"pid_file": self.pid_file, "exits": self.exits, "asked": self.asked}
+        return connection.shell(ENDS.format(**{name: shlex.quote(file) for name, file in files.items()})).stdout  # fmt: skip
 
-    def start(self, connection: Connection, *, timeout_s: float = 5.0) -> int:
+    def start(self, connection: Connection, *, timeout_s: float = PATIENCE_S) -> int:
         """Start it in a session of its own and return its pid. Raises ControlError with its last words if it is gone."""
         variables = [f"{name}={value}" for name, value in {**self.environment, MARK: self.pid_file}.items()]
         born, pid_file = shlex.quote(f"{self.pid_file}.born"), shlex.quote(self.pid_file)
@@ -111,12 +125,19 @@ class Daemon:
         )
         deadline = time.monotonic() + timeout_s * connection.host.slowness
         while (seen := self.look(connection)) is None:
-            if time.monotonic() > deadline:
+            if self._has_ended(connection) or time.monotonic() > deadline:
                 raise ControlError(
                     f"{connection.host.label}: {self.command[0]} did not start; its log ends: {self.last_words(connection)}"
                 )
             time.sleep(POLL_S)
         return seen.pid
+
+    def _has_ended(self, connection: Connection) -> bool:
+        """Whether it was there since the last start, and is not any more."""
+        pid_file = shlex.quote(self.pid_file)
+        first = f"[ -s {pid_file} ] || exit 0"  # it may be there a moment later
+        gone = connection.shell(f'{first}\n{found(pid_file)}\n[ -n "$pid" ] || echo gone')
+        return gone.stdout != ""
 
     def look(self, connection: Connection) -> Seen | None:
         """The process as it is now, None if there is none (or the pid is somebody else's, or a zombie's)."""
@@ -166,7 +187,7 @@ class Daemon:
     def _thaw(self) -> str:
         return f"echo THAWED >{self.freezer}/{STATE}"
 
-    def stop(self, connection: Connection, *, timeout_s: float = 5.0) -> None:
+    def stop(self, connection: Connection, *, timeout_s: float = PATIENCE_S) -> None:
         """SIGKILL, then wait until it is gone. Nothing to do if it is not there."""
         killed = self.signal(connection, "KILL")
         deadline = time.monotonic() + timeout_s * connection.host.slowness
@@ -177,7 +198,7 @@ class Daemon:
                 )
             time.sleep(POLL_S)
 
-    def terminate(self, connection: Connection, *, timeout_s: float = 15.0) -> None:
+    def terminate(self, connection: Connection, *, timeout_s: float = PATIENCE_S) -> None:
         """SIGTERM, then wait until it has ended by itself. Raises ControlError when it has not in time."""
         told = self.signal(connection, "TERM")
         deadline = time.monotonic() + timeout_s * connection.host.slowness
@@ -189,7 +210,7 @@ class Daemon:
                 )
             time.sleep(POLL_S)
 
-    def wait_state(self, connection: Connection, state: str, *, timeout_s: float = 5.0) -> None:
+    def wait_state(self, connection: Connection, state: str, *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the process is in this state ("running", "stopped"). Raises ControlError."""
         deadline = time.monotonic() + timeout_s * connection.host.slowness
         while True:

@@ -45,9 +45,12 @@ for place in {places}; do
   root=$(sed -n "s|^[0-9]* [0-9]* [^ ]* \([^ ]*\) $place .*|\1|p" /proc/self/mountinfo | tail -n 1)
   case "$root" in */quorate-*)
     umount $place
-    for pid in $(cat "$place$root/cgroup.procs"); do echo $pid >"$place$root/../cgroup.procs"; done
     turns=0
-    until rmdir "$place$root" 2>/dev/null || [ $turns -gt 100 ]; do sleep 0.05; turns=$(( turns + 1 )); done
+    until rmdir "$place$root" 2>/dev/null || [ $turns -gt 100 ]; do
+      for pid in $(cat "$place$root/cgroup.procs"); do echo $pid >"$place$root/../cgroup.procs"; done
+      sleep 0.05
+      turns=$(( turns + 1 ))
+    done
     [ ! -e "$place$root" ] || echo "the control group $root is {left}"
   esac
   [ -z "$root" ] || umount $place

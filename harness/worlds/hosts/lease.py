@@ -24,6 +24,7 @@ from harness.worlds.hosts.daemon import found
 from harness.worlds.hosts.links import Each
 
 LEASE_S: Final = 20.0
+HEAL_TIMEOUT_S: Final = 60.0  # it waits for processes to end, and for a disk
 LAPSED: Final = "lapsed"
 
 HEAL: Final = r"""
@@ -124,4 +125,4 @@ def _write(connection: Connection, directory: str, lease_s: float, guard: str) -
 
 def heal(connection: Connection, directory: str) -> list[str]:
     """Remove every fault of ours now; what was found, line by line. Empty: there was none."""
-    return connection.shell(heal_script(directory)).stdout.splitlines()
+    return connection.shell(heal_script(directory), timeout_s=HEAL_TIMEOUT_S).stdout.splitlines()
