@@ -41,7 +41,7 @@ def test_a_busy_group_gets_its_share_and_no_more(five: Inventory) -> None:
 
     async def story(world: HostsWorld) -> None:
         busy.append(int(on(five, "n1", BUSY)))
-        poll(lambda: times(five, busy[0])[1] > 0, wait_s=300.0)
+        poll(lambda: str(busy[0]) in on(five, "n1", f"cat {GROUP}/cgroup.procs").split(), wait_s=300.0)
         fault = CpuPressure(1, ("n1",), {"share": SHARE})
         await fault.start(world)
         began, had = times(five, busy[0])

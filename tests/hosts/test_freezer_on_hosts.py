@@ -49,7 +49,9 @@ def test_a_frozen_group_stands_still_children_and_all(five: Inventory) -> None:
 
     async def story(world: HostsWorld) -> None:
         busy.append(int(on(five, "n1", BUSY)))
-        poll(lambda: ran(five) > 0, wait_s=300.0)
+        poll(lambda: str(busy[0]) in on(five, "n1", f"cat {GROUP}/cgroup.procs").split(), wait_s=300.0)
+        before = ran(five)
+        poll(lambda: ran(five) > before, wait_s=300.0)
         fault = KINDS["pause"](1, ("n1",), {"how": FREEZER})
         await fault.start(world)
         assert fault.bit, fault.note

@@ -114,10 +114,10 @@ def test_a_reset_ends_connections_at_once_and_refuses_new_ones(five: Inventory) 
         assert ended.split()[1] == "ConnectionResetError"
         channel = await world.dial("n1")
         there = address(five, "n2").encode(), str(PORT).encode()
-        assert await channel.request([b"REACH", *there], timeout_s=5.0) == "ConnectionRefusedError"
+        assert await channel.request([b"REACH", *there], timeout_s=60.0) == "ConnectionRefusedError"
         did = await world.relieve(1)
         assert did["n1->n2"].hit >= 2, "the old connection and the new one"
-        assert await channel.request([b"REACH", *there], timeout_s=5.0) == "yes"
+        assert await channel.request([b"REACH", *there], timeout_s=60.0) == "yes"
 
     in_world(five, story)
 
@@ -196,13 +196,13 @@ def test_links_that_flap_are_down_and_up_and_down(five: Inventory) -> None:
 
     async def story(world: HostsWorld) -> None:
         fault = Flapping(1, ("n2",), detail)
-        assert await is_reached()
+        await until(is_reached, wait_s=PATIENCE_S)  # a busy machine may take longer than a try has
         await fault.start(world)
         for expected in (False, True, False, True):
             while await is_reached() is not expected:
                 pass
         await fault.stop(world)
-        assert await is_reached()
+        await until(is_reached, wait_s=PATIENCE_S)
         assert (fault.bit, fault.healed) == (True, True), fault
 
     in_world(five, story)
@@ -210,14 +210,14 @@ def test_links_that_flap_are_down_and_up_and_down(five: Inventory) -> None:
 
 def test_troubles_end_with_the_lease(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
-        assert world._renewing is not None
-        world._renewing.cancel()  # as when the harness was killed
         for number, kind in enumerate((DROP, RESET, RATE, DELAY), 7):
             await world.disturb(both_ways(number, kind, share=0.3, rate_kbit=1000.0, delay_ms=1.0))
-        there = left(five, "n1")
+        there = await asyncio.to_thread(left, five, "n1")
         assert all(
             word in there for word in (f"{packets.CHAIN}-7", "REJECT", "tbf", "NFQUEUE", "queue_daemon")
         )
+        assert world._renewing is not None
+        world._renewing.cancel()  # as when the harness is killed
         await until(lambda: not (left(five, "n1") or left(five, "n2")), wait_s=PATIENCE_S)
         said = on(five, "n1", "cat /run/quorate-node/healed")
         assert "2 rules are removed" in said, "of the table filter"

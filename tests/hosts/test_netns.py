@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from harness.provision.netns_init import DROPPED_BITS
 from harness.provision.state import DISK_ROOT, NETNS_ROOT, STATE_ROOT, list_clusters, namespaces
 from harness.worlds import WorldError
 from tests.hosts.conftest import unique
+from tests.polling import poll
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
@@ -40,7 +41,9 @@ def traces(name: str) -> list[str]:
     found += [link for link in os.listdir("/sys/class/net") if link == local.uplink(name)]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and processes.alive(int(entry.name)):
-            command = (entry / "cmdline").read_bytes() if (entry / "cmdline").exists() else b""
+            command = b""
+            with suppress(OSError):  # it has gone meanwhile
+                command = (entry / "cmdline").read_bytes()
             found += [command.decode()] if f"{STATE_ROOT}/{name}/init.sh".encode() in command else []
     return found
 
@@ -113,13 +116,13 @@ def test_hosts_outlive_a_killed_maker_and_down_needs_only_the_name(name: str) ->
 def test_down_cleans_up_after_a_maker_killed_half_way(name: str, moment: str) -> None:
     program = f"from harness.provision import netns; netns.up({name!r}, 5)"
     with subprocess.Popen([sys.executable, "-c", program]) as maker:
-        deadline = time.monotonic() + 20
-        while True:  # kill as soon as the first namespace, or the first node, is seen
+
+        def seen() -> bool:  # the first namespace, or the first node
             found = namespaces(name)
             running = found and processes.in_namespaces(NETNS_ROOT / entry for entry in found)
-            if (found if moment == "netns" else running) or maker.poll() is not None:
-                break
-            assert time.monotonic() < deadline
+            return bool(found if moment == "netns" else running) or maker.poll() is not None
+
+        poll(seen, wait_s=300.0, pause_s=0.0)
         maker.send_signal(signal.SIGKILL)
     netns.down(name)
     assert traces(name) == []
