@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import signal
 import socket
 import ssl
@@ -16,18 +18,29 @@ import hiredis
 
 from kvstore import resp
 
-READY_S = 60.0
+READY_S = 300.0
+
+
+PORTS = range(
+    20_480, 32_768
+)  # below those that the kernel gives to whoever asks for any (ip_local_port_range)
+EACH = len(PORTS) // 16
+_given = itertools.count(os.getpid() * 64)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Ports that nobody listens on now, and that no other worker of pytest and no connection is given before they are used."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    found: list[int] = []
+    while len(found) < count:
+        port = PORTS[worker % 16 * EACH + next(_given) % EACH]
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
 
 
 def ask(
-    port: int, *commands: Sequence[bytes], timeout_s: float = 5.0, tls: ssl.SSLContext | None = None
+    port: int, *commands: Sequence[bytes], timeout_s: float = 60.0, tls: ssl.SSLContext | None = None
 ) -> list[object]:
     """The answers to commands sent at once over one connection."""
     with contextlib.ExitStack() as opened:
@@ -73,9 +86,10 @@ class LiveCluster:
 
     def _toml(self, name: str, bucket: str, more: str) -> str:
         peers = "\n".join(f'{each} = "127.0.0.1:{port}"' for each, port in self.peer_ports.items())
+        patient = "" if "request_timeout_ms" in more else "request_timeout_ms = 60_000\n"  # disks may be busy
         return (
             f'name = "{name}"\ndata = "{self.folder / name}"\nclient = "127.0.0.1:{self.ports[name]}"\n'
-            f'peer = "127.0.0.1:{self.peer_ports[name]}"\n{more.replace("<node>", name)}\n[peers]\n{peers}\n[bucket]\n{bucket}\n'
+            f'peer = "127.0.0.1:{self.peer_ports[name]}"\n{patient}{more.replace("<node>", name)}\n[peers]\n{peers}\n[bucket]\n{bucket}\n'
         )
 
     def start(self, name: str) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 def cluster(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "quorate"), "cluster", *words]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=90, env={**os.environ, "COLUMNS": "160", **environment}
+        command, capture_output=True, text=True, check=False, timeout=600, env={**os.environ, "COLUMNS": "160", **environment}
     )  # fmt: skip
 
 
@@ -236,9 +236,9 @@ def test_who_waits_for_a_change_that_somebody_takes_back_is_told(tmp_path: Path)
             [*command, "--node", node_of(made)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         port = made.ports["n1"]
-        poll(lambda: "b'join'" in str(ask(port, [b"KV.CLUSTER", b"STATUS"])), wait_s=60)
+        poll(lambda: "b'join'" in str(ask(port, [b"KV.CLUSTER", b"STATUS"])), wait_s=READY_S)
         assert cluster("abort", "--node", node_of(made)).returncode == 0
-        out, err = waits.communicate(timeout=90)
+        out, err = waits.communicate(timeout=600)
         assert (waits.returncode, "JOIN n4 was taken back" in err) == (255, True), (out, err)
 
 

@@ -17,6 +17,7 @@ from kvstore.events import Tag
 from kvstore.messages import Message, Ping, Store
 from kvstore.server import Server
 from kvstore.wire import MAX_BODY_BYTES, Batch, Decoder
+from tests.polling import until
 
 SECRET = "between peers"
 
@@ -52,9 +53,8 @@ def test_an_attempt_that_connected_too_late_does_not_cut_the_connection_after_it
             async with serving(tmp_path / "n1", n1) as (server, _, _):
                 link = partial(link_of, server)
                 await over.wait()
-                while link() == "connecting":
-                    await asyncio.sleep(0)
-                assert (link(), late[0].is_closing()) == ("up", True)
+                await until(lambda: link() == "up", wait_s=60.0, told=link, pause_s=0.0)
+                assert late[0].is_closing()
 
     uvloop.run(scenario())
 

@@ -41,7 +41,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
 
 def client(nodes: LiveCluster, name: str, number: int = 0) -> redis.Redis[bytes]:
     return redis.Redis(
-        port=nodes.ports[name], db=number, protocol=2, socket_timeout=5, retry=Retry(NoBackoff(), 0)
+        port=nodes.ports[name], db=number, protocol=2, socket_timeout=60, retry=Retry(NoBackoff(), 0)
     )
 
 

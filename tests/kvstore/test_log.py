@@ -52,7 +52,11 @@ def test_the_log_of_a_node_in_json(tmp_path: Path) -> None:
         assert STAMP.fullmatch(each["ts"])
         assert each["node"] == "n1"
     events = [each["event"] for each in lines]
-    assert (events[0], events[-2:]) == ("started", ["stopping", "stopped"])
+    assert (events[0], events[-1]) == ("started", "stopped")
+    assert [each for each in events if each != "link"][-2:] == [
+        "stopping",
+        "stopped",
+    ]  # n3 may be missed only then
     assert events.count("started") == 1
     assert "stranger" in events
     assert password not in text

@@ -40,7 +40,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
 def test_redis_cli_writes_on_one_node_and_reads_on_another(nodes: LiveCluster, protocol: list[str]) -> None:
     def cli(node: str, *words: str) -> str:
         command = ["redis-cli", "-p", str(nodes.ports[node]), *protocol, *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
 
     assert cli("n1", "SET", "cli", "a value") == "OK"
     assert cli("n2", "GET", "cli") == "a value"
@@ -52,7 +52,7 @@ def test_redis_cli_writes_on_one_node_and_reads_on_another(nodes: LiveCluster, p
 
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_redis_py_works_unmodified(nodes: LiveCluster, protocol: int) -> None:
-    with redis.Redis(port=nodes.ports["n1"], protocol=protocol, socket_timeout=5) as client:
+    with redis.Redis(port=nodes.ports["n1"], protocol=protocol, socket_timeout=60) as client:
         assert client.ping()
         assert client.set("py", b"\0\r\n\xff")
         assert client.get("py") == b"\0\r\n\xff"
@@ -73,7 +73,7 @@ def test_redis_benchmark_runs(nodes: LiveCluster) -> None:
         str(nodes.ports["n2"]),
         *["-n", "500", "-c", "10", "-r", "100", "-t", "set,get", "-q"],
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.count("requests per second") == 2
 
 
@@ -137,12 +137,12 @@ def test_a_client_whose_machine_is_gone_is_noticed(nodes: LiveCluster) -> None:
             return next(row[5].split(":") for row in rows if row[1:3] == ends)
 
         # 02: it will ask whether the client is there; before, 01: it waits to hear that its answer has come
-        poll(lambda: timer()[0] == "02", wait_s=10.0, told=timer)
+        poll(lambda: timer()[0] == "02", wait_s=300.0, told=timer)
         assert 0 < int(timer()[1], 16) <= 301 * os.sysconf("SC_CLK_TCK")
 
 
 def test_info_counts_what_happened(nodes: LiveCluster) -> None:
-    with redis.Redis(port=nodes.ports["n1"], socket_timeout=5) as client:
+    with redis.Redis(port=nodes.ports["n1"], socket_timeout=60) as client:
         before = client.info("stats")
         client.set("counted", 1)
         after = client.info("stats")
@@ -162,15 +162,17 @@ def test_what_was_acknowledged_survives_kill_9_of_every_node(tmp_path: Path) -> 
 
 
 def test_one_node_down_is_borne_two_are_an_error_that_proves_nothing(tmp_path: Path) -> None:
-    with live_cluster(tmp_path, more="request_timeout_ms = 300") as cluster:
+    with live_cluster(tmp_path) as cluster:
         cluster.stop("n3", signal.SIGKILL)
         assert ask(cluster.ports["n1"], [b"SET", b"k", b"v"], [b"GET", b"k"]) == [b"OK", b"v"]
         cluster.stop("n2", signal.SIGKILL)
 
         async def write() -> None:
-            client = StoreClient(await SocketChannel.connect("127.0.0.1", cluster.ports["n1"]))
+            client = StoreClient(
+                await SocketChannel.connect("127.0.0.1", cluster.ports["n1"]), timeout_s=60.0
+            )
             with pytest.raises(StoreError) as caught:
-                await client.put(b"k", b"w")
+                await client.call(b"KV.PUT", b"k", b"w", b"TIMEOUT", b"300")
             assert (caught.value.code, caught.value.definite) == ("TIMEOUT", False)
             await client.close()
 
@@ -229,7 +231,7 @@ def test_sigterm_ends_with_status_0_and_a_port_in_use_with_255(tmp_path: Path) -
     with live_cluster(tmp_path, count=1) as cluster:
         config = str(cluster.folder / "n1.toml")
         second = subprocess.run(
-            [sys.executable, "-m", "kvstore", "--config", config], capture_output=True, text=True, timeout=20
+            [sys.executable, "-m", "kvstore", "--config", config], capture_output=True, text=True, timeout=120
         )
         assert second.returncode == 255
         assert second.stderr.startswith(f"port {cluster.ports['n1']} on 127.0.0.1 is in use")

@@ -26,6 +26,7 @@ from kvstore import resp, wire
 from kvstore.config import node_config
 from kvstore.server import Server
 from kvstore.strangers import PLAIN_COST, ROOM, Strangers, source_of
+from tests.polling import poll
 
 MIB = 1 << 20
 COUNT_MAX = ROOM // PLAIN_COST
@@ -67,7 +68,7 @@ def flood(port: int, shape: bytes, connections: int, rounds: int, piece: int) ->
     with contextlib.ExitStack() as opened:
         sockets = []
         for _ in range(connections):
-            client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 60))
             client.setblocking(False)
             sockets.append(client)
         view = memoryview(shape)
@@ -118,7 +119,7 @@ def test_nor_can_it_while_the_node_is_not_ready(tmp_path: Path) -> None:
         before = tracemalloc.get_traced_memory()[0]
         with contextlib.ExitStack() as opened:
             for _ in range(60):
-                stranger = opened.enter_context(socket.create_connection(("127.0.0.1", client), 5))
+                stranger = opened.enter_context(socket.create_connection(("127.0.0.1", client), 60))
                 stranger.sendall(command)
             while server.metrics.commands < 40:
                 await asyncio.sleep(0)
@@ -137,7 +138,7 @@ def test_clients_log_in_while_strangers_hold_all_the_room_there_is(tmp_path: Pat
     def crowd(port: int) -> None:
         with contextlib.ExitStack() as opened:
             for _ in range(2 * COUNT_MAX):
-                client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+                client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 60))
                 client.sendall(SHAPES["half an argument"])
             for _ in range(20):
                 assert ask(port, LOGIN, [b"SET", b"k", b"v"]) == [b"OK", b"OK"]
@@ -172,18 +173,24 @@ def test_what_follows_a_login_waits_for_its_answer(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_whoever_does_not_log_in_is_closed_however_it_drips(tmp_path: Path) -> None:
     def drip(port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), 5) as client:
+        with socket.create_connection(("127.0.0.1", port), 60) as client:
             client.sendall(b"PING\r\n" * 3 + b"*2\r\n$4\r\nAU")
             assert read_answers(client, 3) == [b"PONG"] * 3
             with contextlib.suppress(ConnectionError):  # closed while it drips
                 while b"OVERLOADED no login in time" not in client.recv(100):
                     client.sendall(b"T")
-        assert ask(port, LOGIN, [b"PING"]) == [b"OK", b"PONG"]
+        poll(lambda: logged_in(port), wait_s=300.0)  # on a busy machine a client may be too late as well
 
     async def scenario(server: Server, client: int, peer: int) -> None:
         await in_thread(partial(drip, client))
 
-    run_inside(tmp_path, msgspec.structs.replace(CONFIG, login_timeout_ms=100.0), scenario)
+    run_inside(tmp_path, msgspec.structs.replace(CONFIG, login_timeout_ms=1000.0), scenario)
+
+
+def logged_in(port: int) -> bool:
+    with contextlib.suppress(ConnectionError):
+        return ask(port, LOGIN, [b"PING"]) == [b"OK", b"PONG"]
+    return False
 
 
 class Somebody:
@@ -264,14 +271,14 @@ while True:
 @pytest.mark.slow
 def test_clients_log_in_during_a_flood_of_connections(tmp_path: Path) -> None:
     """Another host opens connections as fast as it can: a client comes in though hundreds came after it before it says a word."""
-    with live_cluster(tmp_path, 1, bucket='mode = "cas"\nn = 1', password=PASSWORD) as made:
+    with live_cluster(tmp_path, 1, bucket='mode = "cas"\nn = 1', password=PASSWORD, more="login_timeout_ms = 600_000") as made:  # fmt: skip
         port = made.ports["n1"]
         command = [sys.executable, "-c", FLOOD, str(port)]
         with contextlib.ExitStack() as opened:
             flooding = opened.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
             opened.callback(flooding.kill)
             for _ in range(5):
-                client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+                client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 60))
                 until = evicted(port) + 2 * COUNT_MAX
                 while evicted(port) < until:
                     pass
