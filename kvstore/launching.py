@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KEY_MAX = 64 * 1024
 TIMEOUT_MS_MAX = 3_600_000  # whoever asks may go, and its request stays so long
+# of tombstone_grace_ms: a request is asked again when the ring changes, and its messages may wait for a link for another quarter
+GRACE_SHARE = 0.5
 
 
 Shape = Callable[[Op], Value]
@@ -75,6 +77,12 @@ def launch(
     if need > have:
         raise RefusalError(
             "UNAVAILABLE", f"this needs {need} replicas and the cluster has {have} for the key"
+        )
+    most = max(node.config.request_timeout_ms, node.config.tombstone_grace_ms * GRACE_SHARE)
+    if timeout_ms > most:
+        raise RefusalError(
+            "BADARG",
+            f"TIMEOUT {timeout_ms:.0f} is more than {most:.0f} ms: a deletion made meanwhile could be forgotten (tombstone_grace_ms)",
         )
     if node.coordinator.running >= node.config.max_requests:
         raise RefusalError("OVERLOADED", f"{node.coordinator.running} requests are in progress")

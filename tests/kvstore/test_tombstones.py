@@ -89,13 +89,13 @@ def test_a_tombstone_is_purged_after_a_member_was_replaced_by_itself() -> None:
 @pytest.mark.parametrize("timeout_ms", [15_000, 90_000])
 def test_a_value_that_is_kept_long_after_it_was_written_does_not_come_back(timeout_ms: int) -> None:
     """Its coordinator finds out who missed it when the client's time is over: after the deletion, and even after the grace."""
-    made = Cluster("abcde", bucket("default", "quorum", n=3), **MORTAL)
+    made = Cluster("abcde", bucket("default", "quorum", n=3), request_timeout_ms=timeout_ms, **MORTAL)
     made.idle(5_000)
     replicas = made.node("a").view.plan(partition_of(X.encode()), 3).replicas
     keeper = next(name for name in "abcde" if name not in replicas)
     for missed in replicas[1:]:
         made.network.cut |= {(keeper, missed), (missed, keeper)}
-    writing = made.send(keeper, "KV.PUT", X, "1", "TIMEOUT", timeout_ms)
+    writing = made.send(keeper, "SET", X, "1")
     made.idle(1_000)
     assert made.ask(replicas[0], "DEL", X) == 1
     made.idle(120_000)
@@ -149,3 +149,24 @@ def test_a_tombstone_that_cannot_be_read_when_it_is_to_go_ends_nobody() -> None:
     made.idle(2_000)
     assert made.machines["b"].disk.damaged == frozenset()
     assert fields(made.ask("b", "KV.GET", X, "CL", "all"))["values"] == []
+
+
+def test_no_request_may_last_as_long_as_a_deletion_is_remembered() -> None:
+    """It is asked again when the ring changes; by then what was deleted after it, and forgotten since, would be back."""
+    made = Cluster("abc", bucket("default", "quorum"), **MORTAL)
+    made.idle(1_000)
+    cut_off(made, "c")
+    write = made.send("a", "KV.PUT", X, "1", "CL", "all", "TIMEOUT", 190_000)
+    made.idle(250)
+    heal(made)
+    assert failed(made.ask("b", "DEL", X)) is None
+    made.idle(45_000)
+    assert [held(made, name, X.encode()) for name in "abc"] == [None, None, None]
+    made.add("d")
+    made.ask("b", "KV.CLUSTER", "JOIN", "d", "d:7100")
+    made.idle(20_000)
+    assert made.node("b").view.members == ("a", "b", "c", "d")
+    assert made.ask("b", "GET", X) is None
+    assert failed(made.replies[write]) == "BADARG"
+    assert failed(made.ask("a", "KV.GET", X, "TIMEOUT", 10_000)) is None
+    assert failed(made.ask("a", "KV.GET", X, "TIMEOUT", 10_001)) == "BADARG"
