@@ -14,18 +14,19 @@ from both sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 from kvstore.config import NodeConfig
 from kvstore.messages import Message
 from kvstore.messages_repair import GossipAck, GossipAck2, GossipSyn
 from kvstore.replica import Moment
-from kvstore.scuttlebutt import Knowledge
+from kvstore.scuttlebutt import Delta, Digest, Knowledge
 
 FAN_OUT = 2
 BYTES_MAX = 64 << 10  # of news in one message
 OTHER_CHANCE = 0.1  # to try one that seems dead as well
+About = TypeVar("About", Delta, Digest)
 
 
 class Rng(Protocol):
@@ -90,16 +91,20 @@ class Gossip:
             chosen.append(others[int(self._rng.random() * len(others))])
         return chosen
 
+    def forget(self, peer: str) -> None:
+        """A member that has left for good."""
+        self.knowledge.forget(peer)
+
     def syn(self, src: str, message: GossipSyn) -> None:
         """Answer with news, and with what is lacking here."""
         news = self.knowledge.deltas(message.digests, complete=True, bytes_max=BYTES_MAX)
-        wanted = self.knowledge.lacking(message.digests)
+        wanted = self.knowledge.lacking(self._of_members(message.digests))
         if news or wanted:
             self._send(src, GossipAck(news, wanted))
 
     def ack(self, src: str, message: GossipAck) -> None:
         """Learn, and send what was wanted."""
-        self.knowledge.learn(message.deltas)
+        self.knowledge.learn(self._of_members(message.deltas))
         if message.wanted:
             news = self.knowledge.deltas(message.wanted, complete=False, bytes_max=BYTES_MAX)
             if news:
@@ -107,4 +112,9 @@ class Gossip:
 
     def ack2(self, src: str, message: GossipAck2) -> None:
         """Learn."""
-        self.knowledge.learn(message.deltas)
+        self.knowledge.learn(self._of_members(message.deltas))
+
+    def _of_members(self, told: Iterable[About]) -> list[About]:
+        """What is about other members: whoever has left is told of by itself, and by those who have not heard of that yet."""
+        members = self._peers()
+        return [each for each in told if each.node in members]

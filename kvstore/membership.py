@@ -160,6 +160,7 @@ class Membership:
         self._erase_all(self._rows(self._foreign(document), EVERYTHING) or [])  # what came meanwhile
         self._view.adopt(document)
         self.meet(document)
+        node.upkeep.forget(name for name in before.names if name not in document.names)
         changed = [p for p in range(PARTITIONS) if document.since[p] != before.since[p]]
         self._emit(Log(f"adopted ring epoch {document.epoch}", "epoch"))
         node.coordinator.replan()

@@ -26,9 +26,11 @@ def sections(
     inbound: Collection[str],
 ) -> dict[str, Section]:
     """All sections. `links` are the ways to peers, `inbound` the peers that have connected to this node."""
+    view = node.view
     shown = {
         f"peer_{name}": f"link={link.state},inbound={'up' if name in inbound else 'down'},dropped={link.dropped}"
         for name, link in links.items()
+        if not view.joined or name in view.members  # who has left is still answered, and no peer
     }
     return {
         "Server": {

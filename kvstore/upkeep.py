@@ -10,7 +10,7 @@ keeps every promise and is only slower.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from kvstore.antientropy import AntiEntropy
@@ -178,12 +178,22 @@ class Upkeep:
         if why and "blank_disk_same_id" not in self._node.config.bugs:
             self._node.emit(Halt(why))
             return
+        self._node.membership.told(src, message.epoch)
+        if src not in self._node.view.members:  # it has left since it was asked
+            return
         self.detector.heard(src, self._now_ms())
         self.epochs[src] = message.epoch
-        self._node.membership.told(src, message.epoch)
         if src in self.suspects:
             self.suspects -= {src}
         self.hints.heard(src)
+
+    def forget(self, gone: Iterable[str]) -> None:
+        """These members have left for good."""
+        for peer in gone:
+            self.detector.forget(peer)
+            self.gossip.forget(peer)
+            self.epochs.pop(peer, None)
+            self.suspects -= {peer}
 
     def alive(self, peer: str) -> bool:
         """Whether a peer is not suspected."""

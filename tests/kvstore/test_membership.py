@@ -69,6 +69,26 @@ def test_join_leave_and_replace_lose_nothing(mode: str) -> None:
     unharmed(made, "ade")
 
 
+def test_whoever_has_left_is_forgotten() -> None:
+    """Also while it runs on and gossips: nobody suspects it, tells others of it, or learns of it anew."""
+    made = filled("quorum", "abcd")
+    made.idle(3_000.0)
+    assert made.node("a").upkeep.told("d", "EPOCH")
+    made.ask("a", "KV.CLUSTER", "LEAVE", "d")
+    settle(made, "abc")
+    made.idle(5_000.0)
+    made.crash("d")
+    made.crash("b")  # who begins anew learns from the others what there is
+    made.boot("b")
+    made.idle(10_000.0)
+    for name in "abc":
+        upkeep = made.node(name).upkeep
+        assert sorted(upkeep.gossip.knowledge.endpoints) == ["a", "b", "c"]
+        assert upkeep.detector.phi("d", made.now_ms) == 0.0
+        assert upkeep.suspects == frozenset()
+        assert not upkeep.heard("d")
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whoever_is_told_that_a_change_has_begun_sees_it(seed: int) -> None:
     made = Cluster("abcd", bucket("default"), seed=seed)
