@@ -17,10 +17,10 @@ from harness.search import simpler
 from harness.search.finding import Target, targets
 from harness.search.lamport import draw
 from harness.search.replay import Recorded, promised, recorded, replayed
-from harness.search.shrink import Size, shrink
+from harness.search.shrink import Shrunk, Size, shrink
 from harness.search.story import story, test_file
 from harness.search.trace import traced
-from harness.search.twin import with_changes
+from harness.search.twin import Twin, with_changes
 from harness.simulate import simulate_run
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
@@ -61,9 +61,9 @@ def shrink_run(
     limit_s, plan = budgeted(budget), recorded(where).plan
     target = _target(plan, claim)
     if target is None:
-        which = "no claim" if claim is None else f"the claim {claim!r} not"
+        which = "breaks no claim" if claim is None else f"does not break the claim {claim!r}"
         return _nothing(
-            f"{plan.name} with seed {plan.seed} breaks {which} in the simulator; there is nothing to shrink",
+            f"{plan.name} with seed {plan.seed} {which} in the simulator; there is nothing to shrink",
             json=json,
         )
     twin = with_changes(plan, unless) if unless else None
@@ -72,27 +72,18 @@ def shrink_run(
             f"{plan.name} with seed {plan.seed} breaks {target.claim} with {twin.words} as well, or cannot be run so: that is not the cause",
             json=json,
         )
-    end_s = time.monotonic() + limit_s
-    with stoppable(patient=True) as stopping, waiting(f"shrinking {target}", quiet=json) as tick:
-
-        def progress(size: Size, count: int) -> None:
-            tick(1 - (end_s - time.monotonic()) / limit_s, f"{size}; {count:,} runs")
-
-        def over() -> bool:
-            return stopping.asked or time.monotonic() > end_s
-
-        found = shrink(plan, target, unless=twin, out_of_time=over, progress=progress)
-    trace = traced(found.plan)
-    text = story(found, target, trace)
     folder = folder or (where.parent if where.is_file() else runs.find(where)) / "shrunk"
-    files = {
-        "plan.toml": dump_plan(found.plan),
-        "story.md": text,
-        f"test_{_word(plan)}.py": test_file(found.plan, target),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        runs.write_text(folder / name, content)
+    with runs.alone(folder):
+        found = _smallest(plan, target, twin, limit_s, quiet=json)
+        trace = traced(found.plan)
+        text = story(found, target, trace)
+        files = {
+            "plan.toml": dump_plan(found.plan),
+            "story.md": text,
+            f"test_{_word(plan)}.py": test_file(found.plan, target),
+        }
+        for name, content in files.items():
+            runs.write_text(folder / name, content)
     if json:
         size = Size.of(found.plan)
         emit(
@@ -106,6 +97,20 @@ def shrink_run(
         out().print(text, markup=False, soft_wrap=True)
         say(f"folder: {folder}")
     return 1
+
+
+def _smallest(plan: Plan, target: Target, twin: Twin | None, limit_s: float, *, quiet: bool) -> Shrunk:
+    """What there is when the time is over, or somebody ends it."""
+    end_s = time.monotonic() + limit_s
+    with stoppable(patient=True) as stopping, waiting(f"shrinking {target}", quiet=quiet) as tick:
+
+        def progress(size: Size, count: int) -> None:
+            tick(1 - (end_s - time.monotonic()) / limit_s, f"{size}; {count:,} runs")
+
+        def over() -> bool:
+            return stopping.asked or time.monotonic() > end_s
+
+        return shrink(plan, target, unless=twin, out_of_time=over, progress=progress)
 
 
 def _word(plan: Plan) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from checkers.op import MISSING, Op, Type
 from harness.plan import Plan
+from harness.report.text import one_line
 from harness.search.trace import Message, Trace
 
 WIDTH: Final = 20  # columns of a node
@@ -34,27 +35,33 @@ class _Row:
     remark: str
 
 
-def draw(plan: Plan, trace: Trace) -> str:
-    """The drawing of a run from its beginning; says so if rows were left out."""
+def draw(plan: Plan, trace: Trace, until_s: float = 0.0) -> str:
+    """The drawing of a run from its beginning, or of what came last until a time if that is more than there is room for; says so if rows were left out."""
     head, rows = _rows(plan, trace.run.history, trace.messages)
-    left = len(rows) - ROWS_MAX
-    return "\n".join([head, *rows[:ROWS_MAX], *([f"… and {left} more"] if left > 0 else [])])
+    at = max(0, sum(row.at_s <= until_s for row in rows) - ROWS_MAX)
+    left = len(rows) - at - ROWS_MAX
+    before, after = [f"… {at} before"] if at else [], [f"… and {left} more"] if left > 0 else []
+    return "\n".join([head, *before, *map(_line, rows[at : at + ROWS_MAX]), *after])
 
 
 def draw_last(plan: Plan, history: Iterable[Op], messages: Sequence[Message]) -> str:
     """The drawing of what came last in a run that stands still; says so if rows were left out."""
     head, rows = _rows(plan, history, messages)
     left = len(rows) - ROWS_MAX
-    return "\n".join([head, *([f"… {left} before"] if left > 0 else []), *rows[-ROWS_MAX:]])
+    return "\n".join([head, *([f"… {left} before"] if left > 0 else []), *map(_line, rows[-ROWS_MAX:])])
 
 
-def _rows(plan: Plan, history: Iterable[Op], messages: Sequence[Message]) -> tuple[str, list[str]]:
-    """The head, and a line for each thing that happened."""
+def _rows(plan: Plan, history: Iterable[Op], messages: Sequence[Message]) -> tuple[str, list[_Row]]:
+    """The head, and a row for each thing that happened."""
     nodes = plan.node_names
     rows = [*_calls(plan, history, nodes), *_messages(messages, nodes)]
     rows.sort(key=lambda row: (row.at_s, row.order))
     head = "      ms  " + "".join(name.ljust(_width(nodes)) for name in nodes)
-    return head.rstrip(), [f"{row.at_s * 1000:8.1f}  {row.lanes}  {row.remark}".rstrip() for row in rows]
+    return head.rstrip(), rows
+
+
+def _line(row: _Row) -> str:
+    return f"{row.at_s * 1000:8.1f}  {row.lanes}  {row.remark}".rstrip()
 
 
 def _width(nodes: Sequence[str]) -> int:
@@ -75,7 +82,7 @@ def _calls(plan: Plan, history: Iterable[Op], nodes: Sequence[str]) -> Iterator[
         if op.type is Type.INVOKE:
             called[op.process] = op.index
         place = op.process % plan.concurrency % len(nodes)
-        lanes, words = _lanes(nodes), f"* {_words(op)}"
+        lanes, words = _lanes(nodes), one_line(f"* {_words(op)}")
         at, room = place * width, (len(nodes) - place) * width - 2
         words = words if len(words) <= room else f"{words[: room - 1]}…"
         lanes[at : at + len(words)] = words

@@ -17,9 +17,12 @@ from harness.nemesis.grudges import CLIENTS
 from harness.plan import Plan
 from harness.plan_options import DRIFT, POINT, STRENGTHS, STROBE
 from harness.plan_script import NS, Stroke
+from harness.report.text import cut, one_line
 from harness.search.trace import Message, Trace
 
 SENTENCES_MAX: Final = 24
+ERROR_MAX: Final = 160
+TIME_OUT: Final = "time-out after "
 FATES: Final = {
     "cut": "is cut off",
     "lost": "is lost",
@@ -45,11 +48,12 @@ Sentence = tuple[float, int, str]
 def narrative(plan: Plan, trace: Trace) -> str:
     """The paragraph."""
     faults = [(stroke.start_ns / NS, 0, f"Fault: {words(stroke)}.") for stroke in plan.strokes]
-    calls = list(_calls(plan, [op for op in trace.run.history if isinstance(op.process, int)]))
-    sentences = [*faults, *calls, *_late(trace.messages, [at_s for at_s, _, _ in calls])]
+    ops = [op for op in trace.run.history if isinstance(op.process, int)]
+    calls, end_s = list(_calls(plan, ops)), max((op.time_ns / NS for op in ops), default=0.0)
+    sentences = [*faults, *calls, *_late(trace.messages, [at_s for at_s, _, _ in calls], end_s)]
     if len(sentences) > SENTENCES_MAX:
         sentences = [*faults, *calls]
-    return " ".join(said for _, _, said in sorted(sentences, key=lambda each: each[:2]))
+    return " ".join(one_line(said) for _, _, said in sorted(sentences, key=lambda each: each[:2]))
 
 
 def _calls(plan: Plan, ops: Sequence[Op]) -> Iterator[Sentence]:
@@ -72,11 +76,14 @@ def _calls(plan: Plan, ops: Sequence[Op]) -> Iterator[Sentence]:
 
 
 def _answer(op: Op, end: Op | None) -> str:
-    if end is None or end.type is Type.INFO:
+    at = "" if end is None else f"at {end.time_ns / NS * 1000:.1f} ms"
+    if end is None or (end.type is Type.INFO and str(end.error).startswith(TIME_OUT)):
         return "gets no answer in time: it may have an effect, or none"
-    told = f"is told at {end.time_ns / NS * 1000:.1f} ms"
+    if end.type is Type.INFO:
+        return f"does not know {at} whether it has an effect{_because(end)}"
     if end.type is Type.FAIL:
-        return f"{told} that it has no effect"
+        return f"fails {at}, without an effect{_because(end)}"
+    told = f"is told {at}"
     if end.value is None:
         return f"{told} that {'there is no value' if op.value is MISSING else 'it is done'}"
     return (
@@ -84,9 +91,12 @@ def _answer(op: Op, end: Op | None) -> str:
     )
 
 
-def _late(messages: Sequence[Message], called_s: Sequence[float]) -> Iterator[Sentence]:
-    """The messages of requests that do not arrive, or only after something else was asked for."""
-    end_s = max(called_s, default=0.0)
+def _because(end: Op) -> str:
+    return f" ({cut(str(end.error), ERROR_MAX)})" if end.error else ""
+
+
+def _late(messages: Sequence[Message], called_s: Sequence[float], end_s: float) -> Iterator[Sentence]:
+    """The messages of requests that do not arrive before all has been answered, or only after something else was asked for."""
     for message in messages:
         ends_s = inf if message.end_s is None else message.end_s
         overtaken = any(message.sent_s < at_s < ends_s for at_s in called_s)

@@ -246,7 +246,9 @@ class _Search:
             few = len(plan.script) <= FEW
             bold = _linked(plan) if few else plan
             if self.attempt(bold, LEAP if few else EFFORTS[1]):
-                self.plan = scripted(self.plan, self.run)
+                self.attempt(
+                    scripted(self.plan, self.run)
+                )  # when what had to wait for its client was really called
 
     def _any_of_core(self, choose: Callable[[Plan, Sequence[int]], Iterator[Plan]]) -> None:
         candidates = list(choose(self.plan, guilty(self.run, self.target)))

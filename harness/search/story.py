@@ -8,10 +8,13 @@ test_NAME.py    runs the plan in the simulator and expects the same violation: g
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from harness.plan import Plan, dump_plan
+from harness.plan_script import NS
 from harness.plan_tape import is_calm, pins_of
+from harness.results import core_of, judge_claims
 from harness.search import simpler
 from harness.search.finding import Target
 from harness.search.lamport import draw
@@ -26,7 +29,10 @@ DRAWS_MAX: Final = 40  # that are told one by one
 def story(found: Shrunk, target: Target, trace: Trace) -> str:
     """The page, in Markdown. `trace` is that of the shrunk plan."""
     plan, done = found.plan, found.done
-    core = trace.run.results["core"] or {}
+    _, claims = judge_claims(
+        trace.run.history, [target.claim]
+    )  # another claim that is broken has a core of its own
+    core = core_of(trace.run.history, claims[target.claim]) or {}
     end = (
         "Nothing more can be left out."
         if done
@@ -45,17 +51,22 @@ def story(found: Shrunk, target: Target, trace: Trace) -> str:
         or (
             "None is needed."
             if is_calm(plan.tape) and not pins_of(plan.tape)
-            else "None: delays of the network are enough."
+            else "None: what is left to chance is enough, such as delays of the network."
         ),
         *(["## The draws that matter", chance(plan)] if is_calm(plan.tape) else []),
         "## What is said",
         "Time goes down, in milliseconds; a column a node. `*`: a process asks, or is told. An arrow stands where a message is sent, from `o`; beside is when it "
         "arrives, at `>` or `<`, or what becomes of it, at `x`; one without an end is under way when the run is over. `!`: the fault strikes this node.",
-        fenced(draw(plan, trace)),
+        fenced(draw(plan, trace, _proven_s(trace, core))),
         "## Again",
         fenced("quorate replay plan.toml --trace"),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _proven_s(trace: Trace, core: Mapping[str, Any]) -> float:
+    """When the last of the operations that prove it was over; of what comes before, nothing is left out for what comes after."""
+    return max((trace.run.history.op(op["index"]).time_ns / NS for op in core.get("ops", ())), default=0.0)
 
 
 def cause(found: Shrunk) -> str:

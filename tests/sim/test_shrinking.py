@@ -150,6 +150,13 @@ def test_time_ends_a_shrinking_and_what_was_found_so_far_fails_too(tmp_path: Pat
     small_again(found, STALE, tmp_path)
 
 
+@pytest.mark.parametrize("steps", range(1, 14, 3))
+def test_whenever_time_is_over_the_plan_is_that_of_the_run(steps: int) -> None:
+    left = iter(range(steps))
+    found = shrink(EVENTUAL, STALE, out_of_time=lambda: next(left, None) is None)
+    assert simulate_run(found.plan).lines == found.run.lines
+
+
 def test_one_node_less_keeps_each_client_and_fault_at_its_node() -> None:
     clients = tuple(ScriptOp(client=client, f="read", at_s=0.1, key=0) for client in range(6))
     stroke = Stroke(1, "clock", 0, 10, ("n1", "n3"), {"offsets_ms": {"n1": 5.0, "n3": 7.0}})
@@ -315,7 +322,8 @@ def test_the_test_that_keeps_a_finding_fails_once_it_is_mended(tmp_path: Path) -
     ("arguments", "status", "words"),
     [
         (["shrink", "PLAN", "--budget", "soon"], 254, "'soon' is no length of time"),
-        (["shrink", "PLAN", "--claim", "integrity"], 2, "breaks the claim 'integrity' not"),
+        (["shrink", "PLAN", "--claim", "integrity"], 2, "does not break the claim 'integrity'"),
+        (["shrink", "PLAN", "--out", "PLAN"], 254, "File exists"),
         (["replay", "PLAN", "--times", "3"], 254, "--times and --cluster go with --world hosts"),
         (["replay", "PLAN", "--world", "moon"], 254, "there is no world 'moon'"),
         (["replay", "PLAN", "--settle", "soon"], 254, "is no length of time"),

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from checkers import History
+from harness.plan import load_plan
 from harness.plan_options import LINK_KINDS
 from harness.plan_script import ScriptOp, Stroke
 from harness.plan_tape import calm_but
+from harness.search.finding import targets
 from harness.search.lamport import draw, draw_last
 from harness.search.narrative import HEARD, narrative, words
 from harness.search.paused import stopped_at
-from harness.search.shrink import Size
-from harness.search.story import chance
+from harness.search.shrink import Shrunk, Size
+from harness.search.story import chance, story
 from harness.search.trace import traced
 from tests.sim.small import SMALL
 
+EVENTUAL = load_plan(Path(__file__).parents[2] / "examples" / "eventual.toml")
 CALM = replace(SMALL, tape=calm_but([]))
 
 
@@ -39,6 +44,45 @@ def test_an_operation_without_an_answer_is_told_as_one_that_may_have_an_effect()
         strokes=(Stroke(1, "pause", 20_000_000, 150_000_000, ("n3",)),),
     )  # fmt: skip
     assert "asks n3 for `write 1` of key 0, and gets no answer in time: it may have an effect, or none." in narrative(plan, traced(plan))  # fmt: skip
+
+
+def test_an_operation_that_fails_or_loses_its_node_is_told_with_the_reason() -> None:
+    ops = (
+        ScriptOp(client=1, f="write", at_s=0.0199, key=0, value=1),
+        ScriptOp(client=1, f="read", at_s=0.03, key=0),
+    )
+    plan = replace(CALM, script=ops, strokes=(Stroke(1, "kill", 20_000_000, 150_000_000, ("n2",)),))
+    told = narrative(plan, traced(plan))
+    assert (
+        "asks n2 for `write 1` of key 0, and does not know at 20.0 ms whether it has an effect (ChannelError: no answer from n2: "
+        in told
+    )
+    assert "fails at 30.0 ms, without an effect (no client: ChannelError: n2 refused the connection: no process)." in told  # fmt: skip
+    assert "in time" not in told
+
+
+def test_a_message_of_the_last_operation_that_does_not_arrive_is_told() -> None:
+    cut = Stroke(1, "partition", 20_000_000, 150_000_000, ("n1",), {"grudge": {"n1": ["n2"]}})
+    plan = replace(CALM, script=(ScriptOp(client=1, f="read", at_s=0.06, key=0),), strokes=(cut,))
+    assert 'The message "Query register-0" from n2 to n1, sent at 60.1 ms, is cut off.' in narrative(plan, traced(plan))  # fmt: skip
+
+
+def test_a_drawing_without_room_for_all_has_the_operations_that_prove_it() -> None:
+    trace = traced(EVENTUAL)
+    found = Shrunk(EVENTUAL, trace.run, Size.of(EVENTUAL), EVENTUAL.system_options, 1, True)
+    (target,) = targets(trace.run)
+    drawn = story(found, target, trace).split("## What is said")[1]
+    last = max(trace.run.results["claims"][target.claim]["certificate"]["ops"])
+    assert re.search(rf"is told, #{last}$", drawn, re.MULTILINE)
+    assert re.search(r"^… \d+ before$", drawn, re.MULTILINE)
+    assert re.search(r"^… and \d+ more$", drawn, re.MULTILINE)
+
+
+def test_a_value_of_several_lines_stays_on_one() -> None:
+    plan = replace(CALM, script=(ScriptOp(client=2, f="write", at_s=0.03, key=0, value="a\nb"),))
+    trace = traced(plan)
+    assert "`write a\\nb` of key 0" in narrative(plan, trace)
+    assert "* write 0 a\\nb" in draw(plan, trace)
 
 
 def test_too_much_to_tell_is_told_without_messages() -> None:
@@ -90,6 +134,17 @@ def test_few_nodes_have_wide_columns_and_what_does_not_fit_is_cut_in_sight() -> 
         False,
     ]
     assert any("000…" in line for line in lines)
+
+
+def test_the_operations_are_those_that_prove_the_claim_that_is_meant() -> None:
+    plan = replace(EVENTUAL, claims=("read-your-writes", "linearizable"))
+    trace = traced(plan)
+    for target in targets(trace.run):
+        found = Shrunk(plan, trace.run, Size.of(plan), plan.system_options, 1, True)
+        drawn = story(found, target, trace).split("## The operations that prove it")[1].split("##")[0]
+        numbers = trace.run.results["claims"][target.claim]["certificate"]["ops"]
+        assert set(map(int, re.findall(r"#(\d+)", drawn))) == set(numbers)
+    assert len(targets(trace.run)) == 2
 
 
 def test_a_draw_is_told_in_words() -> None:
