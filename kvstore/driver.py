@@ -20,6 +20,7 @@ from kvstore.config import BucketConfig, majority
 from kvstore.document import (
     BOTH_OLD,
     META,
+    NEW,
     ChangeError,
     Document,
     advanced,
@@ -33,7 +34,7 @@ from kvstore.document import (
 from kvstore.envelope import Envelope
 from kvstore.events import Failure, Log, Value
 from kvstore.flows import cas
-from kvstore.flows.steps import Flow, Op, Pause, Tell
+from kvstore.flows.steps import Flow, GaveUpError, Op, Pause, Tell
 from kvstore.messages_ring import RING_BUCKET, RING_KEY, Pull, RingOffer
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 ROUND_TIMEOUT_MS: Final = 5_000.0
 _POLL_MS: Final = 2.0
+_HANDOVER_POLL_MS: Final = 100.0
 
 Alter = Callable[[Document], Document]
 
@@ -137,6 +139,8 @@ class Driver:
                 yield Tell(RingOffer, others, node.membership.offer_body(), enough)
         yield from self._stream(document, [p for p in walking if document.steps[p] == BOTH_OLD], counts)
         starting = startable(document, counts, node.config.transfers_max)
+        if not starting and all(step == NEW or p in walking for p, step in enumerate(document.steps)):
+            yield from self._handed_over(op)
 
         def advance(now: Document) -> Document:
             return advanced(now, walking, starting) if now.epoch == document.epoch else now
@@ -147,6 +151,14 @@ class Driver:
         for name in others:
             node.send(name, node.membership.offer_message(0))
         op.answer()
+
+    def _handed_over(self, op: Op) -> Flow:
+        """Before the last step: whoever goes may keep, in a sloppy bucket, all there is of an acknowledged write."""
+        node, goes = self._node, self._node.view.departing
+        while goes and not node.upkeep.handed_over(goes):
+            if node.moment.clock.mono_ms + _HANDOVER_POLL_MS >= op.deadline:
+                raise GaveUpError("TIMEOUT", f"{goes} still hands over what it keeps for others")
+            yield Pause(_HANDOVER_POLL_MS)
 
     def _barrier(
         self, document: Document, counts: tuple[int, ...], walking: list[int], answers: dict[str, Any]

@@ -7,6 +7,7 @@
                     SUSPECTS     peers it suspects
                     UNREADABLE   what is damaged there and could not be mended, in words
                     CLIENT_PORT  where it serves clients
+                    HANDED_OVER  of one that is to leave: the ring epoch at which it kept nothing for anybody
 
 One partner is drawn from those that seem alive; with a small chance one of the others, so that a healed cut is noticed
 from both sides.

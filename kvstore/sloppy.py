@@ -26,12 +26,12 @@ from kvstore.view import View
 def stand_ins(
     view: View, partition: int, owners: tuple[str, ...], alive: Callable[[str], bool]
 ) -> dict[str, str]:
-    """Who stands in for whom: for each suspected owner the next node clockwise that is not suspected and owns nothing of this."""
+    """Who stands in for whom: for each suspected owner the next node clockwise that is not suspected, stays, and owns nothing of this."""
     away = [owner for owner in owners if not alive(owner)]
     if not away:
         return {}
     nodes = walk(view.document.owners, partition, len(view.members))
-    free = (node for node in nodes if node not in owners and alive(node))
+    free = (node for node in nodes if node not in owners and alive(node) and node != view.departing)
     return dict(zip(free, away, strict=False))
 
 

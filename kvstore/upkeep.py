@@ -11,7 +11,7 @@ keeps every promise and is only slower.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kvstore.antientropy import AntiEntropy
 from kvstore.config import BucketConfig
@@ -42,6 +42,8 @@ from kvstore.twins import Twins
 
 if TYPE_CHECKING:
     from kvstore.node import Node
+
+HANDED_OVER: Final = "HANDED_OVER"
 
 
 class Upkeep:
@@ -214,7 +216,23 @@ class Upkeep:
             "SUSPECTS": ",".join(sorted(self.suspects)),
             "UNREADABLE": self.scrub.told(),
             "CLIENT_PORT": node.config.client.rpartition(":")[2],
+            **({HANDED_OVER: self._handed_over_at} if node.view.departing == node.name else {}),
         }
+
+    @property
+    def _handed_over_at(self) -> str:
+        """The ring epoch, if this node keeps nothing for others; it takes nothing more to keep once it is to go."""
+        return str(self._node.ring.epoch) if self.hints.oldest_ms == float("inf") else ""
+
+    def handed_over(self, member: str) -> bool:
+        """Whether a member that is to go has handed over what it kept for others, as far as it can be waited for: not if it is suspected."""
+        node = self._node
+        if not any(bucket.sloppy for bucket in node.buckets.opened.values()):
+            return True  # elsewhere a hint is never all there is of an acknowledged write
+        if member == node.name:
+            return bool(self._handed_over_at)
+        told = self.told(member, HANDED_OVER)
+        return not self.alive(member) or not node.config.gossip_ms or told == str(node.ring.epoch)
 
     def told(self, member: str, entry: str) -> str:
         """What a member says about itself by gossip; "" while that is not known."""
@@ -287,6 +305,9 @@ class Upkeep:
         """Keep a version for an owner that the coordinator suspects, and answer in its place once it is durable."""
         node = self._node
         if node.replica.refused(src, message, message.tag.latest):
+            return
+        if node.view.departing == node.name:
+            node.send(src, Refused(message.request, "NOQUORUM", f"{node.name} is leaving"))
             return
         record = Record(message.bucket, message.key, message.tag, message.value)
         ticket = self.hints.keep(message.owner, record)

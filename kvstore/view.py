@@ -97,6 +97,13 @@ class View:
         lost = f"{change.lost} by " if change.lost and change.lost != change.node else ""
         return f"{change.kind} {lost}{change.node}".strip() + (", taken back" if change.back else "")
 
+    @property
+    def departing(self) -> str:
+        """The member that goes with this change and has its data still; nobody, if none does."""
+        change = self.document.change
+        goes = change is not None and change.kind == ("join" if change.back else "leave")
+        return change.node if goes and change is not None else ""
+
     def preferences(self, n: int) -> tuple[tuple[str, ...], ...]:
         """For each partition every node that holds it, or is about to."""
         return tuple(self.plan(partition, n).replicas for partition in range(PARTITIONS))

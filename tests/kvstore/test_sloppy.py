@@ -207,3 +207,39 @@ def test_what_was_kept_for_a_node_that_no_longer_owns_it_goes_to_those_who_do() 
     made.network.cut.clear()
     made.idle(3_000.0)
     assert all("d" in new_at(made, key) for key in MANY if key not in lost)  # its own are for it as ever
+
+
+def test_who_leaves_first_hands_over_what_it_keeps() -> None:
+    """All its promises for others are kept elsewhere before it is no member any more, for then it may be stopped."""
+    made = Cluster("abcde", bucket("default", "quorum", n=3, sloppy=True), seed=3, hint_bytes_per_s=100)
+    made.idle(5_000.0)
+    keys = [b"{k}%d" % number for number in range(30)]
+    first, *rest = owners(made)
+    cut(made, set("abcde") - set(rest))
+    leaver, other = (name for name in "abcde" if name not in (first, *rest))
+    for key in keys:
+        assert failed(made.ask(first, "SET", key, b"v" * 50)) is None
+    assert made.node(leaver).upkeep.stood_in > 0
+    made.network.cut = set()
+    made.idle(1_000.0)
+    assert made.node(leaver).upkeep.hints.pending_bytes > 0
+    made.ask(other, "KV.CLUSTER", "LEAVE", leaver)
+    for _ in range(100):
+        made.run(for_ms=2_000.0)
+        if leaver not in made.node(other).view.members:
+            break
+    assert leaver not in made.node(other).view.members
+    assert made.node(leaver).upkeep.hints.pending_bytes == 0
+    assert any(f"{leaver} still hands over what it keeps for others" in line for line in made.logs)
+
+
+def test_who_is_to_leave_stands_in_for_nobody() -> None:
+    made, here, _ = divided(sloppy=True)
+    leaver = next(name for name in "abcde" if name not in owners(made))
+    stood_in = made.node(leaver).upkeep.stood_in
+    made.ask(here, "KV.CLUSTER", "LEAVE", leaver)
+    made.idle(2_000.0)
+    assert made.node(leaver).view.departing == leaver
+    for number in range(20):
+        made.ask(here, "SET", b"{k}%d" % number, "new")
+    assert made.node(leaver).upkeep.stood_in == stood_in
