@@ -41,8 +41,8 @@ def explored(
     Story(plan, "sim")  # refuses once what every run would
     with ExitStack() as held:
         held.enter_context(alone(folder))
-        exploration = Exploration(plan, strategy, folder)
         pool = held.enter_context(workers(jobs, ray, [plan]))
+        exploration = Exploration(plan, strategy, folder)
         tick = held.enter_context(waiting(f"exploring {path.name}, {strategy}", quiet=quiet))
         already, begin_s, found = len(exploration.records), time.monotonic(), list[Record]()
 

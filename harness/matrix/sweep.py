@@ -29,10 +29,13 @@ from harness.matrix.measure import RECORDS, Measured, measure
 from harness.matrix.merge import Row, merge_cell
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
+from harness.results import CRASH, INFRASTRUCTURE
 from harness.runs import cut_to, write_text
 from harness.ways import Ways
 
 SUPPORTS: Final = "supports"
+VERDICTS: Final = frozenset(verdict.value for verdict in Verdict)
+OUTCOMES: Final = VERDICTS | {CRASH, INFRASTRUCTURE}
 
 
 def work(cell: int, text: str, place: Place | None = None, folder: Path = Path()) -> Measured:
@@ -45,6 +48,16 @@ def work(cell: int, text: str, place: Place | None = None, folder: Path = Path()
     if record.outcome == Verdict.VALID.value:
         rmtree(folder)
     return record
+
+
+def recorded(line: bytes) -> Measured | None:
+    """The run that a line is the record of; None if it is none."""
+    try:
+        record = msgspec.json.decode(line, type=Measured)
+    except (ValueError, RecursionError):
+        return None
+    judged = {*record.levels.values(), *record.claims.values()}
+    return record if record.outcome in OUTCOMES and judged <= VERDICTS else None
 
 
 class Sweep:
@@ -69,7 +82,7 @@ class Sweep:
             return
         try:
             there = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise PlanError(f"{path}: is damaged; give --out another folder") from None
         if there.get("records") != RECORDS:
             raise PlanError(
@@ -85,12 +98,10 @@ class Sweep:
         whole = self._file.read_bytes().split(b"\n")[:-1]
         found, todo = list[Measured](), self.todo()
         for number, line in enumerate(whole, 1):
-            try:
-                record = msgspec.json.decode(line, type=Measured)
-            except msgspec.DecodeError:
+            if (record := recorded(line)) is None:
                 raise PlanError(
                     f"{self._file}:{number}: no record of a run; remove the line and those after it, and go on"
-                ) from None
+                )
             expected = next(todo, None)
             if expected is not None and (record.cell, record.seed) != (
                 expected[0].number,
@@ -110,10 +121,9 @@ class Sweep:
         whole = self._hosts_file.read_bytes().split(b"\n")[:-1]
         found = list[Measured]()
         for number, line in enumerate(whole, 1):
-            try:
-                found.append(msgspec.json.decode(line, type=Measured))
-            except msgspec.DecodeError:
-                raise PlanError(f"{self._hosts_file}:{number}: no record of a run; remove the line, and go on") from None  # fmt: skip
+            if (record := recorded(line)) is None:
+                raise PlanError(f"{self._hosts_file}:{number}: no record of a run; remove the line, and go on")  # fmt: skip
+            found.append(record)
         cut_to(self._hosts_file, whole)
         return found
 

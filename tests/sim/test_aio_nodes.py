@@ -372,6 +372,13 @@ def test_a_port_is_taken_once_and_is_free_when_it_is_closed() -> None:
         assert free.sockets[0].getsockname()[1] > PEERS
         await asyncio.open_connection("localhost", PEERS)
         assert local.is_serving()
+        both = await asyncio.start_server(pong, ["127.0.0.1", "10.0.0.1"], 7002, reuse_port=True, backlog=5)
+        assert both.sockets[0].getsockname() == ("10.0.0.1", 7002)
+        for port in (65_536, -1):
+            with pytest.raises(OverflowError, match="port must be 0-65535"):
+                await asyncio.start_server(pong, port=port)
+        with pytest.raises(TypeError, match="unexpected keyword argument 'keepalive'"):
+            await asyncio.open_connection("n2", CLIENTS, keepalive=True)
         done.append(True)
 
     done: list[bool] = []

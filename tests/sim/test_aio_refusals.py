@@ -76,6 +76,18 @@ async def _socket() -> None:
     socket.socket()
 
 
+async def _own_port() -> None:
+    await asyncio.open_connection("n2", PEERS, local_addr=("10.0.0.1", 5000))
+
+
+async def _service() -> None:
+    await asyncio.open_connection("n2", "http")
+
+
+async def _other_address() -> None:
+    await asyncio.start_server(print, ["127.0.0.1", "10.9.9.9"], PEERS)
+
+
 async def _made_folder() -> None:
     os.mkdir("/tmp/of-a-simulated-node")
 
@@ -137,6 +149,9 @@ async def _ended() -> None:
 
 
 FORBIDDEN = [
+    (_own_port, "loop.create_connection with local_addr .* is not simulated"),
+    (_service, "there is no service 'http' in the simulator"),
+    (_other_address, "there is no host '10.9.9.9'"),
     (_made_folder, r"LeakError: test_aio_refusals.py, line \d+, calls os.mkdir\(\) in a simulated run"),
     (_temporary, r"LeakError: test_aio_refusals.py, line \d+, calls (open|os.mkdir)\(\) in a simulated run"),
     (_descriptor, r"LeakError: test_aio_refusals.py, line \d+, calls open\(\) in a simulated run"),

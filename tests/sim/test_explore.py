@@ -177,6 +177,14 @@ def test_a_line_nested_too_deep_is_named(tmp_path: Path) -> None:
         Exploration(PLAN, "seeds", tmp_path)
 
 
+@pytest.mark.parametrize("wrong", [("--jobs", "-1"), ("--strategy", "luck"), ("--budget", "0s"), ("--runs", "0")])  # fmt: skip
+def test_what_is_refused_leaves_no_folder(wrong: tuple[str, str], tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(dump_plan(PLAN))
+    assert status_of(["explore", str(plan), "--out", str(tmp_path / "explored"), *wrong]) == 254
+    assert not (tmp_path / "explored").exists()
+
+
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     Exploration(PLAN, "seeds", tmp_path)
     (tmp_path / "explored.jsonl").write_text('{"number": 0}\n{"number": 1}\n')

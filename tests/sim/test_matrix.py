@@ -114,9 +114,11 @@ def test_any_number_of_processes_any_interruption_the_same_bytes(tmp_path: Path)
 def test_a_folder_is_of_one_matrix_and_damage_is_named(tmp_path: Path) -> None:
     path, folder = files(tmp_path), tmp_path / "out"
     Sweep(load_matrix(path), folder)
-    (folder / "runs.jsonl").write_text('{"cell": "x"}\n')
-    with pytest.raises(PlanError, match=r"runs.jsonl:1: no record of a run"):
-        Sweep(load_matrix(path), folder)
+    head = b'{"cell": 0, "seed": 1, "reason": "", "outcome": '
+    for line in (b'{"cell": "x"}', head + b'"fine"}', head + b'"valid", "levels": {"regular": "fine"}}', head + b'"valid", "more": ' + b"[" * 100_000):  # fmt: skip
+        (folder / "runs.jsonl").write_bytes(line + b"\n")
+        with pytest.raises(PlanError, match=r"runs.jsonl:1: no record of a run"):
+            Sweep(load_matrix(path), folder)
     (folder / "runs.jsonl").write_text('{"cell": 5, "seed": 1, "outcome": "valid", "reason": ""}\n')
     with pytest.raises(PlanError, match="cell 5, seed 1, out of order"):
         Sweep(load_matrix(path), folder)

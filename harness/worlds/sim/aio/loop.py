@@ -17,7 +17,7 @@ import socket
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from itertools import count
@@ -29,7 +29,7 @@ from harness.system import SimulatedEnv
 from harness.worlds.sim import guard, outside
 from harness.worlds.sim.aio.library import LogFile, answers
 from harness.worlds.sim.aio.server import Factory, Server
-from harness.worlds.sim.aio.stack import Stack
+from harness.worlds.sim.aio.stack import Stack, port_of
 from harness.worlds.sim.aio.tasks import NodeFuture, NodeHandle, NodeTask
 from harness.worlds.sim.aio.transport import Transport
 from harness.worlds.sim.loop import ForbiddenInSimError, NoOutside, end_quietly
@@ -37,6 +37,10 @@ from harness.worlds.sim.sansio import Caller, NodeError
 
 T = TypeVar("T")
 TURN_MS: Final = 0.01  # a program that only spins lets time pass
+TLS: Final = frozenset({"ssl", "ssl_handshake_timeout", "ssl_shutdown_timeout"})
+CONNECTING: Final = TLS | {"family", "proto", "flags", "sock", "local_addr", "server_hostname", "happy_eyeballs_delay", "interleave", "all_errors"}  # fmt: skip
+SERVING: Final = TLS | {"family", "flags", "sock", "backlog", "reuse_address", "reuse_port", "keep_alive", "start_serving"}  # fmt: skip
+"""What may be said of a connection, and of a server: what changes nothing here is taken."""
 HEARD_S: Final = 5.0  # so long may whoever keeps a task leave its error where it is
 
 
@@ -331,8 +335,8 @@ class NodeLoop(NoOutside):
     ) -> tuple[Transport, asyncio.BaseProtocol]:
         """Connect to a node by its name or address. Raises OSError as the network has it: refused, reset, timed out."""
         with self._no_foreigner("create_connection"):
-            _refuse("create_connection", options, "ssl", "sock")
-            transport = self.stack.connect(str(host or "localhost"), int(port or 0))
+            _refuse("create_connection", options, CONNECTING, "ssl", "sock", "local_addr")
+            transport = self.stack.connect(str(host or "localhost"), port_of("connect", port))
         waiter = transport.waiter = self.create_future()
         try:
             await waiter
@@ -346,14 +350,16 @@ class NodeLoop(NoOutside):
     async def create_server(
         self,
         protocol_factory: Factory,
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         port: int | str | None = None,
         **options: Any,
     ) -> Server:
         """Listen. Raises OSError when the port is taken."""
         with self._no_foreigner("create_server"):
-            _refuse("create_server", options, "ssl", "sock")
-        server = Server(self, self.stack, protocol_factory, host, int(port or 0))
+            _refuse("create_server", options, SERVING, "ssl", "sock")
+            server = Server(
+                self, self.stack, protocol_factory, self.stack.one_of(host), port_of("bind", port)
+            )
         if options.get("start_serving", True):
             await server.start_serving()
         return server
@@ -361,7 +367,7 @@ class NodeLoop(NoOutside):
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[Any]:
         """The address of a node."""
         with self._no_foreigner("getaddrinfo"):
-            where = (self.stack.address_of(str(host or "localhost")), int(port or 0))
+            where = (self.stack.address_of(str(host or "localhost")), port_of("getaddrinfo", port))
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)]
 
 
@@ -372,9 +378,12 @@ def _end_generator(generator: AsyncGenerator[Any, Any]) -> None:
         loop.create_task(generator.aclose())
 
 
-def _refuse(call: str, options: Mapping[str, Any], *names: str) -> None:
+def _refuse(call: str, options: Mapping[str, Any], known: frozenset[str], *names: str) -> None:
+    for name in options:
+        if name not in known:
+            raise TypeError(f"loop.{call}() got an unexpected keyword argument {name!r}")
     for name in names:
         if options.get(name):
             raise ForbiddenInSimError(
-                f"loop.{call} with {name} reaches outside the simulator; leave {name} out"
+                f"loop.{call} with {name} reaches outside the simulator, or is not simulated; leave {name} out"
             )

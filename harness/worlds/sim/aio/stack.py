@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from harness.system import SimulatedEnv
@@ -21,6 +21,7 @@ from harness.worlds.sim.loop import ForbiddenInSimError
 from harness.worlds.sim.sansio import Caller
 
 PORT_OWN_FIRST: Final = 49_152  # of connections that a node opens, and of ports that it leaves to the system
+PORT_MAX: Final = 65_535
 ANY: Final = (None, "", "0.0.0.0", "::")
 SELF: Final = ("localhost", "127.0.0.1", "::1")
 LOOPBACK: Final = "127.0.0.1"
@@ -35,6 +36,17 @@ class Listener(NamedTuple):
 
     accept: Accept
     local: bool
+
+
+def port_of(call: str, port: int | str | None) -> int:
+    """The number of a port. Raises ForbiddenInSimError for the name of a service."""
+    try:
+        number = int(port or 0)
+    except ValueError:
+        raise ForbiddenInSimError(f"there is no service {port!r} in the simulator; give the number of its port") from None  # fmt: skip
+    if not 0 <= number <= PORT_MAX:
+        raise OverflowError(f"{call}(): port must be 0-{PORT_MAX}.")
+    return number
 
 
 class Stack:
@@ -67,6 +79,14 @@ class Stack:
     def address_of(self, host: str) -> str:
         """The address of a host."""
         return LOOPBACK if host in SELF else self._addresses[self.node_of(host)]
+
+    def one_of(self, hosts: str | Sequence[str] | None) -> str | None:
+        """Of several addresses to listen at, all of this node, the one that takes most."""
+        names = [hosts] if hosts is None or isinstance(hosts, str) else list(hosts)
+        for name in names:
+            if name not in ANY and self.node_of(name) != self._env.node:
+                return name
+        return next((name for name in names if name not in SELF), names[0] if names else None)
 
     # ---- listening --------------------------------------------------------------------------------------------------
 
