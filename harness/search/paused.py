@@ -172,7 +172,7 @@ class Paused:
 
     def finish(self) -> None:
         """Go on to the end of the run, as at the end of a `with` block. Nodes cannot be looked into any more."""
-        self._loop.time_virtual_s_max = inf
+        self._loop.agenda.limit_s = inf
         if self.failure is not None:
             leave_off(self._loop, self._task)
         elif not self._task.done():

@@ -38,12 +38,12 @@ class Timeouts:
         queue = self._queues.get(timeout_s)
         if queue is None:
             queue = self._queues[timeout_s] = deque()
-        queue.append((self._loop.now + timeout_s, channel, request))
+        queue.append((self._loop.agenda.now + timeout_s, channel, request))
         if len(queue) == 1:
             self._loop.post(timeout_s, self._ring, timeout_s)
 
     def _ring(self, timeout_s: float) -> None:
-        queue, now = self._queues[timeout_s], self._loop.now
+        queue, now = self._queues[timeout_s], self._loop.agenda.now
         while queue and (queue[0][0] <= now or not queue[0][1].waits_for(queue[0][2])):
             _, channel, request = queue.popleft()
             channel.expire(request, timeout_s)

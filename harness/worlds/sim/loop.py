@@ -1,7 +1,7 @@
 """SimLoop: an asyncio event loop whose clock is virtual.
 
-    ready  ──► run in order of arrival, at the present virtual time
-    heap   ──► when nothing is ready: take the earliest (time, number), jump the clock there, run it
+    call_soon ──► ready   run in order of arrival, at the present virtual time ┐
+    call_at   ──► later   when nothing is ready: the earliest, by (time, number) ┴ of its `Agenda`
 
 Nothing ever waits: an hour of virtual time costs what its events cost. Two events of the same time run in the order in
 which they were asked for, so a run is a function of its seed. `asyncio.Task`, `Future`, `sleep` and `timeout` work
@@ -21,46 +21,28 @@ import gc
 import inspect
 import sys
 from asyncio import events
-from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
-from heapq import heappop, heappush
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
 from harness.client import SpoiltRunError
 from harness.named import is_library
+from harness.worlds.sim.agenda import Agenda, Call
+from harness.worlds.sim.stuck import SimDeadlockError as SimDeadlockError
+from harness.worlds.sim.stuck import SimStormError as SimStormError
+from harness.worlds.sim.stuck import SimStuckError as SimStuckError
+from harness.worlds.sim.stuck import SimTimeLimitError as SimTimeLimitError
 
 GC_THRESHOLDS: Final = (50_000, 20, 10)
 """A run makes few circles; with the usual 700 the collector looks at all it holds again and again."""
 ENDINGS_MAX: Final = 1000  # of one coroutine: each `await` within a `finally` takes another
 T = TypeVar("T")
-Call = Callable[..., Any]
 
 
 class ForbiddenInSimError(SpoiltRunError):
     """Simulated code asked for something of the real world; the message names it."""
-
-
-class SimStuckError(RuntimeError):
-    """The run does not come to its end; what its system does, or waits for, is the reason."""
-
-
-class SimDeadlockError(SimStuckError):
-    """Nothing is left to happen, and the main coroutine is still waiting."""
-
-
-class SimTimeLimitError(SimStuckError):
-    """The virtual clock passed its limit: something keeps the run alive without finishing it."""
-
-
-class SimStormError(SimStuckError):
-    """Events without number, and virtual time hardly goes on: something sends, or wakes itself, without end."""
-
-
-STORM: Final = 1_000_000
-"""Events that no run needs within one virtual second: the busiest of the benchmarks has a tenth."""
 
 
 class SimHandle(asyncio.TimerHandle):
@@ -130,56 +112,51 @@ class SimLoop(NoOutside):
     """Virtual time, one thread, no outside world. Not reentrant; use `close` when done."""
 
     def __init__(self, *, time_virtual_s_max: float = 86_400.0) -> None:
-        self.time_virtual_s_max = time_virtual_s_max
-        self.steps = 0  # events taken from the heap so far
-        self.now = 0.0  # virtual seconds since the loop was made
-        self.trace = 0  # a rolling hash over all events: when each was, and the how-manyth to be asked for
-        self._number = 0
-        self._look_at = STORM  # how many events until the next look whether time goes on,
-        self._looked_s = 0.0  # and when the last was
-        self._heap: list[
-            tuple[float, int, Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]
-        ] = []
-        self._ready: deque[tuple[Call, tuple[Any, ...], contextvars.Context | None, SimHandle | None]] = (
-            deque()
-        )
+        self.agenda = Agenda(time_virtual_s_max)
+        self.post = self.agenda.post  # a cheap `call_later`: without a handle, without a context
         self.at_close: list[Callable[[], object]] = []  # what nodes leave to be done once the run is over
-        self._failure: BaseException | None = None
         self._running = False
         self._closed = False
 
-    # ---- what the simulator's own parts use: no handle, no context ------------------------------------------------
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self.agenda.now
 
-    def post(self, delay_s: float, call: Call, *args: Any) -> None:
-        """Call after a virtual delay. The cheap form of `call_later`: it cannot be cancelled."""
-        self._number = number = self._number + 1
-        heappush(self._heap, (self.now + delay_s, number, call, args, None, None))
+    @property
+    def steps(self) -> int:
+        """Events taken at a later time than they were asked for, so far."""
+        return self.agenda.steps
+
+    @property
+    def trace(self) -> int:
+        """A rolling hash over them: when each was, and the how-manyth to be asked for."""
+        return self.agenda.trace
 
     # ---- asyncio's interface --------------------------------------------------------------------------------------
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
-        return self.now
+        return self.agenda.now
 
     def call_soon(self, callback: Call, *args: Any, context: contextvars.Context | None = None) -> SimHandle:
         """Call at the present time, after what is ready already."""
-        handle = SimHandle(self.now)
-        self._ready.append((callback, args, context, handle))
+        handle = SimHandle(self.agenda.now)
+        self.agenda.soon(callback, args, context, handle)
         return handle
 
     def call_later(
         self, delay: float, callback: Call, *args: Any, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call after a virtual delay in seconds."""
-        return self.call_at(self.now + delay, callback, *args, context=context)
+        return self.call_at(self.agenda.now + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Call, *args: Any, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call at a virtual time; a time in the past means now."""
-        self._number += 1
-        handle = SimHandle(max(self.now, when))  # in this order NaN is now
-        heappush(self._heap, (handle.when(), self._number, callback, args, context, handle))
+        handle = SimHandle(max(self.agenda.now, when))  # in this order NaN is now
+        self.agenda.at(handle._when, callback, args, context, handle)
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -205,73 +182,17 @@ class SimLoop(NoOutside):
         self._running = True
         try:
             main = asyncio.ensure_future(future, loop=self)
-            self._turn(main)
+            main.add_done_callback(_nothing)  # so that something is ready once it is done
+            self.agenda.run(main.done)
             return main.result()
         finally:
             self._running = False
             events._set_running_loop(outer)
 
-    def _turn(self, main: asyncio.Future[Any]) -> None:
-        """Take events until `main` is done or one has failed."""
-        ready, heap = self._ready, self._heap
-        limit = self.time_virtual_s_max
-        main.add_done_callback(_nothing)  # so that something is ready once it is done
-        while True:
-            calls = 0
-            while ready:
-                calls += 1
-                if calls > STORM:
-                    raise SimStormError(f"{calls:,} calls at {self.now:.3f} s, and more are ready: something wakes itself without waiting")  # fmt: skip
-                call, args, context, handle = ready.popleft()
-                if handle is not None and handle.dropped:
-                    continue
-                if context is None:
-                    call(*args)
-                else:
-                    context.run(call, *args)
-                if self._failure is not None:
-                    failure, self._failure = self._failure, None
-                    raise failure
-            if calls and main.done():
-                return
-            if not heap:
-                raise SimDeadlockError(
-                    f"nothing is left to happen at {self.now:.3f} s, but the main coroutine still waits"
-                )
-            when, number, call, args, context, handle = heappop(heap)
-            if handle is not None and handle.dropped:
-                continue
-            if when > limit:
-                heappush(heap, (when, number, call, args, context, handle))
-                raise SimTimeLimitError(
-                    f"the run passed its limit of {limit:g} virtual seconds without finishing"
-                )
-            self.now = when
-            self.steps += 1
-            if self.steps >= self._look_at:
-                self._look()
-            self.trace = hash((self.trace, when, number))
-            if context is None:
-                call(*args)
-            else:
-                context.run(call, *args)
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
-
-    def _look(self) -> None:
-        """Does time go on? After a storm the next look is soon, for what is left to be done is little."""
-        since_s, self._looked_s = self._looked_s, self.now
-        if self.now - since_s >= 1.0:
-            self._look_at = self.steps + STORM
-            return
-        self._look_at = self.steps + STORM // 10
-        raise SimStormError(f"events without number between {since_s:.3f} and {self.now:.3f} s of virtual time: the system sends, or wakes itself, without end")  # fmt: skip
-
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """An error that nobody awaited: end the run with it. Of several at one instant the first counts."""
         error = context.get("exception") or RuntimeError(str(context.get("message")))
-        self._failure = self._failure or error
+        self.agenda.failure = self.agenda.failure or error
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """The same: there is no quiet way to fail here."""
@@ -292,8 +213,7 @@ class SimLoop(NoOutside):
         if self._closed:
             return
         self._closed = True
-        self._heap.clear()
-        self._ready.clear()
+        self.agenda.clear()
         for task in asyncio.all_tasks(self):
             end_quietly(task)
         for call in self.at_close:

@@ -52,7 +52,7 @@ class Network:
     def __init__(self, loop: SimLoop, rng: random.Random, options: NetOptions) -> None:
         self.options = options
         self.sent = 0
-        self._post = loop.post
+        self._agenda = loop.agenda
         self._loop = loop
         self._draw = rng.random
         self._loss, self._duplicate, self._reorder = options.loss, options.duplicate, options.reorder
@@ -110,7 +110,7 @@ class Network:
         late_s += way_s
         apart_s = sum(trouble.apart_s(src, dst, number) for trouble in troubles)
         if apart_s:
-            self._post(self._delay_s() + late_s + apart_s, self._arrive, src, dst, message, number)
+            self._agenda.post(self._delay_s() + late_s + apart_s, self._arrive, src, dst, message, number)
         else:
             self._carry(late_s, src, dst, message, number)
         for trouble in troubles:
@@ -120,14 +120,14 @@ class Network:
     def _by_delay(self, late_s: float, src: str, dst: str, message: Any, number: int) -> None:
         delay_s, reorder = self._delay_s() + late_s, self._reorder
         if reorder < 1 and not (reorder and self._draw() < reorder):
-            now, link, last_at = self._loop.now, (src, dst), self._last_at
+            now, link, last_at = self._agenda.now, (src, dst), self._last_at
             at = now + delay_s
             last = last_at.get(link, 0.0)
             if at < last:
                 at = last
             last_at[link] = at
             delay_s = at - now
-        self._post(delay_s, self._arrive, src, dst, message, number)
+        self._agenda.post(delay_s, self._arrive, src, dst, message, number)
 
     def _arrive(self, src: str, dst: str, message: Any, number: int) -> None:
         stopped = None
@@ -169,7 +169,7 @@ class Network:
 
     def late_s(self, src: str, dst: str, message: Any) -> float:
         """By how much what is sent now over the link is late."""
-        now = self._loop.now
+        now = self._agenda.now
         return sum(trouble.late_s(src, dst, message, now) for trouble in self._troubles.values())
 
     def fate(self, src: str, dst: str) -> str:

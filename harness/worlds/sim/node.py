@@ -33,12 +33,12 @@ WALL_EPOCH_MS = 1_700_000_000_000.0  # what every wall clock shows at virtual ti
 class Incarnation:
     """What one start of a node may touch: `harness.system.SimulatedEnv`."""
 
-    __slots__ = ("_loop", "_machine", "_post", "alive", "awaited", "disk", "node", "reply", "rng", "send")
+    __slots__ = ("_agenda", "_loop", "_machine", "alive", "awaited", "disk", "node", "reply", "rng", "send")
 
     def __init__(self, machine: SimMachine) -> None:
         self._machine = machine
         self._loop = machine.loop
-        self._post = machine.loop.post
+        self._agenda = machine.loop.agenda
         self.send = partial(machine.network.send, machine.name)  # (dst, message): hand it to the network
         self.reply = machine.on_reply  # (conn, request, value): answer a client's request
         self.alive = True
@@ -49,12 +49,12 @@ class Incarnation:
 
     def clock_ms(self) -> tuple[float, float]:
         """Virtual monotonic time, and this node's wall clock."""
-        mono_ms = self._loop.now * 1000
+        mono_ms = self._agenda.now * 1000
         return mono_ms, WALL_EPOCH_MS + mono_ms + self._machine.clock_offset_ms
 
     def after(self, delay_ms: float, call: Callable[..., None], *args: Any) -> None:
         """Call later, unless the node has crashed meanwhile."""
-        self._post(delay_ms / 1000, self._run, call, args)
+        self._agenda.post(delay_ms / 1000, self._run, call, args)
 
     def _run(self, call: Callable[..., None], args: tuple[Any, ...]) -> None:
         if not self.alive:

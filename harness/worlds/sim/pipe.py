@@ -26,7 +26,7 @@ SYN_RETRY_S: Final = 1.0
 class Pipe:
     """From `src` to `dst`, one of which is the clients. `on_reset` is called when a trouble ends the connection."""
 
-    __slots__ = ("_latency_s", "_link", "_loop", "_network", "_on_reset", "_queue", "_retry_s")
+    __slots__ = ("_agenda", "_latency_s", "_link", "_network", "_on_reset", "_queue", "_retry_s")
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Pipe:
         latency_s: float,
         on_reset: Callable[[], None],
     ) -> None:
-        self._loop, self._network, self._link = loop, network, (src, dst)
+        self._agenda, self._network, self._link = loop.agenda, network, (src, dst)
         self._latency_s, self._on_reset = latency_s, on_reset
         self._queue: deque[tuple[float, Callable[..., None], tuple[Any, ...]]] = deque()
         self._retry_s = RETRY_S
@@ -50,10 +50,10 @@ class Pipe:
     def send(self, call: Callable[..., None], *args: Any) -> None:
         """Call at the other end."""
         if not self._queue and not (self._network.has_clients and self.is_troubled):
-            self._loop.post(self._latency_s, call, *args)
+            self._agenda.post(self._latency_s, call, *args)
             return
         late_s = self._network.late_s(*self._link, args)
-        self._queue.append((self._loop.now + self._latency_s + late_s, call, args))
+        self._queue.append((self._agenda.now + self._latency_s + late_s, call, args))
         if len(self._queue) == 1:
             self._next()
 
@@ -62,7 +62,7 @@ class Pipe:
         self._queue.clear()
 
     def _next(self) -> None:
-        self._loop.post(max(0.0, self._queue[0][0] - self._loop.now), self._arrive)
+        self._agenda.post(max(0.0, self._queue[0][0] - self._agenda.now), self._arrive)
 
     def _arrive(self) -> None:
         """The first that waits is at the other end, unless a trouble stops it there."""
@@ -72,7 +72,7 @@ class Pipe:
         if fate == RESET:
             self._on_reset()
         elif fate:
-            self._loop.post(self._retry_s, self._arrive)
+            self._agenda.post(self._retry_s, self._arrive)
             self._retry_s *= 2
         else:
             self._retry_s = RETRY_S
