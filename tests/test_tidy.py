@@ -57,6 +57,7 @@ EDGE = (
     "harness/doctor",
     "harness/hosted.py",
     "harness/interpreter.py",
+    "harness/scheduling.py",
     "harness/paper.py",
     "harness/plan",
     "harness/pool.py",
