@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
+from checkers.huge import Huge
 from checkers.op import MISSING, Op, Type
 
 MAX_DEPTH: Final = 200
@@ -34,15 +35,6 @@ _quoted: Final = lru_cache(maxsize=256)(_dumps)  # the few names of functions
 
 class HistoryError(ValueError):
     """A history that cannot be trusted: one sentence with the place, what is wrong, and what to do."""
-
-
-class Huge(int):
-    """An integer that Python refuses to write in decimals. In sentences it stands in hexadecimal."""
-
-    def __repr__(self) -> str:
-        return hex(self)
-
-    __str__ = __repr__
 
 
 def encode_op(op: Op) -> bytes:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from checkers.jsonl import Huge
+from checkers.huge import Huge
 
 
 class Verdict(Enum):

@@ -3,7 +3,7 @@
     time_limit(30, clients(stagger(0.01, mix(reads, writes)),
                            cycle(sequence(sleep(5), op("partition-start"), sleep(5), op("partition-stop")))))
 
-`base` says what a generator is; then by question: `order` (again, after), `choice` (which), `limits` (how much), `timing`
+`protocol` says what a generator is, `base` has the simplest; then by question: `order` (again, after), `choice` (which), `limits` (how much), `timing`
 (when), `threads` and `keyed` (who). `simulate` lists what a generator does, without a cluster.
 """
 

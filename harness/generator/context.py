@@ -47,7 +47,7 @@ class Context(msgspec.Struct, frozen=True):
     processes: tuple[int | str, ...]
     concurrency: int
     rng: random.Random
-    waits: Waits = msgspec.field(default_factory=Waits)
+    waits: Waits
     crowd: Crowd | None = None
 
     def restrict(self, mask: int) -> Context:
@@ -94,7 +94,7 @@ def first_context(concurrency: int, rng: random.Random, *, nemesis: bool = True)
     """The context at the start of a run: everybody free, process = thread."""
     everybody = (1 << concurrency + nemesis) - 1
     processes: tuple[int | str, ...] = (*range(concurrency), *([NEMESIS] if nemesis else []))
-    return Context(0, everybody, everybody, processes, concurrency, rng)
+    return Context(0, everybody, everybody, processes, concurrency, rng, Waits())
 
 
 def bits(mask: int) -> Iterator[int]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from checkers import MISSING, History, HistoryError, Op, Type, check, decode_line, encode_op, invoke
 from checkers.formats import load
-from checkers.jsonl import MAX_DEPTH, Huge, decode_value, encode_value
+from checkers.huge import Huge
+from checkers.jsonl import MAX_DEPTH, decode_value, encode_value
 from checkers.verdict import Verdict
 
 SCALARS = st.one_of(

@@ -45,6 +45,7 @@ from harness.generator import (
     until_ok,
     update,
 )
+from harness.generator.context import Waits
 
 A, B, C = op("a"), op("b"), op("c")
 
@@ -296,10 +297,10 @@ def test_info_retires_the_process() -> None:
 def test_asking_decides_nothing() -> None:
     import random
 
-    ctx = Context(0, 0b11, 0b11, (0, 1), 2, random.Random(4))
+    ctx = Context(0, 0b11, 0b11, (0, 1), 2, random.Random(4), Waits())
     gen = sequence(A, B)
     assert [next_op(gen, ctx)[0].f for _ in range(3)] == ["a", "a", "a"]  # type: ignore[index]
-    busy = Context(0, 0, 0b11, (0, 1), 2, random.Random(4))
+    busy = Context(0, 0, 0b11, (0, 1), 2, random.Random(4), Waits())
     assert next_op(gen, busy) is PENDING
     assert update(gen, ctx, invoke(0, "a")) is gen
 
