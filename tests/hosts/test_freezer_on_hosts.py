@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -116,6 +117,15 @@ def test_a_host_that_cannot_is_named_before_anything_is_started(five: Inventory)
     assert on(five, "n1", nobody_has) == "no control groups (version 1) of the hugetlb are in use there\n"
 
 
+def sleepers(group: Path) -> list[str]:
+    """The processes of the group that are `sleep 1000` by now, each by its number out here."""
+    lines = dict[str, bytes]()
+    for each in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one that has ended meanwhile
+            lines[each] = Path(f"/proc/{each}/cmdline").read_bytes()
+    return [each for each, line in lines.items() if line == b"sleep\x001000\x00"]
+
+
 @pytest.mark.skipif(os.environ.get("QUORATE_KIND", "netns") != "netns", reason="makes namespaces of its own")
 def test_hosts_go_with_a_frozen_group_on_them() -> None:
     name = unique("frozen")
@@ -125,12 +135,9 @@ def test_hosts_go_with_a_frozen_group_on_them() -> None:
         group.mkdir()
         pid = int(on(inventory, "n1", "setsid sleep 1000 >/dev/null 2>&1 & echo $!"))
         assert pid > 1
-        seen = [
-            each
-            for each in (group.parent / "cgroup.procs").read_text().split()
-            if b"sleep\x001000\x00" in Path(f"/proc/{each}/cmdline").read_bytes()
-        ]
-        (group / "cgroup.procs").write_text(*seen)
+        poll(lambda: sleepers(group.parent), wait_s=300.0)  # it is a shell, until it has become one
+        [sleeper] = sleepers(group.parent)
+        (group / "cgroup.procs").write_text(sleeper)
         (group / "freezer.state").write_text("FROZEN")
         poll(lambda: (group / "freezer.state").read_text() == "FROZEN\n", wait_s=300.0)
         done = subprocess.run(
@@ -138,7 +145,7 @@ def test_hosts_go_with_a_frozen_group_on_them() -> None:
         )
         assert done.returncode == 0, done.stderr
         assert not group.parent.parent.exists()
-        assert not Path(f"/proc/{seen[0]}").exists()
+        assert not Path(f"/proc/{sleeper}").exists()
     finally:
         down(name)
     assert name not in {cluster.name for cluster in list_clusters()}
