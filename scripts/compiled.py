@@ -25,8 +25,11 @@ from harness.compiled import FACTS, LEFT_OUT, digest, facts  # noqa: E402
 
 PACKAGES: Final = ("checkers", "harness", "kvstore", "workloads")
 BUSY: Final = """
-harness.completion harness.deadlines harness.recorder
-harness.worlds.sim.net harness.worlds.sim.node harness.worlds.sim.pipe harness.worlds.sim.troubles
+checkers.jsonl
+harness.completion harness.deadlines harness.recorder harness.scheduling
+harness.generator.base harness.generator.choice harness.generator.context harness.generator.limits harness.generator.order
+harness.generator.threads harness.generator.timing
+harness.worlds.sim.agenda harness.worlds.sim.net harness.worlds.sim.node harness.worlds.sim.pipe harness.worlds.sim.troubles
 kvstore.absorb kvstore.acceptor kvstore.caspaxos kvstore.commands kvstore.commit_queue kvstore.coordinator kvstore.detector
 kvstore.engine_memory kvstore.flows.cas kvstore.flows.lww kvstore.flows.register kvstore.flows.steps kvstore.forest kvstore.hlc
 kvstore.holds kvstore.launching kvstore.lines kvstore.merkle kvstore.node kvstore.overlay kvstore.quorum kvstore.replica
