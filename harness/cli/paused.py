@@ -10,7 +10,7 @@ from harness.cli.console import emit, out
 from harness.plan import PlanError
 from harness.search.lamport import draw_last
 from harness.search.paused import Paused, stopped_at, stopped_before
-from harness.search.replay import Recorded
+from harness.search.replay import Recorded, refuse_another
 from harness.search.trace import Message
 
 WORDS_MAX: Final = 160  # of an attribute of a node
@@ -27,6 +27,7 @@ def show_paused(run: Recorded, until_s: float | None, before: int | None, *, tra
         assert until_s is not None
         standing = stopped_at(run.plan, until_s, run.tape)
     with standing:
+        refuse_another(run, standing.whole)
         if json:
             emit(_document(standing, until_s, before))
         else:

@@ -119,6 +119,11 @@ class Paused:
         return bytes(self._sink.data)
 
     @property
+    def whole(self) -> bytes:
+        """What is recorded when it goes on to its end."""
+        return self._lines
+
+    @property
     def records(self) -> int:
         """How many records that is."""
         return self._sink.data.count(b"\n")

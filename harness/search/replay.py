@@ -79,7 +79,7 @@ def replayed(run: Recorded) -> Trace:
     """Run it again in the simulator, from its tape if there is one. Raises ReplayError or TapeError if what happens is not what was recorded."""
     trace = _traced(run)
     if run.history is not None and trace.run.lines != run.history:
-        raise ReplayError(_difference(run, trace))
+        raise ReplayError(_difference(run, trace.run.lines))
     if run.trace not in (None, trace.run.results["trace"]):
         raise ReplayError(
             f"the history is the same, and not what happened beneath it: the trace was {run.trace} and is "
@@ -102,11 +102,17 @@ def _traced(run: Recorded) -> Trace:
     return trace
 
 
-def _difference(run: Recorded, trace: Trace) -> str:
+def refuse_another(run: Recorded, lines: bytes) -> None:
+    """Raises ReplayError if a run with these records is not the one that was recorded, as far as that goes: it may have been stopped."""
+    if run.history is not None and not lines.startswith(run.history):
+        raise ReplayError(_difference(run, lines))
+
+
+def _difference(run: Recorded, lines: bytes) -> str:
     """The first record that differs, and the version that was used then and now, if it is another."""
     assert run.history is not None
     pairs = zip_longest(
-        run.history.splitlines(keepends=True), trace.run.lines.splitlines(keepends=True), fillvalue=b"nothing"
+        run.history.splitlines(keepends=True), lines.splitlines(keepends=True), fillvalue=b"nothing"
     )
     place, old, new = next((number, old, new) for number, (old, new) in enumerate(pairs, 1) if old != new)
     was, now = (line[:160].decode(errors="replace").rstrip("\n") for line in (old, new))

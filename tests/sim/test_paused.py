@@ -15,6 +15,7 @@ import pytest
 from checkers import History
 from harness.cli import status_of
 from harness.plan import dump_plan, load_plan
+from harness.runner import run
 from harness.search.lamport import ROWS_MAX, draw_last
 from harness.search.paused import stopped_at, stopped_before
 from harness.simulate import simulate_run
@@ -147,3 +148,15 @@ def test_what_cannot_be_shown_is_said(
     plan.write_text(dump_plan(SMALL))
     assert status_of(["replay", str(plan), *arguments]) == 254
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_of_a_run_that_does_not_repeat_itself_nothing_is_shown_and_of_one_that_was_stopped_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(SMALL, world="sim", out=tmp_path).folder
+    history, plan = folder / "history.jsonl", folder / "plan.toml"
+    history.write_bytes(history.read_bytes()[:-70])  # whoever wrote it was ended
+    assert "after 6 records" in shown(capsys, str(folder), "--until", "50ms")
+    plan.write_text(plan.read_text().replace("value = 212", "value = 213"))
+    assert status_of(["replay", str(folder), "--until", "50ms"]) == 254
+    assert "the run does not repeat itself: record 3 was" in capsys.readouterr().err

@@ -297,6 +297,9 @@ def test_a_run_that_stands_still_is_played_from_its_tape(
     folder = run(plan, world="sim", out=tmp_path, tape=True).folder
     tape = folder / "tape.jsonl"
     tape.write_bytes(written(recorded.draws, dump_plan(plan)))
+    assert status_of(["replay", str(folder), "--until", "1s"]) == 254, "the run that was recorded is another"
+    assert "the run does not repeat itself: record 1 was" in capsys.readouterr().err
+    (folder / "history.jsonl").write_bytes(whole.lines)
     assert status_of(["replay", str(folder), "--until", "1s", "--json"]) == 0
     with stopped_at(plan, 1.0, recorded.draws) as standing:
         assert json.loads(capsys.readouterr().out)["records"] == standing.records
