@@ -17,6 +17,7 @@ from harness.runner import run
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
+# between them there is time for a busy machine: to cut the link, to replicate, to read before the heal
 CUT = """
 name = "cut"
 workload = "register"
@@ -24,10 +25,10 @@ claims = ["linearizable"]
 seed = 1
 nodes = 2
 concurrency = 2
-time_limit_s = 0.6
+time_limit_s = 3.1
 script = [
-  {at_s = 0.35, client = 0, f = "write", key = 0, value = 212},
-  {at_s = 0.45, client = 1, f = "read", key = 0},
+  {at_s = 1.2, client = 0, f = "write", key = 0, value = 212},
+  {at_s = 2.0, client = 1, f = "read", key = 0},
 ]
 
 [system]
@@ -38,7 +39,7 @@ n = 2
 [[strokes]]
 kind = "partition"
 start_s = 0.0
-for_s = 0.55
+for_s = 3.0
 nodes = ["n2"]
 detail = {shape = "halves", grudge = {n2 = ["n1"]}}
 """

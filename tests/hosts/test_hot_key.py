@@ -40,14 +40,19 @@ def shares(lines: bytes, fault: dict[str, Any]) -> tuple[float, float]:
     return max(before.values()) / before.total(), max(during.values()) / during.total()
 
 
+def spread(count: int) -> float:
+    """How far the largest of five equal shares of so few may be from a fifth by chance: a busy machine does few."""
+    return max(0.15, 4 * (0.2 * 0.8 / (count / 3)) ** 0.5)
+
+
 def look(lines: bytes, faults: list[dict[str, Any]], plan: Plan = BASE) -> None:
     """The story, whatever the world."""
     (hot,) = (fault for fault in faults if fault["kind"] == "hot-key")
     (aimed,) = (fault for fault in faults if fault["kind"] == "pause")
     before, during = shares(lines, hot)
-    assert before < 0.35 < 0.8 < during
+    assert before < 0.2 + spread(len(calls(lines))) < 0.8 < during
     assert (hot["bit"], hot["healed"]) == (True, True), hot
-    assert abs(hot["evidence"]["share"] - during) < 0.05
+    assert abs(hot["evidence"]["share"] - during) < 0.05 + 5 / len(calls(lines))  # those at its borders
     leader = Ring.striped(plan.node_names).replicas(b"register-%d" % hot["evidence"]["keys"][0], 3)[0]
     assert (aimed["nodes"], aimed["bit"]) == ([leader], True), aimed
 

@@ -62,19 +62,30 @@ OF_LINKS = (("loss", 1.4, "share = 0.3"), ("flapping", 2.8, "down_ms = 300\nup_m
 for place, (kind, for_s, option) in enumerate(OF_LINKS):
     PLAN += f'\n[[faults]]\nkind = "{kind}"\ntargets = "all"\n{option}\nstart_s = {5.3 + 1.5 * place}\nevery_s = 20\nfor_s = {for_s}\n'
 KINDS = {"partition", "kill", "pause", "clock", *(kind for kind, _, _ in OF_LINKS)}
-LET_IN = """set -e
+BEGIN_ANEW = """
+pid=$(cat /run/sshd.pid)
+rm /run/sshd.pid
+kill -HUP $pid
+until [ -s /run/sshd.pid ]; do sleep 0.02; done
+"""
+"""The sshd reads how it is set up: it writes its pid once it listens again."""
+LET_IN = (
+    """set -e
 useradd --create-home --shell /bin/sh --password '*' admin
 echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/admin
 chmod 440 /etc/sudoers.d/admin
 sed -i -e 's/^AllowUsers.*/AllowUsers root admin/' /etc/quorate/sshd_config
-kill -HUP $(cat /run/sshd.pid)
 """
-SEND_AWAY = """
+    + BEGIN_ANEW
+)
+SEND_AWAY = (
+    """
 sed -i 's/^AllowUsers.*/AllowUsers root/' /etc/quorate/sshd_config
-kill -HUP $(cat /run/sshd.pid)
 rm -f /etc/sudoers.d/admin
 userdel --remove --force admin 2>/dev/null
 """
+    + BEGIN_ANEW
+)
 
 
 @pytest.fixture
@@ -104,7 +115,7 @@ def test_a_whole_run_as_another_user_with_sudo(five: Inventory, root: Control, t
     before = root.each(lambda _, connection: connection.shell("ls -A /tmp").stdout)
     done = subprocess.run(
         [QUORATE, "run", "plan.toml", "--world", "hosts", "--inventory", "lab.toml", "--json", "--out", "runs"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr or json.loads(done.stdout)["reason"]
     folder = tmp_path / "runs" / "by-hand" / "latest"
@@ -127,7 +138,7 @@ def test_a_user_who_may_not_be_root_is_told_so(five: Inventory, root: Control, t
     (tmp_path / "plan.toml").write_text(PLAN)
     done = subprocess.run(
         [QUORATE, "run", "plan.toml", "--world", "hosts", "--inventory", "lab.toml", "--json", "--out", "runs"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 255
     (sentence,) = done.stderr.splitlines()

@@ -24,6 +24,7 @@ needs_faketime = pytest.mark.skipif(
     not list(Path("/usr").glob("lib*/*/faketime/" + clock.LIBRARY)), reason="needs the package faketime"
 )
 NEAR_MS = 100.0
+PATIENCE_S = 600.0  # a busy machine moves them late
 
 
 @needs_faketime
@@ -34,17 +35,27 @@ def test_the_process_sees_its_clock_move(five: Inventory, how: dict[str, float])
     moves = {option: each * pace for option, each in how.items()}
     asked = {"n1": 20_000.0, "n2": -8_000.0}
 
+    def is_enough(seen: list[float]) -> bool:
+        there = [abs(each - 20_000) < NEAR_MS * 4 for each in seen]
+        return there[-1] if "drift_s" in how else sum(early != late for early, late in pairwise(there)) >= 3
+
     async def story(world: HostsWorld) -> None:
         channel = await world.dial("n1")
 
         async def seen_ms() -> float:
-            return 1000 * (float(await channel.request([b"TIME"], timeout_s=5.0 * pace)) - time.time())
+            """By an answer that was quick: a late one is of another time."""
+            while True:
+                asked_s = time.time()
+                told_s = float(await channel.request([b"TIME"], timeout_s=60.0 * pace))
+                if (now_s := time.time()) - asked_s < NEAR_MS * 4 / 1000:
+                    return 1000 * (told_s - (asked_s + now_s) / 2)
 
         assert await seen_ms() == pytest.approx(0, abs=NEAR_MS * 4)
         fault = KINDS["clock"](1, ("n1", "n2"), {"offsets_ms": asked, **moves})
         await fault.start(world)
         began, seen = time.monotonic(), []
-        while time.monotonic() < began + 3.5 * pace:
+        while time.monotonic() < began + 3.5 * pace or not is_enough(seen):
+            assert time.monotonic() < began + PATIENCE_S, seen
             seen.append(await seen_ms())
             await asyncio.sleep(0.02)
         await fault.stop(world)

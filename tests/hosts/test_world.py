@@ -16,6 +16,7 @@ from harness.worlds import WorldError
 from harness.worlds.hosts import HostsWorld, clock, packets
 from harness.worlds.trouble import DROP, Touch, Trouble
 from tests.hosts.tiny import NODES, PORT, TinySystem, in_world, on
+from tests.polling import poll, until
 
 DATA = "/var/lib/quorate/tiny"
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
@@ -29,9 +30,18 @@ async def reach(world: HostsWorld, five: Inventory, src: str, dst: str) -> str:
     """Can `src` open a connection to `dst`? Its own answer."""
     channel = await world.dial(src)
     try:
-        return str(await channel.request([b"REACH", address(five, dst), str(PORT).encode()], timeout_s=5.0))
+        return str(await channel.request([b"REACH", address(five, dst), str(PORT).encode()], timeout_s=60.0))
     finally:
         await channel.close()
+
+
+async def reached(world: HostsWorld, five: Inventory, src: str, dst: str) -> None:
+    """It can; on a busy machine a try may take longer than it has."""
+
+    async def is_reached() -> bool:
+        return await reach(world, five, src, dst) == "yes"
+
+    await until(is_reached, wait_s=600.0)
 
 
 def cut(number: int, dst: str, *sources: str) -> Trouble:
@@ -41,19 +51,19 @@ def cut(number: int, dst: str, *sources: str) -> Trouble:
 
 def test_a_partition_drops_packets_one_way_and_mends(five: Inventory) -> None:
     async def story(world: HostsWorld) -> None:
-        assert await reach(world, five, "n1", "n2") == "yes"
+        await reached(world, five, "n1", "n2")
         await world.disturb(cut(1, "n2", "n1"))
         assert await reach(world, five, "n1", "n2") == "TimeoutError"
-        assert await reach(world, five, "n1", "n3") == "yes"
+        await reached(world, five, "n1", "n3")
         await world.disturb(cut(2, "n1", "n3"))
         assert await reach(world, five, "n3", "n1") == "TimeoutError"
         did = await world.relieve(1)
         assert set(did) == {"n1->n2"}
         assert did["n1->n2"].seen == did["n1->n2"].hit > 0
-        assert await reach(world, five, "n1", "n2") == "yes"
+        await reached(world, five, "n1", "n2")
         assert await reach(world, five, "n3", "n1") == "TimeoutError", "the other one goes on"
         await world.mend()
-        assert await reach(world, five, "n3", "n1") == "yes"
+        await reached(world, five, "n3", "n1")
         assert await world.relieve(2) == {}, "there is none any more"
         await world.disturb(cut(1, "n2", "n1"))
         assert await world.relieve(1) == {"n1->n2": Touch(0, 0)}, "a fresh cut begins at nothing"
@@ -149,7 +159,7 @@ def test_pause_stops_the_process_and_resume_lets_it_answer(five: Inventory) -> N
         await world.resume("n1")
         assert (await world.process("n1")).state == "running"
         fresh = await world.dial("n1")
-        assert await fresh.request([b"PING"], timeout_s=5.0) == "PONG"
+        assert await fresh.request([b"PING"], timeout_s=60.0) == "PONG"
         await world.kill("n1")
         with pytest.raises(WorldError, match="there is no process to be paused"):
             await world.pause("n1")
@@ -165,7 +175,7 @@ def test_a_clock_offset_is_what_the_process_sees(five: Inventory) -> None:
         channel = await world.dial("n1")
         for offset_ms in (0.0, 5000.0, -1500.0, 0.0):
             await world.set_clock("n1", offset_ms)
-            seen_ms = 1000 * (float(await channel.request([b"TIME"], timeout_s=5.0)) - time.time())
+            seen_ms = 1000 * (float(await channel.request([b"TIME"], timeout_s=60.0)) - time.time())
             assert seen_ms == pytest.approx(offset_ms, abs=400), "what the process itself says"
             assert await world.clock_offset_ms("n1") == pytest.approx(offset_ms, abs=400), "what we measure"
             assert await world.clock_offset_ms("n2") == pytest.approx(0, abs=400), "the others are left alone"
@@ -188,9 +198,7 @@ def test_a_port_in_use_is_named_and_nothing_is_left(five: Inventory) -> None:
     pid = int(on(five, "n2", squatter))
     assert pid > 1
     try:
-        deadline = time.monotonic() + 10
-        while f":{PORT:04X} " not in on(five, "n2", "cat /proc/net/tcp"):
-            assert time.monotonic() < deadline
+        poll(lambda: f":{PORT:04X} " in on(five, "n2", "cat /proc/net/tcp"), wait_s=300.0)
 
         async def story(world: HostsWorld) -> None:
             raise AssertionError("it came up on a port in use")
@@ -215,7 +223,7 @@ def test_what_a_crashed_run_left_is_cleared(five: Inventory) -> None:
     left = asyncio.run(abandoned())
 
     async def story(world: HostsWorld) -> None:
-        assert await reach(world, five, "n2", "n1") == "yes"
+        await reached(world, five, "n2", "n1")
         now = await world.process("n3")
         assert now.state == "running"
         assert now.pid != left
