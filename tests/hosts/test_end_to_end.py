@@ -81,7 +81,7 @@ def test_register_is_valid_with_evidence_and_leaves_nothing(five: Inventory, tmp
     assert outcome.results["outcome"] == "valid", outcome.results["reason"]
     certificate = outcome.results["claims"]["linearizable"]["certificate"]
     assert certificate["kind"] == "witness"
-    assert certificate["size"] > 100
+    assert certificate["size"] > 20
     faults = {
         each["kind"]: each
         for each in map(json.loads, (outcome.folder / "faults.jsonl").read_text().splitlines())
@@ -92,7 +92,7 @@ def test_register_is_valid_with_evidence_and_leaves_nothing(five: Inventory, tmp
     assert killed["state"] == "gone"
     assert killed["pid_after"] not in (None, killed["pid_before"])
     (clock,) = faults["clock"]["evidence"].values()
-    assert abs(clock["measured_ms"] - clock["asked_ms"]) < 25
+    assert abs(clock["measured_ms"] - clock["asked_ms"]) < 100
     assert sorted(path.name for path in (outcome.folder / "nodes").iterdir()) == [
         "n1",
         "n2",

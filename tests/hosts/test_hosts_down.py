@@ -27,7 +27,7 @@ def alone() -> Iterator[list[str]]:
 
 def call(*command: str) -> tuple[int, str, str]:
     """(exit status, stdout, stderr)."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -73,20 +73,20 @@ class Load:
     async def lost(self, mode: str) -> list[bytes]:
         """The acknowledged keys of this mode that some node does not tell any more."""
         wanted = {key: value for (each, key), value in self.acknowledged.items() if each == mode}
-        channels = [await use(self.world, node, mode) for node in self.world.nodes]
+        channels = [await use(self.world, node, mode, 60.0) for node in self.world.nodes]
         gone = []
         for (key, value), channel in zip(wanted.items(), itertools.cycle(channels), strict=False):
-            if await channel.request([b"GET", key], timeout_s=10.0) != value:
+            if await channel.request([b"GET", key], timeout_s=60.0) != value:
                 gone.append(key)
         for channel in channels:
             await channel.close()
         return gone
 
 
-async def use(world: HostsWorld, node: str, mode: str) -> Channel:
+async def use(world: HostsWorld, node: str, mode: str, timeout_s: float = TIMEOUT_S) -> Channel:
     """A connection to the bucket of this mode. Raises ChannelError."""
     channel = await world.dial(node)
-    answer = await channel.request([b"KV.USE", b"kills-" + mode.encode()], timeout_s=TIMEOUT_S)
+    answer = await channel.request([b"KV.USE", b"kills-" + mode.encode()], timeout_s=timeout_s)
     if answer != b"OK":
         await channel.close()
         raise ChannelError(str(answer), definite=True)
@@ -95,7 +95,7 @@ async def use(world: HostsWorld, node: str, mode: str) -> Channel:
 
 async def serves(world: HostsWorld, node: str) -> None:
     """Wait until the node is ready, as it says itself."""
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(300.0):
         while True:
             with suppress(ChannelError):
                 channel = await world.dial(node)
@@ -127,7 +127,7 @@ async def attack(world: HostsWorld, rng: random.Random) -> tuple[Load, int]:
     channel = await world.dial(world.nodes[0])
     for mode in MODES:
         create = [b"KV.BUCKET", b"CREATE", b"kills-" + mode.encode(), b"MODE", mode.encode()]
-        assert await channel.request(create, timeout_s=5.0) == b"OK"
+        assert await channel.request(create, timeout_s=60.0) == b"OK"
     await channel.close()
     load, deaths = Load(world), 0
     writers = [asyncio.create_task(load.write(at)) for at in range(WRITERS)]

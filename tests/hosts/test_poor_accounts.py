@@ -55,7 +55,7 @@ def nobody() -> Iterator[Callable[..., Said]]:
         subprocess.run([*enter, "sh", "-ec", SET_UP], check=True)
 
         def call(*words: str) -> Said:
-            done = subprocess.run([*enter, *NOBODY, path, "-c", PROGRAM, *words], env=env, capture_output=True, text=True, timeout=60)  # fmt: skip
+            done = subprocess.run([*enter, *NOBODY, path, "-c", PROGRAM, *words], env=env, capture_output=True, text=True, timeout=300)  # fmt: skip
             return done.returncode, done.stdout, done.stderr
 
         yield call

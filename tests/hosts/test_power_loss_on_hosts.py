@@ -44,7 +44,7 @@ claims = ["linearizable"]
 nodes = 3
 concurrency = 6
 rate = 100
-time_limit_s = 5
+time_limit_s = 9
 [system]
 name = "kvstore"
 n = 3
@@ -52,7 +52,7 @@ n = 3
 kind = "power-loss"
 targets = "all"
 start_s = 1.5
-every_s = 2
+every_s = 4
 for_s = 0.3
 """
 
@@ -114,7 +114,9 @@ def test_what_is_not_synced_is_gone_and_nothing_else(five: Inventory) -> None:
     attached: list[Callable[[], int]] = []
     with ExitStack() as opened:
         in_world(five, story, faults=FAULTS)
-        assert attached[0]() == 0
+        poll(
+            lambda: attached[0]() == 0, wait_s=300.0
+        )  # the kernel lets go of one a moment after its last user
     assert [mounts(five, node) for node in NODES] == ["", "", ""]
 
 
@@ -164,7 +166,7 @@ def test_a_register_outlives_power_losses_of_all_its_nodes(five: Inventory, tmp_
 
 def test_heal_takes_the_disks_of_a_killed_harness_away(five: Inventory, tmp_path: Path) -> None:
     inventory = str(find_inventory(five.cluster))
-    (tmp_path / "plan.toml").write_text(PLAN.replace("time_limit_s = 5", "time_limit_s = 300") + LONG_LEASE)
+    (tmp_path / "plan.toml").write_text(PLAN.replace("time_limit_s = 9", "time_limit_s = 300") + LONG_LEASE)
     command = [QUORATE, "run", str(tmp_path / "plan.toml"), "--world", "hosts", "--inventory", inventory, "--out", str(tmp_path)]  # fmt: skip
     harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -178,7 +180,7 @@ def test_heal_takes_the_disks_of_a_killed_harness_away(five: Inventory, tmp_path
     with images(five.cluster) as attached:
         assert attached() == 3
         healed = subprocess.run([QUORATE, "hosts", "heal", "--inventory", inventory, "--json"], capture_output=True, text=True, check=True)  # fmt: skip
-        assert attached() == 0
+        poll(lambda: attached() == 0, wait_s=300.0)
     told = json.loads(healed.stdout)["hosts"]
     for node in NODES:
         assert "the disk at /var/lib/quorate/store is taken away" in told[node]
@@ -193,6 +195,6 @@ def test_down_takes_the_disks_away_with_the_hosts() -> None:
         with images(name) as attached:
             assert attached() == 3
             netns.down(name)
-            poll(lambda: attached() == 0, wait_s=10.0)
+            poll(lambda: attached() == 0, wait_s=300.0)
     finally:
         netns.down(name)

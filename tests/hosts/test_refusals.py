@@ -38,7 +38,7 @@ def refused(tmp_path: Path, *options: str) -> tuple[int, str]:
     (tmp_path / "plan.toml").write_text(PLAN)
     done = subprocess.run(
         [QUORATE, "run", str(tmp_path / "plan.toml"), "--world", "hosts", "--json", "--out", str(tmp_path), *options],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     (sentence,) = done.stderr.splitlines()
@@ -136,7 +136,7 @@ def on_a_broken_machine(*arguments: str) -> tuple[int, str, str]:
     hide = f"mount --bind /dev/null /usr/sbin/sshd; mount --bind /dev/null {found.origin}"
     done = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{hide}; exec "$@"', "sh", QUORATE, *arguments],
-        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "COLUMNS": "250"},
+        capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "COLUMNS": "250"},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
