@@ -17,7 +17,7 @@ from harness.control import Connection, ControlError
 
 LIBRARY: Final = "libfaketimeMT.so.1"  # the one for programs with threads
 READINGS_MAX: Final = 40  # on a busy host few are quick
-NEAR_MS: Final = 20.0
+NEAR_MS: Final = 30.0  # so it is sure to 15
 SETTINGS: Final = "LD_PRELOAD|FAKETIME_TIMESTAMP_FILE|FAKETIME_NO_CACHE|FAKETIME_DONT_FAKE_MONOTONIC"
 _FIND: Final = (
     f"for file in /usr/lib/*/faketime/{LIBRARY} /usr/lib*/faketime/{LIBRARY} /usr/local/lib/faketime/{LIBRARY}; do "
