@@ -10,11 +10,10 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,11 +34,12 @@ from harness.pool import Jobs, in_order
 from harness.ray_pool import ClusterError, build, difference, made, own_files, ray_pool
 from harness.search.explore import Exploration
 from tests.harness.test_keyed_pool import joined
+from tests.kvstore.live import free_ports
 from tests.polling import poll
 from tests.test_examples import commands
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0
 FILE = f"""
 name = "spread"
 [[items]]
@@ -75,6 +75,13 @@ def is_running(pid: int) -> bool:
     """Whether it is there, and not only its exit status."""
     told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return told.stdout.strip()[:1] not in ("", "Z")
+
+
+def kill(pids: list[int]) -> None:
+    """All of them; who has ended because another has is no error."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def pids_of(node: Any) -> list[int]:
@@ -165,8 +172,7 @@ def test_a_machine_that_dies_half_way_changes_no_result(
     def tell(record: Record) -> None:
         told.append(record)
         if len(told) == 8:
-            for pid in pids_of(doomed):
-                os.kill(pid, signal.SIGKILL)
+            kill(pids_of(doomed))
 
     try:
         with ray_pool(machines.address) as pool:
@@ -295,8 +301,7 @@ def head_of(command: str) -> Iterator[int]:
 
 def commands_at_a_free_port() -> tuple[str, list[str]]:
     """The address, and the commands of the page with it."""
-    with socket.create_server(("127.0.0.2", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     shown = commands(EXAMPLES.parent / "docs" / "scale.md")
     return f"127.0.0.2:{port}", [command.replace("6379", str(port)) for command in shown]
 
@@ -321,8 +326,7 @@ def test_a_head_that_dies_ends_the_night_with_one_sentence(campaign: Campaign, t
     address, (start, *_) = commands_at_a_free_port()
     with head_of(start) as head:
         run = night_in_a_process(tmp_path, address)
-        for pid in below(head):
-            os.kill(pid, signal.SIGKILL)
+        kill(below(head))
         out, err = run.communicate(timeout=PATIENCE_S)
     told = f"the head of the cluster, {address}, does not answer any more"
     assert (run.returncode, json.loads(out)) == (255, {"error": told, "status": 255}), err
