@@ -14,7 +14,7 @@ from tests.polling import poll
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.slow
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sent: sent.name)

@@ -16,7 +16,7 @@ from harness.cli.console import stoppable
 from tests.polling import poll
 from tests.sim.test_matrix import MATRIX, files
 
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 SIGNALS = pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sent: sent.name)  # fmt: skip
 
 

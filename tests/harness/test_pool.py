@@ -67,12 +67,12 @@ def test_workers_go_when_who_hands_out_the_work_is_killed(tmp_path: Path) -> Non
     marks.mkdir()
     parent = subprocess.Popen([sys.executable, str(script), str(marks)])
     try:
-        poll(lambda: len(os.listdir(marks)) == 2, wait_s=60.0, told=lambda: os.listdir(marks))
+        poll(lambda: len(os.listdir(marks)) == 2, wait_s=300.0, told=lambda: os.listdir(marks))
         workers = [int(name) for name in os.listdir(marks)]
         assert all(map(alive, workers))
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        poll(lambda: not any(map(alive, workers)), wait_s=30.0, told=lambda: workers)
+        poll(lambda: not any(map(alive, workers)), wait_s=300.0, told=lambda: workers)
     finally:
         parent.kill()
         parent.wait()

@@ -76,7 +76,7 @@ def entries(root: Path, now_s: float) -> Sequence[Entry]:
 
 def ask(shelf: Shelf, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, dict[str, str], bytes]:  # fmt: skip
     """The path as it stands, which a browser would tidy up."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(shelf.server_address[1]), timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", int(shelf.server_address[1]), timeout=300)
     try:
         connection.putrequest(method, path, skip_host=True)
         connection.putheader("Host", host)
@@ -334,6 +334,6 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
         assert server.stdout is not None
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", server.stdout.readline())
         server.send_signal(2)
-        assert server.wait(timeout=60) == 0
+        assert server.wait(timeout=300) == 0
         assert server.stderr is not None
         assert "Traceback" not in server.stderr.read()

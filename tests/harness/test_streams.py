@@ -21,7 +21,7 @@ def ended(command: list[str], shell: str, folder: Path, **environment: str) -> t
     """Status, stdout and stderr of the command with what the shell does to its streams."""
     done = subprocess.run(
         ["bash", "-c", f'set -o pipefail; "$@" {shell}', "bash", *command],
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, check=False, timeout=120,
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, check=False, timeout=600,
     )  # fmt: skip
     said = done.stderr.decode()
     assert "Traceback" not in said

@@ -35,4 +35,4 @@ def machine() -> Iterator[list[str]]:
         of = f"/proc/{holder.pid}/ns"
         yield ["nsenter", f"--mount={of}/mnt", f"--net={of}/net", f"--pid={of}/pid_for_children", "--wd=/"]
     finally:
-        holder.communicate("end\n", timeout=10)
+        holder.communicate("end\n", timeout=300)

@@ -156,7 +156,7 @@ def test_the_store_keeps_its_promise_under_all_of_them(five: Inventory, tmp_path
     (tmp_path / "plan.toml").write_text(PLAN + faults)
     inventory = str(find_inventory(five.cluster))
     command = [QUORATE, "run", str(tmp_path / "plan.toml"), "--world", "hosts", "--inventory", inventory, "--out", str(tmp_path), "--json"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     results = json.loads(done.stdout)
     assert results["outcome"] == "valid", results["reason"]
     assert results["faults"]["by_kind"] == {kind: {"count": 1, "bit": 1} for kind in ALL}

@@ -52,7 +52,7 @@ async def ask(world: HostsWorld, *words: bytes) -> str:
     await served(world)
     channel = await world.dial("n1")
     try:
-        return str(await channel.request(words, timeout_s=5.0))
+        return str(await channel.request(words, timeout_s=60.0))
     finally:
         await channel.close()
 

@@ -44,7 +44,7 @@ pytestmark = [
 
 QUORATE = str(Path(sys.executable).parent / "quorate")
 KILLS = int(os.environ.get("QUORATE_CHAOS", "3"))
-PATIENCE_S = 120.0
+PATIENCE_S = 900.0
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 NODES = ("n1", "n2", "n3")
 CLUSTER = unique("chaos")

@@ -114,7 +114,7 @@ def validate(folder: Path, provider: str, text: str) -> subprocess.CompletedProc
     if provider == "virtualbox" and shutil.which("VBoxManage") is None:
         path = stand_in(folder / "bin", "VBoxManage", VBOXMANAGE)
     told = {"VAGRANT_DEFAULT_PROVIDER": provider, "VAGRANT_HOME": str(folder / "home"), "PATH": path}
-    return subprocess.run(["vagrant", "validate"], cwd=folder, env={**os.environ, **told}, capture_output=True, text=True, timeout=120)  # fmt: skip
+    return subprocess.run(["vagrant", "validate"], cwd=folder, env={**os.environ, **told}, capture_output=True, text=True, timeout=600)  # fmt: skip
 
 
 @needs_vagrant
@@ -164,7 +164,7 @@ def test_hosts_behind_such_doors_are_used_by_the_inventory(five: Inventory, tmp_
     environment = {**os.environ, "PATH": stand_in(tmp_path / "bin", "vagrant", asked)}
 
     def quorate(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([QUORATE, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)  # fmt: skip
+        return subprocess.run([QUORATE, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)  # fmt: skip
 
     name = unique("vagrant")
     made = quorate("hosts", "up", "--kind", "vagrant", "-n", "3", "--name", name, "--json")

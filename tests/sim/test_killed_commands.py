@@ -104,7 +104,7 @@ def is_whole(path: Path) -> bool:
 
 def ended(name: str, folder: Path) -> tuple[int, Any]:
     """The exit status, and what is printed but for what is measured; of a shrink the size, which has no number in its sentence."""
-    done = subprocess.run([QUORATE, *COMMANDS[name], "--json"], cwd=folder, capture_output=True, check=False, timeout=300)  # fmt: skip
+    done = subprocess.run([QUORATE, *COMMANDS[name], "--json"], cwd=folder, capture_output=True, check=False, timeout=1800)  # fmt: skip
     assert b"quorate itself" not in done.stderr, done.stderr
     said = {key: value for key, value in json.loads(done.stdout).items() if key not in MEASURED}
     if name == "shrink":
