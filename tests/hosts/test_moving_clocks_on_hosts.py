@@ -80,8 +80,8 @@ def test_a_restart_storm_has_new_processes_each_time(five: Inventory, tmp_path: 
     outcome = run(plan, world="hosts", out=tmp_path, inventory=find_inventory(five.cluster))
     assert outcome.results["outcome"] == "valid", outcome.results["reason"]
     faults = [json.loads(line) for line in (outcome.folder / "faults.jsonl").read_text().splitlines()]
-    assert len(faults) == 6
+    assert len(faults) == 6, faults
     assert all(fault["bit"] and fault["healed"] for fault in faults), faults
     pids = [(node, found["pid_before"], found["pid_after"]) for fault in faults for node, found in fault["evidence"].items()]  # fmt: skip
-    assert all(before != after for _, before, after in pids)
+    assert all(before != after for _, before, after in pids), pids
     assert len(pids) == 6
