@@ -21,6 +21,8 @@ from hashlib import sha256
 from math import ceil, log
 from typing import Final
 
+import msgspec
+
 from harness.campaign.file import Accepted, Campaign, Item
 from harness.campaign.ledger import Record
 from harness.campaign.regime import regime
@@ -131,13 +133,22 @@ def _finding(
         hits=nights,
         pattern=key[3],
         shapes=_shapes(key, hits),
-        example=min(hits, key=lambda hit: (hit.core_ops or 10**9, hit.night, hit.seed)),
+        example=min((_of(key, hit) for hit in hits), key=lambda hit: (hit.core_ops or 10**9, hit.night, hit.seed)),
         clean=clean,
         needed=needed,
         rate=rate,
         tonight=last.night == tonight,
         accepted=acceptance(name, accepted, today),
     )  # fmt: skip
+
+
+def _of(key: Key, hit: Record) -> Record:
+    """The run as it is told for this finding: it may have broken other claims too."""
+    place = next((place for place, broken in enumerate(hit.broken) if broken == (key[0], key[1], key[3])), 0)
+    if not hit.told:
+        return hit
+    sentence, drawing, core_ops = hit.told[place]
+    return msgspec.structs.replace(hit, sentence=sentence, drawing=drawing, core_ops=core_ops)
 
 
 def _shapes(key: Key, hits: Sequence[Record]) -> tuple[str, ...]:

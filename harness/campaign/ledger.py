@@ -26,7 +26,7 @@ create table runs (night integer not null references nights, item text not null,
 
 class Record(msgspec.Struct, frozen=True):
     """What a run came to. `outcome` is one of `harness.results.CLASSES`; `broken` has (claim, anomaly, pattern of the core), `shapes` what those cores
-    come down to (`harness.campaign.shape`). `folder`: of a run on hosts that is kept, from the ledger's; only there can it be seen again.
+    come down to (`harness.campaign.shape`), `told` of each, if there are several, its sentence, drawing, and size. `folder`: of a run on hosts that is kept, from the ledger's; only there can it be seen again.
     """
 
     night: int
@@ -45,13 +45,14 @@ class Record(msgspec.Struct, frozen=True):
     p99_ms: float | None = None
     core_ops: int = 0
     sentence: str = ""
-    drawing: str = ""
+    drawing: str = ""  # these three of the gravest
     digest: str = ""
     tries: int = 1  # more than one: the others ended in trouble with the infrastructure
     world: str = "sim"
     folder: str = ""
     real_s: float = 0.0
     count: int = 1  # of clean runs that it stands for, once its night is old (`harness.campaign.prune`)
+    told: tuple[tuple[str, str, int], ...] = ()
 
 
 class Night(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ but its record; the others keep their folder, for there no run is the same again
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from shutil import rmtree
@@ -30,7 +30,7 @@ from harness.hosted import HOSTS, SIM, TRIES_MAX, Place, run_on_hosts
 from harness.made import Made
 from harness.plan import Plan, PlanError, dump_plan, parse_plan
 from harness.pool import Jobs, in_order
-from harness.results import CRASH, INFRASTRUCTURE, OK, VIOLATION, judge_claim
+from harness.results import CRASH, INFRASTRUCTURE, OK, VIOLATION, core_of, judge_claim, judge_claims
 from harness.search.finding import Target, targets
 from harness.simulate import simulate_run
 from harness.system import SystemFault
@@ -80,15 +80,27 @@ def _record(known: Record, plan: Plan, made: Made) -> Record:
         reason=str(results["reason"]),
         broken=tuple(broken),
         shapes=tuple(shape.text for shape in broken.values()),
+        told=tuple(_told(made, claim) for claim, _, _ in broken) if len(broken) > 1 else (),
         ops=int(results["stats"]["stats"].get("ops", 0)),
         virtual_s=plan.time_limit_s,
         faults=bit,
         p99_ms=max(p99) if p99 else None,
-        core_ops=sum(op["type"] == "invoke" for op in core.get("ops", ())),
+        core_ops=_size(core),
         sentence=core.get("sentence", ""),
         drawing=core.get("drawing", ""),
         digest=made.digest,
     )
+
+
+def _told(made: Made, claim: str) -> tuple[str, str, int]:
+    """Of one of several claims that are broken: the sentence that proves it, the drawing, and how many operations that takes."""
+    result = judge_claims(made.history, [claim])[1][claim]
+    core = core_of(made.history, result) or {}
+    return result.reason, str(core.get("drawing", "")), _size(core)
+
+
+def _size(core: Mapping[str, Any]) -> int:
+    return sum(op["type"] == "invoke" for op in core.get("ops", ()))
 
 
 def broken_by(run: Made) -> dict[tuple[str, str, str], Shape]:

@@ -51,7 +51,7 @@ def run_matrix(
         rows = sweep.rows()
         command = f"quorate matrix {shlex.quote(str(path))}" + (f" --seeds {seeds}" if seeds else "")
         written = write(sweep, rows, command)
-    missing = sweep.total - len(sweep.records) + len(sweep.todo_on_hosts())
+    missing = max(0, sweep.total - len(sweep.records)) + len(sweep.todo_on_hosts())
     if json:
         emit({"matrix": sweep.matrix.name, "runs": len(sweep.records) + len(sweep.hosted), "missing": missing, "files": written, "cells": [row.numbers for row in rows]})  # fmt: skip
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import operator
+import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,16 @@ from harness.campaign.findings import (
 )
 from harness.campaign.ledger import Night, Record
 from harness.campaign.morning import Morning, changed_between, github_lines, junit, markdown, sarif
+from harness.campaign.night import run_one
 from harness.campaign.page import morning_page
 from harness.intervals import wilson
-from harness.plan import load_plan
+from harness.plan import dump_plan, load_plan
+from harness.simulate import simulate_run
 from harness.ways import Ways
 
 TODAY = "2026-11-25"
-PLAN = load_plan(Path(__file__).parents[2] / "examples" / "register.toml")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PLAN = load_plan(EXAMPLES / "register.toml")
 PATTERN = "a before b, b before a"
 ID = finding_id("linearizable", "stale-read", "store mode=x", PATTERN)
 
@@ -52,6 +57,18 @@ def night(number: int, hits: int, runs: int, **more: Any) -> list[Record]:
 def only(records: list[Record], *accepted: Accepted) -> Finding:
     (found,) = findings(records, accepted, TODAY)
     return found
+
+
+def test_of_a_run_that_broke_several_claims_each_finding_is_told_by_its_own_proof() -> None:
+    plan = replace(load_plan(EXAMPLES / "eventual.toml"), claims=("read-your-writes", "linearizable"))
+    claims = simulate_run(plan).results["claims"]
+    record = run_one(1, "item", 0, dump_plan(plan))
+    for found in findings([msgspec.json.decode(msgspec.json.encode(record), type=Record)], (), TODAY):
+        assert found.example.sentence == claims[found.claim]["reason"]
+        assert found.example.core_ops == len(claims[found.claim]["certificate"]["ops"])
+        numbers = {int(number) for number in re.findall(r"#(\d+)", found.example.drawing)}
+        assert numbers == set(claims[found.claim]["certificate"]["ops"])
+    assert len(record.broken) == 2
 
 
 def test_a_bug_comes_becomes_rare_and_is_mended() -> None:

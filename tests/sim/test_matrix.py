@@ -225,6 +225,18 @@ def test_of_keys_that_are_no_registers_nothing_is_said_to_be_lost(name: str) -> 
     assert found.lost_keys[0] == 0
 
 
+def test_with_fewer_seeds_than_were_run_nothing_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, matrix = tmp_path / "plan.toml", tmp_path / "matrix.toml"
+    plan.write_text(PLAN)
+    matrix.write_text('name = "m"\nplan = "plan.toml"\n[axes]\n"system.n" = [1, 3]\n')
+    for seeds in ("2", "1"):
+        assert status_of(["matrix", str(matrix), "--seeds", seeds, "--jobs", "1", "--out", str(tmp_path / "out"), "--json"]) in (0, 2)  # fmt: skip
+        answer = json.loads(capsys.readouterr().out)
+        assert (answer["runs"], answer["missing"]) == (4, 0)
+
+
 @pytest.mark.slow
 def test_the_command_goes_on_and_its_page_takes_any_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
