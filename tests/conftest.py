@@ -4,6 +4,8 @@
     the others          the long ones, then those under a second  ──► hosts, if any are left
 
 So the processors have work while hosts are waited for, and at the end nobody waits for one long test.
+
+Examples that Hypothesis generates have no limit on time: on a busy machine a slow one is no failure, and no mutant is killed by it.
 """
 
 from __future__ import annotations
@@ -12,9 +14,13 @@ import signal
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadGroupScheduling
 
 HOSTS = "tests/hosts/"
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
